@@ -1,0 +1,203 @@
+//! The body: shapes in chest coordinates, drawn per patient, posed per study.
+//!
+//! The unit is half the inner width of the chest (about 14 cm). `u` runs to the right of the image (the patient's
+//! left), 0 at the spine; `v` runs down, 0 at the apex of the lungs. Within a half of the chest `w = |u|`.
+
+use super::draw::Draw;
+use crate::{Projection, Sex};
+
+/// Shapes of one patient, the same in all studies.
+#[derive(Debug, Clone)]
+pub(super) struct Body {
+    /// Chest units per half image width; large means a small patient.
+    pub(super) zoom: f32,
+    /// Height of the right lung from apex to dome.
+    pub(super) lung_height: f32,
+    /// Roundness of the outer lung border near the apex.
+    lung_round: f32,
+    /// Half width of the mediastinum above the heart.
+    pub(super) mediastinum: f32,
+    /// How much lower the left dome lies.
+    dome_drop: f32,
+    /// How deep the costophrenic angle lies below the dome.
+    angle_depth: f32,
+    /// Width of the normal heart over the width of the chest, below 0.48.
+    heart_ratio: f32,
+    /// Part of the heart left of the spine (in the image).
+    heart_right_share: f32,
+    heart_height: f32,
+    /// Where the aortic knob lies, and its radius.
+    pub(super) knob: [f32; 3],
+    /// Half width of the trunk and of the neck.
+    trunk: f32,
+    neck: f32,
+    shoulder: f32,
+    /// Relative thickness of soft tissue.
+    pub(super) fat: f32,
+    pub(super) rib_first: f32,
+    pub(super) rib_spacing: f32,
+    pub(super) rib_drop: f32,
+    pub(super) rib_half_width: f32,
+    pub(super) rib_contrast: f32,
+    pub(super) clavicle_slope: f32,
+    pub(super) breast: f32,
+    pub(super) breast_at: [f32; 2],
+    /// Seed of the lung's texture.
+    pub(super) texture: u32,
+}
+
+impl Body {
+    pub(super) fn draw(draw: &mut Draw, sex: Sex, age: u32) -> Self {
+        let (size, breast) = match sex {
+            Sex::Female => (1.07, draw.uniform(0.04, 0.16)),
+            Sex::Male => (1.0, draw.uniform(0.0, 0.03)),
+        };
+        let old = (age as f32 - 50.0) / 40.0;
+        Self {
+            zoom: size * draw.around(1.36, 0.06),
+            lung_height: draw.around(1.52, 0.08),
+            lung_round: draw.uniform(1.9, 2.6),
+            mediastinum: draw.around(0.19 + 0.015 * old, 0.02),
+            dome_drop: draw.uniform(0.01, 0.08),
+            angle_depth: draw.uniform(0.17, 0.30),
+            heart_ratio: draw.uniform(0.39, 0.47),
+            heart_right_share: draw.uniform(0.27, 0.36),
+            heart_height: draw.uniform(0.40, 0.48),
+            knob: [draw.uniform(0.14, 0.18), draw.uniform(0.46, 0.56), draw.around(0.12 + 0.015 * old, 0.012)],
+            trunk: draw.around(1.22, 0.07),
+            neck: draw.uniform(0.34, 0.46),
+            shoulder: draw.uniform(-0.14, 0.02),
+            fat: draw.uniform(0.85, 1.2),
+            rib_first: draw.uniform(-0.08, 0.06),
+            rib_spacing: draw.around(0.185, 0.010),
+            rib_drop: draw.uniform(0.26, 0.42),
+            rib_half_width: draw.uniform(0.034, 0.046),
+            rib_contrast: draw.uniform(0.07, 0.12),
+            clavicle_slope: draw.uniform(0.14, 0.34),
+            breast,
+            breast_at: [draw.uniform(0.50, 0.66), draw.uniform(0.98, 1.18)],
+            texture: draw.bits(),
+        }
+    }
+}
+
+/// A body in one study: where it stands and how deep it breathes.
+#[derive(Debug, Clone)]
+pub(super) struct Pose {
+    pub(super) body: Body,
+    /// Lung height with this breath.
+    pub(super) lung_height: f32,
+    /// Heart: left and right border, centre line, half height.
+    heart_left: f32,
+    heart_right: f32,
+    heart_v: f32,
+    heart_height: f32,
+    cos: f32,
+    sin: f32,
+    /// Chest coordinates of the image's centre.
+    centre: [f32; 2],
+    /// Chest units per half image width.
+    pub(super) zoom: f32,
+    /// A turned patient: shifts what lies in front.
+    pub(super) turn: f32,
+    pub(super) stomach: Option<[f32; 4]>,
+}
+
+impl Pose {
+    /// `enlarged` is the width of an enlarged heart over that of the chest; without it the patient's normal one.
+    pub(super) fn draw(draw: &mut Draw, body: &Body, projection: Projection, enlarged: Option<f32>) -> Self {
+        // A patient in bed breathes in less deeply.
+        let breath = if projection == Projection::Ap { -0.05 } else { 0.02 };
+        let lung_height = body.lung_height + breath + draw.around(0.0, 0.035);
+        let ratio = enlarged.unwrap_or(body.heart_ratio + draw.uniform(-0.01, 0.01));
+        let share = body.heart_right_share;
+        let angle = draw.around(0.0, 2.2_f32.to_radians());
+        let heart_height = body.heart_height * (0.55 + ratio);
+        Self {
+            body: body.clone(),
+            lung_height,
+            heart_left: -2.0 * ratio * share,
+            heart_right: 2.0 * ratio * (1.0 - share),
+            heart_v: lung_height - 0.66 * heart_height + draw.uniform(-0.02, 0.02),
+            heart_height,
+            cos: angle.cos(),
+            sin: angle.sin(),
+            centre: [draw.around(0.0, 0.05), draw.around(0.80, 0.06)],
+            zoom: body.zoom * draw.around(1.0, 0.03),
+            turn: draw.around(0.0, 0.025),
+            stomach: draw.chance(0.6).then(|| {
+                [draw.uniform(0.35, 0.6), draw.uniform(0.2, 0.36), draw.uniform(0.1, 0.24), draw.uniform(0.06, 0.12)]
+            }),
+        }
+    }
+
+    /// Chest coordinates of a point of the image, given in [-1, 1] from left to right and from top to bottom.
+    pub(super) fn chest(&self, x: f32, y: f32) -> (f32, f32) {
+        let (x, y) = (self.zoom * x, self.zoom * y);
+        (self.centre[0] + self.cos * x + self.sin * y, self.centre[1] - self.sin * x + self.cos * y)
+    }
+
+    /// Inverse of [`Self::chest`].
+    pub(super) fn image(&self, u: f32, v: f32) -> (f32, f32) {
+        let (u, v) = (u - self.centre[0], v - self.centre[1]);
+        ((self.cos * u - self.sin * v) / self.zoom, (self.sin * u + self.cos * v) / self.zoom)
+    }
+
+    /// Outer border of the lung at height `v`.
+    pub(super) fn lung_outer(&self, v: f32) -> f32 {
+        0.40 + 0.60 * bow(v / (0.72 * self.lung_height), self.body.lung_round)
+            - 0.03 * smooth((v - self.lung_height) / 0.4)
+    }
+
+    /// Inner border, along the mediastinum.
+    pub(super) fn lung_inner(&self, v: f32) -> f32 {
+        let inner = self.body.mediastinum;
+        0.40 - (0.40 - inner) * bow(v / (0.30 * self.lung_height), 2.0)
+    }
+
+    /// Height of the diaphragm at `w` on a side.
+    pub(super) fn diaphragm(&self, side: f32, w: f32) -> f32 {
+        let top = self.lung_height + if side > 0.0 { self.body.dome_drop } else { 0.0 };
+        let off = (w - 0.46) / 0.54;
+        if off > 0.0 { top + self.body.angle_depth * off.powf(2.6) } else { top + 0.10 * off * off }
+    }
+
+    /// Depth inside the lung on a side: towards the ribs, the mediastinum, the diaphragm. Negative: outside.
+    pub(super) fn lung_depth(&self, side: f32, w: f32, v: f32) -> [f32; 3] {
+        // Near the apex the border runs almost level; the slope turns a horizontal distance into a true one.
+        let outer = self.lung_outer(v);
+        let slope = (self.lung_outer(v + 0.02) - outer) / 0.02;
+        let depth = (outer - w) / (1.0 + slope * slope).sqrt();
+        let depth = if v <= 0.0 { v.min(depth) } else { depth };
+        [depth, w - self.lung_inner(v), self.diaphragm(side, w) - v]
+    }
+
+    /// Depth inside the heart; negative: outside.
+    pub(super) fn heart_depth(&self, u: f32, v: f32) -> f32 {
+        let middle = 0.5 * (self.heart_left + self.heart_right) + self.turn;
+        let half = 0.5 * (self.heart_right - self.heart_left);
+        let x = (u - middle) / half;
+        let y = (v - self.heart_v - 0.22 * (u - middle)) / self.heart_height;
+        let r = (x.abs().powf(2.2) + y.abs().powf(2.2)).powf(1.0 / 2.2);
+        (1.0 - r) * half.min(self.heart_height)
+    }
+
+    /// Half width of the outline of the body.
+    pub(super) fn outline(&self, v: f32) -> f32 {
+        let body = &self.body;
+        let shoulders = smooth((v - body.shoulder + 0.30) / 0.42);
+        let below = smooth((v - 0.35) / 0.5);
+        body.neck + (1.62 - body.neck) * shoulders - (1.62 - body.trunk) * below
+    }
+}
+
+/// 0 below 0, 1 above 1, smooth between.
+pub(super) fn smooth(x: f32) -> f32 {
+    let x = x.clamp(0.0, 1.0);
+    x * x * (3.0 - 2.0 * x)
+}
+
+/// Rises from 0 to 1 with a vertical start, as the shoulder of an arch.
+fn bow(x: f32, power: f32) -> f32 {
+    (1.0 - (1.0 - x.clamp(0.0, 1.0)).powf(power)).sqrt()
+}

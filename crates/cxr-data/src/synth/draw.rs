@@ -1,0 +1,90 @@
+//! Keyed random streams: every decision of the generator belongs to one (seed, patient, study, topic), so that a set
+//! is the same on any number of threads and a new decision in one topic moves nothing in another.
+//!
+//! Sampling is defined here, on the bits of ChaCha8, so that no release of a random-number crate changes a set.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// What a stream decides.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Topic {
+    /// Sex, age, number of studies (study 0).
+    Patient = 1,
+    /// Which findings and devices a study has. Nothing of the patient enters here.
+    Findings = 2,
+    /// What a train row reports of them.
+    Report = 3,
+    /// The patient's body (study 0).
+    Anatomy = 4,
+    /// Position, inspiration and phase of a study.
+    Pose = 5,
+    /// Side, place and size of the findings.
+    Lesions = 6,
+    /// Tubes, leads and markers.
+    Devices = 7,
+    /// Exposure, window and noise.
+    Film = 8,
+}
+
+/// A random stream with the few distributions used here.
+#[derive(Debug)]
+pub(super) struct Draw(ChaCha8Rng);
+
+impl Draw {
+    pub(super) fn new(seed: u64, patient: u32, study: u32, topic: Topic) -> Self {
+        let mut key = [0u8; 32];
+        key[..8].copy_from_slice(&seed.to_le_bytes());
+        key[8..12].copy_from_slice(&patient.to_le_bytes());
+        key[12..16].copy_from_slice(&study.to_le_bytes());
+        key[16] = topic as u8;
+        key[24..].copy_from_slice(b"cxrsynth");
+        Self(ChaCha8Rng::from_seed(key))
+    }
+
+    /// Uniform in [low, high).
+    pub(super) fn uniform(&mut self, low: f32, high: f32) -> f32 {
+        low + (high - low) * self.fraction() as f32
+    }
+
+    /// Standard normal (Box-Muller).
+    pub(super) fn normal(&mut self) -> f32 {
+        let radius = (-2.0 * (1.0 - self.fraction()).ln()).sqrt();
+        (radius * (std::f64::consts::TAU * self.fraction()).cos()) as f32
+    }
+
+    /// Normal with this mean and deviation, kept within two deviations.
+    pub(super) fn around(&mut self, mean: f32, deviation: f32) -> f32 {
+        mean + deviation * self.normal().clamp(-2.0, 2.0)
+    }
+
+    pub(super) fn chance(&mut self, probability: f64) -> bool {
+        self.fraction() < probability
+    }
+
+    /// Either side of the body: -1 (left of the image, the patient's right) or 1.
+    pub(super) fn side(&mut self) -> f32 {
+        if self.chance(0.5) { -1.0 } else { 1.0 }
+    }
+
+    /// An index, with these weights.
+    pub(super) fn weighted(&mut self, weights: &[f64]) -> usize {
+        let mut left = self.fraction() * weights.iter().sum::<f64>();
+        for (index, weight) in weights.iter().enumerate() {
+            left -= weight;
+            if left < 0.0 {
+                return index;
+            }
+        }
+        weights.len() - 1
+    }
+
+    /// Uniform in [0, 1), of 53 bits.
+    fn fraction(&mut self) -> f64 {
+        (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    pub(super) fn bits(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+}

@@ -1,0 +1,195 @@
+//! The set on disk, as CheXpert-v1.0-small is laid out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use image::ExtendedColorType;
+use image::codecs::jpeg::JpegEncoder;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::cohort::{SynthPatient, SynthStudy, draw_patient};
+use super::config::{Finding, SynthConfig};
+use super::{render_study, report};
+use crate::{Error, Label, Part, Projection, Result, Sex};
+
+/// Name of the set's folder, and of what the paths in its tables start with.
+const ROOT: &str = "CheXpert-v1.0-small";
+
+/// Counts of one part as written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartSummary {
+    /// Patients.
+    pub patients: usize,
+    /// Images, one a study.
+    pub images: usize,
+    /// Images that truly show each finding, in the order of [`Finding::ALL`], whatever the table says.
+    pub present: [usize; 4],
+    /// Cells of 1, 0, -1 and blank of each finding's column, in the order of [`Finding::ALL`].
+    pub cells: [[usize; 4]; 4],
+}
+
+/// What [`write`] wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SynthSummary {
+    /// Folder with the three tables and the folders of images.
+    pub root: PathBuf,
+    /// The training part.
+    pub train: PartSummary,
+    /// The validation part.
+    pub valid: PartSummary,
+    /// The test part.
+    pub test: PartSummary,
+}
+
+/// Writes a set in the layout of CheXpert-v1.0-small.
+///
+/// ```text
+/// OUT/synth.json                             the configuration
+/// OUT/CheXpert-v1.0-small/train.csv          19 columns; blanks and -1.0 as in reports
+/// OUT/CheXpert-v1.0-small/valid.csv, test.csv    0.0 and 1.0 only, the truth
+/// OUT/CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg
+/// ```
+///
+/// Images are drawn on all of rayon's threads; the bytes depend on the configuration alone. The set is built beside
+/// `out` and moved there when it is whole. A part without patients has a table without rows.
+///
+/// # Errors
+///
+/// [`Error::SynthConfig`] for a value out of range, [`Error::NotEmpty`] where `out` holds anything or is no folder,
+/// [`Error::Io`] where the file system fails. In each case `out` is as it was.
+pub fn write(config: &SynthConfig, out: &Path) -> Result<SynthSummary> {
+    config.validate()?;
+    refuse_occupied(out)?;
+    let parent = match out.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent).map_err(io(parent))?;
+    let building = tempfile::Builder::new().prefix(".synth-").tempdir_in(parent).map_err(io(parent))?;
+    // The temporary folder is closed to others; the set within it gets the usual permissions.
+    let whole = building.path().join("set");
+
+    let patients: Vec<SynthPatient> = (1..=config.patients()).map(|number| draw_patient(config, number)).collect();
+    let root = whole.join(ROOT);
+    fs::create_dir_all(&root).map_err(io(&root))?;
+    patients.par_iter().try_for_each(|patient| write_images(config, patient, &root))?;
+    let mut parts = [Part::Train, Part::Valid, Part::Test].into_iter().map(|part| {
+        let of_part: Vec<&SynthPatient> = patients.iter().filter(|patient| patient.part == part).collect();
+        write_table(config, part, &of_part, &root)
+    });
+    let mut next = || parts.next().expect("three parts");
+    let summary = SynthSummary { root: out.join(ROOT), train: next()?, valid: next()?, test: next()? };
+
+    let described = whole.join("synth.json");
+    let json = serde_json::to_string_pretty(config)
+        .map_err(|source| Error::Io { path: described.clone(), source: source.into() })?;
+    fs::write(&described, json + "\n").map_err(io(&described))?;
+
+    if out.exists() {
+        fs::remove_dir(out).map_err(io(out))?; // fails unless it is still empty
+    }
+    fs::rename(&whole, out).map_err(io(out))?;
+    Ok(summary)
+}
+
+fn refuse_occupied(out: &Path) -> Result<()> {
+    if !out.exists() {
+        return Ok(());
+    }
+    let occupied = !out.is_dir() || fs::read_dir(out).map_err(io(out))?.next().is_some();
+    if occupied { Err(Error::NotEmpty { path: out.into() }) } else { Ok(()) }
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_path_buf();
+    |source| Error::Io { path, source }
+}
+
+fn part_name(part: Part) -> &'static str {
+    match part {
+        Part::Train => "train",
+        Part::Valid => "valid",
+        Part::Test | Part::All => "test", // no patient is of All
+    }
+}
+
+/// Folder of a study below the set's root, with `/` between its parts.
+fn study_folder(patient: &SynthPatient, study: &SynthStudy) -> String {
+    format!("{}/patient{:05}/study{}", part_name(patient.part), patient.number, study.number)
+}
+
+fn write_images(config: &SynthConfig, patient: &SynthPatient, root: &Path) -> Result<()> {
+    for study in &patient.studies {
+        let folder = root.join(study_folder(patient, study));
+        fs::create_dir_all(&folder).map_err(io(&folder))?;
+        let path = folder.join("view1_frontal.jpg");
+        let radiograph = render_study(config, patient, study);
+        let mut jpeg = Vec::new();
+        JpegEncoder::new_with_quality(&mut jpeg, config.jpeg_quality)
+            .encode(&radiograph.to_u8(), config.size, config.size, ExtendedColorType::L8)
+            .map_err(|source| Error::Io { path: path.clone(), source: std::io::Error::other(source) })?;
+        fs::write(&path, jpeg).map_err(io(&path))?;
+    }
+    Ok(())
+}
+
+fn write_table(config: &SynthConfig, part: Part, patients: &[&SynthPatient], root: &Path) -> Result<PartSummary> {
+    let path = root.join(format!("{}.csv", part_name(part)));
+    let csv_fault = |source| Error::Csv { path: path.clone(), source };
+    let mut table = csv::Writer::from_path(&path).map_err(csv_fault)?;
+    let front = ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA"];
+    table.write_record(front.into_iter().chain(report::COLUMNS.iter().map(|(name, _)| *name))).map_err(csv_fault)?;
+    let mut summary = PartSummary { patients: patients.len(), images: 0, present: [0; 4], cells: [[0; 4]; 4] };
+    for patient in patients {
+        for study in &patient.studies {
+            let labels = report::labels(config, part, patient.number, study);
+            let sex = match patient.sex {
+                Sex::Female => "Female",
+                Sex::Male => "Male",
+            };
+            let projection = if study.projection == Projection::Pa { "PA" } else { "AP" };
+            let mut row = vec![
+                format!("{ROOT}/{}/view1_frontal.jpg", study_folder(patient, study)),
+                sex.into(),
+                patient.age.to_string(),
+                "Frontal".into(),
+                projection.into(),
+            ];
+            row.extend(labels.iter().map(|label| cell(*label).to_string()));
+            table.write_record(&row).map_err(csv_fault)?;
+            summary.count(study, &labels);
+        }
+    }
+    table.flush().map_err(io(&path))?;
+    Ok(summary)
+}
+
+fn cell(label: Label) -> &'static str {
+    match label {
+        Label::Positive => "1.0",
+        Label::Negative => "0.0",
+        Label::Uncertain => "-1.0",
+        Label::NotMentioned => "",
+    }
+}
+
+impl PartSummary {
+    fn count(&mut self, study: &SynthStudy, labels: &[Label; 14]) {
+        self.images += 1;
+        for finding in Finding::ALL {
+            self.present[finding as usize] += usize::from(study.has(finding));
+            for ((name, _), label) in report::COLUMNS.iter().zip(labels) {
+                if *name == finding.column() {
+                    let kind = match label {
+                        Label::Positive => 0,
+                        Label::Negative => 1,
+                        Label::Uncertain => 2,
+                        Label::NotMentioned => 3,
+                    };
+                    self.cells[finding as usize][kind] += 1;
+                }
+            }
+        }
+    }
+}
