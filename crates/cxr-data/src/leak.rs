@@ -1,0 +1,312 @@
+//! The leak check: evaluation data share neither patients nor images with what a model was trained on. It stands between
+//! loading and everything that trains or evaluates, and it fails closed.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::phash::Fingerprint;
+use crate::{Error, Manifest, Radiograph, Result};
+
+/// A pair is searched for by perceptual hashes that differ in at most this many of 63 bits,
+pub(crate) const NEAR_DISTANCE: u32 = 10;
+/// and confirmed by thumbnails that correlate at least this much.
+pub(crate) const NEAR_CORRELATION: f32 = 0.995;
+
+/// What a part of the data is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Pretraining, without labels.
+    Pretrain,
+    /// Training with labels; may be part of the pretraining set, as in the paper.
+    Train,
+    /// Choice of epochs and settings.
+    Valid,
+    /// The reported numbers.
+    Test,
+}
+
+/// One part of the data, as the leak check and the audit see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Subset<'a> {
+    /// Name for the report.
+    pub name: &'a str,
+    /// What it is used for.
+    pub role: Role,
+    /// Its images.
+    pub manifest: &'a Manifest,
+}
+
+/// Patients that two parts share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SharedPatients {
+    /// Names of the two parts.
+    pub subsets: [String; 2],
+    /// Patients, sorted.
+    pub patients: Vec<String>,
+}
+
+/// One image of one part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRef {
+    /// Name of the part.
+    pub subset: String,
+    /// Path below the root of the part.
+    pub path: String,
+}
+
+/// Two images that look alike.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NearDuplicate {
+    /// The two images.
+    pub images: [ImageRef; 2],
+    /// Bits, of 63, in which their perceptual hashes differ.
+    pub distance: u32,
+    /// Correlation of their 32 x 32 thumbnails.
+    pub correlation: f32,
+}
+
+/// An image that could not be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreadable {
+    /// The image.
+    pub image: ImageRef,
+    /// What the decoder said.
+    pub reason: String,
+}
+
+/// What the leak check found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LeakReport {
+    /// Pairs of parts that must be disjoint and were compared.
+    pub compared: Vec<[String; 2]>,
+    /// Parts whose patients are not known: for them only images could be compared.
+    pub patients_unknown: Vec<String>,
+    /// Whether images were decoded and compared, or patient ids alone.
+    pub images_compared: bool,
+    /// Patients in two parts that must be disjoint. A leak.
+    pub shared_patients: Vec<SharedPatients>,
+    /// Images with equal decoded pixels in two parts that must be disjoint. A leak.
+    pub equal_images: Vec<[ImageRef; 2]>,
+    /// Images that look alike in two parts that must be disjoint. A warning.
+    pub near_duplicates: Vec<NearDuplicate>,
+    /// Images that could not be decoded and were not compared.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// Compares patient ids alone: no image is opened.
+pub fn check_patients(subsets: &[Subset<'_>]) -> LeakReport {
+    let mut report = LeakReport {
+        patients_unknown: subsets.iter().filter(|s| !s.manifest.patients_known).map(|s| s.name.into()).collect(),
+        ..LeakReport::default()
+    };
+    for (a, b) in disjoint_pairs(subsets) {
+        report.compared.push([a.name.into(), b.name.into()]);
+        if !a.manifest.patients_known || !b.manifest.patients_known {
+            continue;
+        }
+        let of_a: HashSet<&str> = a.manifest.records.iter().map(|record| record.patient.as_str()).collect();
+        let of_b = b.manifest.records.iter().map(|record| record.patient.as_str());
+        let shared: BTreeSet<&str> = of_b.filter(|patient| of_a.contains(patient)).collect();
+        if !shared.is_empty() {
+            report.shared_patients.push(SharedPatients {
+                subsets: [a.name.into(), b.name.into()],
+                patients: shared.into_iter().map(String::from).collect(),
+            });
+        }
+    }
+    report
+}
+
+/// Compares patient ids and images. Valid and test must share neither with pretraining, with labelled training data or
+/// with each other; labelled training data may be part of the pretraining set.
+///
+/// Every image is decoded once. Where both parts know their patients, equal ids count as one patient even if the parts
+/// come from different folders: the check would rather object once too often.
+pub fn check_leaks(subsets: &[Subset<'_>]) -> LeakReport {
+    check_leaks_with(subsets, |path| crate::decode::read(path))
+}
+
+/// As [`check_leaks`], with images read by `read` (which may count its calls, for a progress bar).
+pub fn check_leaks_with<F>(subsets: &[Subset<'_>], read: F) -> LeakReport
+where
+    F: Fn(&Path) -> Result<Radiograph> + Sync,
+{
+    compare(subsets, &Scan::new(subsets, read))
+}
+
+/// The whole check, over images that were scanned before.
+pub(crate) fn compare(subsets: &[Subset<'_>], scan: &Scan) -> LeakReport {
+    let mut report = check_patients(subsets);
+    report.images_compared = true;
+    report.unreadable = subsets.iter().flat_map(|subset| scan.unreadable(subset)).collect();
+    for (a, b) in disjoint_pairs(subsets) {
+        let (of_a, of_b) = (scan.readable(a), scan.readable(b));
+        let pair = |i: usize, j: usize| [image_ref(a, of_a[i].0), image_ref(b, of_b[j].0)];
+        let mut by_pixels: HashMap<_, Vec<usize>> = HashMap::new();
+        for (j, (_, print)) in of_b.iter().enumerate() {
+            by_pixels.entry(print.pixels).or_default().push(j);
+        }
+        for (i, (_, print)) in of_a.iter().enumerate() {
+            let equal = by_pixels.get(&print.pixels).into_iter().flatten();
+            report.equal_images.extend(equal.map(|&j| pair(i, j)));
+        }
+        let near = of_a.par_iter().enumerate().flat_map_iter(|(i, (_, left))| {
+            of_b.iter().enumerate().filter_map(move |(j, (_, right))| near(left, right).map(|found| (i, j, found)))
+        });
+        let near: Vec<_> = near.collect();
+        report.near_duplicates.extend(near.into_iter().map(|(i, j, (distance, correlation))| NearDuplicate {
+            images: pair(i, j),
+            distance,
+            correlation,
+        }));
+    }
+    report
+}
+
+/// Distance and correlation of two images that look alike without being equal.
+pub(crate) fn near(a: &Fingerprint, b: &Fingerprint) -> Option<(u32, f32)> {
+    let distance = a.distance(b);
+    if distance > NEAR_DISTANCE || a.pixels == b.pixels {
+        return None;
+    }
+    Some((distance, a.correlation(b))).filter(|&(_, correlation)| correlation >= NEAR_CORRELATION)
+}
+
+/// Pairs of parts that must not share anything: one of them evaluates, and they do different things.
+fn disjoint_pairs<'s, 'a>(subsets: &'s [Subset<'a>]) -> impl Iterator<Item = (&'s Subset<'a>, &'s Subset<'a>)> {
+    let evaluates = |role| matches!(role, Role::Valid | Role::Test);
+    subsets.iter().enumerate().flat_map(move |(i, a)| {
+        subsets[i + 1..]
+            .iter()
+            .filter(move |b| a.role != b.role && (evaluates(a.role) || evaluates(b.role)))
+            .map(move |b| (a, b))
+    })
+}
+
+pub(crate) fn image_ref(subset: &Subset<'_>, row: usize) -> ImageRef {
+    ImageRef { subset: subset.name.into(), path: subset.manifest.records[row].path.clone() }
+}
+
+/// Fingerprints of all images of some parts, each file decoded once.
+pub(crate) struct Scan(HashMap<PathBuf, std::result::Result<Fingerprint, String>>);
+
+impl Scan {
+    pub(crate) fn new<F>(subsets: &[Subset<'_>], read: F) -> Self
+    where
+        F: Fn(&Path) -> Result<Radiograph> + Sync,
+    {
+        let paths: BTreeSet<PathBuf> = subsets
+            .iter()
+            .flat_map(|subset| (0..subset.manifest.len()).map(|row| subset.manifest.image_path(row)))
+            .collect();
+        Self(
+            paths
+                .into_par_iter()
+                .map(|path| {
+                    let print = read(&path).map(|image| Fingerprint::of(&image)).map_err(|error| error.to_string());
+                    (path, print)
+                })
+                .collect(),
+        )
+    }
+
+    /// Rows of a part that could be decoded.
+    pub(crate) fn readable(&self, subset: &Subset<'_>) -> Vec<(usize, &Fingerprint)> {
+        (0..subset.manifest.len())
+            .filter_map(|row| Some((row, self.0.get(&subset.manifest.image_path(row))?.as_ref().ok()?)))
+            .collect()
+    }
+
+    /// Images of a part that could not.
+    fn unreadable<'s>(&'s self, subset: &'s Subset<'_>) -> impl Iterator<Item = Unreadable> + 's {
+        (0..subset.manifest.len()).filter_map(|row| {
+            let reason = self.0.get(&subset.manifest.image_path(row))?.as_ref().err()?.clone();
+            Some(Unreadable { image: image_ref(subset, row), reason })
+        })
+    }
+}
+
+impl LeakReport {
+    /// Whether no patient and no image is shared. Near duplicates and unreadable images do not count.
+    pub fn is_clean(&self) -> bool {
+        self.shared_patients.is_empty() && self.equal_images.is_empty()
+    }
+
+    /// Passes a clean report on.
+    ///
+    /// # Errors
+    /// [`Error::Leak`] with the first of what is shared, when anything is.
+    pub fn require_clean(self) -> Result<Self> {
+        if self.is_clean() { Ok(self) } else { Err(Error::Leak(self.faults().join("\n"))) }
+    }
+
+    /// One line for each kind of leak between two parts.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let patients = self.shared_patients.iter().map(|SharedPatients { subsets: [a, b], patients }| {
+            let shown = patients[..patients.len().min(5)].join(", ");
+            format!("leak: {a} and {b} share {} patient(s): {shown}{}", patients.len(), more(patients.len(), 5))
+        });
+        let mut pairs: Vec<([&str; 2], Vec<&[ImageRef; 2]>)> = Vec::new();
+        for images in &self.equal_images {
+            let between = [images[0].subset.as_str(), images[1].subset.as_str()];
+            match pairs.iter_mut().find(|(found, _)| *found == between) {
+                Some((_, list)) => list.push(images),
+                None => pairs.push((between, vec![images])),
+            }
+        }
+        let images = pairs.into_iter().map(|([a, b], list)| {
+            let shown: Vec<_> = list.iter().take(3).map(|[a, b]| format!("{} = {}", a.path, b.path)).collect();
+            let (count, shown) = (list.len(), shown.join(", "));
+            format!("leak: {a} and {b} share {count} image(s), pixel for pixel: {shown}{}", more(count, 3))
+        });
+        patients.chain(images).collect()
+    }
+}
+
+fn more(count: usize, shown: usize) -> String {
+    if count > shown { format!(" and {} more", count - shown) } else { String::new() }
+}
+
+impl fmt::Display for LeakReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pairs: Vec<_> = self.compared.iter().map(|[a, b]| format!("{a} with {b}")).collect();
+        let what = if self.images_compared { "patients and images" } else { "patients (images not opened)" };
+        writeln!(
+            f,
+            "compared {what}: {}",
+            if pairs.is_empty() { "nothing to compare".into() } else { pairs.join(", ") }
+        )?;
+        if !self.patients_unknown.is_empty() {
+            writeln!(
+                f,
+                "patients: unknown in {}; there only images can show a leak",
+                self.patients_unknown.join(", ")
+            )?;
+        }
+        for fault in self.faults() {
+            writeln!(f, "{fault}")?;
+        }
+        for NearDuplicate { images: [a, b], distance, correlation } in self.near_duplicates.iter().take(10) {
+            writeln!(
+                f,
+                "warning: near duplicates, {} {} and {} {} (hash distance {distance} of 63, correlation {correlation:.4})",
+                a.subset, a.path, b.subset, b.path
+            )?;
+        }
+        if self.near_duplicates.len() > 10 {
+            writeln!(f, "warning: {} near duplicates in all", self.near_duplicates.len())?;
+        }
+        for Unreadable { image, reason } in self.unreadable.iter().take(10) {
+            writeln!(f, "not compared: {} {}: {reason}", image.subset, image.path)?;
+        }
+        if self.unreadable.len() > 10 {
+            writeln!(f, "not compared: {} unreadable images in all", self.unreadable.len())?;
+        }
+        if self.is_clean() { writeln!(f, "no leak found") } else { Ok(()) }
+    }
+}

@@ -1,0 +1,344 @@
+//! CheXpert (Irvin et al. 2019), the small and the full tree: `train.csv` and `valid.csv` with a row per image, and the
+//! test set with its ground truth per study. Format and quirks: the official CSVs and MoCo-CXR's `reorganize_files.py`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use super::images::ImageFinder;
+use super::table::{Row, Table};
+use super::{LoadOptions, OnBad, Part, listing};
+use crate::{Error, Label, Manifest, Projection, Record, Result, Sex, View};
+
+/// The label columns, in the order of the official `train.csv`.
+pub(crate) const TASKS: [&str; 14] = [
+    "No Finding",
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+];
+
+const METADATA: [&str; 4] = ["Sex", "Age", "Frontal/Lateral", "AP/PA"];
+/// Test tables with a row per image, and those with a row per study.
+const TEST_IMAGES: [&str; 2] = ["test.csv", "test_labels.csv"];
+const TEST_STUDIES: [&str; 2] = ["test_groundtruth.csv", "groundtruth.csv"];
+const TEST_PATHS: &str = "test_image_paths.csv";
+
+/// The folder that holds the tables: `dir` itself or the one folder in it that does.
+pub(crate) fn find_root(dir: &Path) -> Result<PathBuf> {
+    if holds_tables(dir) {
+        return Ok(dir.into());
+    }
+    let io = |source| Error::Io { path: dir.into(), source };
+    let mut roots = BTreeSet::new();
+    for entry in std::fs::read_dir(dir).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        if path.is_dir() && holds_tables(&path) {
+            roots.insert(path);
+        }
+    }
+    let fault = |found| Error::Layout {
+        dir: dir.into(),
+        expected: "train.csv, valid.csv or the tables of the test set, here or in one folder below".into(),
+        found,
+    };
+    match roots.len() {
+        1 => roots.pop_first().ok_or_else(|| fault(String::new())),
+        0 => Err(fault(listing(dir)?)),
+        _ => Err(fault(format!(
+            "several folders with such tables ({}); name one of them",
+            roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
+
+fn holds_tables(dir: &Path) -> bool {
+    ["train.csv", "valid.csv"].iter().any(|name| dir.join(name).is_file()) || test_table(dir).is_some()
+}
+
+/// The table of the test set, which is published beside the other tables or in the folder `test`.
+fn test_table(root: &Path) -> Option<PathBuf> {
+    TEST_IMAGES
+        .iter()
+        .chain(&TEST_STUDIES)
+        .flat_map(|name| [root.join(name), root.join("test").join(name)])
+        .find(|path| path.is_file())
+}
+
+pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Manifest> {
+    let root = find_root(dir)?;
+    let mut manifest = Manifest {
+        tasks: TASKS.map(String::from).into(),
+        records: Vec::new(),
+        patients_known: true,
+        notes: Vec::new(),
+        root,
+    };
+    let root = manifest.root.clone();
+    let absent = |expected: &str| -> Result<Error> {
+        Ok(Error::Layout { dir: root.clone(), expected: expected.into(), found: listing(&root)? })
+    };
+    for (wanted, name) in [(Part::Train, "train.csv"), (Part::Valid, "valid.csv")] {
+        let table = root.join(name);
+        if part == wanted && !table.is_file() {
+            return Err(absent(name)?);
+        }
+        if part == wanted || part == Part::All && table.is_file() {
+            add_images(&mut manifest, &table, true, options)?;
+        }
+    }
+    match test_table(&root) {
+        None if part == Part::Test => {
+            return Err(absent("test.csv, or test_groundtruth.csv or groundtruth.csv with a row per study")?);
+        }
+        Some(table) if matches!(part, Part::Test | Part::All) => {
+            if table.file_name().is_some_and(|name| TEST_STUDIES.iter().any(|study| name == *study)) {
+                add_studies(&mut manifest, &table, options)?;
+            } else {
+                add_images(&mut manifest, &table, false, options)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(manifest)
+}
+
+/// What was decided for cells that the format allows but that mean nothing, for the notes.
+#[derive(Default)]
+struct Quirks {
+    sex_unknown: usize,
+    age_zero: usize,
+    view_differs: usize,
+}
+
+/// Rows of a table with one image each. The test table may lack the columns on the patient.
+fn add_images(manifest: &mut Manifest, path: &Path, all_columns: bool, options: &LoadOptions) -> Result<()> {
+    let table = Table::read(path)?;
+    let [path_column] = table.columns(["Path"])?;
+    let tasks = table.columns(TASKS)?;
+    if all_columns {
+        table.columns(METADATA)?;
+    }
+    let [sex, age, view, projection] = METADATA.map(|name| table.column(name));
+    let mut finder = ImageFinder::new(&manifest.root, path, options.on_bad);
+    let mut quirks = Quirks::default();
+    for row in table.rows() {
+        let (patient, study) = patient_and_study(row.cell(path_column))
+            .ok_or_else(|| row.fault(path_column, "a path with .../patientNNNNN/studyN/..."))?;
+        let labels = tasks.iter().map(|&column| label(row, column)).collect::<Result<_>>()?;
+        let named = view_of_name(row.cell(path_column));
+        let record = Record {
+            path: String::new(),
+            patient,
+            study,
+            view: view.map_or(Ok(named), |column| view_of_cell(row, column, named, &mut quirks))?,
+            projection: projection.map_or(Ok(None), |column| projection_of_cell(row, column))?,
+            sex: sex.map_or(Ok(None), |column| sex_of_cell(row, column, &mut quirks))?,
+            age: age.map_or(Ok(None), |column| age_of_cell(row, column, &mut quirks))?,
+            labels,
+        };
+        if let Some(path) = finder.find(row, path_column)? {
+            manifest.records.push(Record { path, ..record });
+        }
+    }
+    let mut notes = finder.notes();
+    for (rows, what) in [
+        (quirks.sex_unknown, "with Sex \"Unknown\", read as not recorded"),
+        (quirks.age_zero, "with Age 0 (CheXpert's patients are adults), read as not recorded"),
+        (quirks.view_differs, "whose column Frontal/Lateral contradicts the file name; the column was believed"),
+    ] {
+        if rows > 0 {
+            notes.push(format!("{}: {rows} rows {what}", path.display()));
+        }
+    }
+    manifest.notes.extend(notes);
+    Ok(())
+}
+
+/// Rows of a table with one study each, and the images of those studies: as `test_image_paths.csv` lists them, or as
+/// they lie on disk.
+fn add_studies(manifest: &mut Manifest, path: &Path, options: &LoadOptions) -> Result<()> {
+    let table = Table::read(path)?;
+    let [study_column] = table.columns(["Study"])?;
+    let tasks = table.columns(TASKS)?;
+    let mut truth = HashMap::new();
+    let mut order = Vec::new();
+    for row in table.rows() {
+        let (_, study) = patient_and_study(row.cell(study_column))
+            .ok_or_else(|| row.fault(study_column, "a path with .../patientNNNNN/studyN"))?;
+        let labels: Vec<Label> = tasks.iter().map(|&column| label(row, column)).collect::<Result<_>>()?;
+        if truth.insert(study.clone(), labels).is_some() {
+            return Err(row.fault(study_column, "each study once"));
+        }
+        order.push((study, row));
+    }
+
+    let beside = path.with_file_name(TEST_PATHS);
+    let images = if beside.is_file() {
+        listed_images(manifest, &beside, options)?
+    } else {
+        images_on_disk(&manifest.root, order.iter().map(|(study, _)| study.as_str()))?
+    };
+
+    let mut without_truth = Vec::new();
+    let mut seen = BTreeSet::new();
+    for path in images {
+        let Some((patient, study)) = patient_and_study(&path).filter(|(_, study)| truth.contains_key(study)) else {
+            without_truth.push(path);
+            continue;
+        };
+        seen.insert(study.clone());
+        let labels = truth[&study].clone();
+        let view = view_of_name(&path);
+        manifest.records.push(Record { path, patient, study, view, projection: None, sex: None, age: None, labels });
+    }
+    let without_image: Vec<_> = order.iter().filter(|(study, _)| !seen.contains(study)).collect();
+    if let (OnBad::Fail, Some((_, row))) = (options.on_bad, without_image.first()) {
+        return Err(Error::MissingImage {
+            table: path.into(),
+            line: row.line(),
+            image: row.cell(study_column).into(),
+            root: manifest.root.clone(),
+        });
+    }
+    if !without_image.is_empty() {
+        manifest.notes.push(format!(
+            "{}: {} of {} studies skipped, no image of theirs was found (the first: {})",
+            path.display(),
+            without_image.len(),
+            order.len(),
+            without_image[0].0
+        ));
+    }
+    if let Some(first) = without_truth.first() {
+        manifest.notes.push(format!(
+            "{}: {} images left out, their study is not in it (the first: {first})",
+            path.display(),
+            without_truth.len()
+        ));
+    }
+    Ok(())
+}
+
+fn listed_images(manifest: &mut Manifest, path: &Path, options: &LoadOptions) -> Result<Vec<String>> {
+    let table = Table::read(path)?;
+    let [column] = table.columns(["Path"])?;
+    let mut finder = ImageFinder::new(&manifest.root, path, options.on_bad);
+    let mut images = Vec::new();
+    for row in table.rows() {
+        images.extend(finder.find(row, column)?);
+    }
+    let notes = finder.notes();
+    manifest.notes.extend(notes);
+    Ok(images)
+}
+
+/// Images of the studies, below `root/test` or `root`, by name.
+fn images_on_disk<'s>(root: &Path, studies: impl Iterator<Item = &'s str>) -> Result<Vec<String>> {
+    let mut images = Vec::new();
+    for study in studies {
+        for below in ["test/", ""] {
+            let folder = format!("{below}{study}");
+            let Ok(entries) = std::fs::read_dir(root.join(&folder)) else { continue };
+            let mut names = Vec::new();
+            for entry in entries {
+                let entry = entry.map_err(|source| Error::Io { path: root.join(&folder), source })?;
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+            names.retain(|name| super::has_image_extension(Path::new(name)));
+            names.sort();
+            images.extend(names.into_iter().map(|name| format!("{folder}/{name}")));
+            break;
+        }
+    }
+    Ok(images)
+}
+
+/// `patient00001` and `patient00001/study1` out of a path.
+pub(crate) fn patient_and_study(path: &str) -> Option<(String, String)> {
+    let numbered = |part: &str, word: &str| {
+        part.strip_prefix(word).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let parts: Vec<&str> = path.split(['/', '\\']).collect();
+    parts
+        .windows(2)
+        .find(|pair| numbered(pair[0], "patient") && numbered(pair[1], "study"))
+        .map(|pair| (pair[0].to_string(), format!("{}/{}", pair[0], pair[1])))
+}
+
+pub(crate) fn label(row: Row<'_>, column: usize) -> Result<Label> {
+    let cell = row.cell(column);
+    if cell.is_empty() {
+        return Ok(Label::NotMentioned);
+    }
+    match cell.parse::<f32>() {
+        Ok(1.0) => Ok(Label::Positive),
+        Ok(0.0) => Ok(Label::Negative),
+        Ok(-1.0) => Ok(Label::Uncertain),
+        _ => Err(row.fault(column, "1.0, 0.0, -1.0 or blank")),
+    }
+}
+
+fn view_of_name(path: &str) -> Option<View> {
+    let name = path.rsplit(['/', '\\']).next()?;
+    let stem = name.split('.').next()?;
+    [("_frontal", View::Frontal), ("_lateral", View::Lateral)]
+        .into_iter()
+        .find(|(ending, _)| stem.ends_with(ending))
+        .map(|(_, view)| view)
+}
+
+fn view_of_cell(row: Row<'_>, column: usize, named: Option<View>, quirks: &mut Quirks) -> Result<Option<View>> {
+    let view = match row.cell(column) {
+        "" => return Ok(named),
+        "Frontal" => View::Frontal,
+        "Lateral" => View::Lateral,
+        _ => return Err(row.fault(column, "Frontal, Lateral or blank")),
+    };
+    quirks.view_differs += usize::from(named.is_some_and(|named| named != view));
+    Ok(Some(view))
+}
+
+fn projection_of_cell(row: Row<'_>, column: usize) -> Result<Option<Projection>> {
+    Ok(Some(match row.cell(column) {
+        "" => return Ok(None),
+        "AP" => Projection::Ap,
+        "PA" => Projection::Pa,
+        "LL" => Projection::Ll,
+        "RL" => Projection::Rl,
+        _ => return Err(row.fault(column, "AP, PA, LL, RL or blank")),
+    }))
+}
+
+fn sex_of_cell(row: Row<'_>, column: usize, quirks: &mut Quirks) -> Result<Option<Sex>> {
+    Ok(match row.cell(column) {
+        "Female" => Some(Sex::Female),
+        "Male" => Some(Sex::Male),
+        "" => None,
+        "Unknown" => {
+            quirks.sex_unknown += 1;
+            None
+        }
+        _ => return Err(row.fault(column, "Female, Male, Unknown or blank")),
+    })
+}
+
+fn age_of_cell(row: Row<'_>, column: usize, quirks: &mut Quirks) -> Result<Option<f32>> {
+    let cell = row.cell(column);
+    if cell.is_empty() {
+        return Ok(None);
+    }
+    let age = cell.parse().ok().filter(|age| (0.0..=120.0).contains(age));
+    let age: f32 = age.ok_or_else(|| row.fault(column, "years, 0 to 120, or blank"))?;
+    quirks.age_zero += usize::from(age == 0.0);
+    Ok(Some(age).filter(|&age| age > 0.0))
+}

@@ -1,0 +1,170 @@
+//! From a folder on disk to a [`Manifest`]: one loader per data set, all with the same result. Loading reads tables and
+//! names and opens no image.
+
+mod chexpert;
+mod images;
+mod table;
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Manifest, Result};
+
+/// A data set as it is published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Dataset {
+    /// Whatever the folder looks like.
+    #[default]
+    Auto,
+    /// CheXpert, small or full: `train.csv`, `valid.csv`, ground truth of the test set per study.
+    Chexpert,
+    /// Shenzhen, `ChinaSet_AllFiles`.
+    Shenzhen,
+    /// Montgomery County, `MontgomerySet`.
+    Montgomery,
+    /// NIH ChestX-ray14, `Data_Entry_2017.csv`.
+    Nih,
+    /// Any folder of images, or a CSV beside them.
+    Folder,
+}
+
+/// Which part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// The published training part.
+    Train,
+    /// The published validation part.
+    Valid,
+    /// The published test part.
+    Test,
+    /// Everything there is.
+    All,
+}
+
+/// What becomes of a row whose image is missing or cannot be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBad {
+    /// An error that names it.
+    #[default]
+    Fail,
+    /// It is left out and counted.
+    Skip,
+}
+
+/// Choices of a loader beyond the folder and the part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// What becomes of rows whose image is missing.
+    pub on_bad: OnBad,
+    /// For sets without patients: a pattern whose first group (or else whole match), in the path below the root, is the
+    /// patient.
+    pub patient_regex: Option<String>,
+}
+
+/// Reads a data set with the default [`LoadOptions`]: a missing image is an error.
+///
+/// # Errors
+/// As [`load_with`].
+pub fn load(dir: &Path, dataset: Dataset, part: Part) -> Result<Manifest> {
+    load_with(dir, dataset, part, &LoadOptions::default())
+}
+
+/// Reads a data set: rows in file order, what had to be decided or mended in [`Manifest::notes`].
+///
+/// `dir` is the folder of the data set or its parent.
+///
+/// # Errors
+/// When the folder is not laid out as the data set ([`Error::Layout`] says what it holds), a table lacks columns or has a
+/// cell its format does not know, or an image is missing.
+pub fn load_with(dir: &Path, dataset: Dataset, part: Part, options: &LoadOptions) -> Result<Manifest> {
+    match dataset {
+        Dataset::Chexpert => chexpert::load(dir, part, options),
+        _ => Err(Error::UnknownName { what: "data set", value: dataset.to_string(), expected: "chexpert".into() }),
+    }
+}
+
+/// Names of up to eight entries of a folder, for a message that says what was found there.
+fn listing(dir: &Path) -> Result<String> {
+    let io = |source| Error::Io { path: dir.into(), source };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(io)? {
+        names.push(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    let more = names.len().saturating_sub(8);
+    names.truncate(8);
+    Ok(match (names.is_empty(), more) {
+        (true, _) => "an empty folder".into(),
+        (_, 0) => names.join(", "),
+        _ => format!("{} and {more} more", names.join(", ")),
+    })
+}
+
+impl Dataset {
+    const NAMES: [(&'static str, Dataset); 6] = [
+        ("auto", Dataset::Auto),
+        ("chexpert", Dataset::Chexpert),
+        ("shenzhen", Dataset::Shenzhen),
+        ("montgomery", Dataset::Montgomery),
+        ("nih", Dataset::Nih),
+        ("folder", Dataset::Folder),
+    ];
+}
+
+impl Part {
+    const NAMES: [(&'static str, Part); 4] =
+        [("train", Part::Train), ("valid", Part::Valid), ("test", Part::Test), ("all", Part::All)];
+}
+
+impl OnBad {
+    const NAMES: [(&'static str, OnBad); 2] = [("fail", OnBad::Fail), ("skip", OnBad::Skip)];
+}
+
+/// Text to choice and back, by the one table of names of the type.
+macro_rules! named {
+    ($($type:ty, $what:literal;)*) => {$(
+        impl FromStr for $type {
+            type Err = Error;
+
+            fn from_str(value: &str) -> Result<Self> {
+                crate::loaders::choice($what, value, &Self::NAMES)
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(Self::NAMES.iter().find(|(_, choice)| choice == self).map_or("?", |(name, _)| name))
+            }
+        }
+    )*};
+}
+pub(crate) use named;
+
+named! {
+    Dataset, "data set";
+    Part, "part";
+    OnBad, "choice for bad images";
+}
+
+pub(crate) fn choice<T: Copy>(what: &'static str, value: &str, names: &[(&str, T)]) -> Result<T> {
+    names.iter().find(|(name, _)| name.eq_ignore_ascii_case(value)).map(|&(_, choice)| choice).ok_or_else(|| {
+        Error::UnknownName {
+            what,
+            value: value.into(),
+            expected: names.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+        }
+    })
+}
+
+/// Whether a name ends like an image that can be decoded.
+pub(crate) fn has_image_extension(path: &Path) -> bool {
+    const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "dcm", "dicom"];
+    path.extension().is_some_and(|found| EXTENSIONS.iter().any(|known| found.eq_ignore_ascii_case(known)))
+}

@@ -1,0 +1,74 @@
+//! A CSV read by column name, each row knowing its line, so that a fault can be said with file, line and column.
+
+use std::path::{Path, PathBuf};
+
+use csv::StringRecord;
+
+use crate::{Error, Result};
+
+/// A whole table in memory (CheXpert's `train.csv` is about 20 MB).
+pub(crate) struct Table {
+    pub(crate) path: PathBuf,
+    pub(crate) header: Vec<String>,
+    rows: Vec<StringRecord>,
+}
+
+/// One row, borrowed from its table.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'a> {
+    table: &'a Table,
+    record: &'a StringRecord,
+}
+
+impl Table {
+    pub(crate) fn read(path: &Path) -> Result<Table> {
+        let file = std::fs::File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let fault = |source| Error::Csv { path: path.into(), source };
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
+        let header = reader.headers().map_err(fault)?.iter().map(|name| name.trim_start_matches('\u{feff}').into());
+        let header = header.collect();
+        let rows = reader.records().collect::<csv::Result<_>>().map_err(fault)?;
+        Ok(Table { path: path.into(), header, rows })
+    }
+
+    pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
+        self.rows.iter().map(|record| Row { table: self, record })
+    }
+
+    /// Place of a column, whatever the case of its name.
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+        self.header.iter().position(|found| found.eq_ignore_ascii_case(name))
+    }
+
+    /// Places of columns that must be there; the error names all that are not.
+    pub(crate) fn columns<const N: usize>(&self, names: [&str; N]) -> Result<[usize; N]> {
+        let missing: Vec<String> =
+            names.iter().filter(|name| self.column(name).is_none()).map(|&name| name.into()).collect();
+        if !missing.is_empty() {
+            return Err(Error::MissingColumns { path: self.path.clone(), missing, found: self.header.clone() });
+        }
+        Ok(names.map(|name| self.column(name).unwrap_or_default()))
+    }
+}
+
+impl<'a> Row<'a> {
+    /// Line in the file; the header is line 1.
+    pub(crate) fn line(self) -> u64 {
+        self.record.position().map_or(0, csv::Position::line)
+    }
+
+    /// A cell without surrounding blanks. Every row is as long as the header: the reader has seen to it.
+    pub(crate) fn cell(self, column: usize) -> &'a str {
+        self.record.get(column).unwrap_or_default()
+    }
+
+    pub(crate) fn fault(self, column: usize, expected: &str) -> Error {
+        Error::Cell {
+            path: self.table.path.clone(),
+            line: self.line(),
+            column: self.table.header[column].clone(),
+            value: self.cell(column).into(),
+            expected: expected.into(),
+        }
+    }
+}

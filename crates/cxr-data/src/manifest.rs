@@ -1,0 +1,228 @@
+//! The one table that every loader produces and everything else reads: a row per image.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// What a label cell of a radiology data set can say. What becomes of the last two in training is decided by a
+/// label policy, never here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Label {
+    /// The finding is present (`1.0`).
+    Positive,
+    /// The finding is explicitly absent (`0.0`).
+    Negative,
+    /// The report hedges (`-1.0`).
+    Uncertain,
+    /// The report does not speak of it (a blank cell).
+    NotMentioned,
+}
+
+/// From where the picture was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum View {
+    /// From the front or the back.
+    Frontal,
+    /// From the side.
+    Lateral,
+}
+
+/// Direction of the beam, as CheXpert's `AP/PA` column has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Projection {
+    /// Front to back, usually a patient in bed.
+    Ap,
+    /// Back to front, a patient standing.
+    Pa,
+    /// Left lateral (16 rows of CheXpert).
+    Ll,
+    /// Right lateral (one row of CheXpert).
+    Rl,
+}
+
+/// Sex as recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Sex {
+    /// Female.
+    Female,
+    /// Male.
+    Male,
+}
+
+/// One image and what is known of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Path of the image below [`Manifest::root`], with `/` between its parts.
+    pub path: String,
+    /// Patient, unique within the data set.
+    pub patient: String,
+    /// Study, unique within the data set (it contains the patient).
+    pub study: String,
+    /// Frontal or lateral, where recorded.
+    pub view: Option<View>,
+    /// AP, PA, ... where recorded.
+    pub projection: Option<Projection>,
+    /// Sex, where recorded.
+    pub sex: Option<Sex>,
+    /// Age in years, where recorded.
+    pub age: Option<f32>,
+    /// One entry per [`Manifest::tasks`]; empty when the set has no labels.
+    pub labels: Vec<Label>,
+}
+
+/// A data set as the rest of the crate sees it: rows in file order, with the tasks that their labels name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Folder that the paths of the records are relative to.
+    pub root: PathBuf,
+    /// Names of the label columns, in file order.
+    pub tasks: Vec<String>,
+    /// One row per image.
+    pub records: Vec<Record>,
+    /// False where no patient column exists and each file had to count as its own patient.
+    pub patients_known: bool,
+    /// What the loader had to decide or mend (a rewritten path prefix, a label that disagrees with its source), for
+    /// the user to read.
+    pub notes: Vec<String>,
+}
+
+impl Manifest {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Where the image of a row lies on disk.
+    ///
+    /// # Panics
+    /// When `row` is not below [`Manifest::len`].
+    pub fn image_path(&self, row: usize) -> PathBuf {
+        self.root.join(&self.records[row].path)
+    }
+
+    /// Number of different patients.
+    pub fn patient_count(&self) -> usize {
+        self.records.iter().map(|record| record.patient.as_str()).collect::<HashSet<_>>().len()
+    }
+
+    /// The same data set with these rows only, in this order.
+    ///
+    /// # Panics
+    /// When a row is not below [`Manifest::len`].
+    pub fn select(&self, rows: &[usize]) -> Manifest {
+        Manifest {
+            root: self.root.clone(),
+            tasks: self.tasks.clone(),
+            records: rows.iter().map(|&row| self.records[row].clone()).collect(),
+            patients_known: self.patients_known,
+            notes: self.notes.clone(),
+        }
+    }
+
+    /// Groups rows by study: the unit in which CheXpert is validated and tested, all views of a study folded to one
+    /// (MoCo-CXR `predict.py`: the maximum of the logits). Groups and rows keep the order in which they first appear.
+    ///
+    /// # Panics
+    /// When a row is not below [`Manifest::len`].
+    pub fn studies(&self, rows: &[usize]) -> Vec<Vec<usize>> {
+        group_by(rows, |row| self.records[row].study.as_str())
+    }
+
+    /// Groups rows by patient, in the order of first appearance.
+    ///
+    /// # Panics
+    /// When a row is not below [`Manifest::len`].
+    pub fn patients(&self, rows: &[usize]) -> Vec<Vec<usize>> {
+        group_by(rows, |row| self.records[row].patient.as_str())
+    }
+
+    /// Columns of the tasks with these names. Case, spaces, hyphens and underscores do not matter
+    /// (`pleural-effusion` is `Pleural Effusion`), and `Airspace Opacity`, the name in the MoCo-CXR code, is
+    /// CheXpert's `Lung Opacity`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`] with the names there are.
+    pub fn task_indices<S: AsRef<str>>(&self, names: &[S]) -> Result<Vec<usize>> {
+        let find = |name: &str| {
+            let wanted = match plain(name).as_str() {
+                "airspaceopacity" => "lungopacity".into(),
+                other => other.to_string(),
+            };
+            self.tasks.iter().position(|task| plain(task) == wanted).ok_or_else(|| Error::UnknownName {
+                what: "label",
+                value: name.into(),
+                expected: if self.tasks.is_empty() {
+                    "none: this set has no labels".into()
+                } else {
+                    self.tasks.join(", ")
+                },
+            })
+        };
+        names.iter().map(|name| find(name.as_ref())).collect()
+    }
+
+    /// Identity of the data set: a 128-bit BLAKE3 hash, in hex, over tasks, paths, patients, studies, views and labels,
+    /// in row order. Where the folder lies, and what the loader noted, do not enter. It is stamped into runs and
+    /// results.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        // A length before every field keeps "ab" + "c" apart from "a" + "bc".
+        let mut field = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        field(&[u8::from(self.patients_known)]);
+        field(&(self.tasks.len() as u64).to_le_bytes());
+        self.tasks.iter().for_each(|task| field(task.as_bytes()));
+        for record in &self.records {
+            field(record.path.as_bytes());
+            field(record.patient.as_bytes());
+            field(record.study.as_bytes());
+            field(match record.view {
+                None => b"",
+                Some(View::Frontal) => b"f",
+                Some(View::Lateral) => b"l",
+            });
+            field(&record.labels.iter().map(|label| label.code()).collect::<Vec<u8>>());
+        }
+        hasher.finalize().to_hex()[..32].to_string()
+    }
+}
+
+impl Label {
+    /// One letter for files and hashes; part of [`Manifest::hash`], so it never changes.
+    fn code(self) -> u8 {
+        match self {
+            Label::Positive => b'1',
+            Label::Negative => b'0',
+            Label::Uncertain => b'u',
+            Label::NotMentioned => b'-',
+        }
+    }
+}
+
+/// A name without case, spaces, hyphens and underscores.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+fn group_by<'a>(rows: &[usize], key: impl Fn(usize) -> &'a str) -> Vec<Vec<usize>> {
+    let mut place = HashMap::new();
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for &row in rows {
+        let group = *place.entry(key(row)).or_insert_with(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
+        });
+        groups[group].push(row);
+    }
+    groups
+}
