@@ -1,0 +1,60 @@
+//! Bias-corrected and accelerated limits (Efron 1987): percentile limits, moved for median bias and for a standard error
+//! that changes with the value. The jackknife leaves out one resampling unit at a time, so with patients as units the
+//! acceleration respects the clusters too.
+
+use rayon::prelude::*;
+use statrs::distribution::{ContinuousCDF, Normal};
+
+use super::Estimand;
+use super::clustered::quantile;
+use crate::error::Undefined;
+
+/// Lower and upper limit.
+pub(super) fn limits(replicates: &[f64], estimand: &Estimand, level: f64) -> Result<(f64, f64), Undefined> {
+    let mut sorted = replicates.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let normal = Normal::standard();
+
+    // Share of replicates below the observed value, ties counted half: replicates of a small sample repeat values.
+    let observed = estimand.observed();
+    let below = sorted.partition_point(|value| *value < observed);
+    let up_to = sorted.partition_point(|value| *value <= observed);
+    let share = (below + up_to) as f64 / (2 * sorted.len()) as f64;
+    if share <= 0.0 || share >= 1.0 || sorted[0] == sorted[sorted.len() - 1] {
+        return Err(Undefined::ZeroVariance);
+    }
+    let bias = normal.inverse_cdf(share);
+    let acceleration = acceleration(estimand);
+
+    let fraction = |tail: f64| {
+        let z = bias + normal.inverse_cdf(tail);
+        normal.cdf(bias + z / (1.0 - acceleration * z))
+    };
+    let tail = (1.0 - level) / 2.0;
+    Ok((quantile(&sorted, fraction(tail)), quantile(&sorted, fraction(1.0 - tail))))
+}
+
+/// Skewness of the jackknife values over six. Leaving out the only positive unit leaves no value; such units are skipped.
+fn acceleration(estimand: &Estimand) -> f64 {
+    let values: Vec<f64> = (0..estimand.units())
+        .into_par_iter()
+        .map_init(
+            || vec![1_u32; estimand.units()],
+            |counts, unit| {
+                counts[unit] = 0;
+                let value = estimand.value(counts);
+                counts[unit] = 1;
+                value
+            },
+        )
+        .flatten()
+        .collect();
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let (mut squares, mut cubes) = (0.0, 0.0);
+    for value in &values {
+        let deviation = mean - value;
+        squares += deviation.powi(2);
+        cubes += deviation.powi(3);
+    }
+    if squares > 0.0 { cubes / (6.0 * squares.powf(1.5)) } else { 0.0 }
+}

@@ -1,0 +1,149 @@
+//! What is being estimated: a statistic of one model, or the difference of two, as a mean over label draws.
+
+use crate::checked;
+use crate::cohort::Cohort;
+use crate::error::{Error, Result, Undefined};
+use crate::interval::Unit;
+use crate::metric::Metric;
+use crate::ranking::Ranking;
+
+/// A statistic that can be evaluated on any resample.
+#[derive(Debug)]
+pub(crate) struct Estimand {
+    metric: Metric,
+    draws: Draws,
+    units: usize,
+    n: usize,
+    positives: usize,
+    patients: usize,
+    observed: f64,
+}
+
+#[derive(Debug)]
+enum Draws {
+    Single(Vec<Ranking>),
+    Paired(Vec<(Ranking, Ranking)>),
+}
+
+impl Estimand {
+    pub(crate) fn single<S: AsRef<[f64]>>(cohort: &Cohort, draws: &[S], metric: Metric, unit: Unit) -> Result<Self> {
+        let units = units_of(cohort, unit);
+        let rankings = rankings(cohort, draws, metric, &units)?;
+        Self::new(cohort, Draws::Single(rankings), metric, unit)
+    }
+
+    pub(crate) fn paired<S: AsRef<[f64]>>(
+        cohort: &Cohort,
+        first: &[S],
+        second: &[S],
+        metric: Metric,
+        unit: Unit,
+    ) -> Result<Self> {
+        checked::length("label draws of the second model", second.len(), first.len())?;
+        let units = units_of(cohort, unit);
+        let first = rankings(cohort, first, metric, &units)?;
+        let second = rankings(cohort, second, metric, &units)?;
+        Self::new(cohort, Draws::Paired(first.into_iter().zip(second).collect()), metric, unit)
+    }
+
+    fn new(cohort: &Cohort, draws: Draws, metric: Metric, unit: Unit) -> Result<Self> {
+        let units = match unit {
+            Unit::Patient => cohort.patient_count(),
+            Unit::Row => cohort.len(),
+        };
+        let mut estimand = Self {
+            metric,
+            draws,
+            units,
+            n: cohort.len(),
+            positives: cohort.positives(),
+            patients: cohort.patient_count(),
+            observed: 0.0,
+        };
+        let everyone = vec![1; units];
+        // The class checks below leave no other reason for a missing value.
+        estimand.observed =
+            estimand.value(&everyone).ok_or_else(|| Error::undefined(metric, Undefined::NoLabelledRows))?;
+        Ok(estimand)
+    }
+
+    /// The statistic on a resample that counts unit i `counts[i]` times; `None` if it does not exist there.
+    ///
+    /// The order of the additions is the reference's: over draws, the difference taken first.
+    pub(crate) fn value(&self, counts: &[u32]) -> Option<f64> {
+        let mut sum = 0.0;
+        let number = match &self.draws {
+            Draws::Single(rankings) => {
+                for ranking in rankings {
+                    sum += self.metric.of(ranking, counts)?;
+                }
+                rankings.len()
+            }
+            Draws::Paired(pairs) => {
+                for (first, second) in pairs {
+                    sum += self.metric.of(first, counts)? - self.metric.of(second, counts)?;
+                }
+                pairs.len()
+            }
+        };
+        Some(sum / number as f64)
+    }
+
+    pub(crate) fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    pub(crate) fn observed(&self) -> f64 {
+        self.observed
+    }
+
+    /// Number of resampling units.
+    pub(crate) fn units(&self) -> usize {
+        self.units
+    }
+
+    pub(crate) fn n(&self) -> usize {
+        self.n
+    }
+
+    pub(crate) fn positives(&self) -> usize {
+        self.positives
+    }
+
+    pub(crate) fn patients(&self) -> usize {
+        self.patients
+    }
+}
+
+/// The resampling unit of every row.
+fn units_of(cohort: &Cohort, unit: Unit) -> Vec<u32> {
+    match unit {
+        Unit::Patient => cohort.patients().to_vec(),
+        Unit::Row => (0..cohort.len() as u32).collect(), // at most 2^30 (Cohort::new)
+    }
+}
+
+fn rankings<S: AsRef<[f64]>>(cohort: &Cohort, draws: &[S], metric: Metric, units: &[u32]) -> Result<Vec<Ranking>> {
+    if draws.is_empty() {
+        return Err(Error::Setting { name: "label draws", found: "0".into(), expected: "at least 1" });
+    }
+    match metric {
+        Metric::Brier if cohort.is_empty() => return Err(Error::undefined(metric, Undefined::NoLabelledRows)),
+        Metric::Brier => {}
+        _ => checked::both_classes(cohort.labels(), None).map_err(|reason| Error::undefined(metric, reason))?,
+    }
+    if let Metric::SensitivityAt { specificity } = metric {
+        checked::specificity(specificity)?;
+    }
+    draws
+        .iter()
+        .map(|scores| {
+            let scores = scores.as_ref();
+            checked::rows(cohort.labels(), scores, None)?;
+            if metric == Metric::Brier {
+                checked::probabilities(scores).map_err(|reason| Error::undefined(metric, reason))?;
+            }
+            Ok(Ranking::new(cohort.labels(), scores, units))
+        })
+        .collect()
+}

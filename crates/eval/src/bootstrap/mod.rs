@@ -1,0 +1,231 @@
+//! The bootstrap: which rows a replicate counts, how often, and what becomes of the replicates.
+//!
+//! One resample serves every label draw and both models of a comparison, which is what makes the comparison paired
+//! (`confidence_interval_diff.py` of the reference). Replicate r draws from ChaCha8 keyed by the seed, stream r, so the
+//! result is the same for any number of threads, and tasks with the same rows share their resamples.
+//!
+//! A resample without one of the classes has no AUROC. It is drawn again, further along the same stream, and counted
+//! ([`Interval::redrawn`]): the interval is then conditional on both classes being there, as the estimate is.
+
+mod bca;
+mod clustered;
+mod estimand;
+mod paper;
+mod resample;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use estimand::Estimand;
+pub use resample::Resamples;
+pub(crate) use resample::{Distribution, replicate};
+
+use crate::checked;
+use crate::cohort::Cohort;
+use crate::error::{Error, Result};
+use crate::interval::{Interval, Method, Unit};
+use crate::metric::Metric;
+
+/// How sorted replicates become an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Rule {
+    /// Quantiles of the replicates (linear interpolation); the default for new work.
+    #[default]
+    Percentile,
+    /// Bias-corrected and accelerated (Efron 1987, <https://doi.org/10.1080/01621459.1987.10478410>).
+    Bca,
+    /// The reference code's order statistics, the mean of the distribution as the centre; 95 % only.
+    Paper,
+}
+
+/// Settings of a bootstrap. `Bootstrap::default()` for new work, [`Bootstrap::paper`] to repeat the paper.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bootstrap {
+    /// How replicates become an interval. Default: percentile.
+    pub rule: Rule,
+    /// What is drawn. Default: patients.
+    pub unit: Unit,
+    /// Number of replicates, at least 40. Default: 2000.
+    pub replicates: usize,
+    /// Confidence level in (0, 1). Default: 0.95.
+    pub level: f64,
+    /// Seed of the resamples. Default: 0.
+    pub seed: u64,
+}
+
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self { rule: Rule::Percentile, unit: Unit::Patient, replicates: 2000, level: 0.95, seed: 0 }
+    }
+}
+
+impl Bootstrap {
+    /// Below this many replicates the paper's lower index is -1, which Python reads as the *largest* replicate
+    /// (`docs/deviations.md`); no rule can place a 95 % limit there anyway.
+    pub const MIN_REPLICATES: usize = 40;
+
+    /// The paper's bootstrap: 500 replicates, rows resampled, order statistics 11 and 486, 95 %.
+    pub fn paper(seed: u64) -> Self {
+        Self { rule: Rule::Paper, unit: Unit::Row, replicates: 500, level: 0.95, seed }
+    }
+
+    /// Refuses settings that no interval can be made with.
+    ///
+    /// # Errors
+    /// Fewer than 40 replicates, a level outside (0, 1), or the paper's rule with a level other than 0.95.
+    pub fn validate(&self) -> Result<()> {
+        checked::level(self.level)?;
+        if self.replicates < Self::MIN_REPLICATES {
+            let found = self.replicates.to_string();
+            return Err(Error::Setting { name: "bootstrap replicates", found, expected: "at least 40" });
+        }
+        if self.rule == Rule::Paper && self.level != paper::LEVEL {
+            let found = self.level.to_string();
+            return Err(Error::Setting {
+                name: "level of the paper's bootstrap",
+                found,
+                expected: "0.95, as in its code",
+            });
+        }
+        Ok(())
+    }
+
+    /// The interval of a statistic, the mean over the label draws of one model.
+    ///
+    /// # Shapes
+    /// `draws`: D score vectors [n], one a label draw (one only if there was a single training set).
+    ///
+    /// # Errors
+    /// [`Error::Undefined`] if the statistic does not exist; lengths, scores or settings out of range.
+    pub fn interval<S: AsRef<[f64]>>(&self, cohort: &Cohort, draws: &[S], metric: Metric) -> Result<Interval> {
+        self.interval_with(cohort, draws, metric, &self.resamples())
+    }
+
+    /// The interval of a difference: the mean over label draws i of `first[i]` - `second[i]`, on the same resamples.
+    ///
+    /// # Shapes
+    /// `first`, `second`: D score vectors [n] each, in the same order of draws.
+    ///
+    /// # Errors
+    /// As [`Self::interval`], and different numbers of draws.
+    pub fn paired<S: AsRef<[f64]>>(
+        &self,
+        cohort: &Cohort,
+        first: &[S],
+        second: &[S],
+        metric: Metric,
+    ) -> Result<Interval> {
+        self.paired_with(cohort, first, second, metric, &self.resamples())
+    }
+
+    /// [`Self::interval`] on resamples of the caller, as for a comparison with another program.
+    ///
+    /// # Errors
+    /// As [`Self::interval`], and indices out of range.
+    pub fn interval_with<S: AsRef<[f64]>>(
+        &self,
+        cohort: &Cohort,
+        draws: &[S],
+        metric: Metric,
+        resamples: &Resamples,
+    ) -> Result<Interval> {
+        self.one(Estimand::single(cohort, draws, metric, self.unit)?, resamples).map(|(interval, _)| interval)
+    }
+
+    /// [`Self::paired`] on resamples of the caller.
+    ///
+    /// # Errors
+    /// As [`Self::paired`], and indices out of range.
+    pub fn paired_with<S: AsRef<[f64]>>(
+        &self,
+        cohort: &Cohort,
+        first: &[S],
+        second: &[S],
+        metric: Metric,
+        resamples: &Resamples,
+    ) -> Result<Interval> {
+        self.one(Estimand::paired(cohort, first, second, metric, self.unit)?, resamples).map(|(interval, _)| interval)
+    }
+
+    /// The resamples these settings draw.
+    pub fn resamples(&self) -> Resamples {
+        Resamples::Seeded { seed: self.seed, replicates: self.replicates }
+    }
+
+    pub(crate) fn one(&self, estimand: Estimand, resamples: &Resamples) -> Result<(Interval, Distribution)> {
+        let mut results = self.many(std::slice::from_ref(&estimand), resamples)?;
+        results.swap_remove(0).map_err(|reason| Error::undefined(estimand.metric(), reason))
+    }
+
+    /// Intervals of several estimands over the *same* units, which share each resample.
+    ///
+    /// The inner result is the reason why one of them has no interval; the others are not affected.
+    #[expect(clippy::type_complexity, reason = "one result an estimand, named right here")]
+    pub(crate) fn many(
+        &self,
+        estimands: &[Estimand],
+        resamples: &Resamples,
+    ) -> Result<Vec<Result<(Interval, Distribution), crate::Undefined>>> {
+        self.validate()?;
+        let Some(units) = estimands.first().map(Estimand::units) else { return Ok(Vec::new()) };
+        resamples.validate(units)?;
+        let statistics: Vec<_> = estimands.iter().map(|estimand| |counts: &[u32]| estimand.value(counts)).collect();
+        let distributions = replicate(units, resamples, &statistics);
+        estimands
+            .iter()
+            .zip(distributions)
+            .map(|(estimand, distribution)| {
+                let outcome = distribution.and_then(|drawn| Ok((self.limits(estimand, &drawn, resamples)?, drawn)));
+                Ok(outcome)
+            })
+            .collect()
+    }
+
+    fn limits(
+        &self,
+        estimand: &Estimand,
+        distribution: &Distribution,
+        resamples: &Resamples,
+    ) -> Result<Interval, crate::Undefined> {
+        let observed = estimand.observed();
+        let values = &distribution.values;
+        let (estimate, lower, upper, method) = match self.rule {
+            Rule::Paper => {
+                let (mean, lower, upper) = paper::centre_and_limits(values);
+                (mean, lower, upper, Method::Paper)
+            }
+            Rule::Percentile => {
+                let (lower, upper) = clustered::percentile_limits(values, self.level);
+                (observed, lower, upper, Method::Percentile)
+            }
+            Rule::Bca => {
+                let (lower, upper) = bca::limits(values, estimand, self.level)?;
+                (observed, lower, upper, Method::Bca)
+            }
+        };
+        Ok(Interval {
+            estimate,
+            lower,
+            upper,
+            level: self.level,
+            method,
+            unit: self.unit,
+            observed,
+            standard_error: standard_deviation(values),
+            replicates: values.len(),
+            redrawn: distribution.redrawn,
+            n: estimand.n(),
+            positives: estimand.positives(),
+            patients: estimand.patients(),
+            seed: resamples.seed(),
+        })
+    }
+}
+
+fn standard_deviation(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt()
+}

@@ -1,0 +1,109 @@
+//! Whether probabilities mean what they say: Brier score, reliability bins and expected calibration error.
+
+use serde::{Deserialize, Serialize};
+
+use crate::checked;
+use crate::error::{Error, Result, Undefined};
+
+/// Rows whose predicted probability falls into one bin (lower edge excluded, upper included; 0 is in the first).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ReliabilityBin {
+    /// Lower edge in [0, 1].
+    pub lower: f64,
+    /// Upper edge in [0, 1].
+    pub upper: f64,
+    /// Number of rows, at least 1.
+    pub rows: usize,
+    /// Mean predicted probability.
+    pub mean_score: f64,
+    /// Share of positive rows.
+    pub positive_share: f64,
+}
+
+/// Brier score: the mean squared difference of probability and label; 0 is perfect, lower is better.
+///
+/// Equal to scikit-learn's `brier_score_loss`.
+///
+/// # Errors
+/// [`Error::Undefined`] without rows or with scores that are not probabilities; lengths that differ.
+pub fn brier(labels: &[bool], scores: &[f64]) -> Result<f64> {
+    check("Brier score", labels, scores)?;
+    let squares = labels.iter().zip(scores).map(|(label, score)| (score - f64::from(u8::from(*label))).powi(2));
+    Ok(squares.sum::<f64>() / labels.len() as f64)
+}
+
+/// Equal-width reliability bins; bins without rows are left out.
+///
+/// # Errors
+/// As [`brier`]; no bins or more than 10,000.
+pub fn reliability(labels: &[bool], scores: &[f64], bins: usize) -> Result<Vec<ReliabilityBin>> {
+    check("calibration", labels, scores)?;
+    if !(1..=10_000).contains(&bins) {
+        return Err(Error::Setting { name: "reliability bins", found: bins.to_string(), expected: "1 to 10,000" });
+    }
+    let edge = |number: usize| number as f64 / bins as f64;
+    let mut sums = vec![(0_usize, 0.0, 0_usize); bins];
+    for (&label, &score) in labels.iter().zip(scores) {
+        // The guess can be one off by rounding; the edges decide.
+        let mut bin = ((score * bins as f64) as usize).min(bins - 1);
+        while bin > 0 && score <= edge(bin) {
+            bin -= 1;
+        }
+        while bin + 1 < bins && score > edge(bin + 1) {
+            bin += 1;
+        }
+        let (rows, score_sum, positives) = &mut sums[bin];
+        *rows += 1;
+        *score_sum += score;
+        *positives += usize::from(label);
+    }
+    let filled = sums.into_iter().enumerate().filter(|(_, (rows, ..))| *rows > 0);
+    Ok(filled
+        .map(|(bin, (rows, score_sum, positives))| ReliabilityBin {
+            lower: edge(bin),
+            upper: edge(bin + 1),
+            rows,
+            mean_score: score_sum / rows as f64,
+            positive_share: positives as f64 / rows as f64,
+        })
+        .collect())
+}
+
+/// Expected calibration error (Guo et al. 2017, <https://arxiv.org/abs/1706.04599>): the mean over rows of their bin's
+/// distance between share of positives and mean probability.
+///
+/// # Errors
+/// As [`reliability`].
+pub fn expected_calibration_error(labels: &[bool], scores: &[f64], bins: usize) -> Result<f64> {
+    let gaps = reliability(labels, scores, bins)?;
+    let sum: f64 = gaps.iter().map(|bin| bin.rows as f64 * (bin.positive_share - bin.mean_score).abs()).sum();
+    Ok(sum / labels.len() as f64)
+}
+
+fn check(metric: &str, labels: &[bool], scores: &[f64]) -> Result<()> {
+    checked::rows(labels, scores, None)?;
+    if labels.is_empty() {
+        return Err(Error::undefined(metric, Undefined::NoLabelledRows));
+    }
+    checked::probabilities(scores).map_err(|reason| Error::undefined(metric, reason))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn edges_belong_to_the_lower_bin() {
+        let bins = reliability(&[false, true, true, false], &[0.0, 0.1, 0.3, 1.0], 10).unwrap();
+        let edges: Vec<_> = bins.iter().map(|bin| (bin.upper, bin.rows)).collect();
+        assert_eq!(edges, [(0.1, 2), (0.3, 1), (1.0, 1)]);
+    }
+
+    #[test]
+    fn logits_are_refused() {
+        let error = brier(&[true, false], &[3.2, -1.0]).unwrap_err();
+        assert_eq!(error.undefined_reason(), Some(&Undefined::NotProbabilities { score: 3.2 }));
+    }
+}

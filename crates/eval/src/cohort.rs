@@ -1,0 +1,80 @@
+//! Who was scored: the truth of one task, row by row, and which rows belong to the same patient.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::checked;
+use crate::error::{Error, Result};
+
+/// Labels of one task and the patient of every row; masked rows are left out beforehand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cohort {
+    labels: Vec<bool>,
+    /// Patients numbered in order of first appearance.
+    patients: Vec<u32>,
+    patient_count: usize,
+}
+
+impl Cohort {
+    /// A cohort of n rows.
+    ///
+    /// # Shapes
+    /// `labels` [n], `patients` [n]: any id, equal for rows of the same patient.
+    ///
+    /// # Errors
+    /// Lengths that differ, or more than 2^30 rows.
+    pub fn new<P: Hash + Eq>(labels: Vec<bool>, patients: &[P]) -> Result<Self> {
+        checked::length("patients", patients.len(), labels.len())?;
+        if labels.len() > 1 << 30 {
+            return Err(Error::Setting { name: "rows", found: labels.len().to_string(), expected: "at most 2^30" });
+        }
+        let mut numbers: HashMap<&P, u32> = HashMap::new();
+        let patients = patients
+            .iter()
+            .map(|patient| {
+                let next = numbers.len() as u32; // at most 2^30, checked above
+                *numbers.entry(patient).or_insert(next)
+            })
+            .collect();
+        Ok(Self { labels, patients, patient_count: numbers.len() })
+    }
+
+    /// A cohort in which every row is a patient of its own.
+    ///
+    /// # Errors
+    /// More than 2^30 rows.
+    pub fn independent(labels: Vec<bool>) -> Result<Self> {
+        let patients: Vec<usize> = (0..labels.len()).collect();
+        Self::new(labels, &patients)
+    }
+
+    /// The truth, one value a row.
+    pub fn labels(&self) -> &[bool] {
+        &self.labels
+    }
+
+    /// Patient of every row, numbered from 0 in order of first appearance.
+    pub fn patients(&self) -> &[u32] {
+        &self.patients
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Number of positive rows.
+    pub fn positives(&self) -> usize {
+        self.labels.iter().filter(|label| **label).count()
+    }
+
+    /// Number of patients.
+    pub fn patient_count(&self) -> usize {
+        self.patient_count
+    }
+}

@@ -1,0 +1,328 @@
+//! Everything that can go wrong in the statistics, said so that a person can act on it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a number does not exist. Tables show `null` with this reason, never a stand-in such as 0.5.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Undefined {
+    /// No row carries a label (all masked, or no rows at all).
+    NoLabelledRows,
+    /// Every labelled row (of weight above zero) is negative.
+    NoPositives {
+        /// Number of negative rows.
+        negatives: usize,
+    },
+    /// Every labelled row (of weight above zero) is positive.
+    NoNegatives {
+        /// Number of positive rows.
+        positives: usize,
+    },
+    /// Calibration needs probabilities; this score is outside [0, 1].
+    NotProbabilities {
+        /// The first score outside [0, 1].
+        score: f64,
+    },
+    /// DeLong's variance needs two rows (or patients) of each class.
+    TooFewOfAClass {
+        /// Positive rows.
+        positives: usize,
+        /// Negative rows.
+        negatives: usize,
+    },
+    /// Resamples with both classes are too rare to draw.
+    ResamplesLackAClass {
+        /// The replicate that could not be drawn.
+        replicate: usize,
+        /// How often it was tried.
+        attempts: usize,
+    },
+    /// The variance is zero (as for a perfect ranking), so a test or interval that divides by it says nothing.
+    ZeroVariance,
+}
+
+impl fmt::Display for Undefined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoLabelledRows => write!(f, "no labelled rows"),
+            Self::NoPositives { negatives } => {
+                write!(f, "no positive rows (all {negatives} labelled rows are negative)")
+            }
+            Self::NoNegatives { positives } => {
+                write!(f, "no negative rows (all {positives} labelled rows are positive)")
+            }
+            Self::NotProbabilities { score } => write!(f, "score {score} is not a probability (outside [0, 1])"),
+            Self::TooFewOfAClass { positives, negatives } => {
+                write!(f, "{positives} positive and {negatives} negative rows; at least 2 of each are needed")
+            }
+            Self::ResamplesLackAClass { replicate, attempts } => {
+                write!(f, "replicate {replicate} had no resample with both classes in {attempts} attempts")
+            }
+            Self::ZeroVariance => write!(f, "the variance is zero"),
+        }
+    }
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A statistic that does not exist for these rows.
+    #[error("{metric} is undefined: {reason}")]
+    Undefined {
+        /// The statistic.
+        metric: String,
+        /// Why it does not exist.
+        reason: Undefined,
+    },
+    /// Two arrays that describe the same rows have different lengths.
+    #[error("{what}: found {found} values, expected {expected} (one a row)")]
+    Length {
+        /// Which array.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The number of rows.
+        expected: usize,
+    },
+    /// A score that is NaN or infinite.
+    #[error("row {row}{}: score {value} cannot be ranked; scores must be finite", in_task(.task))]
+    NonFiniteScore {
+        /// 0-based row.
+        row: usize,
+        /// The score.
+        value: f64,
+        /// The task, where it is known.
+        task: Option<String>,
+    },
+    /// A label that is neither 0, 1 nor masked.
+    #[error("row {row}{}: label {value}, expected 0, 1 or an empty (masked) cell", in_task(.task))]
+    BadLabel {
+        /// 0-based row.
+        row: usize,
+        /// The label.
+        value: f64,
+        /// The task, where it is known.
+        task: Option<String>,
+    },
+    /// A sample weight that is negative, NaN or infinite.
+    #[error("row {row}: weight {value}, expected a finite number of at least 0")]
+    BadWeight {
+        /// 0-based row.
+        row: usize,
+        /// The weight.
+        value: f64,
+    },
+    /// A setting outside its range.
+    #[error("{name} is {found}, expected {expected}")]
+    Setting {
+        /// Name of the setting.
+        name: &'static str,
+        /// What was given.
+        found: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// The same row or task twice.
+    #[error("{place}: {what} {id:?} appears twice (rows {first} and {second})")]
+    Duplicate {
+        /// File, or which of two inputs.
+        place: String,
+        /// Kind of id: "path", "study", "task", ...
+        what: String,
+        /// The id.
+        id: String,
+        /// 1-based data row (or column) of the first appearance.
+        first: usize,
+        /// 1-based data row (or column) of the second.
+        second: usize,
+    },
+    /// Two inputs that should hold the same rows do not.
+    #[error(
+        "rows differ by {key}: {only_left} only in {left}{}, {only_right} only in {right}{}",
+        example(.left_example), example(.right_example)
+    )]
+    MismatchedRows {
+        /// The column the rows are matched on.
+        key: String,
+        /// Name of one input.
+        left: String,
+        /// Name of the other.
+        right: String,
+        /// Rows that only the first has.
+        only_left: usize,
+        /// One of them.
+        left_example: Option<String>,
+        /// Rows that only the second has.
+        only_right: usize,
+        /// One of them.
+        right_example: Option<String>,
+    },
+    /// Two inputs that should hold the same labels do not.
+    #[error("{id:?}, task {task:?}: label {left} in one input and {right} in the other")]
+    MismatchedLabels {
+        /// The row.
+        id: String,
+        /// The task.
+        task: String,
+        /// Label in the first input (`masked` if there is none).
+        left: String,
+        /// Label in the second.
+        right: String,
+    },
+    /// The views of one study carry different labels.
+    #[error(
+        "study {study:?}, task {task:?}: its images carry different labels ({first:?} has {first_label}, {second:?} has {second_label})"
+    )]
+    StudyLabels {
+        /// The study.
+        study: String,
+        /// The task.
+        task: String,
+        /// Path of one image.
+        first: String,
+        /// Its label.
+        first_label: f64,
+        /// Path of the other image.
+        second: String,
+        /// Its label.
+        second_label: f64,
+    },
+    /// A task that the input does not have.
+    #[error("task {task:?} is not in {place}{}", nearest_text(.nearest))]
+    UnknownTask {
+        /// The task that was asked for.
+        task: String,
+        /// The file.
+        place: String,
+        /// The nearest names it has, best first.
+        nearest: Vec<String>,
+    },
+    /// A column that the file lacks.
+    #[error("{}: no column {column:?}{}", path.display(), nearest_text(.nearest))]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The nearest names the file has, best first.
+        nearest: Vec<String>,
+    },
+    /// A cell that cannot be read.
+    #[error("{} line {line}, column {column:?}: found {found:?}, expected {expected}", path.display())]
+    Cell {
+        /// The file.
+        path: PathBuf,
+        /// 1-based line.
+        line: u64,
+        /// The column.
+        column: String,
+        /// What is there.
+        found: String,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// A file that holds nothing to evaluate.
+    #[error("{}: {what}", path.display())]
+    EmptyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// Results that were made under different conditions.
+    #[error("these results cannot be compared: {}", differences.join("; "))]
+    StampMismatch {
+        /// One `field: "a" and "b"` per difference.
+        differences: Vec<String>,
+    },
+    /// The output is there already.
+    #[error("{} exists and is not overwritten", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Reading or writing failed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The file is not CSV.
+    #[error("{}: {source}", path.display())]
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: csv::Error,
+    },
+    /// The file is not the JSON that was expected.
+    #[error("{}: {source}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: serde_json::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn undefined(metric: impl fmt::Display, reason: Undefined) -> Self {
+        Self::Undefined { metric: metric.to_string(), reason }
+    }
+
+    /// The reason, if this error says that a number does not exist (rather than that the input is faulty).
+    pub fn undefined_reason(&self) -> Option<&Undefined> {
+        match self {
+            Self::Undefined { reason, .. } => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Splits "does not exist" from real faults: `Ok(Err(reason))` for the first, `Err` for the second.
+    pub(crate) fn or_reason<T>(result: Result<T>) -> Result<std::result::Result<T, Undefined>> {
+        match result {
+            Ok(value) => Ok(Ok(value)),
+            Err(Self::Undefined { reason, .. }) => Ok(Err(reason)),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+/// The names nearest to `wanted`, best first, at most three: by spelling, with case and punctuation ignored.
+pub(crate) fn nearest_names<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let plain = canonical(wanted);
+    let mut scored: Vec<(f64, &str)> = known
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(&plain, &canonical(name)), name))
+        .filter(|(similarity, _)| *similarity > 0.6)
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    scored.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// `Pleural Effusion`, `pleural-effusion` and `pleural_effusion` name the same column.
+pub(crate) fn canonical(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+fn in_task(task: &Option<String>) -> String {
+    task.as_ref().map(|task| format!(", task {task:?}")).unwrap_or_default()
+}
+
+fn example(id: &Option<String>) -> String {
+    id.as_ref().map(|id| format!(" (first: {id:?})")).unwrap_or_default()
+}
+
+fn nearest_text(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("; nearest: {}", names.join(", ")) }
+}

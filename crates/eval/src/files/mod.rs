@@ -1,0 +1,12 @@
+//! Prediction files: `path, patient, study, view, label_*, score_*`, from this tool or any other.
+//!
+//! Columns are matched by name, in any order; case and punctuation do not matter. An empty label cell is masked.
+
+mod join;
+mod read;
+mod sheet;
+mod write;
+
+pub use join::join_ground_truth;
+pub use read::{PatientSource, read_predictions};
+pub use write::{write_new, write_predictions};

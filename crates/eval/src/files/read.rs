@@ -1,0 +1,54 @@
+//! Labels and scores in one file.
+
+use std::path::Path;
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use super::sheet::Sheet;
+use crate::error::{Error, Result, canonical};
+use crate::scores::Scores;
+
+/// How the patients of a file are known. Intervals by patient are only as good as this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PatientSource {
+    /// A patient column, or the program itself.
+    #[default]
+    Column,
+    /// A path component such as `patient00001`.
+    Path,
+    /// Not at all: every row counts as a patient of its own.
+    Row,
+}
+
+/// Reads a prediction file: `path` (or `study`), optional `patient`, `study`, `view`, `sex`, `age`, `projection`, then
+/// `score_<task>` and `label_<task>` columns. A task without a label column is masked throughout.
+///
+/// # Errors
+/// No such file, no score column, cells that are not what their column says (with line and column), ids twice.
+pub fn read_predictions(path: &Path) -> Result<Scores> {
+    let sheet = Sheet::read(path)?;
+    let scored = sheet.prefixed("score_");
+    if scored.is_empty() {
+        return Err(Error::EmptyFile { path: path.to_owned(), what: "no column named score_<task>" });
+    }
+    let labelled = sheet.prefixed("label_");
+    let label_of = |task: &str| labelled.iter().find(|(name, _)| canonical(name) == canonical(task)).map(|(_, c)| *c);
+    let label_columns: Vec<Option<usize>> = scored.iter().map(|(task, _)| label_of(task)).collect();
+
+    let shape = (sheet.records.len(), scored.len());
+    let (mut labels, mut scores) = (Array2::from_elem(shape, f64::NAN), Array2::zeros(shape));
+    for (row, (line, record)) in sheet.records.iter().enumerate() {
+        for (task, (_, column)) in scored.iter().enumerate() {
+            scores[[row, task]] = sheet.score(*line, record, *column)?;
+            if let Some(column) = label_columns[task] {
+                labels[[row, task]] = sheet.label(*line, record, column)?;
+            }
+        }
+    }
+    let (rows, source) = sheet.rows()?;
+    let tasks = scored.into_iter().map(|(task, _)| task).collect();
+    Ok(Scores::new(tasks, rows, labels, scores)?.with_patient_source(source))
+}

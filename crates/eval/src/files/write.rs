@@ -1,0 +1,69 @@
+//! Writing files whole or not at all, and never over one that is there.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::scores::{Row, Scores};
+
+/// Writes a prediction file that [`read_predictions`](crate::read_predictions) reads back to the same [`Scores`].
+///
+/// The columns are `path, patient, study, view`, then `sex, age, projection` where they are known, then `label_<task>` and
+/// `score_<task>`. Scores are written with all digits that f64 needs.
+///
+/// # Errors
+/// [`Error::Exists`] if the file is there; failures to write.
+pub fn write_predictions(path: &Path, scores: &Scores) -> Result<()> {
+    type Column = (&'static str, fn(&Row) -> String);
+    let optional: [Column; 3] = [
+        ("sex", |row| row.sex.clone().unwrap_or_default()),
+        ("age", |row| row.age.map(|age| age.to_string()).unwrap_or_default()),
+        ("projection", |row| row.projection.clone().unwrap_or_default()),
+    ];
+    let mut columns: Vec<Column> = vec![
+        ("path", |row| row.path.clone()),
+        ("patient", |row| row.patient.clone()),
+        ("study", |row| row.study.clone()),
+        ("view", |row| row.view.clone().unwrap_or_default()),
+    ];
+    columns.extend(optional.into_iter().filter(|(_, cell)| scores.rows().iter().any(|row| !cell(row).is_empty())));
+
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let fault = |source: csv::Error| Error::Csv { path: path.to_owned(), source };
+    let header = columns.iter().map(|(name, _)| (*name).to_owned());
+    let header = header.chain(scores.tasks().iter().map(|task| format!("label_{task}")));
+    let header = header.chain(scores.tasks().iter().map(|task| format!("score_{task}")));
+    writer.write_record(header).map_err(fault)?;
+    for (index, row) in scores.rows().iter().enumerate() {
+        let labels = scores.labels();
+        let label =
+            labels.row(index).to_vec().into_iter().map(|l| if l.is_nan() { String::new() } else { l.to_string() });
+        let score = scores.scores().row(index).to_vec().into_iter().map(|score| score.to_string());
+        writer.write_record(columns.iter().map(|(_, cell)| cell(row)).chain(label).chain(score)).map_err(fault)?;
+    }
+    let bytes =
+        writer.into_inner().map_err(|source| Error::Io { path: path.to_owned(), source: source.into_error() })?;
+    write_new(path, &bytes)
+}
+
+/// Writes a file whole or not at all: a temporary file beside it, flushed to disk, then renamed.
+///
+/// # Errors
+/// [`Error::Exists`] if the file is there; failures to write.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    if path.exists() {
+        return Err(Error::Exists { path: path.to_owned() });
+    }
+    let fault = |source| Error::Io { path: path.to_owned(), source };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let written = std::fs::File::create(&temporary)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&temporary, path));
+    written.map_err(|source| {
+        // The temporary file is ours; that it may not be there is no second error.
+        let _ = std::fs::remove_file(&temporary);
+        fault(source)
+    })
+}

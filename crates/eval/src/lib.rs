@@ -1,0 +1,51 @@
+//! From scores to numbers one can publish: AUROC and AUPRC with intervals, paired comparisons, tables and plots.
+//!
+//! Where it stands in the flow: a model has scored every image ([`Scores`], or a prediction file read by
+//! [`read_predictions`] or [`join_ground_truth`]); images are folded to studies ([`fold_studies`]); each task becomes a
+//! [`Cohort`] with its score vectors, one a label draw; a [`Bootstrap`] or [`delong`] turns those into an [`Interval`].
+//!
+//! ```
+//! use eval::{Bootstrap, Cohort, Metric};
+//!
+//! let labels = vec![true, false, true, false, true, false];
+//! let scores = [vec![0.9, 0.2, 0.6, 0.7, 0.8, 0.1]];
+//! let cohort = Cohort::new(labels, &["p1", "p1", "p2", "p3", "p3", "p4"])?;
+//! let auc = Bootstrap::default().interval(&cohort, &scores, Metric::Auroc)?;
+//! assert_eq!((auc.estimate, auc.patients), (8.0 / 9.0, 4));
+//! # Ok::<(), eval::Error>(())
+//! ```
+//!
+//! A number that does not exist (one class only) is an error with the reason, `null` in files, never a stand-in.
+//! Everything is f64 on the host, seeded, and the same for any number of threads.
+
+mod auprc;
+mod auroc;
+mod bootstrap;
+mod calibration;
+mod checked;
+mod cohort;
+mod delong;
+mod error;
+mod files;
+mod fold;
+mod interval;
+mod metric;
+mod operating_point;
+mod plots;
+mod ranking;
+mod scores;
+
+pub use auprc::auprc;
+pub use auroc::auroc;
+pub use bootstrap::{Bootstrap, Resamples, Rule};
+pub use calibration::{ReliabilityBin, brier, expected_calibration_error, reliability};
+pub use cohort::Cohort;
+pub use delong::{DeLongTest, delong, delong_test};
+pub use error::{Error, Result, Undefined};
+pub use files::{PatientSource, join_ground_truth, read_predictions, write_new, write_predictions};
+pub use fold::fold_studies;
+pub use interval::{Interval, Method, Unit};
+pub use metric::Metric;
+pub use operating_point::sensitivity_at_specificity;
+pub use plots::{Curve, pr_curve, pr_svg, reliability_svg, roc_curve, roc_svg};
+pub use scores::{Row, Scores};
