@@ -1,0 +1,137 @@
+//! File -> [`Radiograph`]: one grey channel, 0 = black, 16 bits kept where the file has them.
+//!
+//! What a file is, its first bytes decide, never its name: a PNG called `.jpg` decodes (and [`Format::fits_name`] lets
+//! an audit report it). A decoder that panics on a damaged file is contained and reported like any other fault.
+
+#[cfg(feature = "dicom")]
+mod dicom;
+mod raster;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use crate::{Error, Radiograph, Result};
+
+/// Shortest side that counts as an image, in pixels. The smallest radiographs in use have 28 (MedMNIST).
+pub const MIN_SIDE: usize = 8;
+/// Longest side that is decoded, in pixels. Detectors end near 5,000; beyond this a header is more likely damaged than true.
+pub const MAX_SIDE: usize = 16_384;
+/// Most pixels that are decoded (10,000 x 10,000): bounds what a damaged or hostile header can make us allocate.
+pub const MAX_PIXELS: usize = 100_000_000;
+
+/// Kind of an image file, by its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// JPEG, baseline or progressive.
+    Jpeg,
+    /// PNG.
+    Png,
+    /// DICOM part 10 (decoded with the feature `dicom`).
+    Dicom,
+}
+
+impl Format {
+    /// What the first bytes of a file say it is. 132 bytes are enough.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
+            Some(Self::Jpeg)
+        } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            Some(Self::Png)
+        } else if bytes.get(128..132) == Some(b"DICM") {
+            Some(Self::Dicom)
+        } else {
+            None
+        }
+    }
+
+    /// Whether a file of this format may carry this name. DICOM files have any extension or none.
+    #[must_use]
+    pub fn fits_name(self, path: &Path) -> bool {
+        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+        match self {
+            Self::Jpeg => matches!(extension.as_str(), "jpg" | "jpeg"),
+            Self::Png => extension == "png",
+            Self::Dicom => !matches!(extension.as_str(), "jpg" | "jpeg" | "png"),
+        }
+    }
+}
+
+/// Reads a JPEG, PNG or (feature `dicom`) DICOM file as one grey channel.
+///
+/// Colour becomes luma with the ITU-R 601 weights as Pillow's mode `L` has them, a palette is expanded first, alpha is
+/// dropped. 16 bit PNG and DICOM of more than 8 bits stay 16 bit.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be read, [`Error::Decode`] when it is empty, no image, damaged, truncated, or
+/// made its decoder panic, [`Error::ImageSize`] outside [`MIN_SIDE`], [`MAX_SIDE`], [`MAX_PIXELS`].
+pub fn read(path: impl AsRef<Path>) -> Result<Radiograph> {
+    read_with_format(path).map(|(radiograph, _)| radiograph)
+}
+
+/// [`read`], with the format that was found.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_with_format(path: impl AsRef<Path>) -> Result<(Radiograph, Format)> {
+    let path = path.as_ref();
+    let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    from_bytes(&bytes, path)
+}
+
+/// [`read_with_format`] for a file that is in memory; `path` is only for messages.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<(Radiograph, Format)> {
+    let fail = |reason: String| Error::Decode { path: path.to_owned(), reason };
+    if bytes.is_empty() {
+        return Err(fail("the file is empty (0 bytes)".into()));
+    }
+    let Some(format) = Format::of(bytes) else {
+        let head: Vec<_> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        return Err(fail(format!("neither JPEG, PNG nor DICOM (first bytes {})", head.join(" "))));
+    };
+    let decode = || match format {
+        Format::Jpeg => raster::jpeg(bytes),
+        Format::Png => raster::png(bytes),
+        #[cfg(feature = "dicom")]
+        Format::Dicom => dicom::decode(bytes),
+        #[cfg(not(feature = "dicom"))]
+        Format::Dicom => Err(Fault::Reason("a DICOM file; build with the feature `dicom` to read it".into())),
+    };
+    // The decoders see only `bytes`, so that nothing half-changed survives a panic.
+    let outcome = catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Err(Fault::Reason(format!("the decoder panicked: {message}")))
+    });
+    match outcome {
+        Ok(radiograph) => Ok((radiograph, format)),
+        Err(Fault::Reason(reason)) => Err(fail(reason)),
+        Err(Fault::Size(width, height)) => Err(Error::ImageSize { path: path.to_owned(), width, height }),
+    }
+}
+
+/// What a decoder reports; the caller adds the path.
+enum Fault {
+    Reason(String),
+    Size(usize, usize),
+}
+
+impl Fault {
+    fn from_display(error: impl std::fmt::Display) -> Self {
+        Self::Reason(error.to_string())
+    }
+}
+
+/// Refuses sizes outside the limits before anything is allocated for them.
+fn check_size(width: usize, height: usize) -> std::result::Result<(), Fault> {
+    let sides = MIN_SIDE..=MAX_SIDE;
+    if sides.contains(&width) && sides.contains(&height) && width * height <= MAX_PIXELS {
+        Ok(())
+    } else {
+        Err(Fault::Size(width, height))
+    }
+}

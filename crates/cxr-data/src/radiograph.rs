@@ -1,0 +1,152 @@
+//! A decoded image: one grey channel, 8 or 16 bits, 0 = black.
+
+use std::path::Path;
+
+use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+
+use crate::{Error, Result};
+
+/// Grey values of an image, row by row, at the depth of its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pixels {
+    /// 8 bits, full range 0..=255.
+    U8(Vec<u8>),
+    /// 16 bits, full range 0..=65535 (a source with fewer bits is scaled to it on decoding).
+    U16(Vec<u16>),
+}
+
+impl Pixels {
+    /// How many values there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(values) => values.len(),
+            Self::U16(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bits per value: 8 or 16.
+    #[must_use]
+    pub fn bits(&self) -> u8 {
+        match self {
+            Self::U8(_) => 8,
+            Self::U16(_) => 16,
+        }
+    }
+}
+
+/// One radiograph, a single grey plane with 0 = black.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Radiograph {
+    width: usize,
+    height: usize,
+    pixels: Pixels,
+}
+
+impl Radiograph {
+    /// An image of `width` x `height` pixels out of its rows from top to bottom.
+    ///
+    /// # Errors
+    /// [`Error::PixelCount`] unless there are `width * height` pixels, at least one.
+    pub fn new(width: usize, height: usize, pixels: Pixels) -> Result<Self> {
+        if pixels.is_empty() || width.checked_mul(height) != Some(pixels.len()) {
+            return Err(Error::PixelCount { width, height, found: pixels.len() });
+        }
+        Ok(Self { width, height, pixels })
+    }
+
+    /// Pixels per row.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// The rows from top to bottom.
+    #[must_use]
+    pub fn pixels(&self) -> &Pixels {
+        &self.pixels
+    }
+
+    /// Gives the pixels away.
+    #[must_use]
+    pub fn into_pixels(self) -> Pixels {
+        self.pixels
+    }
+
+    /// Bits per pixel: 8 or 16.
+    #[must_use]
+    pub fn bits(&self) -> u8 {
+        self.pixels.bits()
+    }
+
+    /// The pixels as 8 bits; 16 bits are rounded to the nearest of the 256 levels (`v / 257`).
+    #[must_use]
+    pub fn to_u8(&self) -> Vec<u8> {
+        match &self.pixels {
+            Pixels::U8(values) => values.clone(),
+            Pixels::U16(values) => values.iter().map(|&value| narrow(value)).collect(),
+        }
+    }
+
+    /// Writes the image as a grey PNG of its own depth, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be written.
+    pub fn write_png(&self, path: &Path) -> Result<()> {
+        let mut bytes = Vec::new();
+        let (values, colour) = match &self.pixels {
+            Pixels::U8(values) => (values.clone(), ExtendedColorType::L8),
+            Pixels::U16(values) => (values.iter().flat_map(|v| v.to_ne_bytes()).collect(), ExtendedColorType::L16),
+        };
+        let io = |source| Error::Io { path: path.to_owned(), source };
+        let too_large = |_| io(std::io::Error::other("an image side beyond 2^32 pixels"));
+        let (width, height) = (u32::try_from(self.width), u32::try_from(self.height));
+        PngEncoder::new(&mut bytes)
+            .write_image(&values, width.map_err(too_large)?, height.map_err(too_large)?, colour)
+            .map_err(|error| io(std::io::Error::other(error)))?;
+        let part = path.with_extension("png.part");
+        std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path)).map_err(io)
+    }
+}
+
+/// 16 bits to 8, to the nearest level: 65535 = 255 * 257.
+pub(crate) fn narrow(value: u16) -> u8 {
+    // (v + 128) / 257 is at most 255 (65663 / 257 = 255.5).
+    ((u32::from(value) + 128) / 257) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn narrow_is_the_nearest_level_and_inverts_widening() {
+        for level in 0..=255_u16 {
+            assert_eq!(u16::from(narrow(level * 257)), level);
+        }
+        for value in 0..=u16::MAX {
+            assert_eq!(f64::from(narrow(value)), (f64::from(value) / 257.0).round());
+        }
+    }
+
+    #[test]
+    fn a_wrong_pixel_count_is_refused() {
+        let error = Radiograph::new(3, 2, Pixels::U8(vec![0; 5])).unwrap_err().to_string();
+        assert_eq!(error, "an image of 3 x 2 pixels needs 6 values, found 5");
+        assert!(Radiograph::new(0, 0, Pixels::U8(Vec::new())).is_err());
+        assert!(Radiograph::new(usize::MAX, 2, Pixels::U8(vec![0; 2])).is_err());
+    }
+}

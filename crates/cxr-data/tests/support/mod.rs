@@ -1,0 +1,48 @@
+//! What several integration tests share: where golden files and real images lie, and reading `.npy`.
+
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
+
+use std::path::{Path, PathBuf};
+
+use ndarray::Array2;
+
+/// A file that `golden/make_views.py` made.
+pub fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/views").join(name)
+}
+
+/// The folder of real images, or `None` with a printed reason.
+pub fn test_data() -> Option<PathBuf> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let folder = std::env::var_os("MOCO_CXR_TEST_DATA").map_or(default, PathBuf::from);
+    let found = folder.is_dir().then_some(folder);
+    if found.is_none() {
+        println!("skipped: no real images (MOCO_CXR_TEST_DATA names their folder)");
+    }
+    found
+}
+
+/// A two-dimensional array of `|u1` from NumPy's format.
+pub fn npy_u8(path: &Path) -> Array2<u8> {
+    let (shape, values) = npy(path, "|u1");
+    Array2::from_shape_vec(shape, values).unwrap()
+}
+
+/// A two-dimensional array of `<u2` from NumPy's format.
+pub fn npy_u16(path: &Path) -> Array2<u16> {
+    let (shape, values) = npy(path, "<u2");
+    let values = values.as_chunks().0.iter().map(|&pair| u16::from_le_bytes(pair)).collect();
+    Array2::from_shape_vec(shape, values).unwrap()
+}
+
+/// Shape and bytes of a version 1 file in C order.
+fn npy(path: &Path, descr: &str) -> ((usize, usize), Vec<u8>) {
+    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let header = std::str::from_utf8(&bytes[10..start]).unwrap();
+    assert!(header.contains(descr) && header.contains("'fortran_order': False"), "{}: {header}", path.display());
+    let shape = header.split_once("'shape': (").unwrap().1.split_once(')').unwrap().0;
+    let sides: Vec<usize> =
+        shape.split(',').filter(|s| !s.trim().is_empty()).map(|s| s.trim().parse().unwrap()).collect();
+    ((sides[0], sides[1]), bytes[start..].to_vec())
+}
