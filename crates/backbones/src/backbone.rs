@@ -1,0 +1,53 @@
+//! What a network must offer so that it can be pretrained, probed and fine-tuned.
+
+use burn::{module::Module, tensor::Tensor};
+
+use crate::Mode;
+
+/// A network from images to feature vectors.
+///
+/// Anything that derives Burn's [`Module`] can implement it; the projection head of contrastive learning and the
+/// classifier of fine-tuning are added by those who need them, never by replacing a layer in here.
+///
+/// Two conventions keep optimisers, averaging and weight files right without further code:
+/// - trainable tensors are Burn parameters (`Param<Tensor<D>>`), found under their field path;
+/// - buffers (running statistics) are parameters too, whose field is called `running_mean` or `running_var`. They are
+///   saved, but never averaged, decayed or updated by an optimiser. [`crate::BatchNorm`] follows this.
+///
+/// ```
+/// use backbones::{Backbone, BatchNorm, Conv2d, Initializer, Mode};
+/// use burn::{module::Module, tensor::{Device, Tensor, activation::relu}};
+///
+/// #[derive(Module, Debug)]
+/// struct Tiny { conv: Conv2d, bn: BatchNorm }
+///
+/// impl Backbone for Tiny {
+///     fn feature_dim(&self) -> usize { 8 }
+///     fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
+///         let x = relu(self.bn.forward(self.conv.forward(images), mode)); // [B, 8, H, W]
+///         x.mean_dims(&[2, 3]).reshape([-1, 8])                           // [B, 8]
+///     }
+/// }
+///
+/// let device = Device::flex();
+/// let mut init = Initializer::new(0, &device);
+/// let mut net = Tiny { conv: init.conv2d(1, 8, 3, 1, 1), bn: init.batch_norm(8) };
+/// let x = Tensor::<4>::ones([2, 1, 32, 32], &device);
+/// assert_eq!(net.features(x, Mode::Eval).dims(), [2, 8]);
+/// ```
+pub trait Backbone: Module {
+    /// Length of a feature vector.
+    fn feature_dim(&self) -> usize;
+
+    /// Feature vectors of a batch.
+    ///
+    /// One plane means grey values in `[0, 1]`, which the network normalises itself (its normalisation travels with its
+    /// weights); three planes are taken as already normalised, as torchvision's networks take them.
+    ///
+    /// `&mut` because running statistics change in [`Mode::Train`]; [`Mode::Eval`] changes nothing.
+    ///
+    /// # Shapes
+    /// - images `[B, 1 or 3, H, W]`
+    /// - returns `[B, feature_dim]`
+    fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2>;
+}

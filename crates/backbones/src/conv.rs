@@ -1,0 +1,36 @@
+//! Two-dimensional convolution without bias, as ResNet and DenseNet use it.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{Tensor, module, ops::ConvOptions},
+};
+
+/// Convolution (cross-correlation, as everywhere in deep learning) with a square stride and zero padding, no bias.
+#[derive(Module, Debug)]
+pub struct Conv2d {
+    /// `[out, in, kH, kW]`.
+    pub weight: Param<Tensor<4>>,
+    #[module(skip)]
+    pub(crate) stride: usize,
+    #[module(skip)]
+    pub(crate) padding: usize,
+}
+
+impl Conv2d {
+    /// From a weight `[out, in, kH, kW]`, with `stride` and zero `padding` in pixels on all sides.
+    pub fn new(weight: Tensor<4>, stride: usize, padding: usize) -> Self {
+        Self { weight: Param::from_tensor(weight), stride, padding }
+    }
+
+    /// # Shapes
+    /// - `[B, in, H, W]` to `[B, out, H', W']` with `H' = (H + 2·padding - kH) / stride + 1`
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        conv2d(x, self.weight.val(), self.stride, self.padding)
+    }
+}
+
+/// Convolution with a given weight; what [`Conv2d::forward`] does.
+pub(crate) fn conv2d(x: Tensor<4>, weight: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
+    let options = ConvOptions::new([stride, stride], [padding, padding], [1, 1], 1);
+    module::conv2d(x, weight, None, options)
+}

@@ -1,0 +1,27 @@
+//! Images to features: ResNet and DenseNet on [Burn](burn), with torchvision's structure and tensor names.
+
+#![recursion_limit = "256"]
+
+mod arch;
+mod backbone;
+mod conv;
+mod error;
+mod init;
+mod linear;
+mod mode;
+mod norm;
+mod resnet;
+mod state_dict;
+mod stem;
+
+pub use arch::{Arch, Network, NetworkConfig};
+pub use backbone::Backbone;
+pub use conv::Conv2d;
+pub use error::{Error, Result};
+pub use init::Initializer;
+pub use linear::Linear;
+pub use mode::Mode;
+pub use norm::BatchNorm;
+pub use resnet::ResNet;
+pub use state_dict::{NamePath, StateDict, TensorKind, load_state_dict, state_dict, tensor_names};
+pub use stem::{Normalization, Stem};

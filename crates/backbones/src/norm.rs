@@ -1,0 +1,108 @@
+//! Batch normalisation with an explicit mode, groups, and PyTorch's running statistics.
+//!
+//! Why not Burn's layer: it picks batch or running statistics by the kind of device, shares running statistics between
+//! clones of a module, and keeps the biased variance (`docs/deviations.md`). The arithmetic is Burn's one-node
+//! `batch_norm_train`; only the statistics around it are ours.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{Tensor, module},
+};
+
+use crate::Mode;
+
+/// Batch normalisation over `[B, C, H, W]`, per channel.
+///
+/// `y = (x - mean) / sqrt(var + eps) * weight + bias`; in training mean and (biased) variance are those of the batch, and
+/// the running statistics become `(1 - momentum) * running + momentum * batch` with the *unbiased* variance, as in
+/// PyTorch.
+#[derive(Module, Debug)]
+pub struct BatchNorm {
+    /// Scale, `[C]`.
+    pub weight: Param<Tensor<1>>,
+    /// Offset, `[C]`.
+    pub bias: Param<Tensor<1>>,
+    /// Running mean, `[C]`; a buffer.
+    pub running_mean: Param<Tensor<1>>,
+    /// Running unbiased variance, `[C]`; a buffer.
+    pub running_var: Param<Tensor<1>>,
+    #[module(skip)]
+    eps: f64,
+    #[module(skip)]
+    momentum: f64,
+}
+
+impl BatchNorm {
+    /// From its four tensors, each `[C]`, with PyTorch's `eps = 1e-5` and `momentum = 0.1`.
+    pub fn new(weight: Tensor<1>, bias: Tensor<1>, running_mean: Tensor<1>, running_var: Tensor<1>) -> Self {
+        let buffer = |t: Tensor<1>| Param::from_tensor(t).set_require_grad(false);
+        Self {
+            weight: Param::from_tensor(weight),
+            bias: Param::from_tensor(bias),
+            running_mean: buffer(running_mean),
+            running_var: buffer(running_var),
+            eps: 1e-5,
+            momentum: 0.1,
+        }
+    }
+
+    /// Normalises a batch; in [`Mode::Train`] updates the running statistics, one group after the other in batch order.
+    ///
+    /// # Shapes
+    /// - `[B, C, H, W]` to the same
+    ///
+    /// # Panics
+    /// When `groups` does not divide the batch: configurations are checked before training begins.
+    pub fn forward(&mut self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        match mode {
+            Mode::Eval => module::batch_norm(
+                x,
+                self.weight.val(),
+                self.bias.val(),
+                self.running_mean.val(),
+                self.running_var.val(),
+                self.eps,
+            ),
+            Mode::Train { groups: 1 } => self.train(x),
+            Mode::Train { groups } => self.train_groups(x, groups),
+        }
+    }
+
+    fn train(&mut self, x: Tensor<4>) -> Tensor<4> {
+        let [b, _, h, w] = x.dims();
+        let out = module::batch_norm_train(x, self.weight.val(), self.bias.val(), self.eps);
+        self.update(out.mean, out.variance, b * h * w);
+        out.output
+    }
+
+    /// Groups side by side as channels: `[B, C, H, W] -> [B/G, G*C, H, W]`, so that one call normalises all of them.
+    fn train_groups(&mut self, x: Tensor<4>, groups: usize) -> Tensor<4> {
+        let [b, c, h, w] = x.dims();
+        assert!(groups > 0 && b % groups == 0, "batch normalisation: {groups} groups do not divide a batch of {b}");
+        let n = b / groups;
+        let x = x.reshape([groups, n, c, h, w]).swap_dims(0, 1).reshape([n, groups * c, h, w]); // [B/G, G*C, H, W]
+        let weight = self.weight.val().repeat(&[groups]); // [G*C]
+        let bias = self.bias.val().repeat(&[groups]);
+        let out = module::batch_norm_train(x, weight, bias, self.eps);
+        for g in 0..groups {
+            let part = g * c..(g + 1) * c;
+            let mean = out.mean.clone().slice([part.clone()]);
+            let variance = out.variance.clone().slice([part]);
+            self.update(mean, variance, n * h * w);
+        }
+        out.output.reshape([n, groups, c, h, w]).swap_dims(0, 1).reshape([b, c, h, w])
+    }
+
+    /// `variance` is the biased one of `count` values.
+    fn update(&mut self, mean: Tensor<1>, variance: Tensor<1>, count: usize) {
+        let m = self.momentum;
+        let unbiased = variance * (count as f64 / (count as f64 - 1.0).max(1.0));
+        blend(&mut self.running_mean, mean, m);
+        blend(&mut self.running_var, unbiased, m);
+    }
+}
+
+fn blend(running: &mut Param<Tensor<1>>, batch: Tensor<1>, m: f64) {
+    let old = running.val().detach();
+    *running = running.clone().map(|_| old * (1.0 - m) + batch.detach() * m);
+}
