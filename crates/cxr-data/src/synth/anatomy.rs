@@ -25,7 +25,6 @@ pub(super) struct Body {
     heart_ratio: f32,
     /// Part of the heart left of the spine (in the image).
     heart_right_share: f32,
-    heart_height: f32,
     /// Where the aortic knob lies, and its radius.
     pub(super) knob: [f32; 3],
     /// Half width of the trunk and of the neck.
@@ -54,17 +53,16 @@ impl Body {
         };
         let old = (age as f32 - 50.0) / 40.0;
         Self {
-            zoom: size * draw.around(1.36, 0.06),
+            zoom: size * draw.around(1.24, 0.05),
             lung_height: draw.around(1.52, 0.08),
             lung_round: draw.uniform(1.9, 2.6),
             mediastinum: draw.around(0.19 + 0.015 * old, 0.02),
             dome_drop: draw.uniform(0.01, 0.08),
-            angle_depth: draw.uniform(0.17, 0.30),
+            angle_depth: draw.uniform(0.22, 0.36),
             heart_ratio: draw.uniform(0.39, 0.47),
-            heart_right_share: draw.uniform(0.27, 0.36),
-            heart_height: draw.uniform(0.40, 0.48),
+            heart_right_share: draw.uniform(0.30, 0.37),
             knob: [draw.uniform(0.14, 0.18), draw.uniform(0.46, 0.56), draw.around(0.12 + 0.015 * old, 0.012)],
-            trunk: draw.around(1.22, 0.07),
+            trunk: draw.around(1.21, 0.05),
             neck: draw.uniform(0.34, 0.46),
             shoulder: draw.uniform(-0.14, 0.02),
             fat: draw.uniform(0.85, 1.2),
@@ -87,11 +85,10 @@ pub(super) struct Pose {
     pub(super) body: Body,
     /// Lung height with this breath.
     pub(super) lung_height: f32,
-    /// Heart: left and right border, centre line, half height.
-    heart_left: f32,
-    heart_right: f32,
-    heart_v: f32,
-    heart_height: f32,
+    /// How far the heart reaches to the left and to the right of the image.
+    heart: [f32; 2],
+    /// Where its borders leave the mediastinum.
+    heart_top: f32,
     cos: f32,
     sin: f32,
     /// Chest coordinates of the image's centre.
@@ -111,19 +108,16 @@ impl Pose {
         let lung_height = body.lung_height + breath + draw.around(0.0, 0.035);
         let ratio = enlarged.unwrap_or(body.heart_ratio + draw.uniform(-0.01, 0.01));
         let share = body.heart_right_share;
-        let angle = draw.around(0.0, 2.2_f32.to_radians());
-        let heart_height = body.heart_height * (0.55 + ratio);
+        let angle = draw.around(0.0, 3.0_f32.to_radians());
         Self {
             body: body.clone(),
             lung_height,
-            heart_left: -2.0 * ratio * share,
-            heart_right: 2.0 * ratio * (1.0 - share),
-            heart_v: lung_height - 0.66 * heart_height + draw.uniform(-0.02, 0.02),
-            heart_height,
+            heart: [2.0 * ratio * share, 2.0 * ratio * (1.0 - share)],
+            heart_top: lung_height * draw.uniform(0.44, 0.50) - 0.25 * (ratio - 0.43),
             cos: angle.cos(),
             sin: angle.sin(),
-            centre: [draw.around(0.0, 0.05), draw.around(0.80, 0.06)],
-            zoom: body.zoom * draw.around(1.0, 0.03),
+            centre: [draw.around(0.0, 0.08), draw.around(0.80, 0.08)],
+            zoom: body.zoom * draw.around(1.0, 0.05),
             turn: draw.around(0.0, 0.025),
             stomach: draw.chance(0.6).then(|| {
                 [draw.uniform(0.35, 0.6), draw.uniform(0.2, 0.36), draw.uniform(0.1, 0.24), draw.uniform(0.06, 0.12)]
@@ -159,7 +153,7 @@ impl Pose {
     pub(super) fn diaphragm(&self, side: f32, w: f32) -> f32 {
         let top = self.lung_height + if side > 0.0 { self.body.dome_drop } else { 0.0 };
         let off = (w - 0.46) / 0.54;
-        if off > 0.0 { top + self.body.angle_depth * off.powf(2.6) } else { top + 0.10 * off * off }
+        if off > 0.0 { top + self.body.angle_depth * off * off } else { top + 0.16 * off * off }
     }
 
     /// Depth inside the lung on a side: towards the ribs, the mediastinum, the diaphragm. Negative: outside.
@@ -172,22 +166,30 @@ impl Pose {
         [depth, w - self.lung_inner(v), self.diaphragm(side, w) - v]
     }
 
-    /// Depth inside the heart; negative: outside.
+    /// Depth inside the heart, from its left and right borders; negative: outside. It has no upper border, the great
+    /// vessels continue it, and ends below the domes.
     pub(super) fn heart_depth(&self, u: f32, v: f32) -> f32 {
-        let middle = 0.5 * (self.heart_left + self.heart_right) + self.turn;
-        let half = 0.5 * (self.heart_right - self.heart_left);
-        let x = (u - middle) / half;
-        let y = (v - self.heart_v - 0.22 * (u - middle)) / self.heart_height;
-        let r = (x.abs().powf(2.2) + y.abs().powf(2.2)).powf(1.0 / 2.2);
-        (1.0 - r) * half.min(self.heart_height)
+        let u = u - self.turn;
+        let down = (v - self.heart_top) / (self.lung_height + 0.16 - self.heart_top);
+        let narrow = self.body.mediastinum - 0.06;
+        let (reach, widest) = if u < 0.0 { (self.heart[0], 0.62) } else { (self.heart[1], 0.76) };
+        let border = if down < 0.0 {
+            narrow
+        } else if down < widest {
+            narrow + (reach - narrow) * (std::f32::consts::FRAC_PI_2 * down / widest).sin().powf(1.25)
+        } else {
+            reach * (1.0 - ((down - widest) / 0.46).powi(2)).max(0.0).sqrt()
+        };
+        0.8 * (border - u.abs()) // the borders run obliquely: the horizontal distance overstates the depth
     }
 
     /// Half width of the outline of the body.
     pub(super) fn outline(&self, v: f32) -> f32 {
         let body = &self.body;
-        let shoulders = smooth((v - body.shoulder + 0.30) / 0.42);
-        let below = smooth((v - 0.35) / 0.5);
-        body.neck + (1.62 - body.neck) * shoulders - (1.62 - body.trunk) * below
+        // along the trapezius to the shoulder, then in again at the armpit
+        let shoulders = ((v - body.shoulder + 0.55) / 0.60).clamp(0.0, 1.0).powf(2.2);
+        let below = smooth((v - 0.25) / 0.40);
+        body.neck + (1.58 - body.neck) * shoulders - (1.58 - body.trunk) * below
     }
 }
 

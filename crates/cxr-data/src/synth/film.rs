@@ -8,12 +8,13 @@ use super::draw::Draw;
 /// Grey values 0 (air) to 255 from attenuation, `size` x `size`, row by row.
 pub(super) fn expose(draw: &mut Draw, attenuation: &[f32], size: usize) -> Vec<u8> {
     let tilt = [draw.around(0.0, 0.05), draw.around(0.0, 0.05)]; // heel effect, uneven grid
-    let gamma = draw.uniform(0.75, 1.25);
+    // The film's response, an S: where its middle lies and how steep it is.
+    let (middle, slope) = (draw.uniform(0.42, 0.66), draw.uniform(3.6, 6.0));
     let dose = draw.uniform(0.0, 1.0);
     let grain = 0.006 * 4.0_f32.powf(dose); // quantum noise, fourfold between the best and the worst film
     let frame = Frame::draw(draw);
-    let mean = draw.uniform(105.0, 160.0);
-    let deviation = draw.uniform(42.0, 62.0);
+    let mean = draw.uniform(110.0, 165.0);
+    let deviation = draw.uniform(48.0, 72.0);
 
     let mut tone = Vec::with_capacity(size * size);
     for (index, &density) in attenuation.iter().enumerate() {
@@ -22,9 +23,7 @@ pub(super) fn expose(draw: &mut Draw, attenuation: &[f32], size: usize) -> Vec<u
         // Where less of the beam arrives its noise is larger.
         let noisy = density + grain * (0.6 + density) * draw.normal();
         let exposed = (noisy * (1.0 + tilt[0] * x + tilt[1] * y)).max(0.0);
-        let value = (exposed / 1.25).powf(gamma);
-        // The film's shoulder: dense parts run together.
-        let value = 1.0 - (-1.6 * value).exp();
+        let value = 1.0 / (1.0 + (-slope * (exposed - middle)).exp());
         tone.push(frame.cover(x, y, value));
     }
     to_grey(&tone, mean, deviation)

@@ -48,7 +48,7 @@ pub(super) struct Lesions {
 
 /// Width of an enlarged heart over that of the chest.
 pub(super) fn enlarged_ratio(draw: &mut Draw) -> f32 {
-    draw.uniform(0.57, 0.70)
+    draw.uniform(0.555, 0.67)
 }
 
 impl Lesions {
@@ -63,19 +63,19 @@ impl Lesions {
                 .iter()
                 .map(|&side| Fluid {
                     side,
-                    height: draw.uniform(0.06, 0.60),
+                    height: draw.uniform(-0.05, 0.50),
                     climb: draw.uniform(0.12, 0.34),
                     soft: draw.uniform(0.05, 0.13),
-                    density: draw.uniform(0.80, 0.97),
+                    density: draw.uniform(0.70, 0.95),
                 })
                 .collect();
         }
         if study.has(Finding::Pneumothorax) {
             lesions.collapse = Some(Collapse {
                 side: draw.side(),
-                rim: draw.uniform(0.16, 0.40),
+                rim: draw.uniform(0.09, 0.32),
                 taper: draw.uniform(0.15, 0.6),
-                density: draw.uniform(0.16, 0.34),
+                density: draw.uniform(0.08, 0.30),
             });
         }
         if study.has(Finding::LungLesion) {
@@ -94,7 +94,7 @@ impl Lesions {
         let mut nodule = Nodule {
             at: [0.0; 2],
             radius,
-            density: draw.uniform(0.22, 0.36),
+            density: draw.uniform(0.18, 0.32),
             lobes: [draw.uniform(0.0, 0.12), draw.uniform(0.0, std::f32::consts::TAU)],
         };
         // 200 tries leave no practical chance of a bad place; the last one stands then.
@@ -155,7 +155,7 @@ impl Lesions {
                     return 0.0;
                 }
                 let radius = nodule.radius * (1.0 + nodule.lobes[0] * (3.0 * y.atan2(x) + nodule.lobes[1]).cos());
-                nodule.density * smooth((1.12 - distance / radius) / 0.5)
+                nodule.density * smooth((1.25 - distance / radius) / 0.75)
             })
             .sum()
     }

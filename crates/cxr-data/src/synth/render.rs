@@ -4,7 +4,7 @@ use super::anatomy::{Pose, smooth};
 use super::findings::Lesions;
 
 /// Attenuation of fully aerated lung below that of soft tissue of the same depth.
-const LUNG: f32 = 0.60;
+const LUNG: f32 = 0.66;
 
 /// Attenuation at each pixel of a `size` x `size` image, row by row, about 0 (air) to 1.6 (spine over abdomen).
 /// `vessels` and `devices` are planes of the same size.
@@ -28,7 +28,7 @@ fn tissue(pose: &Pose, lesions: &Lesions, u: f32, v: f32, vessel: f32, edge: f32
     let outline = pose.outline(v);
     let inside = smooth((outline - w) / (2.0 * edge) + 0.5);
     if inside == 0.0 {
-        return 0.0;
+        return arm(w, v, edge);
     }
     let soft = soft_tissue(pose, u, v, outline);
     let [outer, inner, below] = pose.lung_depth(side, w, v);
@@ -39,7 +39,14 @@ fn tissue(pose: &Pose, lesions: &Lesions, u: f32, v: f32, vessel: f32, edge: f32
     if in_lung > 0.0 {
         density += in_lung * lung(pose, lesions, u, v, outer, vessel, edge);
     }
-    density * inside
+    (density * inside).max(arm(w, v, edge))
+}
+
+/// The upper arm, hanging beside the trunk: muscle around a shaft of bone.
+fn arm(w: f32, v: f32, edge: f32) -> f32 {
+    let across = w - 1.36 - 0.20 * (v - 0.1);
+    let muscle = 0.55 * (1.0 - (across / 0.24).powi(2)).max(0.0).sqrt();
+    (muscle + 0.2 * shaft(across, 0.07, edge)) * smooth((v - 0.05) / 0.25)
 }
 
 /// What lung, and what lies within it, changes in the attenuation; mostly negative.
@@ -55,15 +62,16 @@ fn lung(pose: &Pose, lesions: &Lesions, u: f32, v: f32, outer: f32, vessel: f32,
     let mut line = 0.0;
     if let Some((free, pleura)) = lesions.collapse_at(pose, side, w, v, edge.max(0.02)) {
         let density = lesions.collapse.map_or(0.0, |collapse| collapse.density);
-        air = air * (1.0 - density) * (1.0 - free) + (air + 0.28) * free;
+        air = air * (1.0 - density) * (1.0 - free) + (air + 0.16) * free;
         markings *= 1.0 - free;
-        line = 0.09 * pleura;
+        line = 0.08 * pleura;
     }
     // hilum, aortic knob and heart take the place of lung
     let hilum = 0.35 * (-((w - 0.24) / 0.12).powi(2) - ((v - 0.41 * pose.lung_height) / 0.16).powi(2)).exp();
     let [knob_u, knob_v, knob_r] = pose.body.knob;
     let knob = 0.85 * smooth((knob_r - (u - pose.turn - knob_u).hypot(v - knob_v)) / (3.0 * edge) + 0.5);
-    let heart = 0.84 * smooth(pose.heart_depth(u, v) / (4.0 * edge) + 0.5);
+    let heart = pose.heart_depth(u, v);
+    let heart = (0.74 + 0.16 * smooth(heart / 0.3)) * smooth(heart / (4.0 * edge) + 0.5);
     let fluid = lesions.fluid_cover(pose, side, w, v);
     let aerated = (1.0 - hilum) * (1.0 - knob) * (1.0 - heart) * (1.0 - fluid);
     let nodules = lesions.nodule_density(u, v);
@@ -112,7 +120,7 @@ fn bones(pose: &Pose, side: f32, u: f32, v: f32, outer: f32, edge: f32) -> f32 {
             edge,
             1.0 / (1.0 + front_slope * front_slope).sqrt(),
         );
-        let front = 0.55 * front * smooth((w - 0.42) / 0.3);
+        let front = 0.45 * front * smooth((w - 0.42) / 0.3);
         bones += body.rib_contrast * cage * crossing * (behind + front);
     }
     // clavicle
@@ -121,10 +129,8 @@ fn bones(pose: &Pose, side: f32, u: f32, v: f32, outer: f32, edge: f32) -> f32 {
     let along = smooth((w - 0.10) / 0.05) * smooth((1.25 - w) / 0.06);
     bones += 0.15 * along * shaft(v - curve - 0.02 * side * pose.turn, thick, edge);
     // head of the humerus and the blade of the scapula
-    let head = (w - 1.34).hypot(v + 0.02);
-    bones += 0.16 * smooth((0.17 - head) / (2.0 * edge) + 0.5);
-    let arm = 1.40 + 0.25 * (v - 0.1);
-    bones += 0.16 * shaft(w - arm, 0.075, edge) * smooth((v - 0.05) / 0.1);
+    let head = (w - 1.32).hypot(v - 0.02);
+    bones += 0.07 * smooth((0.17 - head) / (2.0 * edge) + 0.5);
     let blade = 0.86 + 0.16 * smooth(v / 0.9);
     bones + 0.05 * smooth((w - blade) / (2.0 * edge) + 0.5) * smooth((1.0 - v) / 0.15) * smooth((v + 0.05) / 0.15)
 }

@@ -42,9 +42,9 @@ pub(super) fn vessels(draw: &mut Draw) -> Vec<Stroke> {
     for side in [-1.0, 1.0] {
         let hilum = [side * draw.uniform(0.20, 0.26), draw.uniform(0.38, 0.44)];
         for branch in 0..8 {
-            let angle = -1.35 + 2.75 * (branch as f32 + draw.uniform(-0.3, 0.3)) / 7.0;
+            let angle = -1.2 + 2.5 * (branch as f32 + draw.uniform(-0.4, 0.4)) / 7.0;
             let start = [hilum[0], hilum[1] + 0.09 * angle];
-            grow(draw, &mut strokes, side, start, angle, draw_width(branch), 0.16, 2);
+            grow(draw, &mut strokes, side, start, angle, draw_width(branch), 0.14, 2);
         }
     }
     strokes
@@ -71,7 +71,7 @@ fn grow(
         let to = [at[0] + side * step * angle.cos(), at[1] + step * angle.sin() / 1.5];
         strokes.push(Stroke { from: at, to, half_width, density });
         at = to;
-        angle += draw.around(0.0, 0.14);
+        angle += draw.around(0.0, 0.18);
         half_width *= 0.90;
         density *= 0.92;
         if forks > 0 && index > 1 && draw.chance(0.28) {
