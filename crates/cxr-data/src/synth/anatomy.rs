@@ -203,3 +203,66 @@ pub(super) fn smooth(x: f32) -> f32 {
 fn bow(x: f32, power: f32) -> f32 {
     (1.0 - (1.0 - x.clamp(0.0, 1.0)).powf(power)).sqrt()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synth::draw::Topic;
+    use crate::synth::findings::enlarged_ratio;
+
+    fn pose(number: u32, enlarged: bool) -> Pose {
+        let draw = |topic| Draw::new(1, number, 0, topic);
+        let sex = if number.is_multiple_of(2) { Sex::Female } else { Sex::Male };
+        let body = Body::draw(&mut draw(Topic::Anatomy), sex, 18 + number % 73);
+        let ratio = enlarged.then(|| enlarged_ratio(&mut draw(Topic::Lesions)));
+        Pose::draw(&mut draw(Topic::Pose), &body, Projection::Pa, ratio)
+    }
+
+    /// Width of the heart over that of the chest, measured on the shapes as a reader would on the film.
+    fn cardiothoracic_ratio(pose: &Pose) -> f32 {
+        let grid = |steps: i32| (-steps..=steps).map(move |step| step as f32 / steps as f32);
+        let (mut left, mut right, mut chest) = (0.0_f32, 0.0_f32, 0.0_f32);
+        for v in grid(300).map(|y| 0.8 * (1.0 + y)).filter(|v| *v < pose.lung_height) {
+            chest = chest.max(2.0 * pose.lung_outer(v));
+            for u in grid(500).filter(|u| pose.heart_depth(*u, v) > 0.0) {
+                (left, right) = (left.min(u), right.max(u));
+            }
+        }
+        (right - left) / chest
+    }
+
+    #[test]
+    fn enlarged_and_normal_hearts_do_not_overlap() {
+        for number in 0..200 {
+            let (normal, enlarged) =
+                (cardiothoracic_ratio(&pose(number, false)), cardiothoracic_ratio(&pose(number, true)));
+            // the grid's steps (0.002 of a half width) hide up to 0.002 of each border
+            assert!((0.37..=0.48).contains(&normal), "normal heart of {number}: {normal}");
+            assert!((0.55..=0.68).contains(&enlarged), "enlarged heart of {number}: {enlarged}");
+        }
+    }
+
+    #[test]
+    fn image_and_chest_coordinates_are_inverse() {
+        for number in 0..50 {
+            let pose = pose(number, false);
+            for (x, y) in [(-1.0, -1.0), (0.3, -0.7), (1.0, 0.4)] {
+                let (u, v) = pose.chest(x, y);
+                let (back_x, back_y) = pose.image(u, v);
+                // a few roundings of f32 values near 1
+                assert!((back_x - x).abs() < 1e-5 && (back_y - y).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn most_of_the_lungs_is_on_the_film() {
+        for number in 0..200 {
+            let pose = pose(number, false);
+            for (u, v) in [(-0.85, 1.2), (0.85, 1.2), (-0.4, 0.1), (0.4, 0.1), (0.0, pose.lung_height)] {
+                let (x, y) = pose.image(u, v);
+                assert!(x.abs() < 1.0 && y.abs() < 1.0, "({u}, {v}) of {number} falls off the film");
+            }
+        }
+    }
+}

@@ -69,7 +69,7 @@ fn lung(pose: &Pose, lesions: &Lesions, u: f32, v: f32, outer: f32, vessel: f32,
     // hilum, aortic knob and heart take the place of lung
     let hilum = 0.35 * (-((w - 0.24) / 0.12).powi(2) - ((v - 0.41 * pose.lung_height) / 0.16).powi(2)).exp();
     let [knob_u, knob_v, knob_r] = pose.body.knob;
-    let knob = 0.85 * smooth((knob_r - (u - pose.turn - knob_u).hypot(v - knob_v)) / (3.0 * edge) + 0.5);
+    let knob = 0.70 * smooth((knob_r - (u - pose.turn - knob_u).hypot(v - knob_v)) / (5.0 * edge) + 0.5);
     let heart = pose.heart_depth(u, v);
     let heart = (0.74 + 0.16 * smooth(heart / 0.3)) * smooth(heart / (4.0 * edge) + 0.5);
     let fluid = lesions.fluid_cover(pose, side, w, v);

@@ -84,3 +84,39 @@ fn mention(draw: &mut Draw, rates: &FindingRates, present: bool) -> Label {
         (false, false, false) => Label::Negative,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synth::draw_patient;
+
+    /// A row of train never says "No Finding" beside a finding that is there, found or suspected.
+    #[test]
+    fn no_finding_contradicts_no_other_cell() {
+        let config = SynthConfig { train_patients: 3000, ..SynthConfig::default() };
+        let mut healthy = 0;
+        for number in 1..=3000 {
+            for study in draw_patient(&config, number).studies {
+                let cells = labels(&config, Part::Train, number, &study);
+                if cells[NO_FINDING] == Label::Positive {
+                    healthy += 1;
+                    assert_eq!(study.findings, [false; 4]);
+                    let others = &cells[1..SUPPORT_DEVICES];
+                    assert!(others.iter().all(|cell| matches!(cell, Label::Negative | Label::NotMentioned)));
+                } else {
+                    assert_eq!(cells[NO_FINDING], Label::NotMentioned);
+                }
+            }
+        }
+        assert!(healthy > 0);
+    }
+
+    #[test]
+    fn drawn_findings_are_columns() {
+        for finding in Finding::ALL {
+            assert!(COLUMNS.iter().any(|(name, _)| *name == finding.column()));
+        }
+        let rows: Vec<u32> = COLUMNS.iter().map(|(_, counts)| counts.iter().sum()).collect();
+        assert_eq!(rows, [223_414; 14], "each column of CheXpert's train.csv has a cell in every row");
+    }
+}
