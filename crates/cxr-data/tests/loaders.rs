@@ -1,5 +1,5 @@
 //! Loaders against folders laid out as the data sets are published, quirks and faults included.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -256,4 +256,225 @@ fn real_chexpert_layout() {
     assert_eq!(all.len(), 1000);
     assert_eq!(all.select(&(0..806).collect::<Vec<_>>()).hash(), train.hash());
     assert_ne!(train.hash(), valid.hash());
+}
+
+fn auto(dir: &Path, part: Part) -> Result<Manifest> {
+    load(dir, Dataset::Auto, part)
+}
+
+#[test]
+fn shenzhen_labels_by_suffix_and_reports_what_readings_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("ChinaSet_AllFiles");
+    touch(&root, &["CXR_png/CHNCXR_0001_0.png", "CXR_png/CHNCXR_0002_1.png", "CXR_png/CHNCXR_0003_1.png"]);
+    touch(&root, &["CXR_png/CHNCXR_0004_0.png", "CXR_png/Thumbs.db", "CXR_png/CHNCXR_0005_2.png"]);
+    let reading = |name: &str, text: &str| {
+        touch(&root, &[name]);
+        fs::write(root.join(name), text).unwrap();
+    };
+    reading("ClinicalReadings/CHNCXR_0001_0.txt", "male 16month\r\nnormal\r\n");
+    reading("ClinicalReadings/CHNCXR_0002_1.txt", "femal 32yrs\nbilateral PTB");
+    reading("ClinicalReadings/CHNCXR_0003_1.txt", "male\nnormale\nfemale 20yrs\n");
+
+    let set = auto(dir.path(), Part::All).unwrap();
+    assert_eq!((set.root.as_path(), set.tasks.as_slice()), (root.as_path(), &["Tuberculosis".to_string()][..]));
+    let labels: Vec<_> = set.records.iter().map(|record| record.labels[0]).collect();
+    assert_eq!(labels, [Label::Negative, Label::Positive, Label::Positive, Label::Negative]);
+    let first = &set.records[0];
+    assert_eq!((first.path.as_str(), first.patient.as_str()), ("CXR_png/CHNCXR_0001_0.png", "CHNCXR_0001"));
+    assert_eq!((first.sex, first.age), (Some(Sex::Male), Some(16.0 / 12.0)));
+    let notes = set.notes.join("\n");
+    for part in [
+        "taken for the data set \"shenzhen\"",
+        "1 images without a clinical reading: CHNCXR_0004_0.png",
+        "1 clinical readings without a legible sex or age: CHNCXR_0003_1.png",
+        "1 clinical readings that speak of more than one patient; the first was taken: CHNCXR_0003_1.png",
+        "1 clinical readings that contradict the suffix of the file name; the suffix was believed: CHNCXR_0003_1.png (\"normale\")",
+        "2 other files ignored",
+    ] {
+        assert!(notes.contains(part), "{part} in {notes}");
+    }
+    // Nothing is published as a part: the whole set comes, and that is said.
+    let test = load(&root, Dataset::Shenzhen, Part::Test).unwrap();
+    assert_eq!(test.len(), 4);
+    assert!(test.notes.last().unwrap().contains("no published parts: all its 4 images"));
+    assert!(
+        message(load(&root.join("ClinicalReadings"), Dataset::Shenzhen, Part::All))
+            .contains("expected CXR_png/CHNCXR_0001_0.png")
+    );
+}
+
+#[test]
+fn real_shenzhen_folders() {
+    let Some(data) = real_data() else { return };
+    let set = auto(&data.join("shenzhen-128"), Part::All).unwrap();
+    let ill = set.records.iter().filter(|record| record.labels[0] == Label::Positive).count();
+    assert_eq!((set.len(), ill, set.patient_count()), (200, 100, 200));
+    // The metadata table stands above the images here, beside them there; ages and sexes come from it.
+    assert!(set.records.iter().filter(|record| record.age.is_some() && record.sex.is_some()).count() >= 198);
+    let sample = auto(&data.join("shenzhen-sample"), Part::All).unwrap();
+    assert_eq!((sample.len(), sample.records[0].age), (11, Some(45.0)));
+}
+
+#[test]
+fn montgomery() {
+    let dir = tempfile::tempdir().unwrap();
+    touch(
+        dir.path(),
+        &["CXR_png/MCUCXR_0001_0.png", "CXR_png/MCUCXR_0104_1.png", "ClinicalReadings/MCUCXR_0001_0.txt"],
+    );
+    fs::write(dir.path().join("ClinicalReadings/MCUCXR_0001_0.txt"), "Patient's Sex: F\nPatient's Age: 027Y\nnormal\n")
+        .unwrap();
+    let set = auto(dir.path(), Part::All).unwrap();
+    let labels: Vec<_> = set.records.iter().map(|record| record.labels[0]).collect();
+    assert_eq!(labels, [Label::Negative, Label::Positive]);
+    assert_eq!((set.records[0].sex, set.records[0].age), (Some(Sex::Female), Some(27.0)));
+}
+
+#[test]
+fn nih_chest_xray14() {
+    let dir = tempfile::tempdir().unwrap();
+    touch(dir.path(), &["images_001/images/00000001_000.png", "images_002/images/00000002_001.png"]);
+    let header = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,\
+                  OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],";
+    let write = |rows: &str| fs::write(dir.path().join("Data_Entry_2017.csv"), format!("{header}\n{rows}")).unwrap();
+    write(
+        "00000001_000.png,Cardiomegaly|Effusion,000,1,058Y,M,PA,2682,2749,0.143,0.143,\n\
+         00000002_001.png,No Finding,001,2,414Y,F,AP,2500,2048,0.171,0.171,\n",
+    );
+    let set = auto(dir.path(), Part::All).unwrap();
+    let positive = |row: usize| {
+        let named = set.tasks.iter().zip(&set.records[row].labels);
+        named.filter(|(_, label)| **label == Label::Positive).map(|(task, _)| task.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!((positive(0), positive(1)), (vec!["Cardiomegaly", "Effusion"], vec!["No Finding"]));
+    let first = &set.records[0];
+    assert_eq!(first.path, "images_001/images/00000001_000.png");
+    assert_eq!((first.patient.as_str(), first.study.as_str(), first.age), ("1", "1/000", Some(58.0)));
+    assert_eq!((set.records[1].projection, set.records[1].age), (Some(Projection::Ap), None));
+    assert!(set.notes.join("\n").contains("1 rows with an impossible age"));
+
+    fs::write(dir.path().join("test_list.txt"), "00000002_001.png\n").unwrap();
+    assert_eq!(load(dir.path(), Dataset::Nih, Part::Test).unwrap().records, set.records[1..]);
+    assert!(message(load(dir.path(), Dataset::Nih, Part::Train)).contains("expected train_val_list.txt"));
+
+    write("00000001_000.png,Cardiomegally,000,1,058Y,M,PA,2682,2749,0.143,0.143,\n");
+    let error = message(load(dir.path(), Dataset::Nih, Part::All));
+    assert!(
+        error.contains("Data_Entry_2017.csv line 2, column \"Finding Labels\": found \"Cardiomegally\""),
+        "{error}"
+    );
+    write("00000009_000.png,No Finding,000,9,058Y,M,PA,2682,2749,0.143,0.143,\n");
+    assert!(
+        message(load(dir.path(), Dataset::Nih, Part::All)).contains("line 2: image \"00000009_000.png\" not found")
+    );
+}
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n rest";
+
+#[test]
+fn a_folder_of_images_and_other_files() {
+    let dir = tempfile::tempdir().unwrap();
+    touch(
+        dir.path(),
+        &["b/p2_1.PNG", "a/p1_2.jpg", "a/p1_1.jpeg", "readme.txt", "a/.hidden.jpg", ".git/x.png", "a/Thumbs.db"],
+    );
+    fs::write(dir.path().join("a/p3_1"), PNG).unwrap();
+    let set = auto(dir.path(), Part::Train).unwrap();
+    let paths: Vec<_> = set.records.iter().map(|record| record.path.as_str()).collect();
+    assert_eq!(paths, ["a/p1_1.jpeg", "a/p1_2.jpg", "a/p3_1", "b/p2_1.PNG"]);
+    assert!(!set.patients_known && set.tasks.is_empty());
+    assert_eq!(set.patient_count(), 4);
+    let notes = set.notes.join("\n");
+    for part in ["\"folder\"", "2 other files ignored", "no published parts", "patients: unknown"] {
+        assert!(notes.contains(part), "{part} in {notes}");
+    }
+
+    let with = |pattern: &str| {
+        let options = LoadOptions { patient_regex: Some(pattern.into()), ..LoadOptions::default() };
+        load_with(dir.path(), Dataset::Folder, Part::All, &options)
+    };
+    let set = with(r"/(p\d+)_").unwrap();
+    assert_eq!((set.patient_count(), set.patients_known), (3, true));
+    assert_eq!(set.records[3].patient, "p2");
+    assert!(!set.notes.join("\n").contains("unknown"));
+    assert_eq!(
+        with(r"/(p1)_").unwrap_err().to_string(),
+        r#"patient pattern "/(p1)_": it finds no patient in "a/p3_1""#
+    );
+    assert!(message(with("(")).contains("patient pattern \"(\": "));
+
+    // A folder with parts of that name.
+    assert_eq!(auto(&dir.path().join("a"), Part::All).unwrap().len(), 3);
+    fs::rename(dir.path().join("a"), dir.path().join("valid")).unwrap();
+    assert_eq!(auto(dir.path(), Part::Valid).unwrap().len(), 3);
+
+    let empty = tempfile::tempdir().unwrap();
+    touch(empty.path(), &["a.txt", "b.txt"]);
+    assert!(message(auto(empty.path(), Part::All)).contains("expected images (JPEG, PNG, DICOM)"));
+    assert!(message(auto(&empty.path().join("nowhere"), Part::All)).contains("nowhere"));
+}
+
+#[test]
+fn a_table_of_ones_own() {
+    let dir = tempfile::tempdir().unwrap();
+    touch(dir.path(), &["img/1.png", "img/2.png", "img/3.png"]);
+    let write = |text: &str| fs::write(dir.path().join("labels.csv"), text).unwrap();
+    write(
+        "Image,Patient_ID,Study,Sex,Age,Hospital,Mass,Nodule\nimg/1.png,A,s1,F,64days,Basel,1,\n/mnt/x/img/2.png,B,s1,M,40,Bern,0,-1\n",
+    );
+    let set = auto(dir.path(), Part::All).unwrap();
+    assert_eq!(set.tasks, ["Mass", "Nodule"]);
+    assert!(set.patients_known);
+    let second = &set.records[1];
+    assert_eq!((second.path.as_str(), second.patient.as_str(), second.study.as_str()), ("img/2.png", "B", "B/s1"));
+    assert_eq!((second.sex, second.age), (Some(Sex::Male), Some(40.0)));
+    assert_eq!(second.labels, [Label::Negative, Label::Uncertain]);
+    assert_eq!(set.records[0].labels, [Label::Positive, Label::NotMentioned]);
+    let notes = set.notes.join("\n");
+    assert!(
+        notes.contains("columns not read: Hospital") && notes.contains("1 paths begin with \"/mnt/x/\""),
+        "{notes}"
+    );
+
+    // A label column stays one when a later cell is wrong, unless the columns are named.
+    write("path,Mass,Count\nimg/1.png,1,0\nimg/2.png,0,7\n");
+    let error = message(auto(dir.path(), Part::All));
+    assert!(
+        error.contains("labels.csv line 3, column \"Count\": found \"7\", expected 1.0, 0.0, -1.0 or blank"),
+        "{error}"
+    );
+    let named = |tasks: &[&str]| {
+        let tasks = Some(tasks.iter().map(|task| task.to_string()).collect());
+        load_with(dir.path(), Dataset::Folder, Part::All, &LoadOptions { tasks, ..LoadOptions::default() })
+    };
+    let set = named(&["Mass"]).unwrap();
+    assert_eq!((set.tasks.as_slice(), set.patients_known), (&["Mass".to_string()][..], false));
+    assert!(
+        message(named(&["Masse"])).contains("column \"Masse\" not found; the header has \"path\", \"Mass\", \"Count\"")
+    );
+
+    write("path,patient\nimg/1.png,\n");
+    assert!(
+        message(auto(dir.path(), Part::All)).contains("line 2, column \"patient\": found \"\", expected a patient")
+    );
+}
+
+#[test]
+fn automatic_recognition_is_not_fooled_by_names() {
+    // A train.csv of one's own is not CheXpert's.
+    let dir = tempfile::tempdir().unwrap();
+    touch(dir.path(), &["1.png"]);
+    fs::write(dir.path().join("train.csv"), "path,patient,Mass\n1.png,A,1\n").unwrap();
+    let set = auto(dir.path(), Part::Train).unwrap();
+    assert!(set.notes[0].contains("taken for the data set \"folder\""), "{}", set.notes[0]);
+    assert_eq!(set.tasks, ["Mass"]);
+
+    let chexpert = chexpert(&format!("{ONE},Male,61,Frontal,PA,,,,,,,,,,,,,,\n"));
+    let set = auto(chexpert.path(), Part::Train).unwrap();
+    assert!(set.notes[0].contains("taken for the data set \"chexpert\""), "{}", set.notes[0]);
+
+    assert_eq!("NIH".parse::<Dataset>().unwrap(), Dataset::Nih);
+    let error = "mimic".parse::<Dataset>().unwrap_err().to_string();
+    assert_eq!(error, "unknown data set \"mimic\"; expected one of auto, chexpert, shenzhen, montgomery, nih, folder");
 }

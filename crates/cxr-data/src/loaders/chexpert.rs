@@ -65,6 +65,15 @@ fn holds_tables(dir: &Path) -> bool {
     ["train.csv", "valid.csv"].iter().any(|name| dir.join(name).is_file()) || test_table(dir).is_some()
 }
 
+/// Whether one of the tables has the columns of CheXpert, and is not merely called so.
+pub(crate) fn has_its_columns(root: &Path) -> bool {
+    let tables = ["train.csv", "valid.csv"].map(|name| root.join(name)).into_iter().filter(|path| path.is_file());
+    let table = tables.chain(test_table(root)).next().and_then(|path| Table::header_of(&path).ok());
+    table.is_some_and(|header| {
+        TASKS.iter().filter(|task| header.iter().any(|name| name == *task)).count() > TASKS.len() / 2
+    })
+}
+
 /// The table of the test set, which is published beside the other tables or in the folder `test`.
 fn test_table(root: &Path) -> Option<PathBuf> {
     TEST_IMAGES
@@ -288,7 +297,7 @@ pub(crate) fn label(row: Row<'_>, column: usize) -> Result<Label> {
     }
 }
 
-fn view_of_name(path: &str) -> Option<View> {
+pub(crate) fn view_of_name(path: &str) -> Option<View> {
     let name = path.rsplit(['/', '\\']).next()?;
     let stem = name.split('.').next()?;
     [("_frontal", View::Frontal), ("_lateral", View::Lateral)]

@@ -2,7 +2,11 @@
 //! names and opens no image.
 
 mod chexpert;
+mod folder;
 mod images;
+mod nih;
+mod nlm;
+mod reading;
 mod table;
 
 use std::fmt;
@@ -12,6 +16,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Manifest, Result};
+
+pub(crate) use chexpert::patient_and_study;
+pub(crate) use table::Table;
 
 /// A data set as it is published.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -66,6 +73,10 @@ pub struct LoadOptions {
     /// For sets without patients: a pattern whose first group (or else whole match), in the path below the root, is the
     /// patient.
     pub patient_regex: Option<String>,
+    /// For a plain folder: the CSV to read, as a path or a name in the folder, where it is not found by itself.
+    pub table: Option<std::path::PathBuf>,
+    /// For a CSV of one's own: the label columns. By default every column that begins with a label.
+    pub tasks: Option<Vec<String>>,
 }
 
 /// Reads a data set with the default [`LoadOptions`]: a missing image is an error.
@@ -84,10 +95,49 @@ pub fn load(dir: &Path, dataset: Dataset, part: Part) -> Result<Manifest> {
 /// When the folder is not laid out as the data set ([`Error::Layout`] says what it holds), a table lacks columns or has a
 /// cell its format does not know, or an image is missing.
 pub fn load_with(dir: &Path, dataset: Dataset, part: Part, options: &LoadOptions) -> Result<Manifest> {
-    match dataset {
+    let found = if dataset == Dataset::Auto { Some(detect(dir)?) } else { None };
+    let mut manifest = match found.as_ref().map_or(dataset, |(dataset, _)| *dataset) {
         Dataset::Chexpert => chexpert::load(dir, part, options),
-        _ => Err(Error::UnknownName { what: "data set", value: dataset.to_string(), expected: "chexpert".into() }),
+        Dataset::Shenzhen => nlm::SHENZHEN.load(dir, part),
+        Dataset::Montgomery => nlm::MONTGOMERY.load(dir, part),
+        Dataset::Nih => nih::load(dir, part, options),
+        Dataset::Folder | Dataset::Auto => folder::load(dir, part, options),
+    }?;
+    if let Some((dataset, sign)) = found {
+        manifest.notes.insert(0, format!("{}: taken for the data set \"{dataset}\" ({sign})", dir.display()));
     }
+    Ok(manifest)
+}
+
+/// What a folder looks like, and by which sign.
+fn detect(dir: &Path) -> Result<(Dataset, String)> {
+    // This reads the folder first, so that a wrong path is reported as such.
+    let names = listing(dir)?;
+    if let Some(table) = nih::find_table(dir) {
+        return Ok((Dataset::Nih, table.display().to_string()));
+    }
+    for (set, dataset) in [(nlm::SHENZHEN, Dataset::Shenzhen), (nlm::MONTGOMERY, Dataset::Montgomery)] {
+        if let Some(folder) = set.find(dir)? {
+            return Ok((dataset, format!("file names in {}", folder.display())));
+        }
+    }
+    Ok(match chexpert::find_root(dir).ok().filter(|root| chexpert::has_its_columns(root)) {
+        Some(root) => (Dataset::Chexpert, format!("tables in {}", root.display())),
+        None => (Dataset::Folder, format!("found {names}")),
+    })
+}
+
+/// A set without published parts is taken whole, whatever the part, and the user is told.
+fn no_parts(dataset: Dataset, part: Part, images: usize) -> Option<String> {
+    (part != Part::All).then(|| {
+        format!("the data set \"{dataset}\" has no published parts: all its {images} images were taken for \"{part}\"")
+    })
+}
+
+/// Path of a file below a folder, with `/` between its parts; `None` where it is not valid Unicode.
+fn below(root: &Path, file: &Path) -> Option<String> {
+    let parts: Option<Vec<&str>> = file.strip_prefix(root).ok()?.iter().map(|part| part.to_str()).collect();
+    Some(parts?.join("/"))
 }
 
 /// Names of up to eight entries of a folder, for a message that says what was found there.

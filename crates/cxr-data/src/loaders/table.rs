@@ -1,5 +1,6 @@
 //! A CSV read by column name, each row knowing its line, so that a fault can be said with file, line and column.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
@@ -22,13 +23,15 @@ pub(crate) struct Row<'a> {
 
 impl Table {
     pub(crate) fn read(path: &Path) -> Result<Table> {
-        let file = std::fs::File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let (mut reader, header) = open(path)?;
         let fault = |source| Error::Csv { path: path.into(), source };
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
-        let header = reader.headers().map_err(fault)?.iter().map(|name| name.trim_start_matches('\u{feff}').into());
-        let header = header.collect();
         let rows = reader.records().collect::<csv::Result<_>>().map_err(fault)?;
         Ok(Table { path: path.into(), header, rows })
+    }
+
+    /// The names of the columns alone.
+    pub(crate) fn header_of(path: &Path) -> Result<Vec<String>> {
+        Ok(open(path)?.1)
     }
 
     pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
@@ -71,4 +74,12 @@ impl<'a> Row<'a> {
             expected: expected.into(),
         }
     }
+}
+
+fn open(path: &Path) -> Result<(csv::Reader<File>, Vec<String>)> {
+    let file = File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
+    let header = reader.headers().map_err(|source| Error::Csv { path: path.into(), source })?;
+    let header = header.iter().map(|name| name.trim_start_matches('\u{feff}').into()).collect();
+    Ok((reader, header))
 }

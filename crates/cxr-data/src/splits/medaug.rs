@@ -1,0 +1,60 @@
+//! Draws as files: the CSVs that MedAug published of the paper's draws (`train_semi_0.01-it0.csv`), which are rows of
+//! CheXpert's `train.csv` behind an unnamed column with their numbers.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+
+use crate::loaders::{Table, patient_and_study};
+use crate::{Error, Manifest, Result};
+
+/// Reads a published draw: its rows in the manifest of the training set it was drawn from, in the order of the file.
+///
+/// Rows are found by the end of their path (`patient00001/study1/view1_frontal.jpg`), whatever stands before; the row
+/// numbers in the file, where there are any, must agree.
+///
+/// # Errors
+/// When the file is no such table, or a row is not in the manifest or has another number there.
+pub fn read_draw(path: &Path, train: &Manifest) -> Result<Vec<usize>> {
+    let table = Table::read(path)?;
+    let [path_column] = table.columns(["Path"])?;
+    let index = (table.header[0].is_empty()).then_some(0);
+    let place: HashMap<&str, usize> =
+        train.records.iter().enumerate().filter_map(|(row, record)| Some((identity(&record.path)?, row))).collect();
+    let mut rows = Vec::new();
+    for row in table.rows() {
+        let found = identity(row.cell(path_column)).and_then(|image| place.get(image)).copied();
+        let found = found.ok_or_else(|| {
+            row.fault(path_column, &format!("one of the {} images of the training set, by its end", train.len()))
+        })?;
+        if let Some(index) = index
+            && row.cell(index).parse() != Ok(found)
+        {
+            return Err(row.fault(index, &format!("{found}, the row of \"{}\"", row.cell(path_column))));
+        }
+        rows.push(found);
+    }
+    Ok(rows)
+}
+
+/// Writes a draw: the rows' numbers in a column without a name, and their paths. [`read_draw`] reads it again.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be written.
+pub fn write_draw(out: impl Write, train: &Manifest, rows: &[usize]) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    let written = (|| {
+        writer.write_record(["", "Path"])?;
+        for &row in rows {
+            writer.write_record([row.to_string().as_str(), train.records[row].path.as_str()])?;
+        }
+        writer.flush().map_err(csv::Error::from)
+    })();
+    written.map_err(|source: csv::Error| Error::Io { path: "the draw".into(), source: source.into() })
+}
+
+/// The part of a path that names an image in any copy of CheXpert, from the patient on.
+fn identity(path: &str) -> Option<&str> {
+    let (patient, _) = patient_and_study(path)?;
+    path.find(&format!("{patient}/")).map(|start| &path[start..])
+}

@@ -1,0 +1,46 @@
+//! Parts that share no patient.
+
+use super::{generator, shuffle};
+use crate::{Error, Manifest, Result};
+
+/// Splits a manifest into parts that share no patient.
+///
+/// `shares` are proportions of *patients* (they are scaled to their sum). Which patient falls where follows from the seed
+/// and the set of patients, not from the order of the rows; every part keeps its rows in ascending order.
+///
+/// # Errors
+/// [`Error::Split`] when a share is not a positive number or there are fewer patients than parts.
+pub fn patient_split(manifest: &Manifest, shares: &[f64], seed: u64) -> Result<Vec<Vec<usize>>> {
+    let total: f64 = shares.iter().sum();
+    if shares.is_empty() || shares.iter().any(|share| !(share.is_finite() && *share > 0.0)) {
+        return Err(Error::Split(format!("shares must be positive numbers, found {shares:?}")));
+    }
+    let patients = shuffled_patients(manifest, seed, b"patient-disjoint split..");
+    if patients.len() < shares.len() {
+        return Err(Error::Split(format!("{} parts asked for, {} patients found", shares.len(), patients.len())));
+    }
+    let count = patients.len();
+    let mut parts = Vec::with_capacity(shares.len());
+    let (mut start, mut passed) = (0, 0.0);
+    for (part, share) in shares.iter().enumerate() {
+        passed += share;
+        let parts_after = shares.len() - part - 1;
+        let ideal = (passed / total * count as f64).round() as usize;
+        // Every part gets a patient at least.
+        let end = if parts_after == 0 { count } else { ideal.clamp(start + 1, count - parts_after) };
+        let mut rows: Vec<usize> = patients[start..end].iter().flatten().copied().collect();
+        rows.sort_unstable();
+        parts.push(rows);
+        start = end;
+    }
+    Ok(parts)
+}
+
+/// The rows of each patient; patients in an order that depends on the seed and on who they are alone.
+pub(super) fn shuffled_patients(manifest: &Manifest, seed: u64, purpose: &[u8; 24]) -> Vec<Vec<usize>> {
+    let rows: Vec<usize> = (0..manifest.len()).collect();
+    let mut patients = manifest.patients(&rows);
+    patients.sort_by(|a, b| manifest.records[a[0]].patient.cmp(&manifest.records[b[0]].patient));
+    shuffle(&mut patients, &mut generator(seed, purpose));
+    patients
+}
