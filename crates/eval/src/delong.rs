@@ -6,12 +6,11 @@
 //! (<https://doi.org/10.2307/2533958>) sums them within clusters, which keeps the variance honest when a patient has
 //! several images; with one row a patient it is DeLong's.
 
-use statrs::distribution::{ContinuousCDF, Normal};
-
 use crate::checked;
 use crate::cohort::Cohort;
 use crate::error::{Error, Result, Undefined};
 use crate::interval::{Interval, Method, Unit};
+use crate::normal;
 use crate::ranking::ascending;
 
 /// DeLong's test of two AUROCs on the same rows.
@@ -60,7 +59,7 @@ pub fn delong_test<S: AsRef<[f64]>>(
         return Err(Error::undefined("DeLong's test", Undefined::ZeroVariance));
     }
     let z = difference.estimate / difference.standard_error;
-    let p_value = 2.0 * Normal::standard().sf(z.abs());
+    let p_value = normal::two_sided_p(z);
     Ok(DeLongTest { difference, z, p_value })
 }
 
@@ -155,7 +154,7 @@ impl Components {
         let variance =
             self.variance(cohort, unit).map_err(|reason| Error::undefined("DeLong's variance", reason))?.max(0.0);
         let standard_error = variance.sqrt();
-        let reach = Normal::standard().inverse_cdf((1.0 + level) / 2.0) * standard_error;
+        let reach = normal::quantile((1.0 + level) / 2.0) * standard_error;
         Ok(Interval {
             estimate: self.auc,
             lower: self.auc - reach,

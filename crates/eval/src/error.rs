@@ -243,6 +243,66 @@ pub enum Error {
         /// One `field: "a" and "b"` per difference.
         differences: Vec<String>,
     },
+    /// A feature that is NaN or infinite.
+    #[error("row {row}, feature {column}: value {value} is not finite")]
+    NonFiniteFeature {
+        /// 0-based row.
+        row: usize,
+        /// 0-based feature.
+        column: usize,
+        /// The value.
+        value: f32,
+    },
+    /// A feature vector of length zero, which has no cosine similarity to anything.
+    #[error("{what}, row {row}: every feature is 0, so it has no direction to compare")]
+    ZeroFeature {
+        /// Which features.
+        what: &'static str,
+        /// 0-based row.
+        row: usize,
+    },
+    /// Too few patients of a class to spread over the folds.
+    #[error(
+        "{patients} patients with {class} rows can be spread over the {folds} folds; lower the number of folds or fix the penalty"
+    )]
+    FewerThanFolds {
+        /// `positive` or `negative`.
+        class: &'static str,
+        /// Patients (or, where some have rows of both classes, folds) that have one.
+        patients: usize,
+        /// Folds asked for.
+        folds: usize,
+    },
+    /// A fit that ran out of evaluations.
+    #[error(
+        "logistic regression with l2 {l2} has not converged: gradient {gradient:.1e} after {evaluations} evaluations, expected at most {tolerance:.1e}"
+    )]
+    NotConverged {
+        /// The penalty.
+        l2: f64,
+        /// Largest entry of the gradient of the mean loss.
+        gradient: f64,
+        /// What was asked for.
+        tolerance: f64,
+        /// Evaluations spent.
+        evaluations: usize,
+    },
+    /// Something went wrong in one of several tasks.
+    #[error("task {task} (counted from 0): {source}")]
+    InTask {
+        /// 0-based task.
+        task: usize,
+        /// What went wrong.
+        source: Box<Error>,
+    },
+    /// Rows that a choice was made on are among those reported.
+    #[error("{count} rows were chosen on and are reported too (first: {first:?}); a choice needs rows of its own")]
+    SelectedAndReported {
+        /// Id of the first.
+        first: String,
+        /// How many.
+        count: usize,
+    },
     /// The output is there already.
     #[error("{} exists and is not overwritten", path.display())]
     Exists {

@@ -3,17 +3,16 @@
 //! acceleration respects the clusters too.
 
 use rayon::prelude::*;
-use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::Estimand;
 use super::clustered::quantile;
 use crate::error::Undefined;
+use crate::normal;
 
 /// Lower and upper limit.
 pub(super) fn limits(replicates: &[f64], estimand: &Estimand, level: f64) -> Result<(f64, f64), Undefined> {
     let mut sorted = replicates.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let normal = Normal::standard();
 
     // Share of replicates below the observed value, ties counted half: replicates of a small sample repeat values.
     let observed = estimand.observed();
@@ -23,12 +22,12 @@ pub(super) fn limits(replicates: &[f64], estimand: &Estimand, level: f64) -> Res
     if share <= 0.0 || share >= 1.0 || sorted[0] == sorted[sorted.len() - 1] {
         return Err(Undefined::ZeroVariance);
     }
-    let bias = normal.inverse_cdf(share);
+    let bias = normal::quantile(share);
     let acceleration = acceleration(estimand);
 
     let fraction = |tail: f64| {
-        let z = bias + normal.inverse_cdf(tail);
-        normal.cdf(bias + z / (1.0 - acceleration * z))
+        let z = bias + normal::quantile(tail);
+        normal::cdf(bias + z / (1.0 - acceleration * z))
     };
     let tail = (1.0 - level) / 2.0;
     Ok((quantile(&sorted, fraction(tail)), quantile(&sorted, fraction(1.0 - tail))))

@@ -89,6 +89,16 @@ impl Estimand {
         Some(sum / number as f64)
     }
 
+    /// The statistic (or difference) of each label draw on the rows themselves.
+    pub(crate) fn observed_per_draw(&self) -> Vec<f64> {
+        let everyone = vec![1; self.units];
+        let of = |ranking: &Ranking| self.metric.of(ranking, &everyone);
+        match &self.draws {
+            Draws::Single(rankings) => rankings.iter().filter_map(of).collect(),
+            Draws::Paired(pairs) => pairs.iter().filter_map(|(a, b)| Some(of(a)? - of(b)?)).collect(),
+        }
+    }
+
     pub(crate) fn metric(&self) -> Metric {
         self.metric
     }

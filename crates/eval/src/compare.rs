@@ -1,0 +1,154 @@
+//! Two models on the same rows: the paired bootstrap of their difference, and DeLong's test beside it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bootstrap::{Bootstrap, Estimand};
+use crate::cohort::Cohort;
+use crate::delong::delong_test;
+use crate::error::{Error, Result, Undefined};
+use crate::holm::holm;
+use crate::interval::Interval;
+use crate::metric::Metric;
+use crate::scores::Scores;
+use crate::stamp::Stamp;
+
+/// A difference of two models, first minus second.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Comparison {
+    /// The statistic.
+    pub metric: Metric,
+    /// The first model's value on the rows themselves, mean over its label draws.
+    pub first: f64,
+    /// The second model's.
+    pub second: f64,
+    /// The difference with its interval; both models are evaluated on the same resamples.
+    pub difference: Interval,
+    /// Two-sided p-value of the bootstrap: 2 (k + 1) / (R + 1), with k the replicates on the rarer side of zero (zero
+    /// itself counted on both) and R their number; at most 1. It cannot fall below 2 / (R + 1).
+    pub p_bootstrap: f64,
+    /// Two-sided p-value of DeLong's paired test with the bootstrap's unit as cluster; AUROC only.
+    pub p_delong: Option<f64>,
+    /// Why DeLong's test does not exist, for AUROC.
+    pub delong_undefined: Option<Undefined>,
+}
+
+/// Compares two models on one task.
+///
+/// # Shapes
+/// `first`, `second`: D score vectors [n] each, one a label draw, in the same order of draws.
+///
+/// # Errors
+/// [`Error::Undefined`] if the statistic does not exist; lengths, numbers of draws, scores or settings out of range.
+pub fn compare_models<S: AsRef<[f64]>>(
+    cohort: &Cohort,
+    first: &[S],
+    second: &[S],
+    metric: Metric,
+    bootstrap: &Bootstrap,
+) -> Result<Comparison> {
+    let value = |draws| Ok::<_, Error>(Estimand::single(cohort, draws, metric, bootstrap.unit)?.observed());
+    let paired = Estimand::paired(cohort, first, second, metric, bootstrap.unit)?;
+    let (difference, replicates) = bootstrap.one(paired, &bootstrap.resamples())?;
+    let delong = match metric {
+        Metric::Auroc => Some(Error::or_reason(delong_test(cohort, first, second, bootstrap.unit, bootstrap.level))?),
+        _ => None,
+    };
+    Ok(Comparison {
+        metric,
+        first: value(first)?,
+        second: value(second)?,
+        difference,
+        p_bootstrap: two_sided_p(&replicates.values),
+        p_delong: delong.as_ref().and_then(|test| test.as_ref().ok()).map(|test| test.p_value),
+        delong_undefined: delong.and_then(std::result::Result::err),
+    })
+}
+
+fn two_sided_p(replicates: &[f64]) -> f64 {
+    let at_most = replicates.iter().filter(|difference| **difference <= 0.0).count();
+    let at_least = replicates.iter().filter(|difference| **difference >= 0.0).count();
+    (2.0 * (at_most.min(at_least) + 1) as f64 / (replicates.len() + 1) as f64).min(1.0)
+}
+
+/// The comparison of two models over all their tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Comparisons {
+    /// Under which conditions both were made.
+    pub stamp: Stamp,
+    /// Settings of the bootstrap.
+    pub bootstrap: Bootstrap,
+    /// One entry a task.
+    pub tasks: Vec<TaskComparison>,
+}
+
+/// One task of a comparison.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TaskComparison {
+    /// The task.
+    pub task: String,
+    /// The difference, `null` if it does not exist.
+    pub comparison: Option<Comparison>,
+    /// Why it does not exist.
+    pub undefined: Option<Undefined>,
+    /// Bootstrap p-value after Holm's correction over the tasks that have one.
+    pub p_bootstrap_holm: Option<f64>,
+    /// DeLong p-value after Holm's correction over the tasks that have one.
+    pub p_delong_holm: Option<f64>,
+}
+
+/// Compares two models, each given by the scores of its label draws, on the tasks of the first.
+///
+/// Rows are matched by path, tasks by name; both files must hold the same labels.
+///
+/// # Errors
+/// [`Error::StampMismatch`] if the two were made under different conditions; rows, labels or tasks that differ; different
+/// numbers of draws. A task on which the statistic does not exist is no error but an entry with the reason.
+pub fn compare(
+    first: (&[Scores], &Stamp),
+    second: (&[Scores], &Stamp),
+    metric: Metric,
+    bootstrap: &Bootstrap,
+) -> Result<Comparisons> {
+    let stamp = first.1.merged(second.1)?;
+    let ((first, _), (second, _)) = (first, second);
+    let Some(reference) = first.first() else {
+        return Err(Error::Setting { name: "label draws", found: "0".into(), expected: "at least 1" });
+    };
+    let second = second.iter().map(|draw| reference.align(draw)).collect::<Result<Vec<_>>>()?;
+    let mut tasks = Vec::new();
+    for task in reference.tasks() {
+        let (cohort, first) = Scores::cohort_of_draws(first, task)?;
+        let (_, second) = Scores::cohort_of_draws(&second, task)?;
+        let outcome = Error::or_reason(compare_models(&cohort, &first, &second, metric, bootstrap))?;
+        let (comparison, undefined) = match outcome {
+            Ok(comparison) => (Some(comparison), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        let task = task.clone();
+        tasks.push(TaskComparison { task, comparison, undefined, p_bootstrap_holm: None, p_delong_holm: None });
+    }
+    let p_values = |pick: fn(&Comparison) -> Option<f64>| -> Vec<Option<f64>> {
+        holm(&tasks.iter().map(|task| task.comparison.as_ref().and_then(pick)).collect::<Vec<_>>())
+    };
+    let by_bootstrap = p_values(|comparison| Some(comparison.p_bootstrap));
+    let by_delong = p_values(|comparison| comparison.p_delong);
+    for ((task, bootstrap), delong) in tasks.iter_mut().zip(by_bootstrap).zip(by_delong) {
+        (task.p_bootstrap_holm, task.p_delong_holm) = (bootstrap, delong);
+    }
+    Ok(Comparisons { stamp, bootstrap: bootstrap.clone(), tasks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bootstrap_p_value_counts_the_rarer_side() {
+        let replicates: Vec<f64> = (-3..=96).map(f64::from).collect(); // 4 of 100 are at most 0
+        assert_eq!(two_sided_p(&replicates), 2.0 * 5.0 / 101.0);
+        assert_eq!(two_sided_p(&[0.0; 50]), 1.0);
+    }
+}

@@ -1,0 +1,166 @@
+//! The linear probe as the field means it: frozen features, one logistic regression a task, its penalty chosen honestly.
+
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+
+use super::features::{check, check_columns, check_targets, labelled};
+use super::logistic::{Convergence, LogisticProbe, check_l2};
+use super::select::{Chosen, Path, PenaltyChoice, Selection};
+use super::standardize::Standardizer;
+use crate::checked;
+use crate::error::{Error, Result};
+
+/// How to fit a [`LinearProbe`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinearProbeConfig {
+    /// Penalties to choose from (scikit-learn's `1 / C`, on standardised features); any order.
+    pub penalties: Vec<f64>,
+    /// Folds of [`Selection::Nested`].
+    pub folds: usize,
+    /// Seed of the folds.
+    pub seed: u64,
+    /// When a fit has converged.
+    pub convergence: Convergence,
+}
+
+impl Default for LinearProbeConfig {
+    /// Penalties from 10^5 to 10^-2 in steps of ten, 5 folds, seed 0.
+    fn default() -> Self {
+        let penalties = (-2..=5).rev().map(|exponent| 10f64.powi(exponent)).collect();
+        Self { penalties, folds: 5, seed: 0, convergence: Convergence::default() }
+    }
+}
+
+impl LinearProbeConfig {
+    /// Standardises the features, chooses a penalty per task, and fits all labelled rows of each task with it.
+    ///
+    /// Mean and deviation are those of all rows of `features`, labelled or not; in nested selection that includes the rows
+    /// of the fold held out, whose labels stay unseen. The result does not depend on the number of threads.
+    ///
+    /// # Shapes
+    /// - features `[N, D]`, as they come from the backbone
+    /// - targets `[N, T]`: 0, 1, or NaN where masked
+    ///
+    /// # Errors
+    /// Wrong shapes, features that are not finite, no or bad penalties; [`Error::InTask`] around what went wrong in a task:
+    /// one class only, fewer patients of a class than folds, no convergence.
+    pub fn fit(
+        &self,
+        features: ArrayView2<'_, f32>,
+        targets: ArrayView2<'_, f64>,
+        selection: Selection<'_>,
+    ) -> Result<LinearProbe> {
+        check("features", features)?;
+        check_targets(targets, features.nrows())?;
+        let standardizer = Standardizer::fit(features)?;
+        let chosen = self.chosen(selection, &standardizer, features.nrows(), targets.ncols())?;
+        let penalties = match chosen {
+            Chosen::Fixed(l2) => vec![l2],
+            _ => self.penalties.clone(),
+        };
+        if penalties.is_empty() {
+            return Err(Error::Setting { name: "penalties", found: "none".to_owned(), expected: "at least one" });
+        }
+        penalties.iter().try_for_each(|&l2| check_l2(l2))?;
+
+        let features = standardizer.transform(features)?.as_standard_layout().into_owned();
+        let path = Path::new(features.view(), &penalties, self.convergence)?;
+        let fitted: Vec<(LogisticProbe, PenaltyChoice)> = (0..targets.ncols())
+            .into_par_iter()
+            .map(|task| {
+                let (rows, labels) = labelled(targets.column(task));
+                checked::both_classes(&labels, None)
+                    .map_err(|reason| Error::undefined("a linear probe", reason))
+                    .and_then(|()| path.choose(task, &rows, &labels, &chosen))
+                    .and_then(|choice| Ok((path.fit(&rows, &labels, choice.l2)?, choice)))
+                    .map_err(|source| Error::InTask { task, source: Box::new(source) })
+            })
+            .collect::<Result<_>>()?;
+        let (tasks, choices) = fitted.into_iter().unzip();
+        Ok(LinearProbe { standardizer, tasks, choices })
+    }
+
+    fn chosen<'a>(
+        &self,
+        selection: Selection<'a>,
+        standardizer: &Standardizer,
+        rows: usize,
+        tasks: usize,
+    ) -> Result<Chosen<'a>> {
+        match selection {
+            Selection::Fixed(l2) => Ok(Chosen::Fixed(l2)),
+            Selection::Nested(patients) => {
+                checked::length("patients", patients.len(), rows)?;
+                Ok(Chosen::Nested { patients, folds: self.folds, seed: self.seed })
+            }
+            Selection::Validation { features, targets } => {
+                check("validation features", features)?;
+                check_targets(targets, features.nrows())?;
+                if targets.ncols() != tasks {
+                    let what = "columns of validation targets";
+                    return Err(Error::Length { what, found: targets.ncols(), expected: tasks });
+                }
+                Ok(Chosen::Validation { features: standardizer.transform(features)?, targets })
+            }
+        }
+    }
+}
+
+/// Standardisation and one logistic regression a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinearProbe {
+    standardizer: Standardizer,
+    tasks: Vec<LogisticProbe>,
+    choices: Vec<PenaltyChoice>,
+}
+
+impl LinearProbe {
+    /// Logits of features as they come from the backbone. They are what [`crate::fold_studies`] folds; the sigmoid of
+    /// them is the probability.
+    ///
+    /// # Shapes
+    /// - features `[N, D]`, returns `[N, T]`
+    ///
+    /// # Errors
+    /// Another number of columns than it was fitted on, or a feature that is not finite.
+    pub fn logits(&self, features: ArrayView2<'_, f32>) -> Result<Array2<f64>> {
+        check_columns(features, self.standardizer.mean().len())?;
+        check("features", features)?;
+        let features = self.standardizer.transform(features)?;
+        let mut out = Array2::zeros((features.nrows(), self.tasks.len()));
+        for (task, probe) in self.tasks.iter().enumerate() {
+            out.column_mut(task).assign(&probe.logits(features.view())?);
+        }
+        Ok(out)
+    }
+
+    /// How the penalty of each task was chosen.
+    pub fn choices(&self) -> &[PenaltyChoice] {
+        &self.choices
+    }
+
+    /// The regressions on standardised features, one a task.
+    pub fn tasks(&self) -> &[LogisticProbe] {
+        &self.tasks
+    }
+
+    /// What the features are standardised with.
+    pub fn standardizer(&self) -> &Standardizer {
+        &self.standardizer
+    }
+
+    /// The same classifier on features that are not standardised: weight `[T, D]` and bias `[T]` in PyTorch's layout, as
+    /// the head that fine-tuning starts from.
+    pub fn layer(&self) -> (Array2<f64>, Vec<f64>) {
+        let (mean, deviation) = (self.standardizer.mean(), self.standardizer.deviation());
+        let mut weight = Array2::zeros((self.tasks.len(), mean.len()));
+        let bias = self.tasks.iter().enumerate().map(|(task, probe)| {
+            let scaled = &probe.weights / deviation;
+            let bias = probe.intercept - scaled.dot(mean);
+            weight.row_mut(task).assign(&scaled);
+            bias
+        });
+        let bias = bias.collect();
+        (weight, bias)
+    }
+}

@@ -1,0 +1,18 @@
+//! From frozen features to scores, on the host in f64 and without Burn: the linear probe and nearest neighbours.
+
+mod cholesky;
+mod features;
+mod folds;
+mod knn;
+mod lbfgs;
+mod linear_probe;
+mod logistic;
+mod precondition;
+mod select;
+mod standardize;
+
+pub use knn::Knn;
+pub use linear_probe::{LinearProbe, LinearProbeConfig};
+pub use logistic::{Convergence, LogisticProbe};
+pub use select::{PenaltyChoice, Selection, check_disjoint};
+pub use standardize::Standardizer;

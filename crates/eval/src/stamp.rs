@@ -1,0 +1,93 @@
+//! Under which conditions results were made. Results made under different ones refuse to be compared.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Conditions of a result; `None` where they are not known, as for files from other tools.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Stamp {
+    /// What became of uncertain and unmentioned labels, and which views count.
+    pub label_policy: Option<String>,
+    /// Which rows were trained on, selected on and tested on (a name or a hash).
+    pub split: Option<String>,
+    /// How the model was trained and evaluated: `faithful`, `standard`, ...
+    pub protocol: Option<String>,
+    /// What a row is: `images` or `studies`.
+    pub rows: Option<String>,
+}
+
+impl Stamp {
+    /// A stamp of the three conditions that every result of this tool carries; add `rows` where studies were folded.
+    pub fn new(label_policy: impl Into<String>, split: impl Into<String>, protocol: impl Into<String>) -> Self {
+        Self {
+            label_policy: Some(label_policy.into()),
+            split: Some(split.into()),
+            protocol: Some(protocol.into()),
+            rows: None,
+        }
+    }
+
+    /// The conditions that are known of both and differ, as `field: "a" and "b"`.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        self.fields()
+            .into_iter()
+            .zip(other.fields())
+            .filter_map(|((name, mine), (_, theirs))| {
+                let (mine, theirs) = (mine.as_ref()?, theirs.as_ref()?);
+                (mine != theirs).then(|| format!("{name}: {mine:?} and {theirs:?}"))
+            })
+            .collect()
+    }
+
+    /// The conditions that one of the two does not say. They were not checked; tell the user.
+    pub fn unchecked(&self, other: &Self) -> Vec<&'static str> {
+        let pairs = self.fields().into_iter().zip(other.fields());
+        pairs.filter(|((_, mine), (_, theirs))| mine.is_none() || theirs.is_none()).map(|((name, _), _)| name).collect()
+    }
+
+    /// The stamp of something made from both.
+    ///
+    /// # Errors
+    /// [`Error::StampMismatch`] with every difference.
+    pub fn merged(&self, other: &Self) -> Result<Self> {
+        let differences = self.differences(other);
+        if !differences.is_empty() {
+            return Err(Error::StampMismatch { differences });
+        }
+        let either = |mine: &Option<String>, theirs: &Option<String>| mine.clone().or_else(|| theirs.clone());
+        Ok(Self {
+            label_policy: either(&self.label_policy, &other.label_policy),
+            split: either(&self.split, &other.split),
+            protocol: either(&self.protocol, &other.protocol),
+            rows: either(&self.rows, &other.rows),
+        })
+    }
+
+    pub(crate) fn fields(&self) -> [(&'static str, &Option<String>); 4] {
+        [
+            ("label policy", &self.label_policy),
+            ("split", &self.split),
+            ("protocol", &self.protocol),
+            ("rows", &self.rows),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_difference_is_shown_and_unknown_conditions_are_listed() {
+        let ours = Stamp::new("ignore", "official", "faithful");
+        let theirs = Stamp { split: None, ..Stamp::new("ones", "official", "standard") };
+        let message = ours.merged(&theirs).unwrap_err().to_string();
+        assert!(message.contains(r#"label policy: "ignore" and "ones""#), "{message}");
+        assert!(message.contains(r#"protocol: "faithful" and "standard""#), "{message}");
+        assert_eq!(ours.unchecked(&theirs), ["split", "rows"]);
+    }
+}
