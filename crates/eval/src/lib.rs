@@ -42,6 +42,7 @@ mod ranking;
 mod scores;
 mod stamp;
 mod subgroups;
+mod tables;
 
 pub use auprc::auprc;
 pub use auroc::auroc;
@@ -53,7 +54,7 @@ pub use delong::{DeLongTest, delong, delong_test};
 pub use draws::DrawVariance;
 pub use error::{Error, Result, Undefined};
 pub use evaluate::{Calibration, Evaluation, ResultRow, Results};
-pub use files::{PatientSource, join_ground_truth, read_predictions, write_new, write_predictions};
+pub use files::{PatientSource, join_ground_truth, read_predictions, read_stamp_beside, write_new, write_predictions};
 pub use fold::fold_studies;
 pub use holm::holm;
 pub use interval::{Interval, Method, Unit};
@@ -61,8 +62,10 @@ pub use metric::Metric;
 pub use operating_point::sensitivity_at_specificity;
 pub use plots::{Curve, pr_curve, pr_svg, reliability_svg, roc_curve, roc_svg};
 pub use probe::{
-    Convergence, Knn, LinearProbe, LinearProbeConfig, LogisticProbe, PenaltyChoice, Selection, Standardizer, check_disjoint,
+    Convergence, Knn, LinearProbe, LinearProbeConfig, LogisticProbe, PenaltyChoice, Selection, Standardizer,
+    check_disjoint,
 };
 pub use scores::{Row, Scores};
 pub use stamp::Stamp;
 pub use subgroups::{Group, Subgroup, subgroups};
+pub use tables::Table;

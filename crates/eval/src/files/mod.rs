@@ -4,9 +4,11 @@
 
 mod join;
 mod read;
+mod results;
 mod sheet;
 mod write;
 
 pub use join::join_ground_truth;
 pub use read::{PatientSource, read_predictions};
+pub use results::read_stamp_beside;
 pub use write::{write_new, write_predictions};

@@ -1,0 +1,162 @@
+//! Tables for people: Markdown, CSV and HTML from one description.
+
+use crate::compare::Comparisons;
+use crate::evaluate::Results;
+use crate::plots::escape;
+
+/// A table of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    columns: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// An empty table with these columns.
+    pub fn new<S: Into<String>>(columns: impl IntoIterator<Item = S>) -> Self {
+        Self { columns: columns.into_iter().map(Into::into).collect(), rows: Vec::new() }
+    }
+
+    /// Adds a row; missing cells stay empty, cells beyond the last column are dropped.
+    pub fn push<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
+        let mut row: Vec<String> = cells.into_iter().map(Into::into).collect();
+        row.resize(self.columns.len(), String::new());
+        self.rows.push(row);
+    }
+
+    /// Names of the columns.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The rows, each as long as there are columns.
+    pub fn rows(&self) -> &[Vec<String>] {
+        &self.rows
+    }
+
+    /// GitHub-flavoured Markdown, columns padded so that the source reads as a table too.
+    pub fn to_markdown(&self) -> String {
+        let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+        let lines: Vec<Vec<String>> = std::iter::once(&self.columns)
+            .chain(&self.rows)
+            .map(|row| row.iter().map(|text| cell(text)).collect())
+            .collect();
+        let widths: Vec<usize> = (0..self.columns.len())
+            .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0).max(3))
+            .collect();
+        let mut out = String::new();
+        for (number, line) in lines.iter().enumerate() {
+            for (text, width) in line.iter().zip(&widths) {
+                out.push_str(&format!("| {text:width$} "));
+            }
+            out.push_str("|\n");
+            if number == 0 {
+                widths.iter().for_each(|width| out.push_str(&format!("| {} ", "-".repeat(*width))));
+                out.push_str("|\n");
+            }
+        }
+        out
+    }
+
+    /// RFC 4180 CSV with a header line.
+    pub fn to_csv(&self) -> String {
+        let line = |row: &Vec<String>| row.iter().map(|text| csv_cell(text)).collect::<Vec<_>>().join(",") + "\n";
+        std::iter::once(&self.columns).chain(&self.rows).map(line).collect()
+    }
+
+    /// An HTML `<table>`, without style.
+    pub fn to_html(&self) -> String {
+        let line = |row: &Vec<String>, tag: &str| {
+            let cells: String = row.iter().map(|text| format!("<{tag}>{}</{tag}>", escape(text))).collect();
+            format!("<tr>{cells}</tr>\n")
+        };
+        let body: String = self.rows.iter().map(|row| line(row, "td")).collect();
+        format!("<table>\n<thead>\n{}</thead>\n<tbody>\n{body}</tbody>\n</table>\n", line(&self.columns, "th"))
+    }
+}
+
+fn csv_cell(text: &str) -> String {
+    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+impl Results {
+    /// For reading: task, statistic, value with interval (three decimals), rows, positives, patients; a value that does not
+    /// exist is a dash with the reason. A subgroup column if there are subgroups.
+    pub fn table(&self) -> Table {
+        let grouped = self.rows.iter().any(|row| row.group.is_some());
+        let columns = ["task", "group", "statistic", "value", "n", "positives", "patients"];
+        let mut table = Table::new(columns.into_iter().filter(|name| grouped || *name != "group"));
+        for row in &self.rows {
+            let value = match (&row.interval, &row.undefined) {
+                (Some(interval), _) => interval.to_string(),
+                (None, Some(reason)) => format!("- ({reason})"),
+                (None, None) => "-".to_owned(),
+            };
+            let group = row.group.as_ref().map_or("all".to_owned(), |group| group.value.clone());
+            let mut cells = vec![row.task.clone()];
+            cells.extend(grouped.then_some(group));
+            cells.extend([row.metric.to_string(), value]);
+            cells.extend([row.n, row.positives, row.patients].map(|count| count.to_string()));
+            table.push(cells);
+        }
+        table
+    }
+}
+
+impl Comparisons {
+    /// For reading: task, both values, their difference with interval, and p-values before and after Holm's correction.
+    pub fn table(&self) -> Table {
+        let mut table = Table::new([
+            "task",
+            "statistic",
+            "first",
+            "second",
+            "difference",
+            "p (bootstrap)",
+            "p (Holm)",
+            "p (DeLong)",
+            "p (DeLong, Holm)",
+        ]);
+        let p = |value: Option<f64>| value.map_or("-".to_owned(), |p| format!("{p:.4}"));
+        for task in &self.tasks {
+            match (&task.comparison, &task.undefined) {
+                (Some(comparison), _) => table.push([
+                    task.task.clone(),
+                    comparison.metric.to_string(),
+                    format!("{:.3}", comparison.first),
+                    format!("{:.3}", comparison.second),
+                    comparison.difference.to_string(),
+                    p(Some(comparison.p_bootstrap)),
+                    p(task.p_bootstrap_holm),
+                    p(comparison.p_delong),
+                    p(task.p_delong_holm),
+                ]),
+                (None, reason) => {
+                    let reason = reason.as_ref().map(ToString::to_string).unwrap_or_default();
+                    table.push([
+                        task.task.clone(),
+                        String::new(),
+                        String::new(),
+                        String::new(),
+                        format!("- ({reason})"),
+                    ]);
+                }
+            }
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_escaped_in_every_format() {
+        let mut table = Table::new(["task", "value"]);
+        table.push(["a|b, \"c\"", "<1"]);
+        assert_eq!(table.to_markdown(), "| task      | value |\n| --------- | ----- |\n| a\\|b, \"c\" | <1    |\n");
+        assert_eq!(table.to_csv(), "task,value\n\"a|b, \"\"c\"\"\",<1\n");
+        assert!(table.to_html().contains("<td>a|b, &quot;c&quot;</td><td>&lt;1</td>"));
+    }
+}

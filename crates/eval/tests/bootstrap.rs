@@ -1,0 +1,141 @@
+//! Rules of the bootstrap: seeds, threads, patients, absent classes, refusals.
+#![allow(clippy::unwrap_used)]
+
+use eval::{Bootstrap, Cohort, Error, Evaluation, Metric, Resamples, Row, Rule, Scores, Stamp, Undefined, Unit};
+use eval::{auroc, compare_models, delong_test};
+use ndarray::Array2;
+
+/// 60 rows of 20 patients; the score follows the label with noise from a multiplicative sequence.
+fn cohort() -> (Cohort, Vec<f64>, Vec<f64>) {
+    let noise = |row: usize, step: usize| ((row * step) % 61) as f64 / 61.0;
+    let labels: Vec<bool> = (0..60).map(|row| row % 3 == 0).collect();
+    let first = (0..60).map(|row| noise(row, 17) + if labels[row] { 0.5 } else { 0.0 }).collect();
+    let second = (0..60).map(|row| noise(row, 23) + if labels[row] { 0.2 } else { 0.0 }).collect();
+    let patients: Vec<usize> = (0..60).map(|row| row / 3).collect();
+    (Cohort::new(labels, &patients).unwrap(), first, second)
+}
+
+#[test]
+fn the_same_seed_gives_the_same_interval_on_any_number_of_threads() {
+    let (cohort, first, second) = cohort();
+    for rule in [Rule::Percentile, Rule::Bca] {
+        let settings = Bootstrap { rule, seed: 7, ..Bootstrap::default() };
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| settings.paired(&cohort, &[&first[..]], &[&second[..]], Metric::Auroc).unwrap())
+        };
+        assert_eq!(run(1), run(8));
+        let other = Bootstrap { seed: 8, ..settings.clone() };
+        assert_ne!(run(1).lower, other.paired(&cohort, &[&first[..]], &[&second[..]], Metric::Auroc).unwrap().lower);
+    }
+}
+
+#[test]
+fn published_intervals_do_not_move() {
+    // Values of this program; they change only if the order of random numbers does, which would move published intervals.
+    let (cohort, first, _) = cohort();
+    let interval = Bootstrap::default().interval(&cohort, &[&first[..]], Metric::Auroc).unwrap();
+    assert_eq!(format!("{interval:.6}"), "0.837500 (0.736250, 0.923750)");
+}
+
+#[test]
+fn rows_of_a_patient_stay_together() {
+    // Two patients, each with one row of each class, ranked oppositely: a resample of patients holds a first patient k
+    // times and a second 2 - k times, so only three AUROCs exist. Row-wise resampling would give others.
+    let cohort = Cohort::new(vec![true, false, true, false], &["a", "a", "b", "b"]).unwrap();
+    let scores = [0.9, 0.1, 0.2, 0.8];
+    let settings = Bootstrap { level: 0.999, ..Bootstrap::default() };
+    let interval = settings.interval(&cohort, &[scores], Metric::Auroc).unwrap();
+    assert_eq!((interval.lower, interval.estimate, interval.upper), (0.0, 0.75, 1.0));
+    assert_eq!(interval.redrawn, 0); // each patient brings both classes
+    let by_row = Bootstrap { unit: Unit::Row, ..settings }.interval(&cohort, &[scores], Metric::Auroc).unwrap();
+    assert!(by_row.redrawn > 0);
+}
+
+#[test]
+fn resamples_without_a_class_are_drawn_again_and_counted() {
+    let mut labels = vec![false; 30];
+    labels[4] = true;
+    let cohort = Cohort::independent(labels).unwrap();
+    let scores: Vec<f64> = (0..30).map(f64::from).collect();
+    let interval = Bootstrap::default().interval(&cohort, &[&scores[..]], Metric::Auroc).unwrap();
+    // (1 - 1/30)^30 = 0.36 of the resamples lack the positive row: 2000 * 0.36 / 0.64 = 1133 redraws expected, sd about 42.
+    assert!((900..1400).contains(&interval.redrawn), "{}", interval.redrawn);
+    // With resamples that are given there is nothing to draw again.
+    let given = Resamples::Given(vec![vec![0; 30]; 40]);
+    let error = Bootstrap::default().interval_with(&cohort, &[&scores[..]], Metric::Auroc, &given).unwrap_err();
+    assert_eq!(error.undefined_reason(), Some(&Undefined::ResamplesLackAClass { replicate: 0, attempts: 1 }));
+}
+
+#[test]
+fn fewer_than_forty_replicates_are_refused() {
+    let (cohort, first, _) = cohort();
+    for settings in
+        [Bootstrap { replicates: 39, ..Bootstrap::paper(0) }, Bootstrap { replicates: 1, ..Bootstrap::default() }]
+    {
+        let error = settings.interval(&cohort, &[&first[..]], Metric::Auroc).unwrap_err();
+        assert!(matches!(error, Error::Setting { name: "bootstrap replicates", .. }), "{error}");
+    }
+    let other_level = Bootstrap { level: 0.9, ..Bootstrap::paper(0) };
+    assert!(other_level.interval(&cohort, &[&first[..]], Metric::Auroc).is_err());
+}
+
+#[test]
+fn one_class_is_undefined_with_the_reason() {
+    let cohort = Cohort::independent(vec![false; 5]).unwrap();
+    let error = Bootstrap::default().interval(&cohort, &[[0.1; 5]], Metric::Auprc).unwrap_err();
+    assert_eq!(error.undefined_reason(), Some(&Undefined::NoPositives { negatives: 5 }));
+    assert!(auroc(&[true, true], &[0.1, 0.2], None).is_err());
+    // A class whose rows all have weight zero is absent.
+    assert!(auroc(&[true, false], &[0.1, 0.2], Some(&[1.0, 0.0])).is_err());
+}
+
+#[test]
+fn a_comparison_agrees_with_its_parts() {
+    let (cohort, first, second) = cohort();
+    let settings = Bootstrap::default();
+    let (first, second) = (vec![first.clone(), second.clone()], vec![second, first]);
+    let comparison = compare_models(&cohort, &first, &second, Metric::Auroc, &settings).unwrap();
+    // The draws are the same in another order: the mean difference is zero, the models are equal.
+    assert_eq!(comparison.first, comparison.second);
+    assert!(comparison.difference.contains(0.0) && comparison.p_bootstrap > 0.5);
+
+    let test = compare_models(&cohort, &first[..1], &second[..1], Metric::Auroc, &settings).unwrap();
+    let delong = delong_test(&cohort, &first[..1], &second[..1], Unit::Patient, 0.95).unwrap();
+    assert_eq!(test.p_delong, Some(delong.p_value));
+    assert!((test.difference.estimate - (test.first - test.second)).abs() < 1e-15);
+
+    let same = compare_models(&cohort, &first[..1], &first[..1], Metric::Auroc, &settings).unwrap();
+    assert_eq!((same.p_bootstrap, same.p_delong, same.delong_undefined), (1.0, None, Some(Undefined::ZeroVariance)));
+}
+
+#[test]
+fn numbers_of_a_task_do_not_depend_on_the_other_tasks() {
+    let (cohort, first, second) = cohort();
+    let rows = (0..60).map(|row| Row {
+        path: format!("{row}.png"),
+        patient: cohort.patients()[row].to_string(),
+        study: row.to_string(),
+        ..Row::default()
+    });
+    let label = |row: usize, task: usize| match task {
+        // The second task has other rows, the third a single class.
+        1 if row % 5 == 0 => f64::NAN,
+        2 => 0.0,
+        _ => f64::from(u8::from(cohort.labels()[row])),
+    };
+    let labels = Array2::from_shape_fn((60, 3), |(row, task)| label(row, task));
+    let scores = Array2::from_shape_fn((60, 3), |(row, task)| if task == 0 { first[row] } else { second[row] });
+    let scores = Scores::new(["a", "b", "c"].map(str::to_owned).to_vec(), rows.collect(), labels, scores).unwrap();
+
+    let evaluation = Evaluation::default();
+    let all = evaluation.run(std::slice::from_ref(&scores), Stamp::default()).unwrap();
+    for task in ["a", "b"] {
+        let alone = evaluation.run(&[scores.select_tasks(&[task]).unwrap()], Stamp::default()).unwrap();
+        let within: Vec<_> = all.rows.iter().filter(|row| row.task == task).cloned().collect();
+        assert_eq!(alone.rows, within);
+    }
+    let undefined = all.rows.iter().find(|row| row.task == "c").unwrap();
+    assert_eq!(undefined.interval, None);
+    assert_eq!(undefined.undefined, Some(Undefined::NoPositives { negatives: 60 }));
+}
