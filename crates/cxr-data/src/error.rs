@@ -113,6 +113,28 @@ pub enum Error {
         /// Its height in pixels.
         height: usize,
     },
+    /// A view configuration holds a value outside its range.
+    #[error("views: {field} is {found}, expected {expected}")]
+    View {
+        /// The field, with dots between its parts.
+        field: String,
+        /// What it holds.
+        found: String,
+        /// What it may hold.
+        expected: String,
+    },
+    /// Batches of this kind cannot be made of these images.
+    #[error("batches: {reason}")]
+    Batches {
+        /// What was found, what was expected.
+        reason: String,
+    },
+    /// A worker thread panicked: a defect of this crate.
+    #[error("batch {batch}: a worker panicked (a defect; please report it with the message printed above)")]
+    WorkerPanic {
+        /// Number of the batch within its epoch.
+        batch: usize,
+    },
     /// Rows and columns of an image do not fit its number of values.
     #[error("an image of {width} x {height} pixels needs {} values, found {found}", width.saturating_mul(*height))]
     PixelCount {

@@ -1,16 +1,25 @@
 //! Chest X-ray data: an image on disk becomes two augmented views on the host.
 
+mod audit;
+mod batches;
 pub mod decode;
 mod error;
 mod labels;
 mod leak;
 mod loaders;
 mod manifest;
+mod ordered;
+mod pairs;
 mod phash;
 mod radiograph;
 pub mod seed;
+mod source;
+pub mod splits;
 pub mod synth;
+mod views;
 
+pub use batches::{BatchLoader, BatchOptions, Batches, PairBatch, ViewBatch, prescan};
+pub use audit::{AuditReport, Duplicates, PolicyAudit, SubsetAudit, audit, audit_with, label_policies};
 pub use error::{Error, Result};
 pub use labels::{LabelCounts, LabelPolicy, NotMentioned, PolicyResult, TargetCounts, TaskCounts, Uncertain, Views};
 pub use leak::{
@@ -18,4 +27,7 @@ pub use leak::{
 };
 pub use loaders::{Dataset, LoadOptions, OnBad, Part, load, load_with};
 pub use manifest::{Label, Manifest, Projection, Record, Sex, View};
-pub use radiograph::{Pixels, Radiograph};
+pub use pairs::{PairSampling, SameGroup, SameImage};
+pub use radiograph::{Level, Pixels, Radiograph};
+pub use source::{Files, ImageSource, MemoryCache};
+pub use views::{Clahe, Crop, Operation, Rect, Sampling, ViewConfig, ViewParams, clahe, prepare, render, render_with};

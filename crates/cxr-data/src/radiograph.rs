@@ -121,6 +121,82 @@ impl Radiograph {
     }
 }
 
+/// Depth of a grey value: `u8` or `u16`, each over its full range.
+pub trait Level: sealed::Sealed + Copy + Default + Send + Sync + std::fmt::Debug + 'static {
+    /// How many levels there are above black: 255 or 65535.
+    const MAX: u16;
+
+    /// 0..=1, 1 = white.
+    fn to_unit(self) -> f32;
+
+    /// The nearest level; what lies outside 0..=1 is clamped.
+    fn from_unit(unit: f32) -> Self;
+
+    /// The nearest level of another depth.
+    fn convert<S: Level>(source: S) -> Self;
+
+    /// The value as a number of levels above black.
+    fn get(self) -> u16;
+
+    /// The inverse of [`Level::get`]; more than [`Level::MAX`] becomes white.
+    fn from_levels(levels: u16) -> Self;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for u8 {}
+    impl Sealed for u16 {}
+}
+
+impl Level for u8 {
+    const MAX: u16 = 255;
+
+    fn to_unit(self) -> f32 {
+        f32::from(self) * (1.0 / 255.0)
+    }
+
+    fn from_unit(unit: f32) -> Self {
+        // A cast saturates at both ends, so that adding a half rounds and clamps.
+        (unit * 255.0 + 0.5) as Self
+    }
+
+    fn convert<S: Level>(source: S) -> Self {
+        if S::MAX == <Self as Level>::MAX { source.get() as Self } else { narrow(source.get()) }
+    }
+
+    fn get(self) -> u16 {
+        self.into()
+    }
+
+    fn from_levels(levels: u16) -> Self {
+        levels.min(<Self as Level>::MAX) as Self
+    }
+}
+
+impl Level for u16 {
+    const MAX: Self = u16::MAX;
+
+    fn to_unit(self) -> f32 {
+        f32::from(self) * (1.0 / 65535.0)
+    }
+
+    fn from_unit(unit: f32) -> Self {
+        (unit * 65535.0 + 0.5) as Self
+    }
+
+    fn convert<S: Level>(source: S) -> Self {
+        if S::MAX == <Self as Level>::MAX { source.get() } else { source.get() * 257 }
+    }
+
+    fn get(self) -> u16 {
+        self
+    }
+
+    fn from_levels(levels: u16) -> Self {
+        levels
+    }
+}
+
 /// 16 bits to 8, to the nearest level: 65535 = 255 * 257.
 pub(crate) fn narrow(value: u16) -> u8 {
     // (v + 128) / 257 is at most 255 (65663 / 257 = 255.5).
@@ -140,6 +216,15 @@ mod tests {
         for value in 0..=u16::MAX {
             assert_eq!(f64::from(narrow(value)), (f64::from(value) / 257.0).round());
         }
+    }
+
+    /// f32 has 24 bits: enough to carry 16 through the intensity operations.
+    #[test]
+    fn a_level_survives_the_unit_range() {
+        assert!((0..=u8::MAX).all(|level| u8::from_unit(level.to_unit()) == level));
+        assert!((0..=u16::MAX).all(|level| u16::from_unit(level.to_unit()) == level));
+        assert_eq!([u8::from_unit(-0.1), u8::from_unit(1.1)], [0, 255]);
+        assert_eq!(u8::from_unit(f32::NAN), 0);
     }
 
     #[test]

@@ -1,0 +1,382 @@
+//! Manifest -> batches of views on the host, computed ahead by worker threads.
+//!
+//! A view depends on (seed, epoch, row, view) alone and the order of rows on (seed, epoch), so that the bytes of batch
+//! `b` of epoch `e` are the same for any number of workers, with or without a cache, and after a resume at `b`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use ndarray::{Array2, Array3};
+use serde::{Deserialize, Serialize};
+
+use crate::ordered::Ordered;
+use crate::pairs::{PairSampling, SameImage};
+use crate::radiograph::Level;
+use crate::source::{Files, ImageSource};
+use crate::views::{prepare, render};
+use crate::{Error, Manifest, OnBad, Radiograph, Result, ViewConfig, seed};
+
+/// View numbers of the seed, and the number of the partner's choice.
+const QUERY: u64 = 0;
+const KEY: u64 = 1;
+const PAIR: u64 = 2;
+
+/// How many rows after one that cannot be read are tried in its place. So many in a row mean that the folder is gone,
+/// not a file.
+const MAX_REPLACEMENTS: usize = 16;
+
+/// Choices of a [`BatchLoader`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BatchOptions {
+    /// Samples per batch, at least 1. Default 16 (the paper).
+    pub batch_size: usize,
+    /// Threads that decode and render. Default: as many as there are cores. The bytes do not depend on it.
+    pub workers: usize,
+    /// Batches computed ahead at most; each holds two views a sample. Default 8.
+    pub ahead: usize,
+    /// Seed of order, pairs and views. Default 0.
+    pub seed: u64,
+    /// What becomes of an image that cannot be decoded: [`OnBad::Fail`] delivers the error, [`OnBad::Skip`] puts the
+    /// next image of the epoch in its place and counts it. A file that has vanished is replaced in both cases.
+    /// Default: fail.
+    pub on_bad: OnBad,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { batch_size: 16, workers, ahead: 8, seed: 0, on_bad: OnBad::Fail }
+    }
+}
+
+/// Two views of each of N samples. S = [`ViewConfig::size`], 0 = black.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairBatch<T = u8> {
+    /// `[N, S, S]`: the query views.
+    pub query: Array3<T>,
+    /// `[N, S, S]`: the key views.
+    pub key: Array3<T>,
+    /// `[N]`: row of the manifest of each query.
+    pub rows: Vec<usize>,
+    /// `[N]`: patient of each query, numbered from 0 in the order of the manifest.
+    pub patients: Vec<u32>,
+}
+
+/// One view of each of N samples. S = [`ViewConfig::size`], 0 = black.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewBatch<T = u8> {
+    /// `[N, S, S]`: the views.
+    pub images: Array3<T>,
+    /// `[N]`: row of the manifest of each view.
+    pub rows: Vec<usize>,
+}
+
+/// Batches of views of a manifest's images.
+#[derive(Debug, Clone)]
+pub struct BatchLoader {
+    rows: Arc<[usize]>,
+    patients: Arc<[u32]>,
+    views: ViewConfig,
+    options: BatchOptions,
+    source: Arc<dyn ImageSource>,
+    pairs: Arc<dyn PairSampling>,
+    replaced: Arc<AtomicUsize>,
+}
+
+impl BatchLoader {
+    /// Batches of all images of a manifest, decoded from their files, both views of a pair from one image.
+    ///
+    /// # Errors
+    /// [`Error::View`] for a view configuration, [`Error::Batches`] for options, that cannot be.
+    pub fn new(manifest: &Manifest, views: ViewConfig, options: BatchOptions) -> Result<Self> {
+        views.validate()?;
+        if options.batch_size == 0 {
+            return Err(Error::Batches { reason: "a batch size of 0; expected at least 1".into() });
+        }
+        let mut numbers = HashMap::new();
+        let number = |patient| {
+            let next = numbers.len() as u32;
+            *numbers.entry(patient).or_insert(next)
+        };
+        Ok(Self {
+            rows: (0..manifest.records.len()).collect(),
+            patients: manifest.records.iter().map(|record| record.patient.as_str()).map(number).collect(),
+            views,
+            options,
+            source: Arc::new(Files::new(manifest)),
+            pairs: Arc::new(SameImage),
+            replaced: Arc::new(AtomicUsize::new(0)),
+        })
+    }
+
+    /// Only these rows of the manifest, in this order where the order is kept.
+    ///
+    /// # Errors
+    /// [`Error::Batches`] for a row that the manifest does not have.
+    pub fn with_rows(mut self, rows: &[usize]) -> Result<Self> {
+        if let Some(row) = rows.iter().find(|&&row| row >= self.patients.len()) {
+            let reason = format!("row {row} of a manifest of {} rows", self.patients.len());
+            return Err(Error::Batches { reason });
+        }
+        self.rows = rows.into();
+        Ok(self)
+    }
+
+    /// Images from elsewhere than their files: a cache.
+    #[must_use]
+    pub fn with_source(mut self, source: Arc<dyn ImageSource>) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// Another choice of the key view's image.
+    #[must_use]
+    pub fn with_pairs(mut self, pairs: Arc<dyn PairSampling>) -> Self {
+        self.pairs = pairs;
+        self
+    }
+
+    /// What a view is.
+    #[must_use]
+    pub fn views(&self) -> &ViewConfig {
+        &self.views
+    }
+
+    /// The options.
+    #[must_use]
+    pub fn options(&self) -> &BatchOptions {
+        &self.options
+    }
+
+    /// Images per epoch.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are no images.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Full batches per epoch: what [`pairs`](Self::pairs) and [`shuffled`](Self::shuffled) deliver, the short last
+    /// one being dropped.
+    #[must_use]
+    pub fn batches_per_epoch(&self) -> usize {
+        self.rows.len() / self.options.batch_size
+    }
+
+    /// How many images were replaced by another one so far, in all iterators of this loader and its clones.
+    #[must_use]
+    pub fn replaced(&self) -> usize {
+        self.replaced.load(Ordering::Relaxed)
+    }
+
+    /// An epoch of pretraining, from batch `first_batch` on: shuffled, two views a sample, full batches only.
+    ///
+    /// # Errors
+    /// [`Error::Batches`] when there are fewer images than one batch, or `first_batch` lies beyond the epoch.
+    pub fn pairs<T: Level>(&self, epoch: u64, first_batch: usize) -> Result<Batches<PairBatch<T>>> {
+        let (numbers, order) = self.epoch(epoch, first_batch)?;
+        let loader = self.clone();
+        Ok(self.start(numbers, move |number, stop| loader.pair_batch(epoch, &order, number, stop)))
+    }
+
+    /// An epoch of supervised training, from batch `first_batch` on: shuffled, one view a sample, full batches only.
+    ///
+    /// # Errors
+    /// Those of [`pairs`](Self::pairs).
+    pub fn shuffled<T: Level>(&self, epoch: u64, first_batch: usize) -> Result<Batches<ViewBatch<T>>> {
+        let (numbers, order) = self.epoch(epoch, first_batch)?;
+        let loader = self.clone();
+        Ok(self.start(numbers, move |number, stop| loader.view_batch(epoch, &order, number, stop)))
+    }
+
+    /// Every image once, in order, with a short last batch: evaluation.
+    #[must_use]
+    pub fn in_order<T: Level>(&self) -> Batches<ViewBatch<T>> {
+        let numbers = 0..self.rows.len().div_ceil(self.options.batch_size);
+        let (loader, order) = (self.clone(), self.rows.clone());
+        self.start(numbers, move |number, stop| loader.view_batch(0, &order, number, stop))
+    }
+
+    fn start<B: Send + 'static>(
+        &self,
+        numbers: std::ops::Range<usize>,
+        make: impl Fn(usize, &AtomicBool) -> Result<B> + Send + Sync + 'static,
+    ) -> Batches<B> {
+        Batches(Ordered::new(numbers, self.options.workers, self.options.ahead, make))
+    }
+
+    /// Batch numbers and order of rows of an epoch.
+    fn epoch(&self, epoch: u64, first_batch: usize) -> Result<(std::ops::Range<usize>, Arc<[usize]>)> {
+        let (batches, size) = (self.batches_per_epoch(), self.options.batch_size);
+        if batches == 0 {
+            let reason = format!("{} images are less than one batch of {size}", self.rows.len());
+            return Err(Error::Batches { reason });
+        }
+        if first_batch > batches {
+            let reason = format!("to start at batch {first_batch} of an epoch of {batches}");
+            return Err(Error::Batches { reason });
+        }
+        let order = seed::epoch_order(self.options.seed, epoch, self.rows.len());
+        Ok((first_batch..batches, order.into_iter().map(|place| self.rows[place]).collect()))
+    }
+
+    fn pair_batch<T: Level>(
+        &self,
+        epoch: u64,
+        order: &[usize],
+        batch: usize,
+        stop: &AtomicBool,
+    ) -> Result<PairBatch<T>> {
+        let size = self.options.batch_size;
+        let (mut query, mut key) = (Stack::new(size, self.views.size), Stack::new(size, self.views.size));
+        let rows = self.each_row(order, batch, stop, |row, image| {
+            let rng = |view| seed::rng(self.options.seed, epoch, row as u64, view);
+            // Resized once for both views.
+            let prepared = prepare(image, &self.views);
+            query.push(&render(&prepared, &self.views, &mut rng(QUERY)));
+            let partner = self.pairs.partner(row, &mut rng(PAIR));
+            let other = if partner == row { None } else { self.partner_image(partner)? };
+            key.push(&render(other.as_deref().unwrap_or(&prepared), &self.views, &mut rng(KEY)));
+            Ok(())
+        })?;
+        let patients = rows.iter().map(|&row| self.patients[row]).collect();
+        Ok(PairBatch { query: query.into_array(), key: key.into_array(), rows, patients })
+    }
+
+    fn view_batch<T: Level>(
+        &self,
+        epoch: u64,
+        order: &[usize],
+        batch: usize,
+        stop: &AtomicBool,
+    ) -> Result<ViewBatch<T>> {
+        let mut images = Stack::new(self.options.batch_size, self.views.size);
+        let rows = self.each_row(order, batch, stop, |row, image| {
+            let mut rng = seed::rng(self.options.seed, epoch, row as u64, QUERY);
+            images.push(&render(image, &self.views, &mut rng));
+            Ok(())
+        })?;
+        Ok(ViewBatch { images: images.into_array(), rows })
+    }
+
+    /// Does `with` for every image of a batch; returns their rows.
+    fn each_row(
+        &self,
+        order: &[usize],
+        batch: usize,
+        stop: &AtomicBool,
+        mut with: impl FnMut(usize, &Radiograph) -> Result<()>,
+    ) -> Result<Vec<usize>> {
+        let start = batch * self.options.batch_size;
+        let places = start..(start + self.options.batch_size).min(order.len());
+        let mut rows = Vec::with_capacity(places.len());
+        for place in places {
+            if stop.load(Ordering::Relaxed) {
+                // Nobody receives this: the iterator is being dropped.
+                return Err(Error::Batches { reason: "stopped".into() });
+            }
+            let (row, image) = self.image_at(order, place)?;
+            with(row, &image)?;
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// The image at a place of the epoch, or the next one that can be read.
+    fn image_at(&self, order: &[usize], place: usize) -> Result<(usize, Arc<Radiograph>)> {
+        let mut first_fault = None;
+        for offset in 0..=MAX_REPLACEMENTS.min(order.len() - 1) {
+            let row = order[(place + offset) % order.len()];
+            match self.source.image(row) {
+                Ok(image) => return Ok((row, image)),
+                Err(fault) if self.replaces(&fault) => {
+                    self.replaced.fetch_add(1, Ordering::Relaxed);
+                    first_fault.get_or_insert(fault);
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(first_fault.expect("the loop runs at least once and ends only after a fault"))
+    }
+
+    /// The image of a key view, or `None` where it cannot be read and the query's own takes its place.
+    fn partner_image(&self, row: usize) -> Result<Option<Arc<Radiograph>>> {
+        match self.source.image(row) {
+            Ok(image) => Ok(Some(image)),
+            Err(fault) if self.replaces(&fault) => {
+                self.replaced.fetch_add(1, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// A file that has vanished always has a replacement, a damaged one where the options say so.
+    fn replaces(&self, fault: &Error) -> bool {
+        match fault {
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => true,
+            _ => self.options.on_bad == OnBad::Skip,
+        }
+    }
+}
+
+/// Views of a batch, one after the other.
+struct Stack<T> {
+    values: Vec<T>,
+    side: usize,
+}
+
+impl<T: Level> Stack<T> {
+    fn new(batch_size: usize, side: usize) -> Self {
+        Self { values: Vec::with_capacity(batch_size * side * side), side }
+    }
+
+    fn push(&mut self, view: &Array2<T>) {
+        self.values.extend_from_slice(view.as_slice().expect("a rendered view is contiguous"));
+    }
+
+    /// `[N, S, S]`.
+    fn into_array(self) -> Array3<T> {
+        let n = self.values.len() / (self.side * self.side);
+        Array3::from_shape_vec((n, self.side, self.side), self.values).expect("every view has side * side values")
+    }
+}
+
+/// An iterator over the batches of an epoch; dropping it ends its threads.
+#[derive(Debug)]
+pub struct Batches<B>(Ordered<B>);
+
+impl<B> Iterator for Batches<B> {
+    type Item = Result<B>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl<B> ExactSizeIterator for Batches<B> {}
+
+/// Decodes every image of a manifest once and returns the rows that cannot be read, in order, with their faults.
+///
+/// To be run before a long training: the rows can then be left out, or their files mended.
+#[must_use]
+pub fn prescan(manifest: &Manifest, workers: usize) -> Vec<(usize, Error)> {
+    let files = Arc::new(Files::new(manifest));
+    let outcomes =
+        Ordered::new(0..manifest.records.len(), workers, 64 + workers, move |row, _| Ok(files.image(row).err()));
+    let fault = |(row, outcome): (usize, Result<Option<Error>>)| match outcome {
+        Ok(fault) => fault.map(|fault| (row, fault)),
+        Err(fault) => Some((row, fault)),
+    };
+    outcomes.enumerate().filter_map(fault).collect()
+}

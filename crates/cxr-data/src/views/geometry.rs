@@ -1,0 +1,175 @@
+//! Flip, rotation and crop, composed into one affine map from view to image and sampled once.
+
+use super::{Plane, params::ViewParams};
+use crate::radiograph::Level;
+
+/// Where a pixel of the view comes from: image coordinates (pixel centres at half numbers) as an affine function of the
+/// view's, `x = xx * u + xy * v + x0` and likewise for y.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Affine {
+    xx: f64,
+    xy: f64,
+    x0: f64,
+    yx: f64,
+    yy: f64,
+    y0: f64,
+}
+
+impl Affine {
+    /// Rotation of the output by `degrees` counter-clockwise about the centre, as Pillow's `Image.rotate` sets it up;
+    /// rounding to 15 digits makes right angles exact there, and equal to it here.
+    fn rotation(degrees: f64, width: usize, height: usize) -> Self {
+        let radians = -degrees.rem_euclid(360.0).to_radians();
+        let (sin, cos) = (round15(radians.sin()), round15(radians.cos()));
+        let (cx, cy) = (width as f64 / 2.0, height as f64 / 2.0);
+        let (x0, y0) = (cos * -cx + sin * -cy + cx, -sin * -cx + cos * -cy + cy);
+        Self { xx: cos, xy: sin, x0, yx: -sin, yy: cos, y0 }
+    }
+}
+
+fn round15(value: f64) -> f64 {
+    format!("{value:.15}").parse().expect("a formatted number is a number")
+}
+
+/// The view by the image pixel that each of its pixels falls into, black outside.
+///
+/// Bit for bit what Pillow's `transpose(FLIP_LEFT_RIGHT)`, `rotate(angle, NEAREST)` and `crop` do one after the
+/// other: its map has 16 fractional bits, and stepping it over whole pixels is exact, so that the crop only starts at
+/// another point.
+///
+/// # Shapes
+/// Returns `side * side` values, row by row.
+pub(super) fn nearest<S: Level>(image: Plane<'_, S>, side: usize, params: &ViewParams) -> Vec<S> {
+    let Plane { width, height, values } = image;
+    let map = Affine::rotation(params.rotation.unwrap_or(0.0), width, height);
+    let fixed = |value: f64| (value * 65_536.0 + 0.5).floor() as i64;
+    let [step_x, step_y] = [fixed(map.xx), fixed(map.yx)];
+    let [row_x, row_y] = [fixed(map.xy), fixed(map.yy)];
+    let first_x = fixed(map.x0 + map.xx * 0.5 + map.xy * 0.5) + step_x * params.crop.left as i64;
+    let first_y = fixed(map.y0 + map.yx * 0.5 + map.yy * 0.5) + step_y * params.crop.left as i64;
+    let mut view = vec![S::default(); side * side];
+    for (row, out) in view.chunks_exact_mut(side).enumerate() {
+        let down = (params.crop.top + row) as i64;
+        let (x, y) = (first_x + row_x * down, first_y + row_y * down);
+        // The columns of this row that fall into the image: one stretch, known beforehand, so that the loop need not ask.
+        let inside = intersect(columns_inside(x, step_x, width, side), columns_inside(y, step_y, height, side));
+        let (mut x, mut y) = (x + step_x * inside.start as i64, y + step_y * inside.start as i64);
+        for pixel in &mut out[inside] {
+            let column = (x >> 16) as usize;
+            let column = if params.flip { width - 1 - column } else { column };
+            *pixel = values[(y >> 16) as usize * width + column];
+            x += step_x;
+            y += step_y;
+        }
+    }
+    view
+}
+
+/// The steps `i` of `0..count` for which `start + step * i` (16 fractional bits) lies in `0..length`.
+fn columns_inside(start: i64, step: i64, length: usize, count: usize) -> std::ops::Range<usize> {
+    let end = (length as i64) << 16;
+    let clamp = |i: i64| i.clamp(0, count as i64) as usize;
+    // The first step at or beyond `bound`.
+    let reach = |bound: i64, step: i64| (bound - start * step.signum() + step.abs() - 1).div_euclid(step.abs());
+    match step {
+        0 if (0..end).contains(&start) => 0..count,
+        0 => 0..0,
+        1.. => clamp(reach(0, step))..clamp(reach(end, step)),
+        // Falling: mirrored, the positions -start - step * i rise through -(end - 1)..=0.
+        _ => clamp(reach(1 - end, step))..clamp(reach(1, step)),
+    }
+}
+
+fn intersect(a: std::ops::Range<usize>, b: std::ops::Range<usize>) -> std::ops::Range<usize> {
+    let start = a.start.max(b.start);
+    start..a.end.min(b.end).max(start)
+}
+
+/// The view by a tent-weighted mean around each pixel's place in the image, in 0..=1, black outside.
+///
+/// Where the map enlarges, this is bilinear interpolation as in Pillow; where it shrinks, the tent is as wide as a
+/// pixel of the view, so that nothing aliases. Beyond the border the border pixels continue.
+///
+/// # Shapes
+/// Returns `side * side` values, row by row.
+pub(super) fn bilinear<S: Level>(image: Plane<'_, S>, side: usize, params: &ViewParams) -> Vec<f32> {
+    let Plane { width, height, .. } = image;
+    let crop = params.crop;
+    let (scale_x, scale_y) = (crop.width as f64 / side as f64, crop.height as f64 / side as f64);
+    let map = Affine::rotation(params.rotation.unwrap_or(0.0), width, height);
+    let mut taps = (Taps::new(scale_x), Taps::new(scale_y));
+    let mut view = vec![0.0; side * side];
+    for (row, out) in view.chunks_exact_mut(side).enumerate() {
+        let v = crop.top as f64 + (row as f64 + 0.5) * scale_y;
+        for (column, pixel) in out.iter_mut().enumerate() {
+            let u = crop.left as f64 + (column as f64 + 0.5) * scale_x;
+            let x = map.xx * u + map.xy * v + map.x0;
+            let y = map.yx * u + map.yy * v + map.y0;
+            if !(0.0..width as f64).contains(&x) || !(0.0..height as f64).contains(&y) {
+                continue;
+            }
+            let x = if params.flip { width as f64 - x } else { x };
+            *pixel = weighted_mean(image, &mut taps, x, y);
+        }
+    }
+    view
+}
+
+/// Samples of a tent along one axis.
+struct Taps {
+    /// Half the tent's base in image pixels: 1, or the scale where the map shrinks.
+    radius: f64,
+    weights: Vec<f32>,
+}
+
+impl Taps {
+    fn new(scale: f64) -> Self {
+        let radius = scale.max(1.0);
+        Self { radius, weights: Vec::with_capacity(2 * radius.ceil() as usize + 1) }
+    }
+
+    /// Sets the weights around the coordinate `at`, their sum being 1; returns the first pixel they belong to.
+    fn place(&mut self, at: f64) -> isize {
+        let at = at - 0.5;
+        let first = (at - self.radius).floor() as isize + 1;
+        let last = (at + self.radius).ceil() as isize - 1;
+        self.weights.clear();
+        let weight = |pixel: isize| (1.0 - (pixel as f64 - at).abs() / self.radius) as f32;
+        self.weights.extend((first..=last.max(first)).map(weight));
+        let sum: f32 = self.weights.iter().sum();
+        self.weights.iter_mut().for_each(|weight| *weight /= sum);
+        first
+    }
+}
+
+fn weighted_mean<S: Level>(image: Plane<'_, S>, (across, down): &mut (Taps, Taps), x: f64, y: f64) -> f32 {
+    let (left, top) = (across.place(x), down.place(y));
+    let clamp = |at: isize, length: usize| at.clamp(0, length as isize - 1) as usize;
+    let mut mean = 0.0;
+    for (row, weight) in down.weights.iter().enumerate() {
+        let start = clamp(top + row as isize, image.height) * image.width;
+        let mut sum = 0.0;
+        for (column, weight) in across.weights.iter().enumerate() {
+            sum += weight * image.values[start + clamp(left + column as isize, image.width)].to_unit();
+        }
+        mean += weight * sum;
+    }
+    mean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stretch_inside_is_what_asking_every_pixel_finds() {
+        for step in [-70_000, -65_536, -3, -1, 0, 1, 5, 11_380, 65_536, 64_000] {
+            for start in [-200_000, -65_537, -1, 0, 1, 65_535, 655_359, 655_360, 700_000] {
+                let asked: Vec<usize> =
+                    (0..40).filter(|&i| (0..10).contains(&((start + step * i as i64) >> 16))).collect();
+                let found: Vec<usize> = columns_inside(start, step, 10, 40).collect();
+                assert_eq!(found, asked, "start {start}, step {step}");
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! [`Radiograph`] -> S x S view: one deterministic resize, one geometric sampling, intensity operations, one rounding.
+//!
+//! ```text
+//! radiograph --prepare--> short side resized      the part without chance: shared by both views, kept by the cache
+//!            --geometry-> flip, rotate, crop      one composed transform, sampled once
+//!            --intensity> CLAHE, brightness, contrast, gamma, blur, noise, erasing      f32 in 0..=1
+//!            --round----> u8 (or u16)
+//! ```
+//!
+//! Source: MoCo-CXR section 3.2 and its `image_transform.py` for [`ViewConfig::moco_cxr`]; the other operations are
+//! those of MoCo v2 (arXiv:2003.04297) and SimCLR that mean something on one grey channel.
+
+mod clahe;
+mod config;
+mod geometry;
+mod intensity;
+mod params;
+mod resize;
+
+use std::borrow::Cow;
+
+use ndarray::Array2;
+use rand::Rng;
+
+use crate::radiograph::Level;
+use crate::{Pixels, Radiograph};
+pub use clahe::clahe;
+pub use config::{Clahe, Crop, Operation, Sampling, ViewConfig};
+pub use params::{Rect, ViewParams};
+
+/// The part of a view that has no chance in it: the short side resized to [`ViewConfig::working_side`].
+///
+/// Preparing twice is preparing once, so that a cache may hold prepared images.
+#[must_use]
+pub fn prepare<'a>(image: &'a Radiograph, config: &ViewConfig) -> Cow<'a, Radiograph> {
+    let short = image.width().min(image.height());
+    let side = config.working_side();
+    // A crop that is scaled anyway is taken from the source itself where that is small: one interpolation less.
+    if short == side || (short < side && matches!(config.crop, Crop::Resized { .. })) {
+        Cow::Borrowed(image)
+    } else {
+        Cow::Owned(image.resize_short_side(side))
+    }
+}
+
+/// One random view of an image.
+///
+/// # Shapes
+/// Returns `[S, S]`, row by row from the top, S = [`ViewConfig::size`]; 0 = black, the full range of `T` = white.
+///
+/// # Panics
+/// If `config` does not pass [`ViewConfig::validate`].
+#[must_use]
+pub fn render<T: Level>(image: &Radiograph, config: &ViewConfig, rng: &mut impl Rng) -> Array2<T> {
+    let prepared = prepare(image, config);
+    let params = ViewParams::draw(config, prepared.width(), prepared.height(), rng);
+    render_with(&prepared, config, &params)
+}
+
+/// The view that `params` describe, of an image that [`prepare`] returned.
+///
+/// # Shapes
+/// As [`render`].
+///
+/// # Panics
+/// As [`render`].
+#[must_use]
+pub fn render_with<T: Level>(prepared: &Radiograph, config: &ViewConfig, params: &ViewParams) -> Array2<T> {
+    let (width, height) = (prepared.width(), prepared.height());
+    let values = match prepared.pixels() {
+        Pixels::U8(values) => view_of(Plane { width, height, values }, config, params),
+        Pixels::U16(values) => view_of(Plane { width, height, values }, config, params),
+    };
+    Array2::from_shape_vec((config.size, config.size), values).expect("geometry returns S * S values")
+}
+
+/// A borrowed image plane of one depth.
+#[derive(Debug, Clone, Copy)]
+struct Plane<'a, S> {
+    width: usize,
+    height: usize,
+    values: &'a [S],
+}
+
+fn view_of<S: Level, T: Level>(image: Plane<'_, S>, config: &ViewConfig, params: &ViewParams) -> Vec<T> {
+    let side = config.size;
+    let from_source = |values: Vec<S>| -> Vec<T> { values.into_iter().map(Level::convert).collect() };
+    let to_unit = |values: Vec<S>| -> Vec<f32> { values.into_iter().map(Level::to_unit).collect() };
+    // Nearest sampling keeps the source's own values, and without an intensity operation they are the view.
+    let mut unit = match config.sampling {
+        Sampling::Nearest => {
+            let values = geometry::nearest(image, side, params);
+            match params.clahe {
+                false if !params.changes_intensity() => return from_source(values),
+                false => to_unit(values),
+                true => to_unit(clahe(&values, side, side, &config.clahe)),
+            }
+        }
+        Sampling::Bilinear => {
+            let unit = geometry::bilinear(image, side, params);
+            match params.clahe {
+                false => unit,
+                // The histograms need levels: rounded to the source's own depth.
+                true => {
+                    let values: Vec<S> = unit.into_iter().map(S::from_unit).collect();
+                    to_unit(clahe(&values, side, side, &config.clahe))
+                }
+            }
+        }
+    };
+    intensity::apply(&mut unit, side, params);
+    unit.into_iter().map(T::from_unit).collect()
+}

@@ -1,0 +1,182 @@
+//! The promise of the batch iterator: the same bytes whoever computes them, whenever.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use cxr_data::{
+    BatchLoader, BatchOptions, Error, Files, Manifest, MemoryCache, OnBad, PairBatch, Pixels, Radiograph, Record,
+    SameGroup, ViewBatch, ViewConfig, decode, prescan, render, seed,
+};
+use proptest::prelude::*;
+
+/// `n` images of different sizes and depths in a folder, two to a study, four to a patient.
+fn data_set(dir: &Path, n: usize) -> Manifest {
+    let record = |i: usize| {
+        let (width, height) = (40 + i % 5, 34 + i % 7);
+        let values = (0..width * height).map(|p| ((p * (i + 3)) % 251 + p / 40) as u16 % 256);
+        let pixels = if i % 3 == 2 {
+            Pixels::U16(values.map(|value| value * 256 + 7).collect())
+        } else {
+            Pixels::U8(values.map(|value| value as u8).collect())
+        };
+        let path = format!("{i}.png");
+        Radiograph::new(width, height, pixels).unwrap().write_png(&dir.join(&path)).unwrap();
+        Record {
+            path,
+            patient: format!("p{}", i / 4),
+            study: format!("p{}s{}", i / 4, i / 2),
+            view: None,
+            projection: None,
+            sex: None,
+            age: None,
+            labels: Vec::new(),
+        }
+    };
+    let records = (0..n).map(record).collect();
+    Manifest { root: dir.to_owned(), tasks: Vec::new(), records, patients_known: true, notes: Vec::new() }
+}
+
+fn options(batch_size: usize, workers: usize) -> BatchOptions {
+    BatchOptions { batch_size, workers, ahead: 3, seed: 11, ..BatchOptions::default() }
+}
+
+fn pairs(loader: &BatchLoader, epoch: u64, first: usize) -> Vec<PairBatch> {
+    loader.pairs(epoch, first).unwrap().map(Result::unwrap).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    /// 1, 2 and 8 workers, with a cache (cold and warm) and without, resumed at any batch.
+    #[test]
+    fn bytes_do_not_depend_on_who_computes_them(
+        n in 9..24_usize, batch in 1..5_usize, epoch in 0..3_u64, resume in 0.0..1.0_f64, strong: bool, grouped: bool,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let manifest = data_set(dir.path(), n);
+        let views = if strong { ViewConfig::small(24) } else { ViewConfig::moco_cxr(24) };
+        let rows: Vec<usize> = (0..n).filter(|row| row % 7 != 3).collect();
+        let loader = |workers| {
+            let loader = BatchLoader::new(&manifest, views, options(batch, workers)).unwrap().with_rows(&rows).unwrap();
+            if grouped { loader.with_pairs(Arc::new(SameGroup::study(&manifest, &rows))) } else { loader }
+        };
+        let expected = pairs(&loader(1), epoch, 0);
+        prop_assert_eq!(expected.len(), rows.len() / batch);
+        for workers in [2, 8] {
+            prop_assert_eq!(&pairs(&loader(workers), epoch, 0), &expected, "{} workers", workers);
+        }
+        let memory = Arc::new(MemoryCache::new(Arc::new(Files::new(&manifest)), n, views));
+        let cached = loader(2).with_source(memory);
+        prop_assert_eq!(&pairs(&cached, epoch, 0), &expected, "cold cache");
+        prop_assert_eq!(&pairs(&cached, epoch, 0), &expected, "warm cache");
+        let first = (resume * (expected.len() + 1) as f64) as usize;
+        prop_assert_eq!(&pairs(&loader(2), epoch, first), &expected[first..], "resumed at {}", first);
+    }
+}
+
+/// One sample followed by hand, from its key to its bytes.
+#[test]
+fn a_batch_holds_what_its_key_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = data_set(dir.path(), 10);
+    let views = ViewConfig::small(24);
+    let batches = pairs(&BatchLoader::new(&manifest, views, options(4, 2)).unwrap(), 5, 0);
+    let order = seed::epoch_order(11, 5, 10);
+    let batch = &batches[1];
+    assert_eq!(batch.rows, order[4..8]);
+    assert_eq!(batch.query.dim(), (4, 24, 24));
+    let row = batch.rows[2];
+    assert_eq!(batch.patients[2], row as u32 / 4);
+    let image = decode::read(manifest.image_path(row)).unwrap();
+    for (view, stack) in [(0, &batch.query), (1, &batch.key)] {
+        let expected = render::<u8>(&image, &views, &mut seed::rng(11, 5, row as u64, view));
+        assert_eq!(stack.index_axis(ndarray::Axis(0), 2), expected);
+    }
+    assert_ne!(batch.query, batch.key);
+    let seen: Vec<usize> = batches.iter().flat_map(|batch| batch.rows.clone()).collect();
+    assert_eq!(seen, order[..8], "the short last batch is dropped");
+}
+
+#[test]
+fn sixteen_bits_reach_the_batch_when_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = data_set(dir.path(), 6);
+    let loader = BatchLoader::new(&manifest, ViewConfig::eval(24), options(6, 1)).unwrap().with_rows(&[2, 5]).unwrap();
+    let wide: ViewBatch<u16> = loader.in_order().next().unwrap().unwrap();
+    let narrow: ViewBatch<u8> = loader.in_order().next().unwrap().unwrap();
+    assert!(wide.images.iter().any(|value| value % 257 != 0), "more than 256 levels");
+    // The nearest of the 256 levels.
+    let expected = wide.images.mapv(|value| (f64::from(value) / 257.0).round() as u8);
+    assert_eq!(narrow.images, expected);
+}
+
+#[test]
+fn evaluation_keeps_the_order_and_the_short_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = data_set(dir.path(), 7);
+    let loader = BatchLoader::new(&manifest, ViewConfig::eval(24), options(3, 4)).unwrap();
+    let batches: Vec<ViewBatch> = loader.in_order().map(Result::unwrap).collect();
+    assert_eq!(
+        batches.iter().map(|batch| batch.rows.clone()).collect::<Vec<_>>(),
+        [vec![0, 1, 2], vec![3, 4, 5], vec![6]]
+    );
+    assert_eq!(batches[2].images.dim(), (1, 24, 24));
+    let shuffled: Vec<ViewBatch> = loader.shuffled(1, 0).unwrap().map(Result::unwrap).collect();
+    assert_eq!(shuffled[0].rows, seed::epoch_order(11, 1, 7)[..3]);
+}
+
+#[test]
+fn a_file_that_vanishes_is_replaced_by_the_next_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = data_set(dir.path(), 8);
+    let loader = BatchLoader::new(&manifest, ViewConfig::moco_cxr(24), options(4, 2)).unwrap();
+    let order = seed::epoch_order(11, 0, 8);
+    std::fs::remove_file(manifest.image_path(order[5])).unwrap();
+    let batches = pairs(&loader, 0, 0);
+    assert_eq!(batches[1].rows, [order[4], order[6], order[6], order[7]]);
+    assert_eq!(loader.replaced(), 1);
+    // All gone: the folder, not a file. The first missing file is named.
+    for row in 0..8 {
+        let _ = std::fs::remove_file(manifest.image_path(row));
+    }
+    let error = loader.pairs::<u8>(0, 0).unwrap().next().unwrap().unwrap_err();
+    assert!(error.to_string().contains(&format!("{}.png", order[0])), "{error}");
+}
+
+#[test]
+fn a_damaged_file_fails_in_its_place_or_is_skipped() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = data_set(dir.path(), 8);
+    let order = seed::epoch_order(11, 0, 8);
+    let bad = manifest.image_path(order[3]);
+    std::fs::write(&bad, b"").unwrap();
+    let mut options = options(2, 4);
+    let loader = BatchLoader::new(&manifest, ViewConfig::moco_cxr(24), options).unwrap();
+    let outcomes: Vec<_> = loader.pairs::<u8>(0, 0).unwrap().collect();
+    assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true, true]);
+    assert!(matches!(outcomes[1].as_ref().unwrap_err(), Error::Decode { path, .. } if path == &bad));
+    options.on_bad = OnBad::Skip;
+    let loader = BatchLoader::new(&manifest, ViewConfig::moco_cxr(24), options).unwrap();
+    assert_eq!(pairs(&loader, 0, 0)[1].rows, [order[2], order[4]]);
+    assert_eq!(loader.replaced(), 1);
+    let found = prescan(&manifest, 3);
+    assert_eq!(found.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [order[3]]);
+    assert!(found[0].1.to_string().contains("empty"));
+}
+
+#[test]
+fn impossible_requests_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = data_set(dir.path(), 3);
+    let views = ViewConfig::moco_cxr(24);
+    let loader = BatchLoader::new(&manifest, views, options(4, 1)).unwrap();
+    assert_eq!(loader.pairs::<u8>(0, 0).unwrap_err().to_string(), "batches: 3 images are less than one batch of 4");
+    assert!(BatchLoader::new(&manifest, views, options(0, 1)).is_err());
+    assert!(BatchLoader::new(&manifest, ViewConfig { flip: 2.0, ..views }, options(1, 1)).is_err());
+    let loader = BatchLoader::new(&manifest, views, options(1, 1)).unwrap();
+    assert!(loader.pairs::<u8>(0, 4).is_err() && loader.pairs::<u8>(0, 3).unwrap().next().is_none());
+    assert!(loader.with_rows(&[3]).unwrap_err().to_string().contains("row 3 of a manifest of 3 rows"));
+}
