@@ -80,7 +80,11 @@ impl LogisticProbe {
         super::features::check_columns(features, self.weights.len())?;
         let features = features.as_standard_layout();
         let weights = self.weights.to_vec();
-        Ok(features.rows().into_iter().map(|x| dot_f32(x.as_slice().unwrap_or(&[]), &weights) + self.intercept).collect())
+        Ok(features
+            .rows()
+            .into_iter()
+            .map(|x| dot_f32(x.as_slice().unwrap_or(&[]), &weights) + self.intercept)
+            .collect())
     }
 }
 

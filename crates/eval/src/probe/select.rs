@@ -141,7 +141,13 @@ impl<'a> Path<'a> {
     }
 
     /// The choice for one task.
-    pub(super) fn choose(&self, task: usize, rows: &[usize], labels: &[bool], how: &Chosen<'_>) -> Result<PenaltyChoice> {
+    pub(super) fn choose(
+        &self,
+        task: usize,
+        rows: &[usize],
+        labels: &[bool],
+        how: &Chosen<'_>,
+    ) -> Result<PenaltyChoice> {
         match how {
             Chosen::Fixed(l2) => Ok(PenaltyChoice::given(*l2)),
             Chosen::Nested { patients, folds, seed } => self.nested(rows, labels, patients, *folds, *seed),
