@@ -8,13 +8,8 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::phash::Fingerprint;
+use crate::phash::{Fingerprint, near_between};
 use crate::{Error, Manifest, Radiograph, Result};
-
-/// A pair is searched for by perceptual hashes that differ in at most this many of 63 bits,
-pub(crate) const NEAR_DISTANCE: u32 = 10;
-/// and confirmed by thumbnails that correlate at least this much.
-pub(crate) const NEAR_CORRELATION: f32 = 0.995;
 
 /// What a part of the data is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,7 +62,7 @@ pub struct NearDuplicate {
     /// Bits, of 63, in which their perceptual hashes differ.
     pub distance: u32,
     /// Correlation of their 32 x 32 thumbnails.
-    pub correlation: f32,
+    pub correlation: f64,
 }
 
 /// An image that could not be decoded.
@@ -155,26 +150,14 @@ pub(crate) fn compare(subsets: &[Subset<'_>], scan: &Scan) -> LeakReport {
             let equal = by_pixels.get(&print.pixels).into_iter().flatten();
             report.equal_images.extend(equal.map(|&j| pair(i, j)));
         }
-        let near = of_a.par_iter().enumerate().flat_map_iter(|(i, (_, left))| {
-            of_b.iter().enumerate().filter_map(move |(j, (_, right))| near(left, right).map(|found| (i, j, found)))
-        });
-        let near: Vec<_> = near.collect();
-        report.near_duplicates.extend(near.into_iter().map(|(i, j, (distance, correlation))| NearDuplicate {
+        let near = near_between(&of_a, &of_b);
+        report.near_duplicates.extend(near.into_iter().map(|(i, j, distance, r)| NearDuplicate {
             images: pair(i, j),
             distance,
-            correlation,
+            correlation: r,
         }));
     }
     report
-}
-
-/// Distance and correlation of two images that look alike without being equal.
-pub(crate) fn near(a: &Fingerprint, b: &Fingerprint) -> Option<(u32, f32)> {
-    let distance = a.distance(b);
-    if distance > NEAR_DISTANCE || a.pixels == b.pixels {
-        return None;
-    }
-    Some((distance, a.correlation(b))).filter(|&(_, correlation)| correlation >= NEAR_CORRELATION)
 }
 
 /// Pairs of parts that must not share anything: one of them evaluates, and they do different things.
@@ -223,7 +206,7 @@ impl Scan {
     }
 
     /// Images of a part that could not.
-    fn unreadable<'s>(&'s self, subset: &'s Subset<'_>) -> impl Iterator<Item = Unreadable> + 's {
+    pub(crate) fn unreadable<'s>(&'s self, subset: &'s Subset<'_>) -> impl Iterator<Item = Unreadable> + 's {
         (0..subset.manifest.len()).filter_map(|row| {
             let reason = self.0.get(&subset.manifest.image_path(row))?.as_ref().err()?.clone();
             Some(Unreadable { image: image_ref(subset, row), reason })

@@ -6,6 +6,8 @@
 
 use std::f32::consts::PI;
 
+use rayon::prelude::*;
+
 use crate::{Pixels, Radiograph};
 
 /// Side of the thumbnail.
@@ -13,29 +15,55 @@ const SIDE: usize = 32;
 /// Frequencies per axis that enter the hash.
 const LOW: usize = 8;
 
+/// A pair is searched for by perceptual hashes that differ in at most this many of 63 bits, and confirmed by thumbnails
+/// that correlate at least as much as [`NEAR_CORRELATION`].
+///
+/// Measured on 1,000 real radiographs (682 patients, 320 x 320), all pairs of different patients: 0.8 % pass the first, none
+/// both; the highest correlation is 0.959. Of copies re-encoded as JPEG of quality 30, resized to 224 or 128, or with a
+/// gamma of 0.8 or a contrast of 1.2, all are found; of copies that lost 1 % of each border 97 %, with 2 % a third.
+pub(crate) const NEAR_DISTANCE: u32 = 12;
+/// See [`NEAR_DISTANCE`].
+pub(crate) const NEAR_CORRELATION: f64 = 0.98;
+
 /// About 1 KB per image: 230 MB for the whole of CheXpert.
 #[derive(Debug, Clone)]
 pub(crate) struct Fingerprint {
     /// 128 bits of the BLAKE3 hash of size, depth and pixels: equal exactly for images that are.
     pub(crate) pixels: [u8; 16],
+    /// Width, height and bits per pixel.
+    pub(crate) size: (usize, usize, u8),
     hash: u64,
     thumbnail: Box<[u8; SIDE * SIDE]>,
+}
+
+/// Two images that look alike without being equal: places in the lists that were compared, distance, correlation.
+pub(crate) type NearPair = (usize, usize, u32, f64);
+
+/// Near duplicates between two lists of rows and their fingerprints.
+pub(crate) fn near_between(left: &[(usize, &Fingerprint)], right: &[(usize, &Fingerprint)]) -> Vec<NearPair> {
+    // The hashes side by side: nearly all of the search happens in them.
+    let hashes: Vec<u64> = right.iter().map(|(_, print)| print.hash).collect();
+    let of_one = |(i, (_, print)): (usize, &(usize, &Fingerprint))| {
+        let found = hashes.iter().enumerate().filter(|&(_, hash)| (hash ^ print.hash).count_ones() <= NEAR_DISTANCE);
+        let found = found.filter_map(|(j, _)| print.near(right[j].1).map(|(distance, r)| (i, j, distance, r)));
+        found.collect::<Vec<_>>()
+    };
+    left.par_iter().enumerate().flat_map_iter(of_one).collect()
 }
 
 impl Fingerprint {
     pub(crate) fn of(image: &Radiograph) -> Self {
         let (width, height) = (image.width(), image.height());
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&(width as u64).to_le_bytes()).update(&(height as u64).to_le_bytes());
+        hasher.update(&(width as u64).to_le_bytes()).update(&(height as u64).to_le_bytes()).update(&[image.bits()]);
         let thumbnail = match image.pixels() {
             Pixels::U8(values) => {
-                hasher.update(b"8").update(values);
+                hasher.update(values);
                 thumbnail(width, height, |at| f32::from(values[at]))
             }
             Pixels::U16(values) => {
-                hasher.update(b"16");
                 let mut bytes = Vec::with_capacity(2 * width);
-                for line in values.chunks(width.max(1)) {
+                for line in values.chunks(width) {
                     bytes.clear();
                     bytes.extend(line.iter().flat_map(|value| value.to_le_bytes()));
                     hasher.update(&bytes);
@@ -45,33 +73,38 @@ impl Fingerprint {
         };
         let mut pixels = [0; 16];
         pixels.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        Self { pixels, hash: dct_hash(&thumbnail), thumbnail: Box::new(stretched(&thumbnail)) }
+        let hash = dct_hash(&thumbnail);
+        Self { pixels, size: (width, height, image.bits()), hash, thumbnail: Box::new(stretched(&thumbnail)) }
     }
 
-    /// Number of bits, 0 to 64, in which the perceptual hashes differ.
-    pub(crate) fn distance(&self, other: &Self) -> u32 {
-        (self.hash ^ other.hash).count_ones()
+    /// Distance of the hashes (0 to 63) and correlation of the thumbnails, for images that look alike and are not equal.
+    fn near(&self, other: &Self) -> Option<(u32, f64)> {
+        let distance = (self.hash ^ other.hash).count_ones();
+        if distance > NEAR_DISTANCE || self.pixels == other.pixels {
+            return None;
+        }
+        Some((distance, self.correlation(other))).filter(|&(_, correlation)| correlation >= NEAR_CORRELATION)
     }
 
     /// Correlation of the thumbnails, -1 to 1; 0 where one of them is constant.
-    pub(crate) fn correlation(&self, other: &Self) -> f32 {
-        let mean = |values: &[u8]| values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64;
-        let (mean_a, mean_b) = (mean(&self.thumbnail[..]), mean(&other.thumbnail[..]));
-        let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
-        for (&a, &b) in self.thumbnail.iter().zip(other.thumbnail.iter()) {
-            let (a, b) = (f64::from(a) - mean_a, f64::from(b) - mean_b);
-            (ab, aa, bb) = (ab + a * b, aa + a * a, bb + b * b);
+    fn correlation(&self, other: &Self) -> f64 {
+        // Whole numbers: 1024 products of bytes are below 2^26.
+        let (mut a, mut b, mut aa, mut bb, mut ab) = (0_u32, 0_u32, 0_u32, 0_u32, 0_u32);
+        for (&x, &y) in self.thumbnail.iter().zip(other.thumbnail.iter()) {
+            let (x, y) = (u32::from(x), u32::from(y));
+            (a, b) = (a + x, b + y);
+            (aa, bb, ab) = (aa + x * x, bb + y * y, ab + x * y);
         }
-        if aa * bb > 0.0 { (ab / (aa * bb).sqrt()) as f32 } else { 0.0 }
+        let covariance =
+            |product: u32, a: u32, b: u32| (SIDE * SIDE) as f64 * f64::from(product) - f64::from(a) * f64::from(b);
+        let scale = (covariance(aa, a, a) * covariance(bb, b, b)).sqrt();
+        if scale > 0.0 { covariance(ab, a, b) / scale } else { 0.0 }
     }
 }
 
 /// Mean grey value of each of 32 x 32 equal fields.
 fn thumbnail(width: usize, height: usize, value: impl Fn(usize) -> f32) -> [f32; SIDE * SIDE] {
     let mut out = [0.0; SIDE * SIDE];
-    if width == 0 || height == 0 {
-        return out;
-    }
     // Bounds of a field; at least one pixel wide where the image is smaller than the thumbnail.
     let field = |at: usize, length: usize| {
         let start = at * length / SIDE;

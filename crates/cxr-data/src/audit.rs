@@ -1,0 +1,240 @@
+//! What is in a data set and what is wrong with it, in one report: counts, labels under each policy, unreadable and
+//! mislabelled files, duplicates, leaks.
+
+mod report;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::decode::Format;
+use crate::labels::{LabelPolicy, NotMentioned, TaskCounts, Uncertain, Views};
+use crate::leak::{ImageRef, LeakReport, NearDuplicate, Role, Scan, Subset, Unreadable, compare, image_ref};
+use crate::phash::{Fingerprint, near_between};
+use crate::{Manifest, Projection, Radiograph, Result, Sex, View};
+
+/// What the audit found. Its `Display` is Markdown for people, its serialisation is for programs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditReport {
+    /// One entry per part, in the order given.
+    pub subsets: Vec<SubsetAudit>,
+    /// The leak check between the parts, images included.
+    pub leaks: LeakReport,
+}
+
+/// What one part holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubsetAudit {
+    /// Name of the part.
+    pub name: String,
+    /// What it is used for.
+    pub role: Role,
+    /// Folder.
+    pub root: String,
+    /// [`Manifest::hash`], as stamped into runs.
+    pub hash: String,
+    /// What the loader had to decide or mend.
+    pub notes: Vec<String>,
+    /// Rows.
+    pub images: usize,
+    /// Different patients; `None` where they are unknown.
+    pub patients: Option<usize>,
+    /// Different studies.
+    pub studies: usize,
+    /// Images by view, projection and sex, and by size and depth as decoded: what, how many; only what occurs.
+    pub composition: Vec<(String, usize)>,
+    /// Lowest and highest age in years, of the images with one.
+    pub ages: Option<(f32, f32)>,
+    /// Label counts under each policy asked for.
+    pub labels: Vec<PolicyAudit>,
+    /// Images that cannot be decoded.
+    pub unreadable: Vec<Unreadable>,
+    /// Images whose name says another format than their first bytes. They decode all the same.
+    pub mislabelled: Vec<ImageRef>,
+    /// Groups of images that are equal pixel for pixel.
+    pub duplicates: Vec<Duplicates>,
+    /// Images of different patients that look alike.
+    pub near_duplicates: Vec<NearDuplicate>,
+}
+
+/// Label counts under one policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyAudit {
+    /// The policy's stamp.
+    pub policy: String,
+    /// Images that it keeps.
+    pub images: usize,
+    /// Counts per task.
+    pub tasks: Vec<TaskCounts>,
+}
+
+/// Images that are equal pixel for pixel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Duplicates {
+    /// Their paths, in the order of the rows.
+    pub paths: Vec<String>,
+    /// Whether they stand for more than one patient. Then patients or labels are wrong; else it is a repeated export.
+    pub across_patients: bool,
+}
+
+/// Every choice for uncertain and not mentioned labels, over all views: the policies that an audit shows by default.
+pub fn label_policies() -> Vec<LabelPolicy> {
+    let uncertain = [Uncertain::Ignore, Uncertain::Ones, Uncertain::Zeros];
+    let both = |uncertain| {
+        [NotMentioned::Negative, NotMentioned::Ignore].map(|not_mentioned| LabelPolicy {
+            uncertain,
+            not_mentioned,
+            views: Views::All,
+        })
+    };
+    uncertain.into_iter().flat_map(both).collect()
+}
+
+/// Audits parts of the data: every image is decoded once, every label counted under each policy, and the parts are
+/// compared with each other as [`check_leaks`](crate::check_leaks) does.
+///
+/// # Errors
+/// None but those of [`LabelPolicy::apply`], which cannot occur here: what is wrong with the data is in the report.
+pub fn audit(subsets: &[Subset<'_>], policies: &[LabelPolicy]) -> Result<AuditReport> {
+    audit_with(subsets, policies, |path| crate::decode::read(path))
+}
+
+/// As [`audit`], with images read by `read` (which may count its calls, for a progress bar).
+///
+/// # Errors
+/// As [`audit`].
+pub fn audit_with<F>(subsets: &[Subset<'_>], policies: &[LabelPolicy], read: F) -> Result<AuditReport>
+where
+    F: Fn(&Path) -> Result<Radiograph> + Sync,
+{
+    let scan = Scan::new(subsets, read);
+    let leaks = compare(subsets, &scan);
+    let subsets = subsets.iter().map(|subset| one(subset, policies, &scan)).collect::<Result<_>>()?;
+    Ok(AuditReport { subsets, leaks })
+}
+
+fn one(subset: &Subset<'_>, policies: &[LabelPolicy], scan: &Scan) -> Result<SubsetAudit> {
+    let manifest = subset.manifest;
+    let all: Vec<usize> = (0..manifest.len()).collect();
+    let images = scan.readable(subset);
+    let ages = manifest.records.iter().filter_map(|record| record.age);
+    let ages = ages.fold(None, |range, age| {
+        let (low, high) = range.unwrap_or((age, age));
+        Some((age.min(low), age.max(high)))
+    });
+    Ok(SubsetAudit {
+        name: subset.name.into(),
+        role: subset.role,
+        root: manifest.root.display().to_string(),
+        hash: manifest.hash(),
+        notes: manifest.notes.clone(),
+        images: manifest.len(),
+        patients: manifest.patients_known.then(|| manifest.patient_count()),
+        studies: manifest.studies(&all).len(),
+        composition: composition(manifest, &images),
+        ages,
+        labels: labels(manifest, policies)?,
+        unreadable: scan.unreadable(subset).collect(),
+        mislabelled: all
+            .par_iter()
+            .filter(|&&row| is_mislabelled(&manifest.image_path(row)))
+            .map(|&row| image_ref(subset, row))
+            .collect(),
+        duplicates: duplicates(manifest, &images),
+        near_duplicates: near_duplicates(subset, &images),
+    })
+}
+
+fn composition(manifest: &Manifest, images: &[(usize, &Fingerprint)]) -> Vec<(String, usize)> {
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    let mut count = |what: &str| match counts.iter_mut().find(|(found, _)| found == what) {
+        Some((_, number)) => *number += 1,
+        None => counts.push((what.into(), 1)),
+    };
+    for record in &manifest.records {
+        count(match record.view {
+            Some(View::Frontal) => "frontal",
+            Some(View::Lateral) => "lateral",
+            None => "view not recorded",
+        });
+    }
+    for projection in manifest.records.iter().filter_map(|record| record.projection) {
+        count(match projection {
+            Projection::Ap => "AP",
+            Projection::Pa => "PA",
+            Projection::Ll => "LL",
+            Projection::Rl => "RL",
+        });
+    }
+    for record in &manifest.records {
+        count(match record.sex {
+            Some(Sex::Female) => "female",
+            Some(Sex::Male) => "male",
+            None => "sex not recorded",
+        });
+    }
+    for (_, print) in images {
+        count(if print.size.2 > 8 { "16 bit" } else { "8 bit" });
+    }
+    let sides = images.iter().map(|(_, print)| (print.size.0.min(print.size.1), print.size.0.max(print.size.1)));
+    if let Some((short, long)) = sides.reduce(|(short, long), (s, l)| (short.min(s), long.max(l))) {
+        counts.push((format!("decoded, sides of {short} to {long} pixels"), images.len()));
+    }
+    counts
+}
+
+fn labels(manifest: &Manifest, policies: &[LabelPolicy]) -> Result<Vec<PolicyAudit>> {
+    if manifest.tasks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let tasks: Vec<usize> = (0..manifest.tasks.len()).collect();
+    let under = |policy: &LabelPolicy| {
+        let result = policy.apply(manifest, &tasks)?;
+        Ok(PolicyAudit { policy: policy.to_string(), images: result.rows.len(), tasks: result.counts })
+    };
+    policies.iter().map(under).collect()
+}
+
+/// Whether the first bytes of a file are those of another format than its extension says. A file that is no image of
+/// any known format is unreadable, not mislabelled.
+fn is_mislabelled(path: &Path) -> bool {
+    use std::io::Read;
+    let mut start = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(132).read_to_end(&mut start));
+    read.is_ok() && Format::of(&start).is_some_and(|format| !format.fits_name(path))
+}
+
+fn duplicates(manifest: &Manifest, images: &[(usize, &Fingerprint)]) -> Vec<Duplicates> {
+    let mut place = HashMap::new();
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for &(row, print) in images {
+        let group = *place.entry(print.pixels).or_insert_with(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
+        });
+        groups[group].push(row);
+    }
+    groups
+        .into_iter()
+        .filter(|rows| rows.len() > 1)
+        .map(|rows| Duplicates {
+            across_patients: manifest.patients(&rows).len() > 1,
+            paths: rows.iter().map(|&row| manifest.records[row].path.clone()).collect(),
+        })
+        .collect()
+}
+
+/// Pairs of different patients; repeated images of one patient often look alike.
+fn near_duplicates(subset: &Subset<'_>, images: &[(usize, &Fingerprint)]) -> Vec<NearDuplicate> {
+    let patient = |at: usize| &subset.manifest.records[images[at].0].patient;
+    let pairs = near_between(images, images).into_iter().filter(|&(i, j, ..)| i < j && patient(i) != patient(j));
+    pairs
+        .map(|(i, j, distance, correlation)| NearDuplicate {
+            images: [image_ref(subset, images[i].0), image_ref(subset, images[j].0)],
+            distance,
+            correlation,
+        })
+        .collect()
+}

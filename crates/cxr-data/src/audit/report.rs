@@ -1,0 +1,128 @@
+//! The audit for people: what is wrong first, then tables, in Markdown.
+
+use std::fmt;
+
+use super::{AuditReport, Duplicates, SubsetAudit};
+use crate::leak::{NearDuplicate, Unreadable};
+
+/// Entries of a list that are shown; the serialised report has all.
+const SHOWN: usize = 10;
+
+impl AuditReport {
+    /// Whether nothing is wrong that would falsify a result: no leak, no unreadable image, no image under two patients.
+    pub fn passes(&self) -> bool {
+        self.faults().is_empty()
+    }
+
+    /// One line for each thing that is wrong: leaks, unreadable images, equal images of different patients.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = self.leaks.faults();
+        for subset in &self.subsets {
+            let SubsetAudit { name, unreadable, .. } = subset;
+            faults.extend(listed(unreadable, |Unreadable { image, reason }| {
+                // Decoders begin with the path, which is absolute; the path in the set is what the user knows.
+                format!("unreadable: {name} {}: {reason}", image.path)
+            }));
+            let across: Vec<_> = subset.duplicates.iter().filter(|group| group.across_patients).collect();
+            faults.extend(listed(&across, |group| {
+                let whose = if subset.patients.is_some() { "different patients" } else { "patients unknown" };
+                format!("duplicate: {name}, {whose}, equal pixel for pixel: {}", group.paths.join(" = "))
+            }));
+        }
+        faults
+    }
+
+    /// One line for each thing worth a look: repeated exports of one patient, near duplicates, files named as what they
+    /// are not.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = listed(&self.leaks.near_duplicates, near);
+        for subset in &self.subsets {
+            let repeated: Vec<_> = subset.duplicates.iter().filter(|group| !group.across_patients).collect();
+            warnings.extend(listed(&repeated, |Duplicates { paths, .. }| {
+                format!("repeated export: {}, one patient, equal pixel for pixel: {}", subset.name, paths.join(" = "))
+            }));
+            warnings.extend(listed(&subset.near_duplicates, near));
+            warnings.extend(listed(&subset.mislabelled, |image| {
+                format!("mislabelled: {} {} is of another format than its name says", image.subset, image.path)
+            }));
+        }
+        let unknown = &self.leaks.patients_unknown;
+        if !unknown.is_empty() {
+            warnings.push(format!("patients: unknown in {}; there only images can show a leak", unknown.join(", ")));
+        }
+        warnings
+    }
+}
+
+fn near(NearDuplicate { images: [a, b], distance, correlation }: &NearDuplicate) -> String {
+    format!(
+        "near duplicates: {} {} and {} {} (hash distance {distance} of 63, correlation {correlation:.4})",
+        a.subset, a.path, b.subset, b.path
+    )
+}
+
+/// The first lines of a list, and how many more there are.
+fn listed<T>(items: &[T], line: impl Fn(&T) -> String) -> Vec<String> {
+    let mut lines: Vec<String> = items.iter().take(SHOWN).map(line).collect();
+    if let (Some(last), true) = (lines.last_mut(), items.len() > SHOWN) {
+        last.push_str(&format!(" (and {} more like this)", items.len() - SHOWN));
+    }
+    lines
+}
+
+impl fmt::Display for AuditReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "# Audit: {}\n", if self.passes() { "passed" } else { "FAILED" })?;
+        for (title, lines) in [("Faults", self.faults()), ("Warnings", self.warnings())] {
+            if !lines.is_empty() {
+                writeln!(f, "## {title}\n")?;
+                lines.iter().try_for_each(|line| writeln!(f, "- {line}"))?;
+                writeln!(f)?;
+            }
+        }
+        let pairs: Vec<_> = self.leaks.compared.iter().map(|[a, b]| format!("{a} with {b}")).collect();
+        if !pairs.is_empty() {
+            writeln!(f, "Compared for leaks, patients and images: {}.\n", pairs.join(", "))?;
+        }
+        self.subsets.iter().try_for_each(|subset| write!(f, "{subset}"))
+    }
+}
+
+impl fmt::Display for SubsetAudit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "## {}\n\n{} (data hash {})\n", self.name, self.root, self.hash)?;
+        let patients = self.patients.map_or("unknown".into(), |patients| patients.to_string());
+        writeln!(f, "- images {}, patients {patients}, studies {}", self.images, self.studies)?;
+        let composition: Vec<_> = self.composition.iter().map(|(what, count)| format!("{what} {count}")).collect();
+        writeln!(f, "- {}", composition.join(", "))?;
+        if let Some((low, high)) = self.ages {
+            writeln!(f, "- ages {low} to {high} years")?;
+        }
+        self.notes.iter().try_for_each(|note| writeln!(f, "- note: {note}"))?;
+        let Some(recorded) = self.labels.first() else { return writeln!(f) };
+
+        writeln!(f, "\nLabels as recorded, and as positive / negative / masked under each policy:\n")?;
+        for (letter, policy) in ('A'..).zip(&self.labels) {
+            writeln!(f, "- {letter}: {} ({} images)", policy.policy, policy.images)?;
+        }
+        write!(f, "\n| | positive | negative | uncertain | not mentioned |")?;
+        ('A'..).zip(&self.labels).try_for_each(|(letter, _)| write!(f, " {letter} |"))?;
+        write!(f, "\n|---|--:|--:|--:|--:|")?;
+        self.labels.iter().try_for_each(|_| write!(f, "--:|"))?;
+        writeln!(f)?;
+        for (task, counts) in recorded.tasks.iter().enumerate() {
+            let before = counts.before;
+            write!(
+                f,
+                "| {} | {} | {} | {} | {} |",
+                counts.task, before.positive, before.negative, before.uncertain, before.not_mentioned
+            )?;
+            for policy in &self.labels {
+                let after = policy.tasks[task].after;
+                write!(f, " {} / {} / {} |", after.positive, after.negative, after.masked)?;
+            }
+            writeln!(f)?;
+        }
+        writeln!(f)
+    }
+}
