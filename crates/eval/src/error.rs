@@ -145,26 +145,8 @@ pub enum Error {
         second: usize,
     },
     /// Two inputs that should hold the same rows do not.
-    #[error(
-        "rows differ by {key}: {only_left} only in {left}{}, {only_right} only in {right}{}",
-        example(.left_example), example(.right_example)
-    )]
-    MismatchedRows {
-        /// The column the rows are matched on.
-        key: String,
-        /// Name of one input.
-        left: String,
-        /// Name of the other.
-        right: String,
-        /// Rows that only the first has.
-        only_left: usize,
-        /// One of them.
-        left_example: Option<String>,
-        /// Rows that only the second has.
-        only_right: usize,
-        /// One of them.
-        right_example: Option<String>,
-    },
+    #[error("{0}")]
+    MismatchedRows(Box<RowMismatch>),
     /// Two inputs that should hold the same labels do not.
     #[error("{id:?}, task {task:?}: label {left} in one input and {right} in the other")]
     MismatchedLabels {
@@ -303,6 +285,30 @@ pub enum Error {
         /// How many.
         count: usize,
     },
+    /// The network or its weights.
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Network(#[from] backbones::Error),
+    /// The caller's batches failed.
+    #[cfg(feature = "train")]
+    #[error("reading a batch: {0}")]
+    Batches(Box<dyn std::error::Error + Send + Sync>),
+    /// The device failed while work was done on it.
+    #[cfg(feature = "train")]
+    #[error("{what}: the device failed: {reason}")]
+    Device {
+        /// What was being done.
+        what: &'static str,
+        /// What the device said.
+        reason: String,
+    },
+    /// A frozen network changed.
+    #[cfg(feature = "train")]
+    #[error("the network should be frozen, but {} of its tensors changed (first: {})", tensors.len(), tensors[0])]
+    Moved {
+        /// Names of the tensors, at least one.
+        tensors: Vec<String>,
+    },
     /// The output is there already.
     #[error("{} exists and is not overwritten", path.display())]
     Exists {
@@ -333,6 +339,52 @@ pub enum Error {
         /// The cause.
         source: serde_json::Error,
     },
+}
+
+/// Rows that only one of two inputs has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowMismatch {
+    /// The column the rows are matched on.
+    pub key: String,
+    /// Name of one input.
+    pub left: String,
+    /// Name of the other.
+    pub right: String,
+    /// Rows that only the first has.
+    pub only_left: usize,
+    /// One of them.
+    pub left_example: Option<String>,
+    /// Rows that only the second has.
+    pub only_right: usize,
+    /// One of them.
+    pub right_example: Option<String>,
+}
+
+impl RowMismatch {
+    /// From the ids that only one input has.
+    pub(crate) fn error(key: &str, left: (String, &[&str]), right: (String, &[&str])) -> Error {
+        let first = |ids: &[&str]| ids.first().map(|id| (*id).to_owned());
+        Error::MismatchedRows(Box::new(Self {
+            key: key.to_owned(),
+            only_left: left.1.len(),
+            left_example: first(left.1),
+            left: left.0,
+            only_right: right.1.len(),
+            right_example: first(right.1),
+            right: right.0,
+        }))
+    }
+}
+
+impl fmt::Display for RowMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, left, right, only_left, left_example, only_right, right_example } = self;
+        let (left_example, right_example) = (example(left_example), example(right_example));
+        write!(
+            f,
+            "rows differ by {key}: {only_left} only in {left}{left_example}, {only_right} only in {right}{right_example}"
+        )
+    }
 }
 
 impl Error {

@@ -43,6 +43,8 @@ mod scores;
 mod stamp;
 mod subgroups;
 mod tables;
+#[cfg(feature = "train")]
+mod train;
 
 pub use auprc::auprc;
 pub use auroc::auroc;
@@ -52,7 +54,7 @@ pub use cohort::Cohort;
 pub use compare::{Comparison, Comparisons, TaskComparison, compare, compare_models};
 pub use delong::{DeLongTest, delong, delong_test};
 pub use draws::DrawVariance;
-pub use error::{Error, Result, Undefined};
+pub use error::{Error, Result, RowMismatch, Undefined};
 pub use evaluate::{Calibration, Evaluation, ResultRow, Results};
 pub use files::{PatientSource, join_ground_truth, read_predictions, read_stamp_beside, write_new, write_predictions};
 pub use fold::fold_studies;
@@ -69,3 +71,5 @@ pub use scores::{Row, Scores};
 pub use stamp::Stamp;
 pub use subgroups::{Group, Subgroup, subgroups};
 pub use tables::Table;
+#[cfg(feature = "train")]
+pub use train::{Features, Frozen, MayMove, estimate_running_statistics, extract_features};

@@ -80,23 +80,26 @@ impl Ranking {
     /// AUROC with mid-ranks: P(score of a positive > score of a negative) + P(equal) / 2. `None` if a class is absent.
     ///
     /// Twice the Mann-Whitney statistic is summed in integers (below 2^63 for any n up to 2 billion), so the result is
-    /// the quotient correctly rounded and does not depend on the order of ties.
+    /// the quotient correctly rounded and does not depend on the order of ties. A positive row adds twice the negatives
+    /// below its tie group and once those of the group so far; a negative row once the group's positives so far: each tied
+    /// pair is met once. Masks in place of branches, which ties make unpredictable.
     pub(crate) fn auroc(&self, counts: &[u32]) -> Option<f64> {
-        let (mut negatives, mut positives, mut twice_u) = (0_u64, 0_u64, 0_u64);
-        let (mut tied_negatives, mut tied_positives) = (0_u64, 0_u64);
+        let (mut positives, mut total, mut twice_u) = (0_u64, 0_u64, 0_u64);
+        let (mut negatives_below, mut tied_negatives, mut tied_positives) = (0_u64, 0_u64, 0_u64);
         for &entry in &self.entries {
             let count = u64::from(counts[entry.unit()]);
-            let mask = entry.positive_mask();
-            tied_positives += count & mask;
-            tied_negatives += count & !mask;
-            if entry.ends_tie() {
-                twice_u += tied_positives * (2 * negatives + tied_negatives);
-                positives += tied_positives;
-                negatives += tied_negatives;
-                (tied_positives, tied_negatives) = (0, 0);
-            }
+            let positive = entry.positive_mask();
+            let goes_on = u64::from(entry.ends_tie()).wrapping_sub(1);
+            let beaten = (2 * negatives_below + tied_negatives) & positive | tied_positives & !positive;
+            twice_u += count * beaten;
+            positives += count & positive;
+            total += count;
+            tied_positives = (tied_positives + (count & positive)) & goes_on;
+            tied_negatives += count & !positive;
+            negatives_below += tied_negatives & !goes_on;
+            tied_negatives &= goes_on;
         }
-        let pairs = positives * negatives;
+        let pairs = positives * (total - positives);
         (pairs > 0).then(|| twice_u as f64 / (2 * pairs) as f64)
     }
 

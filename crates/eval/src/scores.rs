@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use crate::checked;
 use crate::cohort::Cohort;
-use crate::error::{Error, Result, canonical, nearest_names};
+use crate::error::{Error, Result, RowMismatch, canonical, nearest_names};
 use crate::files::PatientSource;
 
 /// Where a row of scores comes from.
@@ -152,18 +152,13 @@ impl Scores {
         let places: HashMap<&str, usize> =
             other.rows.iter().enumerate().map(|(place, row)| (row.path.as_str(), place)).collect();
         let mine: std::collections::HashSet<&str> = self.rows.iter().map(|row| row.path.as_str()).collect();
-        let only_left: Vec<&Row> = self.rows.iter().filter(|row| !places.contains_key(row.path.as_str())).collect();
-        let only_right: Vec<&Row> = other.rows.iter().filter(|row| !mine.contains(row.path.as_str())).collect();
+        let only_left: Vec<&str> =
+            self.rows.iter().map(|row| row.path.as_str()).filter(|path| !places.contains_key(path)).collect();
+        let only_right: Vec<&str> =
+            other.rows.iter().map(|row| row.path.as_str()).filter(|path| !mine.contains(path)).collect();
         if !only_left.is_empty() || !only_right.is_empty() {
-            return Err(Error::MismatchedRows {
-                key: "path".into(),
-                left: "the first".into(),
-                right: "the second".into(),
-                only_left: only_left.len(),
-                left_example: only_left.first().map(|row| row.path.clone()),
-                only_right: only_right.len(),
-                right_example: only_right.first().map(|row| row.path.clone()),
-            });
+            let (left, right) = (("the first".into(), &only_left[..]), ("the second".into(), &only_right[..]));
+            return Err(RowMismatch::error("path", left, right));
         }
         let order: Vec<usize> = self.rows.iter().map(|row| places[row.path.as_str()]).collect();
         let aligned = other.select_tasks(&self.tasks)?.select_rows(&order)?;
@@ -321,11 +316,8 @@ mod tests {
         let first = two_tasks(["a1", "a2", "b1"]);
         let reordered = first.select_rows(&[2, 0, 1]).unwrap();
         assert_eq!(first.align(&reordered).unwrap().scores(), first.scores());
-        let Error::MismatchedRows { only_left: 1, only_right: 1, right_example, .. } =
-            first.align(&two_tasks(["a1", "a2", "c1"])).unwrap_err()
-        else {
-            panic!()
-        };
-        assert_eq!(right_example.as_deref(), Some("c1"));
+        let Error::MismatchedRows(rows) = first.align(&two_tasks(["a1", "a2", "c1"])).unwrap_err() else { panic!() };
+        assert_eq!((rows.only_left, rows.only_right), (1, 1));
+        assert_eq!(rows.right_example.as_deref(), Some("c1"));
     }
 }

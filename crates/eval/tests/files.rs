@@ -183,10 +183,8 @@ fn other_labels_or_rows_are_not_compared() {
     let stamp = Stamp::default();
     let run = |other: &[Scores]| compare((&[example()], &stamp), (other, &stamp), Metric::Auroc, &Bootstrap::default());
     assert!(matches!(run(&[other.unwrap()]), Err(Error::MismatchedLabels { .. })));
-    assert!(matches!(
-        run(&[example().select_rows(&[0, 1, 2]).unwrap()]),
-        Err(Error::MismatchedRows { only_left: 1, .. })
-    ));
+    let fewer = run(&[example().select_rows(&[0, 1, 2]).unwrap()]);
+    assert!(matches!(fewer, Err(Error::MismatchedRows(rows)) if rows.only_left == 1 && rows.only_right == 0));
 }
 
 #[test]

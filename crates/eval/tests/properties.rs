@@ -35,6 +35,8 @@ fn by_pairs(labels: &[bool], scores: &[f64], weights: &[f64]) -> f64 {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn auroc_is_the_share_of_pairs_in_order((labels, scores, weights) in rows()) {
         let mut weights: Vec<f64> = weights.into_iter().map(|weight| f64::from(weight) / 4.0).collect();

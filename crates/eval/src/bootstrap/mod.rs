@@ -162,7 +162,6 @@ impl Bootstrap {
     /// Intervals of several estimands over the *same* units, which share each resample.
     ///
     /// The inner result is the reason why one of them has no interval; the others are not affected.
-    #[expect(clippy::type_complexity, reason = "one result an estimand, named right here")]
     pub(crate) fn many(
         &self,
         estimands: &[Estimand],

@@ -7,7 +7,7 @@ use ndarray::Array2;
 
 use super::read::PatientSource;
 use super::sheet::Sheet;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, RowMismatch};
 use crate::scores::{Scores, find_task, unique};
 
 /// Joins `ground_truth` and `predictions` on the column `key` (`Path`, `Study`, ...), which both have.
@@ -105,15 +105,8 @@ impl Keyed {
         if only_mine.is_empty() && only_truth.is_empty() {
             return Ok(self.keys().map(|id| places[id]).collect());
         }
-        Err(Error::MismatchedRows {
-            key: key.to_owned(),
-            left: truth.sheet.path.display().to_string(),
-            right: self.sheet.path.display().to_string(),
-            only_left: only_truth.len(),
-            left_example: only_truth.first().map(|id| (*id).to_owned()),
-            only_right: only_mine.len(),
-            right_example: only_mine.first().map(|id| (*id).to_owned()),
-        })
+        let name = |keyed: &Self| keyed.sheet.path.display().to_string();
+        Err(RowMismatch::error(key, (name(truth), &only_truth), (name(self), &only_mine)))
     }
 
     /// The rows, described by their own columns; a file with nothing but the key is described by that.
