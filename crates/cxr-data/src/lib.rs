@@ -2,6 +2,7 @@
 
 mod audit;
 mod batches;
+mod cache;
 pub mod decode;
 mod error;
 mod labels;
@@ -20,6 +21,7 @@ mod views;
 
 pub use batches::{BatchLoader, BatchOptions, Batches, PairBatch, ViewBatch, prescan};
 pub use audit::{AuditReport, Duplicates, PolicyAudit, SubsetAudit, audit, audit_with, label_policies};
+pub use cache::{CacheOptions, CacheReport, ImageCache};
 pub use error::{Error, Result};
 pub use labels::{LabelCounts, LabelPolicy, NotMentioned, PolicyResult, TargetCounts, TaskCounts, Uncertain, Views};
 pub use leak::{

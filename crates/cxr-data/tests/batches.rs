@@ -4,41 +4,14 @@
 
 mod support;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use cxr_data::{
-    BatchLoader, BatchOptions, Error, Files, Manifest, MemoryCache, OnBad, PairBatch, Pixels, Radiograph, Record,
-    SameGroup, ViewBatch, ViewConfig, decode, prescan, render, seed,
+    BatchLoader, BatchOptions, CacheOptions, Error, Files, ImageCache, MemoryCache, OnBad, PairBatch, SameGroup,
+    ViewBatch, ViewConfig, decode, prescan, render, seed,
 };
 use proptest::prelude::*;
-
-/// `n` images of different sizes and depths in a folder, two to a study, four to a patient.
-fn data_set(dir: &Path, n: usize) -> Manifest {
-    let record = |i: usize| {
-        let (width, height) = (40 + i % 5, 34 + i % 7);
-        let values = (0..width * height).map(|p| ((p * (i + 3)) % 251 + p / 40) as u16 % 256);
-        let pixels = if i % 3 == 2 {
-            Pixels::U16(values.map(|value| value * 256 + 7).collect())
-        } else {
-            Pixels::U8(values.map(|value| value as u8).collect())
-        };
-        let path = format!("{i}.png");
-        Radiograph::new(width, height, pixels).unwrap().write_png(&dir.join(&path)).unwrap();
-        Record {
-            path,
-            patient: format!("p{}", i / 4),
-            study: format!("p{}s{}", i / 4, i / 2),
-            view: None,
-            projection: None,
-            sex: None,
-            age: None,
-            labels: Vec::new(),
-        }
-    };
-    let records = (0..n).map(record).collect();
-    Manifest { root: dir.to_owned(), tasks: Vec::new(), records, patients_known: true, notes: Vec::new() }
-}
+use support::data_set;
 
 fn options(batch_size: usize, workers: usize) -> BatchOptions {
     BatchOptions { batch_size, workers, ahead: 3, seed: 11, ..BatchOptions::default() }
@@ -72,6 +45,8 @@ proptest! {
         let cached = loader(2).with_source(memory);
         prop_assert_eq!(&pairs(&cached, epoch, 0), &expected, "cold cache");
         prop_assert_eq!(&pairs(&cached, epoch, 0), &expected, "warm cache");
+        let (mapped, _) = ImageCache::open(&dir.path().join("cache"), &manifest, &views, CacheOptions::default()).unwrap();
+        prop_assert_eq!(&pairs(&loader(2).with_source(Arc::new(mapped)), epoch, 0), &expected, "mapped cache");
         let first = (resume * (expected.len() + 1) as f64) as usize;
         prop_assert_eq!(&pairs(&loader(2), epoch, first), &expected[first..], "resumed at {}", first);
     }

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cxr_data::{Manifest, Pixels, Radiograph, Record};
 use ndarray::Array2;
 
 /// A file that `golden/make_views.py` made.
@@ -45,4 +46,31 @@ fn npy(path: &Path, descr: &str) -> ((usize, usize), Vec<u8>) {
     let sides: Vec<usize> =
         shape.split(',').filter(|s| !s.trim().is_empty()).map(|s| s.trim().parse().unwrap()).collect();
     ((sides[0], sides[1]), bytes[start..].to_vec())
+}
+
+/// `n` images of different sizes and depths in a folder, two to a study, four to a patient.
+pub fn data_set(dir: &Path, n: usize) -> Manifest {
+    let record = |i: usize| {
+        let (width, height) = (40 + i % 5, 34 + i % 7);
+        let values = (0..width * height).map(|p| ((p * (i + 3)) % 251 + p / 40) as u16 % 256);
+        let pixels = if i % 3 == 2 {
+            Pixels::U16(values.map(|value| value * 256 + 7).collect())
+        } else {
+            Pixels::U8(values.map(|value| value as u8).collect())
+        };
+        let path = format!("{i}.png");
+        Radiograph::new(width, height, pixels).unwrap().write_png(&dir.join(&path)).unwrap();
+        Record {
+            path,
+            patient: format!("p{}", i / 4),
+            study: format!("p{}s{}", i / 4, i / 2),
+            view: None,
+            projection: None,
+            sex: None,
+            age: None,
+            labels: Vec::new(),
+        }
+    };
+    let records = (0..n).map(record).collect();
+    Manifest { root: dir.to_owned(), tasks: Vec::new(), records, patients_known: true, notes: Vec::new() }
 }

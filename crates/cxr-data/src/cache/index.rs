@@ -1,0 +1,102 @@
+//! What lies where in a cache file: written as one JSON file beside it, whole or not at all.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Version of the layout and of what [`prepare`](crate::prepare) computes: another one starts a new cache.
+const VERSION: u32 = 1;
+
+/// State of a source file when its image was cached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stamp {
+    /// Length in bytes.
+    len: u64,
+    /// Time of the last change, nanoseconds since 1970 (0 where the file system has none).
+    mtime: u64,
+}
+
+impl Stamp {
+    pub(super) fn of(path: &Path) -> std::io::Result<Self> {
+        let metadata = std::fs::metadata(path)?;
+        let mtime = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        Ok(Self { len: metadata.len(), mtime: mtime.map_or(0, |time| time.as_nanos() as u64) })
+    }
+}
+
+/// One cached image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    pub(super) source: Stamp,
+    pub(super) width: usize,
+    pub(super) height: usize,
+    /// 8, or 16 (little endian).
+    pub(super) bits: u8,
+    /// First byte in the data file.
+    pub(super) offset: u64,
+    /// CRC-32 of the bytes.
+    pub(super) crc: u32,
+}
+
+impl Entry {
+    /// The bytes of the image in the data file, if they are within it.
+    pub(super) fn bytes<'a>(&self, data: &'a [u8]) -> Option<&'a [u8]> {
+        let len = self.width.checked_mul(self.height)?.checked_mul(usize::from(self.bits / 8))?;
+        let start = usize::try_from(self.offset).ok()?;
+        data.get(start..start.checked_add(len)?)
+    }
+}
+
+/// The index of one data file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Index {
+    version: u32,
+    /// By the path of the source file.
+    pub(super) entries: BTreeMap<String, Entry>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self { version: VERSION, entries: BTreeMap::new() }
+    }
+}
+
+impl Index {
+    /// Reads an index; `None` where there is none, or none that can be trusted: the cache then starts anew.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Ok(None),
+            Err(source) => return Err(Error::Io { path: path.to_owned(), source }),
+        };
+        // First line: checksum of all that follows.
+        let Some((checksum, body)) = text.split_once('\n') else { return Ok(None) };
+        if checksum != format!("{:08x}", crc32fast::hash(body.as_bytes())) {
+            return Ok(None);
+        }
+        Ok(serde_json::from_str(body).ok().filter(|index: &Self| index.version == VERSION))
+    }
+
+    /// Writes to a neighbouring file, then renames: a reader sees the old index or the new one.
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        let fail = |source| Error::Io { path: path.to_owned(), source };
+        let body = serde_json::to_string(self).map_err(|error| fail(error.into()))?;
+        let part = path.with_extension("part");
+        let write = || {
+            let mut file = File::create(&part)?;
+            writeln!(file, "{:08x}", crc32fast::hash(body.as_bytes()))?;
+            file.write_all(body.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&part, path)
+        };
+        write().map_err(fail)
+    }
+}

@@ -1,0 +1,113 @@
+//! Decoded, resized images in one memory-mapped file: an epoch without decoding, a set larger than memory.
+//!
+//! ```text
+//! DIR/images-320.bin      pixels one image after the other, appended only
+//! DIR/images-320.json     index: source path, its length and time, size, depth, offset, checksum
+//! ```
+//!
+//! What is cached is what [`prepare`](crate::prepare) returns, so that views do not depend on the cache. Each working
+//! size has files of its own, and several data sets may share a folder. A source that has changed is decoded again and
+//! appended; an entry whose checksum is wrong is never served. To reclaim the room of outdated images delete the files.
+
+mod build;
+mod index;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use memmap2::Mmap;
+
+pub use build::{CacheOptions, CacheReport};
+use index::Entry;
+
+use crate::source::{Files, ImageSource};
+use crate::{Error, Manifest, Pixels, Radiograph, Result, ViewConfig};
+
+/// The images of a manifest in a memory-mapped file.
+#[derive(Debug)]
+pub struct ImageCache {
+    /// `None` where nothing is cached: an empty file cannot be mapped.
+    data: Option<Mmap>,
+    /// Of each row of the manifest.
+    entries: Vec<Option<Entry>>,
+    /// Whether the checksum of each row's image has been found right.
+    checked: Vec<AtomicBool>,
+    files: Files,
+    damaged: AtomicUsize,
+}
+
+impl ImageCache {
+    /// Opens the cache in the folder `dir` (created if need be) and completes it: images that are missing, outdated or
+    /// (with [`CacheOptions::verify`]) damaged are decoded and appended.
+    ///
+    /// An image that cannot be decoded is reported and left to its file, whose fault the batch iterator then meets.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder cannot be written, or another process is completing the same cache.
+    pub fn open(
+        dir: &Path,
+        manifest: &Manifest,
+        views: &ViewConfig,
+        options: CacheOptions,
+    ) -> Result<(Self, CacheReport)> {
+        views.validate()?;
+        let (entries, data, report) = build::complete(dir, manifest, views, options)?;
+        let fail = |source| Error::Io { path: data.clone(), source };
+        let file = File::open(&data).map_err(fail)?;
+        let mapped = file.metadata().map_err(fail)?.len() > 0;
+        let data = if mapped { Some(map(&file).map_err(fail)?) } else { None };
+        let cache = Self {
+            data,
+            checked: entries.iter().map(|_| AtomicBool::new(false)).collect(),
+            entries,
+            files: Files::new(manifest),
+            damaged: AtomicUsize::new(0),
+        };
+        Ok((cache, report))
+    }
+
+    /// How many entries turned out damaged since opening; their images came from their files instead. Opening with
+    /// [`CacheOptions::verify`] mends them.
+    #[must_use]
+    pub fn damaged(&self) -> usize {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    fn cached(&self, row: usize) -> Option<Radiograph> {
+        let entry = self.entries[row].as_ref()?;
+        let bytes = entry.bytes(self.data.as_deref()?).filter(|bytes| {
+            // Once a process: the pages may come from disk, but do not change there.
+            self.checked[row].load(Ordering::Relaxed) || crc32fast::hash(bytes) == entry.crc
+        });
+        if bytes.is_none() {
+            self.damaged.fetch_add(1, Ordering::Relaxed);
+        }
+        self.checked[row].store(bytes.is_some(), Ordering::Relaxed);
+        Some(radiograph(entry, bytes?))
+    }
+}
+
+impl ImageSource for ImageCache {
+    fn image(&self, row: usize) -> Result<Arc<Radiograph>> {
+        self.cached(row).map_or_else(|| self.files.image(row), |image| Ok(Arc::new(image)))
+    }
+}
+
+fn radiograph(entry: &Entry, bytes: &[u8]) -> Radiograph {
+    let pixels = match entry.bits {
+        8 => Pixels::U8(bytes.to_vec()),
+        _ => Pixels::U16(bytes.as_chunks().0.iter().map(|&pair| u16::from_le_bytes(pair)).collect()),
+    };
+    Radiograph::new(entry.width, entry.height, pixels).expect("Entry::bytes returns width * height pixels")
+}
+
+#[expect(unsafe_code, reason = "mapping a file is unsafe by nature")]
+fn map(file: &File) -> std::io::Result<Mmap> {
+    // SAFETY: what has been mapped must not be changed or cut off while it is mapped. This crate only ever appends to a
+    // data file, under a lock, or removes its name, which leaves the mapping alone. Every entry's bounds and checksum
+    // are verified before its bytes become an image. A foreign process that truncates the file would end this one with
+    // a bus error, as with any mapped file.
+    unsafe { Mmap::map(file) }
+}
