@@ -1,6 +1,9 @@
 //! What a network must offer so that it can be pretrained, probed and fine-tuned.
 
-use burn::{module::Module, tensor::Tensor};
+use burn::{
+    module::{Module, ModuleDisplay},
+    tensor::Tensor,
+};
 
 use crate::Mode;
 
@@ -35,7 +38,7 @@ use crate::Mode;
 /// let x = Tensor::<4>::ones([2, 1, 32, 32], &device);
 /// assert_eq!(net.features(x, Mode::Eval).dims(), [2, 8]);
 /// ```
-pub trait Backbone: Module {
+pub trait Backbone: Module + ModuleDisplay {
     /// Length of a feature vector.
     fn feature_dim(&self) -> usize;
 

@@ -1,1 +1,110 @@
-//! Under construction.
+//! Momentum contrast (MoCo v1, arXiv:1911.05722, and v2, arXiv:2003.04297) over any backbone, on [Burn](burn).
+//!
+//! Two views of an image are encoded, the query by `encoder_q`, which is trained, the key by `encoder_k`, its slow
+//! average; the query has to find its key among the keys of past batches, which wait in a queue.
+//!
+//! # A tour
+//! - [`MocoConfig`] -> `init` -> [`Moco`]: two [`Encoder`]s and a [`Queue`]; [`Moco::step`] is the method, on one screen.
+//! - [`info_nce`]: the loss. [`optim`]: SGD, Adam, AdamW and LARS as PyTorch defines them. [`Schedule`]: the learning rate
+//!   as a function of the step.
+//! - [`TrainConfig`] -> `init` -> [`Trainer`]: epochs over a [`BatchSource`], reported to an [`Observer`].
+//! - [`Checkpoints`]: the whole state of a run, written whole or not at all; resuming is exact on CPU.
+//! - [`EpochReport`] and [`Diagnosis`]: the run doctor. [`OnlineProbe`]: a labelled set to watch meanwhile.
+//! - [`Preset`]: published and tried settings, every number with its source.
+//!
+//! Whoever uses this crate alone must enable a backend of Burn, for example `burn/flex` (CPU); features `simd` and `rayon`
+//! of Burn are already on, `autotune` and `fusion` are wanted on GPUs.
+//!
+//! # Your own network
+//! Any Burn module that gives features can be pretrained:
+//!
+//! ```
+//! use backbones::{Backbone, BatchNorm, Conv2d, Initializer, Mode};
+//! use burn::{module::Module, tensor::{Device, Tensor, activation::relu}};
+//! use moco_core::{BatchSource, BoxError, HostBatch, Observer, Preset, StepMetrics, Request, Result};
+//! use ndarray::Array3;
+//!
+//! #[derive(Module, Debug)]
+//! struct Tiny { conv: Conv2d, bn: BatchNorm }
+//!
+//! impl Backbone for Tiny {
+//!     fn feature_dim(&self) -> usize { 8 }
+//!     fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
+//!         let x = relu(self.bn.forward(self.conv.forward(images), mode)); // [B, 8, H, W]
+//!         x.mean_dims(&[2, 3]).reshape([-1, 8])                           // [B, 8]
+//!     }
+//! }
+//!
+//! /// Any data: here eight batches of four images, the key brighter than the query.
+//! struct Data;
+//! impl BatchSource for Data {
+//!     fn batches_per_epoch(&self) -> usize { 8 }
+//!     fn epoch(&mut self, _: u64, first: usize) -> Box<dyn Iterator<Item = Result<HostBatch, BoxError>> + '_> {
+//!         Box::new((first..8).map(|b| {
+//!             let query = Array3::from_shape_fn((4, 16, 16), |(i, y, x)| ((b * 4 + i + 1) * (y + x)) as u8);
+//!             Ok(HostBatch { key: query.mapv(|v| v.saturating_add(9)), query, patients: vec![0; 4] })
+//!         }))
+//!     }
+//! }
+//!
+//! struct Losses(Vec<f64>);
+//! impl Observer for Losses {
+//!     fn on_step(&mut self, metrics: &StepMetrics) -> Request {
+//!         self.0.push(metrics.measures.loss);
+//!         Request::Continue
+//!     }
+//! }
+//!
+//! let mut init = Initializer::new(0, &Device::flex());
+//! let tiny = Tiny { conv: init.conv2d(1, 8, 3, 2, 1), bn: init.batch_norm(8) };
+//!
+//! let mut config = Preset::small().train;
+//! (config.epochs, config.batch_size, config.moco.queue_size, config.moco.groups) = (2, 4, 16, 1);
+//! let mut losses = Losses(Vec::new());
+//! let trained = config.init(tiny)?.run(&mut Data, &mut losses)?;
+//! assert_eq!(losses.0.len(), 16);
+//! # Ok::<(), moco_core::Error>(())
+//! ```
+
+#![recursion_limit = "256"]
+
+mod checkpoint;
+mod config;
+mod doctor;
+mod ema;
+mod encoder;
+mod error;
+mod loss;
+mod metrics;
+mod moco;
+mod observer;
+mod online_probe;
+pub mod optim;
+mod preset;
+mod queue;
+mod random;
+mod schedule;
+mod source;
+mod spread;
+mod train_config;
+mod train_loop;
+
+pub use checkpoint::{Checkpoints, Found, Ignored, Keep, RunState, differences};
+pub use config::{MocoConfig, QueueInit};
+pub use doctor::{Diagnosis, EpochReport};
+pub use encoder::{Encoder, ProjectionHead, Relu};
+pub use error::{BoxError, Error, Result};
+pub use loss::{InfoNce, info_nce};
+pub use metrics::{Measures, StepMetrics};
+pub use moco::{Moco, Step};
+pub use observer::{Observer, Request};
+pub use online_probe::{Best, OnlineProbe, ProbeResult};
+pub use optim::{NamedGradients, Optimizer, OptimizerConfig, Rule};
+pub use preset::Preset;
+pub use queue::{Negatives, Queue};
+pub use schedule::{Decay, Schedule};
+pub use source::{BatchSource, HostBatch, Views};
+pub use train_config::TrainConfig;
+pub use train_loop::{End, Position, Trainer};
+
+pub(crate) use doctor::EpochSums;

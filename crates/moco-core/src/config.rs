@@ -1,0 +1,137 @@
+//! The settings of the method, and the checks they must pass before any work is done.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// What the queue of negatives holds before the first keys are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum QueueInit {
+    /// Unit rows drawn from a normal distribution, as in the reference (`moco/builder.py`): the first steps contrast
+    /// against noise.
+    Random,
+    /// Nothing: slots count only once a key was written, and there is no optimizer step before the first enqueue.
+    Masked,
+}
+
+/// Momentum contrast (He et al., arXiv:1911.05722; v2: arXiv:2003.04297).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MocoConfig {
+    /// Length of an embedding, the paper's C; 128.
+    pub dim: usize,
+    /// Negatives kept, the paper's K.
+    pub queue_size: usize,
+    /// Momentum of the key encoder, the paper's m, in `[0, 1]`.
+    pub momentum: f64,
+    /// Softmax temperature, the paper's τ, above 0.
+    pub temperature: f64,
+    /// Head of MoCo v2 (d-d-128 with ReLU) instead of v1's single layer.
+    pub mlp: bool,
+    /// How the queue begins.
+    pub queue_init: QueueInit,
+    /// Equal parts of a batch whose batch-norm statistics are separate, on both branches, as on that many devices.
+    /// `1` is the reference on one GPU (as MoCo-CXR was trained): query and key of an image then see statistics of the
+    /// same images, which leaks a little of the answer.
+    pub groups: usize,
+    /// Permutes the keys before they are encoded and back after (ShuffleBN, section 3.3): with `groups > 1` a key is
+    /// normalised with other images than its query. With `groups = 1` it changes nothing and is not done.
+    pub shuffle_keys: bool,
+    /// Leaves out negatives from the query's own patient. Not part of the published method.
+    pub mask_same_patient: bool,
+}
+
+impl MocoConfig {
+    /// MoCo v2 with MoCo-CXR's values: 128 dimensions, K 24,576, m 0.999, T 0.2, MLP head, one group
+    /// (`moco_pretraining/scripts/training_scripts/r8w1n416.sh` and defaults of `main_moco.py`).
+    pub fn new() -> Self {
+        Self {
+            dim: 128,
+            queue_size: 24_576,
+            momentum: 0.999,
+            temperature: 0.2,
+            mlp: true,
+            queue_init: QueueInit::Random,
+            groups: 1,
+            shuffle_keys: true,
+            mask_same_patient: false,
+        }
+    }
+
+    /// Checks every setting, and that batches of `batch_size` images can be normalised.
+    ///
+    /// # Errors
+    /// The first setting that is out of range.
+    pub fn validate(&self, batch_size: usize) -> Result<()> {
+        at_least_one("moco.dim", self.dim)?;
+        at_least_one("moco.queue_size", self.queue_size)?;
+        at_least_one("moco.groups", self.groups)?;
+        check(
+            (0.0..=1.0).contains(&self.momentum),
+            "moco.momentum",
+            self.momentum,
+            "a number in [0, 1] (0.999 in the paper)",
+        )?;
+        check(
+            self.temperature > 0.0 && self.temperature.is_finite(),
+            "moco.temperature",
+            self.temperature,
+            "a number above 0 (0.2 in MoCo v2)",
+        )?;
+        check(
+            batch_size % self.groups == 0,
+            "moco.groups",
+            format!("{} with batches of {batch_size}", self.groups),
+            "a divisor of the batch size",
+        )?;
+        check(
+            batch_size / self.groups >= 2,
+            "batch_size",
+            format!("{batch_size} with {} groups", self.groups),
+            "at least 2 images per group: statistics of a single image say nothing about others",
+        )
+    }
+}
+
+impl Default for MocoConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+pub(crate) fn at_least_one(key: &'static str, found: usize) -> Result<()> {
+    check(found > 0, key, found, "at least 1")
+}
+
+pub(crate) fn check(ok: bool, key: &'static str, found: impl ToString, expected: &'static str) -> Result<()> {
+    if ok { Ok(()) } else { Err(Error::Config { key, found: found.to_string(), expected }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(change: impl FnOnce(&mut MocoConfig), batch: usize) -> String {
+        let mut config = MocoConfig::new();
+        change(&mut config);
+        config.validate(batch).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn bad_settings_are_refused_by_name() {
+        assert!(MocoConfig::new().validate(16).is_ok());
+        assert!(fault(|c| c.queue_size = 0, 16).contains("moco.queue_size is 0"));
+        assert!(fault(|c| c.temperature = 0.0, 16).contains("moco.temperature is 0"));
+        assert!(fault(|c| c.temperature = f64::NAN, 16).contains("moco.temperature is NaN"));
+        assert!(fault(|c| c.momentum = 1.1, 16).contains("moco.momentum is 1.1"));
+        assert!(fault(|c| c.momentum = -0.1, 16).contains("moco.momentum is -0.1"));
+        assert!(fault(|c| c.momentum = f64::NAN, 16).contains("moco.momentum is NaN"));
+        assert!(fault(|c| c.groups = 3, 16).contains("moco.groups is 3 with batches of 16"));
+        assert!(fault(|c| c.groups = 0, 16).contains("moco.groups is 0"));
+        assert!(fault(|_| (), 1).contains("batch_size is 1"));
+        assert!(fault(|c| c.groups = 16, 16).contains("batch_size is 16 with 16 groups"));
+        assert!(fault(|_| (), 0).contains("batch_size is 0"));
+    }
+}

@@ -1,0 +1,69 @@
+//! The numbers of a step.
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// What one optimizer step measured; averages over its micro-batches.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Measures {
+    /// InfoNCE, in nats; 0 in the steps of a masked queue that is still empty.
+    pub loss: f64,
+    /// Fraction of queries whose positive beats all negatives, and is among the best five.
+    pub top1: f64,
+    /// See [`Self::top1`].
+    pub top5: f64,
+    /// Mean cosine similarity of query and key of the same image.
+    pub positive: f64,
+    /// Mean cosine similarity of queries and the queue.
+    pub negative: f64,
+    /// Norm of the gradient over all tensors, before clipping; none where there was no optimizer step.
+    pub gradient_norm: Option<f64>,
+}
+
+impl Measures {
+    /// One transfer for everything: `measures` holds `[5]` per micro-batch, see [`crate::loss::InfoNce`].
+    pub(crate) fn read(measures: Vec<Tensor<1>>, norm: Option<Tensor<1>>, step: u64) -> Result<Self> {
+        let parts = measures.len();
+        let Some(norm) = norm.filter(|_| parts > 0) else {
+            return Ok(Self { loss: 0.0, top1: 0.0, top5: 0.0, positive: 0.0, negative: 0.0, gradient_norm: None });
+        };
+        let all = Tensor::cat(measures.into_iter().chain([norm]).collect(), 0); // [5·parts + 1]
+        let values = all.try_into_data().map_err(|e| e.to_string());
+        let values: Vec<f64> = values
+            .and_then(|data| data.convert::<f64>().try_to_vec().map_err(|e| e.to_string()))
+            .map_err(|reason| Error::Device { what: "reading the loss", reason })?;
+        let mean = |i: usize| (0..parts).map(|part| values[5 * part + i]).sum::<f64>() / parts as f64;
+        let (loss, norm) = (mean(0), values[5 * parts]);
+        for (what, value) in [("loss", loss), ("gradient norm", norm)] {
+            if !value.is_finite() {
+                return Err(Error::NonFinite { step, what, value });
+            }
+        }
+        let gradient_norm = Some(norm);
+        Ok(Self { loss, top1: mean(1), top5: mean(2), positive: mean(3), negative: mean(4), gradient_norm })
+    }
+}
+
+/// One line of a run's log: a step, where it was and what it cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepMetrics {
+    /// Optimizer steps done with this one.
+    pub step: u64,
+    /// Epoch, from 0.
+    pub epoch: u64,
+    /// Batches of the epoch done with this step.
+    pub batch: usize,
+    /// Learning rate.
+    pub lr: f64,
+    /// The measurements.
+    #[serde(flatten)]
+    pub measures: Measures,
+    /// Loss of guessing, `ln(1 + negatives)`.
+    pub chance: f64,
+    /// Seconds spent waiting for data.
+    pub data_s: f64,
+    /// Seconds of the step itself, up to and with reading its loss; the update may still be running on a GPU.
+    pub step_s: f64,
+}

@@ -1,0 +1,212 @@
+//! The queue of negatives: the keys of past batches, first in, first out.
+
+use std::collections::HashMap;
+
+use backbones::StateDict;
+use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
+
+use crate::{Error, QueueInit, Result, random::unit_rows};
+
+/// Keys of past batches, `[K, D]` in a ring; every slot knows its patient and when it was written.
+///
+/// A plain struct on the inner device, not a module: nothing in here is trained or averaged.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    rows: Tensor<2>,
+    /// Next slot to be written.
+    pointer: usize,
+    /// Slots that count as negatives, from slot 0.
+    filled: usize,
+    patients: Vec<Option<u32>>,
+    /// Step that wrote a slot; none for random rows.
+    written_at: Vec<Option<u64>>,
+}
+
+/// What a batch is contrasted with.
+#[derive(Debug)]
+pub struct Negatives {
+    /// `[n, D]`, `n <= K`.
+    pub rows: Tensor<2>,
+    /// `[N, n]`, true where a row is no negative of a query; none when all are.
+    pub excluded: Option<Tensor<2, Bool>>,
+}
+
+impl Queue {
+    /// `size` slots of length `dim`, random rows drawn on the host or empty.
+    pub fn new(size: usize, dim: usize, init: QueueInit, seed: u64, device: &Device) -> Self {
+        let device = &device.clone().inner();
+        let (rows, filled) = match init {
+            QueueInit::Random => {
+                let rows = TensorData::new(unit_rows(seed, size, dim), [size, dim]);
+                (Tensor::from_data(rows, device), size)
+            }
+            QueueInit::Masked => (Tensor::zeros([size, dim], device), 0),
+        };
+        Self { rows, pointer: 0, filled, patients: vec![None; size], written_at: vec![None; size] }
+    }
+
+    /// Slots, the paper's K.
+    pub fn size(&self) -> usize {
+        self.patients.len()
+    }
+
+    /// Slots that count as negatives.
+    pub fn filled(&self) -> usize {
+        self.filled
+    }
+
+    /// Slots that hold a key (not a random row).
+    pub fn written(&self) -> usize {
+        self.written_at.iter().flatten().count()
+    }
+
+    /// Mean number of steps since the keys were written, at step `now`; none before the first.
+    pub fn mean_age(&self, now: u64) -> Option<f64> {
+        let ages: Vec<f64> = self.written_at.iter().flatten().map(|&at| now.saturating_sub(at) as f64).collect();
+        (!ages.is_empty()).then(|| ages.iter().sum::<f64>() / ages.len() as f64)
+    }
+
+    /// The `n` newest keys at most, oldest first, `[m, D]`; the doctor looks at them.
+    pub fn newest(&self, n: usize) -> Tensor<2> {
+        let m = n.min(self.written());
+        let size = self.size();
+        let start = (self.pointer + size - m) % size;
+        let end = start + m;
+        if end <= size {
+            return self.rows.clone().slice([start..end]);
+        }
+        Tensor::cat(vec![self.rows.clone().slice([start..size]), self.rows.clone().slice([0..end - size])], 0)
+    }
+
+    /// The rows a batch is contrasted with; with `mask_same_patient` those of a query's own patient are excluded for it.
+    pub fn negatives(&self, patients: &[u32], mask_same_patient: bool) -> Negatives {
+        let n = self.filled;
+        let rows = if n == self.size() { self.rows.clone() } else { self.rows.clone().slice([0..n]) };
+        let excluded = if mask_same_patient { self.same_patient(patients) } else { None };
+        Negatives { rows, excluded }
+    }
+
+    fn same_patient(&self, patients: &[u32]) -> Option<Tensor<2, Bool>> {
+        let mut slots: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (slot, patient) in self.patients[..self.filled].iter().enumerate() {
+            if let Some(patient) = patient {
+                slots.entry(*patient).or_default().push(slot);
+            }
+        }
+        let n = self.filled;
+        let mut mask = vec![false; patients.len() * n];
+        for (query, patient) in patients.iter().enumerate() {
+            for &slot in slots.get(patient).into_iter().flatten() {
+                mask[query * n + slot] = true;
+            }
+        }
+        let data = TensorData::new(mask.clone(), [patients.len(), n]);
+        mask.contains(&true).then(|| Tensor::from_data(data, &self.rows.device()))
+    }
+
+    /// Writes the keys of a batch over the oldest slots. Of a batch larger than the queue the last K keys remain.
+    ///
+    /// # Shapes
+    /// - keys `[N, D]`, of any N; `patients` has N entries
+    ///
+    /// # Panics
+    /// When the number of patients is not N, or keys have another length than the rows.
+    pub fn enqueue(&mut self, keys: Tensor<2>, patients: &[u32], step: u64) {
+        let [n, _] = keys.dims();
+        assert_eq!(n, patients.len(), "queue: {n} keys, {} patients", patients.len());
+        let size = self.size();
+        let dropped = n.saturating_sub(size);
+        let start = (self.pointer + dropped) % size;
+        let kept = n - dropped;
+        let first = kept.min(size - start); // rows before the end of the ring
+        self.write(start, keys.clone().slice([dropped..dropped + first]));
+        if first < kept {
+            self.write(0, keys.slice([dropped + first..n]));
+        }
+        for (i, &patient) in patients[dropped..].iter().enumerate() {
+            let slot = (start + i) % size;
+            self.patients[slot] = Some(patient);
+            self.written_at[slot] = Some(step);
+        }
+        self.pointer = (self.pointer + n) % size;
+        self.filled = self.filled.saturating_add(n).min(size);
+    }
+
+    fn write(&mut self, start: usize, keys: Tensor<2>) {
+        let [n, d] = keys.dims();
+        if n > 0 {
+            self.rows.inplace(|rows| rows.slice_assign([start..start + n, 0..d], keys));
+        }
+    }
+
+    /// All of it on the host: `queue [K, D]`, `queue_ptr [1]`, `filled [1]`, `patients [K]`, `written_at [K]` (−1: none).
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn to_record(&self) -> Result<StateDict> {
+        let rows = self.rows.clone().try_into_data();
+        let rows = rows.map_err(|e| Error::Device { what: "reading the queue", reason: e.to_string() })?;
+        let one = |x: usize| TensorData::new(vec![x as i64], [1]);
+        let patients: Vec<i64> = self.patients.iter().map(|p| p.map_or(-1, i64::from)).collect();
+        let written: Vec<i64> = self.written_at.iter().map(|s| s.map_or(-1, |s| s as i64)).collect();
+        let k = self.size();
+        Ok(StateDict::from([
+            ("queue".to_owned(), rows),
+            ("queue_ptr".to_owned(), one(self.pointer)),
+            ("filled".to_owned(), one(self.filled)),
+            ("patients".to_owned(), TensorData::new(patients, [k])),
+            ("written_at".to_owned(), TensorData::new(written, [k])),
+        ]))
+    }
+
+    /// Restores what [`Self::to_record`] gave, into a queue of the same size.
+    ///
+    /// # Errors
+    /// Names what is missing, misshapen or out of range; the queue is then unchanged.
+    pub fn load_record(&mut self, record: &StateDict) -> Result<()> {
+        let [k, d] = self.rows.dims();
+        let rows = entry(record, "queue", &[k, d])?.clone();
+        let pointer = integers(record, "queue_ptr", 1)?[0];
+        let filled = integers(record, "filled", 1)?[0];
+        let patients = integers(record, "patients", k)?;
+        let written = integers(record, "written_at", k)?;
+        let range = |name: &str, value: i64, end: usize| {
+            usize::try_from(value)
+                .ok()
+                .filter(|&v| v <= end)
+                .ok_or_else(|| bad(name, format!("{value}"), format!("a number from 0 to {end}")))
+        };
+        let pointer = range("queue_ptr", pointer, k - 1)?;
+        let filled = range("filled", filled, k)?;
+        let patients = patients.into_iter().map(|p| match p {
+            -1 => Ok(None),
+            p => u32::try_from(p).map(Some).map_err(|_| bad("patients", p.to_string(), "a patient id".into())),
+        });
+        self.patients = patients.collect::<Result<_>>()?;
+        self.written_at = written.into_iter().map(|s| u64::try_from(s).ok()).collect();
+        let dtype = self.rows.dtype();
+        self.rows = Tensor::from_data(rows.convert_dtype(dtype), &self.rows.device());
+        (self.pointer, self.filled) = (pointer, filled);
+        Ok(())
+    }
+}
+
+fn bad(name: &str, found: String, expected: String) -> Error {
+    Error::Batch { found: format!("queue record, {name}: {found}"), expected }
+}
+
+fn entry<'a>(record: &'a StateDict, name: &str, shape: &[usize]) -> Result<&'a TensorData> {
+    let data = record.get(name).ok_or_else(|| bad(name, "nothing".into(), format!("{shape:?}")))?;
+    if data.shape().to_vec() != shape {
+        return Err(bad(name, format!("{:?}", data.shape().to_vec()), format!("{shape:?}")));
+    }
+    Ok(data)
+}
+
+fn integers(record: &StateDict, name: &str, n: usize) -> Result<Vec<i64>> {
+    let data = entry(record, name, &[n])?;
+    if data.dtype() != DType::I64 {
+        return Err(bad(name, format!("{:?}", data.dtype()), "I64".into()));
+    }
+    data.try_to_vec::<i64>().map_err(|e| bad(name, e.to_string(), "integers".into()))
+}

@@ -1,0 +1,103 @@
+//! The learning rate as a pure function of the step.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Result, config::check};
+
+/// How the learning rate falls.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Decay {
+    /// Not at all.
+    Constant,
+    /// Times `factor` at the beginning of each of these epochs (from 0), PyTorch's `MultiStepLR`. MoCo-CXR: 12, 18, 24
+    /// and 0.1 (`main_moco.py`, `--schedule`).
+    Milestones {
+        /// Ascending.
+        epochs: Vec<u64>,
+        /// 0.1.
+        factor: f64,
+    },
+    /// Half a cosine from the start value to 0 at the end, step by step. At the beginning of each epoch it has the value
+    /// that MoCo's `--cos` has for all of it.
+    Cosine,
+}
+
+/// Start value, warm-up and decay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// Start value; any, 30 for a linear probe too.
+    pub lr: f64,
+    /// Epochs over which the rate climbs linearly from 0, may be a fraction; a cosine then falls over the rest.
+    pub warmup_epochs: f64,
+    /// How it falls.
+    pub decay: Decay,
+}
+
+impl Schedule {
+    /// A rate that stays.
+    pub fn constant(lr: f64) -> Self {
+        Self { lr, warmup_epochs: 0.0, decay: Decay::Constant }
+    }
+
+    /// Learning rate of an optimizer step (from 0) in a run of `epochs` epochs of `steps_per_epoch` steps.
+    pub fn lr_at(&self, step: u64, steps_per_epoch: usize, epochs: u64) -> f64 {
+        let per_epoch = steps_per_epoch.max(1) as f64;
+        let warmup = self.warmup_epochs * per_epoch;
+        if (step as f64) < warmup {
+            return self.lr * (step + 1) as f64 / warmup.max((step + 1) as f64); // the first step moves already
+        }
+        match &self.decay {
+            Decay::Constant => self.lr,
+            Decay::Milestones { epochs, factor } => {
+                let epoch = step / steps_per_epoch.max(1) as u64;
+                epochs.iter().filter(|&&at| epoch >= at).fold(self.lr, |lr, _| lr * factor)
+            }
+            Decay::Cosine => {
+                let total = (epochs as f64 * per_epoch - warmup).max(1.0);
+                let done = ((step as f64 - warmup) / total).min(1.0);
+                self.lr * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+            }
+        }
+    }
+
+    /// # Errors
+    /// The first setting out of its range.
+    pub fn validate(&self) -> Result<()> {
+        check(self.lr > 0.0 && self.lr.is_finite(), "schedule.lr", self.lr, "above 0")?;
+        let ok = self.warmup_epochs >= 0.0 && self.warmup_epochs.is_finite();
+        check(ok, "schedule.warmup_epochs", self.warmup_epochs, "0 or more")?;
+        if let Decay::Milestones { epochs, factor } = &self.decay {
+            check(epochs.is_sorted(), "schedule.decay.epochs", format!("{epochs:?}"), "ascending")?;
+            check(*factor > 0.0 && *factor <= 1.0, "schedule.decay.factor", factor, "in (0, 1]")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warm_up_is_linear_and_meets_the_cosine_without_a_jump() {
+        let schedule = Schedule { lr: 30.0, warmup_epochs: 2.0, decay: Decay::Cosine };
+        let at = |step| schedule.lr_at(step, 10, 6);
+        assert_eq!([at(0), at(9), at(19)], [1.5, 15.0, 30.0]);
+        assert_eq!(at(20), 30.0);
+        assert!((at(40) - 15.0).abs() < 1e-12, "half way down after half of the remaining steps: {}", at(40));
+        assert!(at(59) > 0.0 && at(59) < at(58));
+        assert!(at(10_000).abs() < 1e-12, "past the end it stays at 0");
+    }
+
+    #[test]
+    fn bad_settings_are_refused() {
+        let bad = |s: Schedule| s.validate().is_err();
+        assert!(bad(Schedule::constant(0.0)) && bad(Schedule::constant(f64::NAN)) && bad(Schedule::constant(-1.0)));
+        let unsorted = Decay::Milestones { epochs: vec![12, 6], factor: 0.1 };
+        assert!(bad(Schedule { lr: 1.0, warmup_epochs: 0.0, decay: unsorted }));
+        assert!(bad(Schedule { lr: 1.0, warmup_epochs: -1.0, decay: Decay::Cosine }));
+    }
+}

@@ -1,0 +1,59 @@
+//! All settings of a pretraining run that change its numbers.
+
+use backbones::Backbone;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    MocoConfig, OptimizerConfig, Result, Schedule, Trainer,
+    config::{at_least_one, check},
+};
+
+/// A pretraining run, but for its data and its network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// All random numbers of the method follow from it.
+    pub seed: u64,
+    /// Passes over the data.
+    pub epochs: u64,
+    /// Images of a batch.
+    pub batch_size: usize,
+    /// Batches whose gradients are averaged into one optimizer step; keys are enqueued after it. The last step of an
+    /// epoch may have fewer.
+    pub accumulate: usize,
+    /// Largest norm of the gradient; none does not clip.
+    pub clip_norm: Option<f64>,
+    /// The method.
+    pub moco: MocoConfig,
+    /// How weights are updated.
+    pub optimizer: OptimizerConfig,
+    /// The learning rate.
+    pub schedule: Schedule,
+}
+
+impl TrainConfig {
+    /// Checks all settings.
+    ///
+    /// # Errors
+    /// The first that is out of its range, by name.
+    pub fn validate(&self) -> Result<()> {
+        at_least_one("batch_size", self.batch_size)?;
+        at_least_one("accumulate", self.accumulate)?;
+        check(self.epochs > 0, "epochs", self.epochs, "at least 1")?;
+        if let Some(max) = self.clip_norm {
+            check(max > 0.0 && max.is_finite(), "clip_norm", max, "above 0, or nothing")?;
+        }
+        self.moco.validate(self.batch_size)?;
+        self.optimizer.validate()?;
+        self.schedule.validate()
+    }
+
+    /// A run at its beginning.
+    ///
+    /// # Errors
+    /// As [`Self::validate`] and [`MocoConfig::init`].
+    pub fn init<B: Backbone>(&self, backbone: B) -> Result<Trainer<B>> {
+        self.validate()?;
+        Ok(Trainer::new(self.clone(), self.moco.init(backbone, self.seed)?))
+    }
+}

@@ -1,0 +1,203 @@
+//! The loop: epochs over a source of batches.
+
+use std::time::Instant;
+
+use backbones::Backbone;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BatchSource, Best, BoxError, Checkpoints, EpochReport, EpochSums, Error, Found, HostBatch, Moco, Observer,
+    OnlineProbe, Optimizer, Request, Result, Step, StepMetrics, TrainConfig,
+};
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// Epoch that goes on, from 0.
+    pub epoch: u64,
+    /// Its batches that are done.
+    pub batch: usize,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// All epochs are done.
+    Finished,
+    /// An observer asked for it.
+    Stopped,
+}
+
+/// A pretraining run: model, optimizer and position.
+///
+/// With [`Self::checkpoints`] set, one is written after every epoch and whenever the observer asks.
+#[derive(Debug)]
+pub struct Trainer<B: Backbone> {
+    /// The model.
+    pub moco: Moco<B>,
+    /// Its optimizer.
+    pub optimizer: Optimizer,
+    /// Where checkpoints go; none are written without.
+    pub checkpoints: Option<Checkpoints>,
+    /// A labelled set to watch.
+    pub probe: Option<OnlineProbe>,
+    pub(crate) config: TrainConfig,
+    pub(crate) position: Position,
+    pub(crate) sums: EpochSums,
+    pub(crate) best: Option<Best>,
+}
+
+impl<B: Backbone> Trainer<B> {
+    pub(crate) fn new(config: TrainConfig, moco: Moco<B>) -> Self {
+        Self {
+            moco,
+            optimizer: config.optimizer.init(),
+            checkpoints: None,
+            probe: None,
+            config,
+            position: Position::default(),
+            sums: EpochSums::default(),
+            best: None,
+        }
+    }
+
+    /// What the run was made from.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// Where it is.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Best result of the online probe so far.
+    pub fn best(&self) -> Option<Best> {
+        self.best
+    }
+
+    /// Resumes from the newest whole checkpoint in [`Self::checkpoints`], if there is one. What it returns names those
+    /// passed over.
+    ///
+    /// # Errors
+    /// As [`Self::resume`].
+    pub fn resume_newest(&mut self) -> Result<Found> {
+        let Some(checkpoints) = &self.checkpoints else { return Ok(Found { newest: None, ignored: Vec::new() }) };
+        let found = checkpoints.find()?;
+        if let Some(state) = &found.newest {
+            self.resume(state)?;
+        }
+        Ok(found)
+    }
+
+    /// Goes on from [`Self::position`] to the end of the last epoch, or until the observer asks to stop.
+    ///
+    /// # Errors
+    /// A fault of the data, the device or the disk, or [`Error::NonFinite`]; checkpoints written before stay.
+    pub fn run(&mut self, source: &mut dyn BatchSource, observer: &mut dyn Observer) -> Result<End> {
+        let batches = source.batches_per_epoch();
+        if batches == 0 || self.position.batch > batches {
+            let found = format!("a source of {batches} batches an epoch");
+            return Err(Error::Batch { found, expected: format!("at least {}", self.position.batch.max(1)) });
+        }
+        while self.position.epoch < self.config.epochs {
+            let mut request = self.steps(source, batches, observer)?;
+            if self.position.batch == batches {
+                let report = self.finish_epoch(batches)?;
+                request = request.max(observer.on_epoch(&report)).max(Request::Checkpoint);
+            }
+            if request >= Request::Checkpoint {
+                self.save(observer)?;
+            }
+            if request == Request::Stop {
+                return Ok(End::Stopped);
+            }
+        }
+        Ok(End::Finished)
+    }
+
+    /// Steps up to the end of the epoch, or up to one after which the observer asks to stop.
+    fn steps(&mut self, source: &mut dyn BatchSource, batches: usize, observer: &mut dyn Observer) -> Result<Request> {
+        let mut stream = source.epoch(self.position.epoch, self.position.batch);
+        while self.position.batch < batches {
+            let start = Instant::now();
+            let group = self.next_batches(&mut stream, batches)?;
+            let metrics = self.step(&group, batches, start.elapsed().as_secs_f64())?;
+            let request = observer.on_step(&metrics);
+            if request == Request::Stop || self.position.batch == batches {
+                return Ok(request);
+            }
+            if request == Request::Checkpoint {
+                self.save(observer)?;
+            }
+        }
+        Ok(Request::Continue)
+    }
+
+    /// The batches of one optimizer step.
+    fn next_batches(&self, stream: &mut BatchStream<'_>, batches: usize) -> Result<Vec<HostBatch>> {
+        let Position { epoch, batch, .. } = self.position;
+        let last = (batch + self.config.accumulate).min(batches);
+        let next = |number| match stream.next() {
+            Some(Ok(found)) => Ok(found),
+            Some(Err(source)) => Err(Error::Source { epoch, batch: number, source }),
+            None => Err(Error::SourceEnded { epoch, found: number, expected: batches }),
+        };
+        (batch..last).map(next).collect()
+    }
+
+    fn step(&mut self, group: &[HostBatch], batches: usize, data_s: f64) -> Result<StepMetrics> {
+        let start = Instant::now();
+        let TrainConfig { batch_size, accumulate, clip_norm, epochs, .. } = self.config;
+        let index = self.position.step;
+        let lr = self.config.schedule.lr_at(index, batches.div_ceil(accumulate), epochs);
+        let device = self.moco.device();
+        let views = group.iter().map(|batch| batch.to_device(batch_size, &device)).collect::<Result<_>>()?;
+        let negatives = self.moco.queue.filled();
+        let measures = self.moco.step(views, &mut self.optimizer, &Step { index, lr, clip_norm })?;
+        self.position.step += 1;
+        self.position.batch += group.len();
+        let metrics = StepMetrics {
+            step: self.position.step,
+            epoch: self.position.epoch,
+            batch: self.position.batch,
+            lr,
+            measures,
+            chance: (1.0 + negatives as f64).ln(),
+            data_s,
+            step_s: start.elapsed().as_secs_f64(),
+        };
+        self.sums.add(&metrics);
+        Ok(metrics)
+    }
+
+    /// The report of an epoch whose batches are done; the position is then the beginning of the next.
+    fn finish_epoch(&mut self, batches: usize) -> Result<EpochReport> {
+        let Position { step, epoch, .. } = self.position;
+        let images = batches * self.config.batch_size;
+        let mut report = EpochReport::new(epoch, step, &self.sums, &self.moco.queue, images)?;
+        if let Some(probe) = self.probe.as_ref().filter(|probe| probe.is_due(epoch)) {
+            let result = probe.look(&self.moco.encoder_q, &self.moco.device())?;
+            if self.best.is_none_or(|best| result.auc > best.auc) {
+                self.best = Some(Best { auc: result.auc, step });
+            }
+            report.probe = Some(result);
+        }
+        self.sums = EpochSums::default();
+        self.position = Position { step, epoch: epoch + 1, batch: 0 };
+        Ok(report)
+    }
+
+    fn save(&self, observer: &mut dyn Observer) -> Result<()> {
+        if let Some(checkpoints) = &self.checkpoints {
+            let path = checkpoints.save(&self.state()?)?;
+            observer.on_checkpoint(&path);
+        }
+        Ok(())
+    }
+}
+
+type BatchStream<'a> = Box<dyn Iterator<Item = std::result::Result<HostBatch, BoxError>> + 'a>;

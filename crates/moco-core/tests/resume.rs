@@ -1,0 +1,270 @@
+//! Checkpoints: resuming is exact, damage is seen and named, nothing is overwritten.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::{fs, path::Path};
+
+use burn::tensor::Device;
+use moco_core::{
+    BatchSource, BoxError, Checkpoints, Decay, End, EpochReport, Error, HostBatch, Keep, MocoConfig, Observer,
+    OnlineProbe, OptimizerConfig, QueueInit, Request, Rule, RunState, Schedule, StepMetrics, TrainConfig, Trainer,
+};
+use ndarray::Array3;
+use support::{Narrow, batch};
+
+const BATCHES: usize = 5;
+
+/// Batches that depend on epoch and number alone.
+struct Source;
+
+impl BatchSource for Source {
+    fn batches_per_epoch(&self) -> usize {
+        BATCHES
+    }
+    fn epoch(&mut self, epoch: u64, first: usize) -> Box<dyn Iterator<Item = Result<HostBatch, BoxError>> + '_> {
+        Box::new((first..BATCHES).map(move |b| Ok(batch(epoch as usize * BATCHES + b))))
+    }
+}
+
+/// Keeps the log without times; asks for something after given steps.
+#[derive(Default)]
+struct Log {
+    lines: Vec<String>,
+    checkpoint_at: Vec<u64>,
+    stop_at: Option<u64>,
+}
+
+impl Observer for Log {
+    fn on_step(&mut self, metrics: &StepMetrics) -> Request {
+        let StepMetrics { step, epoch, batch, lr, measures, chance, .. } = metrics;
+        self.lines.push(format!("{step} {epoch} {batch} {lr:?} {measures:?} {chance:?}"));
+        match step {
+            _ if self.stop_at == Some(*step) => Request::Stop,
+            _ if self.checkpoint_at.contains(step) => Request::Checkpoint,
+            _ => Request::Continue,
+        }
+    }
+    fn on_epoch(&mut self, report: &EpochReport) -> Request {
+        self.lines.push(format!("{report:?}"));
+        Request::Continue
+    }
+}
+
+fn config(rule: Rule) -> TrainConfig {
+    TrainConfig {
+        seed: 1,
+        epochs: 3,
+        batch_size: support::N,
+        accumulate: 1,
+        clip_norm: Some(5.0),
+        moco: MocoConfig {
+            dim: 6,
+            queue_size: 18,
+            momentum: 0.9,
+            queue_init: QueueInit::Masked,
+            groups: 2,
+            mask_same_patient: true,
+            ..MocoConfig::new()
+        },
+        optimizer: OptimizerConfig::new(rule, 1e-4),
+        schedule: Schedule { lr: 1e-2, warmup_epochs: 0.5, decay: Decay::Cosine },
+    }
+}
+
+fn trainer(config: &TrainConfig, folder: &Path) -> Trainer<Narrow> {
+    let mut trainer = config.init(Narrow::new(2, &Device::flex())).unwrap();
+    trainer.checkpoints = Some(Checkpoints::new(folder, Keep::default()));
+    let images = Array3::from_shape_fn((8, 12, 12), |(n, y, x)| support::pixel(n * 144 + y * 12 + x));
+    trainer.probe = Some(OnlineProbe::new(images, (0..8).map(|i| i % 2 == 0).collect(), (0..8).collect()).unwrap());
+    trainer
+}
+
+/// Bytes of the files of a state: weights, optimizer, queue, position.
+fn bytes(folder: &Path, step: u64) -> Vec<(String, Vec<u8>)> {
+    let path = Checkpoints::new(folder, Keep::default()).path(step);
+    let names = ["weights.safetensors", "optimizer.safetensors", "queue.safetensors", "position.json"];
+    names.iter().map(|name| (name.to_string(), fs::read(path.join(name)).unwrap())).collect()
+}
+
+#[test]
+fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
+    let accumulating = TrainConfig { accumulate: 2, ..config(Rule::ADAM) };
+    for (config, stops) in [
+        (config(Rule::SGD), vec![1, 4, 5, 8, 14]),
+        (config(Rule::ADAM), vec![2, 5, 7]),
+        (config(Rule::LARS), vec![6]),
+        (accumulating, vec![1, 2, 3, 4]),
+    ] {
+        let whole = tempfile::tempdir().unwrap();
+        let mut log = Log::default();
+        let mut straight = trainer(&config, whole.path());
+        assert_eq!(straight.run(&mut Source, &mut log).unwrap(), End::Finished);
+        let end = straight.position().step;
+        for &stop in &stops {
+            let parts = tempfile::tempdir().unwrap();
+            let mut first = Log { stop_at: Some(stop), ..Log::default() };
+            assert_eq!(trainer(&config, parts.path()).run(&mut Source, &mut first).unwrap(), End::Stopped);
+
+            // A new process: other random weights, all of which the checkpoint must replace.
+            let mut resumed = config.init(Narrow::new(99, &Device::flex())).unwrap();
+            let fresh = trainer(&config, parts.path());
+            (resumed.checkpoints, resumed.probe) = (fresh.checkpoints, fresh.probe);
+            assert!(resumed.resume_newest().unwrap().ignored.is_empty());
+            assert_eq!(resumed.position().step, stop);
+            let mut second = Log::default();
+            resumed.run(&mut Source, &mut second).unwrap();
+            for ((name, a), (_, b)) in bytes(whole.path(), end).into_iter().zip(bytes(parts.path(), end)) {
+                assert!(a == b, "{:?}, stopped at {stop}: {name} differs", config.optimizer.rule);
+            }
+            assert_eq!([first.lines, second.lines].concat(), log.lines, "the log, stopped at {stop}");
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_cut_or_changed_anywhere_is_never_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(Rule::ADAM);
+    let mut log = Log { checkpoint_at: vec![3], stop_at: Some(6), ..Log::default() };
+    trainer(&config, folder.path()).run(&mut Source, &mut log).unwrap();
+    let checkpoints = Checkpoints::new(folder.path(), Keep::default());
+    let newest = checkpoints.path(6);
+    let older = checkpoints.find().unwrap().newest.unwrap().position.step;
+    assert_eq!(older, 6);
+    for file in fs::read_dir(&newest).unwrap() {
+        let path = file.unwrap().path();
+        let whole = fs::read(&path).unwrap();
+        let cuts = (0..40).map(|i| i * whole.len() / 40).chain([whole.len() - 1]);
+        let cut = cuts.map(|n| whole[..n].to_vec());
+        let flipped = (0..20).map(|i| {
+            let mut bytes = whole.clone();
+            bytes[i * (whole.len() - 1) / 19] ^= 0x10;
+            bytes
+        });
+        for bytes in cut.chain(flipped) {
+            fs::write(&path, &bytes).unwrap();
+            let found = checkpoints.find().unwrap();
+            assert_eq!(found.newest.unwrap().position.step, 5, "the one before is used");
+            assert_eq!(found.ignored.len(), 1);
+            assert_eq!(found.ignored[0].path, newest, "and this one named");
+            assert!(
+                matches!(RunState::read(&newest), Err(Error::Checkpoint { .. })),
+                "{path:?}, {} bytes",
+                bytes.len()
+            );
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(RunState::read(&newest), Err(Error::Checkpoint { .. })), "{path:?} missing");
+        fs::write(&path, &whole).unwrap();
+        assert_eq!(RunState::read(&newest).unwrap().position.step, 6);
+    }
+}
+
+#[test]
+fn an_interrupted_write_is_ignored_named_and_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(Rule::SGD);
+    let mut first = trainer(&config, folder.path());
+    first.run(&mut Source, &mut Log { stop_at: Some(2), ..Log::default() }).unwrap();
+    // What a kill leaves: a temporary directory, half written.
+    let partial = folder.path().join(".step-00000005.partial");
+    fs::create_dir(&partial).unwrap();
+    fs::write(partial.join("weights.safetensors"), b"half").unwrap();
+    let mut second = trainer(&config, folder.path());
+    let found = second.resume_newest().unwrap();
+    assert_eq!(found.newest.unwrap().position.step, 2);
+    assert_eq!(found.ignored[0].path, partial);
+    second.run(&mut Source, &mut ()).unwrap();
+    assert!(!partial.exists(), "the write that was interrupted was made good");
+    let latest = fs::read_to_string(folder.path().join("latest")).unwrap();
+    assert_eq!(latest.trim(), "step-00000015");
+}
+
+#[test]
+fn other_settings_are_refused_by_name_but_more_epochs_are_fine() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = config(Rule::ADAM);
+    trainer(&base, folder.path()).run(&mut Source, &mut ()).unwrap();
+    let mut other = base.clone();
+    (other.seed, other.moco.queue_size, other.moco.temperature) = (2, 24, 0.07);
+    let mut resumed = trainer(&other, folder.path());
+    let error = resumed.resume_newest().unwrap_err();
+    let Error::ResumeDiffers { differences } = &error else { panic!("{error}") };
+    assert_eq!(
+        differences,
+        &["moco.queue_size: was 18, is 24", "moco.temperature: was 0.2, is 0.07", "seed: was 1, is 2"]
+    );
+    assert_eq!(resumed.position().step, 0, "the refused run is untouched");
+
+    let longer = TrainConfig { epochs: 4, ..base };
+    let mut resumed = trainer(&longer, folder.path());
+    resumed.resume_newest().unwrap();
+    let mut log = Log::default();
+    assert_eq!(resumed.run(&mut Source, &mut log).unwrap(), End::Finished);
+    assert_eq!(resumed.position().step, 20);
+    assert_eq!(log.lines.len(), BATCHES + 1);
+}
+
+#[test]
+fn old_checkpoints_go_and_chosen_ones_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TrainConfig { epochs: 6, ..config(Rule::SGD) };
+    let mut trainer = trainer(&config, folder.path());
+    trainer.checkpoints = Some(Checkpoints::new(folder.path(), Keep { last: 2, every_epochs: Some(2) }));
+    let mut log = Log { checkpoint_at: vec![3, 11, 22], ..Log::default() };
+    trainer.run(&mut Source, &mut log).unwrap();
+    let best = trainer.best().unwrap().step;
+    let mut expected = vec![10, 20, 25, 30, best];
+    expected.sort_unstable();
+    expected.dedup();
+    let names = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let mut steps: Vec<u64> = names.filter_map(|n| n.strip_prefix("step-")?.parse().ok()).collect();
+    steps.sort_unstable();
+    assert_eq!(steps, expected);
+    let named = fs::read_to_string(folder.path().join("best")).unwrap();
+    assert_eq!(named.trim(), format!("step-{best:08}"));
+}
+
+#[test]
+fn a_run_that_explodes_stops_names_the_step_and_keeps_its_last_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(Rule::SGD);
+    config.clip_norm = None;
+    config.schedule = Schedule::constant(1e38); // overflows f32 as soon as it is used
+    let mut trainer = trainer(&config, folder.path());
+    let mut log = Log { checkpoint_at: vec![1], ..Log::default() };
+    let error = trainer.run(&mut Source, &mut log).unwrap_err();
+    let Error::NonFinite { step, .. } = error else { panic!("{error}") };
+    assert_eq!(step, trainer.position().step, "the step that failed is the one after those done");
+    assert_eq!(moco_core::Diagnosis::of(&error), Some(moco_core::Diagnosis::NonFinite));
+    let found = Checkpoints::new(folder.path(), Keep::default()).find().unwrap();
+    assert_eq!(found.newest.unwrap().position.step, 1);
+}
+
+#[test]
+fn faults_of_the_source_name_epoch_and_batch() {
+    struct Broken;
+    impl BatchSource for Broken {
+        fn batches_per_epoch(&self) -> usize {
+            BATCHES
+        }
+        fn epoch(&mut self, _: u64, first: usize) -> Box<dyn Iterator<Item = Result<HostBatch, BoxError>> + '_> {
+            Box::new((first..3).map(|b| if b == 2 { Err("a.png: truncated".into()) } else { Ok(batch(b)) }))
+        }
+    }
+    struct Short;
+    impl BatchSource for Short {
+        fn batches_per_epoch(&self) -> usize {
+            BATCHES
+        }
+        fn epoch(&mut self, _: u64, first: usize) -> Box<dyn Iterator<Item = Result<HostBatch, BoxError>> + '_> {
+            Box::new((first..2).map(|b| Ok(batch(b))))
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let error = trainer(&config(Rule::SGD), folder.path()).run(&mut Broken, &mut ()).unwrap_err();
+    assert_eq!(error.to_string(), "data, epoch 0, batch 2: a.png: truncated");
+    let error = trainer(&config(Rule::SGD), folder.path()).run(&mut Short, &mut ()).unwrap_err();
+    assert_eq!(error.to_string(), "data, epoch 0: the source ended after 2 batches, it announced 5");
+}
