@@ -19,7 +19,7 @@ impl Cohort {
     /// A cohort of n rows.
     ///
     /// # Shapes
-    /// `labels` [n], `patients` [n]: any id, equal for rows of the same patient.
+    /// `labels` `[n]`, `patients` `[n]`: any id, equal for rows of the same patient.
     ///
     /// # Errors
     /// Lengths that differ, or more than 2^30 rows.

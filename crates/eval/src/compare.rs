@@ -36,7 +36,7 @@ pub struct Comparison {
 /// Compares two models on one task.
 ///
 /// # Shapes
-/// `first`, `second`: D score vectors [n] each, one a label draw, in the same order of draws.
+/// `first`, `second`: D score vectors `[n]` each, one a label draw, in the same order of draws.
 ///
 /// # Errors
 /// [`Error::Undefined`] if the statistic does not exist; lengths, numbers of draws, scores or settings out of range.

@@ -28,7 +28,7 @@ pub struct DeLongTest {
 /// The AUROC (mean over label draws) with DeLong's interval, cut off at 0 and 1.
 ///
 /// # Shapes
-/// `draws`: score vectors [n], one a label draw.
+/// `draws`: score vectors `[n]`, one a label draw.
 ///
 /// # Errors
 /// [`Error::Undefined`] with fewer than two units of a class; lengths, scores or level out of range.
@@ -42,7 +42,7 @@ pub fn delong<S: AsRef<[f64]>>(cohort: &Cohort, draws: &[S], unit: Unit, level: 
 /// DeLong's paired test of two models, each the mean over its label draws.
 ///
 /// # Shapes
-/// `first`, `second`: score vectors [n], one a label draw.
+/// `first`, `second`: score vectors `[n]`, one a label draw.
 ///
 /// # Errors
 /// As [`delong`]; [`Undefined::ZeroVariance`] if the models rank alike.

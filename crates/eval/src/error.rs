@@ -3,72 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+pub use crate::undefined::Undefined;
 
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// Why a number does not exist. Tables show `null` with this reason, never a stand-in such as 0.5.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Undefined {
-    /// No row carries a label (all masked, or no rows at all).
-    NoLabelledRows,
-    /// Every labelled row (of weight above zero) is negative.
-    NoPositives {
-        /// Number of negative rows.
-        negatives: usize,
-    },
-    /// Every labelled row (of weight above zero) is positive.
-    NoNegatives {
-        /// Number of positive rows.
-        positives: usize,
-    },
-    /// Calibration needs probabilities; this score is outside [0, 1].
-    NotProbabilities {
-        /// The first score outside [0, 1].
-        score: f64,
-    },
-    /// DeLong's variance needs two rows (or patients) of each class.
-    TooFewOfAClass {
-        /// Positive rows.
-        positives: usize,
-        /// Negative rows.
-        negatives: usize,
-    },
-    /// Resamples with both classes are too rare to draw.
-    ResamplesLackAClass {
-        /// The replicate that could not be drawn.
-        replicate: usize,
-        /// How often it was tried.
-        attempts: usize,
-    },
-    /// The variance is zero (as for a perfect ranking), so a test or interval that divides by it says nothing.
-    ZeroVariance,
-}
-
-impl fmt::Display for Undefined {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoLabelledRows => write!(f, "no labelled rows"),
-            Self::NoPositives { negatives } => {
-                write!(f, "no positive rows (all {negatives} labelled rows are negative)")
-            }
-            Self::NoNegatives { positives } => {
-                write!(f, "no negative rows (all {positives} labelled rows are positive)")
-            }
-            Self::NotProbabilities { score } => write!(f, "score {score} is not a probability (outside [0, 1])"),
-            Self::TooFewOfAClass { positives, negatives } => {
-                write!(f, "{positives} positive and {negatives} negative rows; at least 2 of each are needed")
-            }
-            Self::ResamplesLackAClass { replicate, attempts } => {
-                write!(f, "replicate {replicate} had no resample with both classes in {attempts} attempts")
-            }
-            Self::ZeroVariance => write!(f, "the variance is zero"),
-        }
-    }
-}
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -302,6 +240,15 @@ pub enum Error {
         /// What the device said.
         reason: String,
     },
+    /// Training left the range of numbers.
+    #[cfg(feature = "train")]
+    #[error("the loss is {loss} at step {step}; lower the step size, or look for broken images in this batch")]
+    NonFiniteLoss {
+        /// Steps taken before.
+        step: u64,
+        /// The loss.
+        loss: f64,
+    },
     /// A frozen network changed.
     #[cfg(feature = "train")]
     #[error("the network should be frozen, but {} of its tensors changed (first: {})", tensors.len(), tensors[0])]
@@ -408,23 +355,6 @@ impl Error {
             Err(fault) => Err(fault),
         }
     }
-}
-
-/// The names nearest to `wanted`, best first, at most three: by spelling, with case and punctuation ignored.
-pub(crate) fn nearest_names<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let plain = canonical(wanted);
-    let mut scored: Vec<(f64, &str)> = known
-        .into_iter()
-        .map(|name| (strsim::jaro_winkler(&plain, &canonical(name)), name))
-        .filter(|(similarity, _)| *similarity > 0.6)
-        .collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-    scored.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
-}
-
-/// `Pleural Effusion`, `pleural-effusion` and `pleural_effusion` name the same column.
-pub(crate) fn canonical(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 fn in_task(task: &Option<String>) -> String {

@@ -34,6 +34,7 @@ mod fold;
 mod holm;
 mod interval;
 mod metric;
+mod names;
 mod normal;
 mod operating_point;
 mod plots;
@@ -43,6 +44,7 @@ mod scores;
 mod stamp;
 mod subgroups;
 mod tables;
+mod undefined;
 #[cfg(feature = "train")]
 mod train;
 

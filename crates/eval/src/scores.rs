@@ -6,8 +6,9 @@ use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use crate::checked;
 use crate::cohort::Cohort;
-use crate::error::{Error, Result, RowMismatch, canonical, nearest_names};
+use crate::error::{Error, Result, RowMismatch};
 use crate::files::PatientSource;
+use crate::names::{canonical, nearest_names};
 
 /// Where a row of scores comes from.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -42,7 +43,7 @@ impl Scores {
     /// Scores of N rows and T tasks.
     ///
     /// # Shapes
-    /// `labels` [N, T]: 0, 1, or NaN where the label is masked or not known. `scores` [N, T]: finite; probabilities where
+    /// `labels` `[N, T]`: 0, 1, or NaN where the label is masked or not known. `scores` `[N, T]`: finite; probabilities where
     /// calibration is asked for, else any score that grows with the probability (a logit).
     ///
     /// # Errors
@@ -89,12 +90,12 @@ impl Scores {
         &self.rows
     }
 
-    /// Labels [N, T]: 0, 1, or NaN where masked.
+    /// Labels `[N, T]`: 0, 1, or NaN where masked.
     pub fn labels(&self) -> ArrayView2<'_, f64> {
         self.labels.view()
     }
 
-    /// Scores [N, T].
+    /// Scores `[N, T]`.
     pub fn scores(&self) -> ArrayView2<'_, f64> {
         self.scores.view()
     }
@@ -179,7 +180,7 @@ impl Scores {
     /// Truth and scores of one task, masked rows left out.
     ///
     /// # Shapes
-    /// The scores are those of the cohort's rows: [n], n <= N.
+    /// The scores are those of the cohort's rows: `[n]`, n <= N.
     ///
     /// # Errors
     /// [`Error::Setting`] for a column out of range.
@@ -191,7 +192,7 @@ impl Scores {
     /// Truth of one task and its scores by the models of several label draws.
     ///
     /// # Shapes
-    /// One score vector [n] a draw.
+    /// One score vector `[n]` a draw.
     ///
     /// # Errors
     /// No draws; draws that differ in rows, labels or tasks.

@@ -120,7 +120,7 @@ fn numbers_of_a_task_do_not_depend_on_the_other_tasks() {
     });
     let label = |row: usize, task: usize| match task {
         // The second task has other rows, the third a single class.
-        1 if row % 5 == 0 => f64::NAN,
+        1 if row.is_multiple_of(5) => f64::NAN,
         2 => 0.0,
         _ => f64::from(u8::from(cohort.labels()[row])),
     };

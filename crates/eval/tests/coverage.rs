@@ -4,6 +4,8 @@
 //! `cargo run --release -p moco-cxr-eval --no-default-features --example coverage` prints the numbers of
 //! `docs/results/statistics.md`.
 
+#![allow(clippy::print_stdout)]
+
 #[path = "../examples/simulation/mod.rs"]
 mod simulation;
 

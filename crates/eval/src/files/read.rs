@@ -6,7 +6,8 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::sheet::Sheet;
-use crate::error::{Error, Result, canonical};
+use crate::error::{Error, Result};
+use crate::names::canonical;
 use crate::scores::Scores;
 
 /// How the patients of a file are known. Intervals by patient are only as good as this.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use csv::StringRecord;
 
 use super::read::PatientSource;
-use crate::error::{Error, Result, canonical, nearest_names};
+use crate::error::{Error, Result};
+use crate::names::{canonical, nearest_names};
 use crate::scores::{Row, unique};
 
 /// What a column that is neither label nor score may be called, by what it means.

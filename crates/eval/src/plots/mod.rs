@@ -15,9 +15,9 @@ use std::fmt::Write;
 pub struct Curve<'a> {
     /// Name in the legend, such as `Pleural Effusion 0.838 (0.797, 0.873)`.
     pub name: &'a str,
-    /// The truth [n].
+    /// The truth `[n]`.
     pub labels: &'a [bool],
-    /// The scores [n].
+    /// The scores `[n]`.
     pub scores: &'a [f64],
 }
 
@@ -104,13 +104,14 @@ impl UnitPlot {
         let height = TOP + SIDE + 58.0 + LEGEND_LINE * self.curves as f64;
         format!(
             concat!(
-                r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">"#,
-                "\n<style>svg{{color:#1b1f24;background:#fff;font:12px system-ui,sans-serif}}",
-                "@media(prefers-color-scheme:dark){{svg{{color:#e6edf3;background:#0d1117}}}}",
-                "text{{fill:currentColor}}.title{{font-size:14px;font-weight:600}}.label{{font-size:13px}}",
-                ".grid{{stroke:currentColor;stroke-opacity:.12}}.axis{{stroke:currentColor}}",
-                ".reference{{stroke:currentColor;stroke-opacity:.6;stroke-dasharray:4 4}}",
-                ".curve{{fill:none;stroke-width:2;stroke-linejoin:round}}</style>\n{body}</svg>\n"
+                r#"<svg xmlns="http://www.w3.org/2000/svg" class="plot" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">"#,
+                // Rules name the class, so that a page with this document inside keeps its own style.
+                "\n<style>.plot{{color:#1b1f24;background:#fff;font:12px system-ui,sans-serif}}",
+                "@media(prefers-color-scheme:dark){{.plot{{color:#e6edf3;background:#0d1117}}}}",
+                ".plot text{{fill:currentColor}}.plot .title{{font-size:14px;font-weight:600}}.plot .label{{font-size:13px}}",
+                ".plot .grid{{stroke:currentColor;stroke-opacity:.12}}.plot .axis{{stroke:currentColor}}",
+                ".plot .reference{{stroke:currentColor;stroke-opacity:.6;stroke-dasharray:4 4}}",
+                ".plot .curve{{fill:none;stroke-width:2;stroke-linejoin:round}}</style>\n{body}</svg>\n"
             ),
             width = width,
             height = height,

@@ -11,7 +11,7 @@ fn auroc_and_auprc_equal_scikit_learn() {
         let (auroc, auprc) = lines.next().unwrap().split_once(',').unwrap();
         let inputs::Case { labels, scores, weights } = inputs::case(k);
         let weights = weights.as_deref();
-        // 1e-12: sums of up to 10,000 terms of at most 1 in f64 (measured: below 1e-13 for either statistic).
+        // 1e-12: sums of up to 10,000 terms of at most 1 in f64 (measured: 1.5e-15 and 3.5e-15).
         let ours = eval::auroc(&labels, &scores, weights).unwrap();
         assert_close(&format!("AUROC of case {k}"), ours, auroc.parse().unwrap(), 1e-12);
         let ours = eval::auprc(&labels, &scores, weights).unwrap();

@@ -1,0 +1,67 @@
+//! Reasons for a number not to exist.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a number does not exist. Tables show `null` with this reason, never a stand-in such as 0.5.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Undefined {
+    /// No row carries a label (all masked, or no rows at all).
+    NoLabelledRows,
+    /// Every labelled row (of weight above zero) is negative.
+    NoPositives {
+        /// Number of negative rows.
+        negatives: usize,
+    },
+    /// Every labelled row (of weight above zero) is positive.
+    NoNegatives {
+        /// Number of positive rows.
+        positives: usize,
+    },
+    /// Calibration needs probabilities; this score is outside [0, 1].
+    NotProbabilities {
+        /// The first score outside [0, 1].
+        score: f64,
+    },
+    /// DeLong's variance needs two rows (or patients) of each class.
+    TooFewOfAClass {
+        /// Positive rows.
+        positives: usize,
+        /// Negative rows.
+        negatives: usize,
+    },
+    /// Resamples with both classes are too rare to draw.
+    ResamplesLackAClass {
+        /// The replicate that could not be drawn.
+        replicate: usize,
+        /// How often it was tried.
+        attempts: usize,
+    },
+    /// The variance is zero (as for a perfect ranking), so a test or interval that divides by it says nothing.
+    ZeroVariance,
+}
+
+impl fmt::Display for Undefined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoLabelledRows => write!(f, "no labelled rows"),
+            Self::NoPositives { negatives } => {
+                write!(f, "no positive rows (all {negatives} labelled rows are negative)")
+            }
+            Self::NoNegatives { positives } => {
+                write!(f, "no negative rows (all {positives} labelled rows are positive)")
+            }
+            Self::NotProbabilities { score } => write!(f, "score {score} is not a probability (outside [0, 1])"),
+            Self::TooFewOfAClass { positives, negatives } => {
+                write!(f, "{positives} positive and {negatives} negative rows; at least 2 of each are needed")
+            }
+            Self::ResamplesLackAClass { replicate, attempts } => {
+                write!(f, "replicate {replicate} had no resample with both classes in {attempts} attempts")
+            }
+            Self::ZeroVariance => write!(f, "the variance is zero"),
+        }
+    }
+}
