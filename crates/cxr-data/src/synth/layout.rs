@@ -74,12 +74,16 @@ pub fn write(config: &SynthConfig, out: &Path) -> Result<SynthSummary> {
     let root = whole.join(ROOT);
     fs::create_dir_all(&root).map_err(io(&root))?;
     patients.par_iter().try_for_each(|patient| write_images(config, patient, &root))?;
-    let mut parts = [Part::Train, Part::Valid, Part::Test].into_iter().map(|part| {
+    let table = |part| {
         let of_part: Vec<&SynthPatient> = patients.iter().filter(|patient| patient.part == part).collect();
         write_table(config, part, &of_part, &root)
-    });
-    let mut next = || parts.next().expect("three parts");
-    let summary = SynthSummary { root: out.join(ROOT), train: next()?, valid: next()?, test: next()? };
+    };
+    let summary = SynthSummary {
+        root: out.join(ROOT),
+        train: table(Part::Train)?,
+        valid: table(Part::Valid)?,
+        test: table(Part::Test)?,
+    };
 
     let described = whole.join("synth.json");
     let json = serde_json::to_string_pretty(config)

@@ -86,11 +86,13 @@ fn soft_tissue(pose: &Pose, u: f32, v: f32, outline: f32) -> f32 {
     let level = 0.62 + 0.30 * smooth((v + 0.35) / 0.5) + 0.22 * smooth((v - pose.lung_height + 0.35) / 0.6);
     let mut soft = body.fat * level * chord;
     // the middle: great vessels above, spine all along, trachea as a dark column
-    soft += 0.10 * (-(u / 0.17).powi(4)).exp();
-    let off = u - 0.5 * pose.turn;
-    let vertebrae = 0.85 + 0.15 * (std::f32::consts::TAU * v / 0.17).cos();
-    soft += 0.13 * vertebrae * (-(u / 0.10).powi(6)).exp();
-    soft -= 0.14 * (-(off / 0.05).powi(4)).exp() * smooth((0.52 - v) / 0.12);
+    if w < 0.35 {
+        soft += 0.10 * (-(u / 0.17).powi(4)).exp();
+        let vertebrae = 0.85 + 0.15 * (std::f32::consts::TAU * v / 0.17).cos();
+        soft += 0.13 * vertebrae * (-(u / 0.10).powi(6)).exp();
+        let off = u - 0.5 * pose.turn;
+        soft -= 0.14 * (-(off / 0.05).powi(4)).exp() * smooth((0.52 - v) / 0.12);
+    }
     // breasts, or the pectoral fold
     let [bu, bv] = body.breast_at;
     let ring = ((w - bu) / 0.42).hypot((v - bv) / 0.36);
