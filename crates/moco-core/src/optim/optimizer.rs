@@ -140,7 +140,10 @@ impl Optimizer {
             let step = match (step.dtype(), step.try_to_vec::<i64>().as_deref()) {
                 (DType::I64, Ok(&[step])) if step > 0 => step as u64,
                 _ => {
-                    return Err(bad(format!("optimizer state {step_name} that is no count"), "a number above 0".into()));
+                    return Err(bad(
+                        format!("optimizer state {step_name} that is no count"),
+                        "a number above 0".into(),
+                    ));
                 }
             };
             let elements: usize = shape.iter().product();
