@@ -81,7 +81,7 @@ impl MocoConfig {
             "a number above 0 (0.2 in MoCo v2)",
         )?;
         check(
-            batch_size % self.groups == 0,
+            batch_size.is_multiple_of(self.groups),
             "moco.groups",
             format!("{} with batches of {batch_size}", self.groups),
             "a divisor of the batch size",

@@ -21,7 +21,7 @@
 //! ```
 //! use backbones::{Backbone, BatchNorm, Conv2d, Initializer, Mode};
 //! use burn::{module::Module, tensor::{Device, Tensor, activation::relu}};
-//! use moco_core::{BatchSource, BoxError, HostBatch, Observer, Preset, StepMetrics, Request, Result};
+//! use moco_core::{BatchSource, BoxError, HostBatch, Observer, Preset, Request, StepMetrics};
 //! use ndarray::Array3;
 //!
 //! #[derive(Module, Debug)]
@@ -61,7 +61,9 @@
 //! let mut config = Preset::small().train;
 //! (config.epochs, config.batch_size, config.moco.queue_size, config.moco.groups) = (2, 4, 16, 1);
 //! let mut losses = Losses(Vec::new());
-//! let trained = config.init(tiny)?.run(&mut Data, &mut losses)?;
+//! let mut trainer = config.init(tiny)?;
+//! trainer.run(&mut Data, &mut losses)?;
+//! let pretrained: Tiny = trainer.moco.encoder_q.backbone;
 //! assert_eq!(losses.0.len(), 16);
 //! # Ok::<(), moco_core::Error>(())
 //! ```

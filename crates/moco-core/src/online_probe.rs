@@ -69,7 +69,7 @@ impl OnlineProbe {
 
     /// Whether epoch `epoch` (from 0) has a look at its end.
     pub(crate) fn is_due(&self, epoch: u64) -> bool {
-        (epoch + 1) % self.every_epochs.max(1) == 0
+        (epoch + 1).is_multiple_of(self.every_epochs.max(1))
     }
 
     /// Features of the query encoder's backbone, running statistics; each image is judged by images of other patients.

@@ -71,17 +71,15 @@ impl Queue {
         let m = n.min(self.written());
         let size = self.size();
         let start = (self.pointer + size - m) % size;
-        let end = start + m;
-        if end <= size {
-            return self.rows.clone().slice([start..end]);
-        }
-        Tensor::cat(vec![self.rows.clone().slice([start..size]), self.rows.clone().slice([0..end - size])], 0)
+        let rows = |start, n| self.rows.clone().slice_dim(0, start..start + n);
+        let first = m.min(size - start); // rows before the end of the ring
+        if first == m { rows(start, m) } else { Tensor::cat(vec![rows(start, first), rows(0, m - first)], 0) }
     }
 
     /// The rows a batch is contrasted with; with `mask_same_patient` those of a query's own patient are excluded for it.
     pub fn negatives(&self, patients: &[u32], mask_same_patient: bool) -> Negatives {
         let n = self.filled;
-        let rows = if n == self.size() { self.rows.clone() } else { self.rows.clone().slice([0..n]) };
+        let rows = if n == self.size() { self.rows.clone() } else { self.rows.clone().slice_dim(0, 0..n) };
         let excluded = if mask_same_patient { self.same_patient(patients) } else { None };
         Negatives { rows, excluded }
     }
@@ -119,9 +117,9 @@ impl Queue {
         let start = (self.pointer + dropped) % size;
         let kept = n - dropped;
         let first = kept.min(size - start); // rows before the end of the ring
-        self.write(start, keys.clone().slice([dropped..dropped + first]));
+        self.write(start, keys.clone().narrow(0, dropped, first));
         if first < kept {
-            self.write(0, keys.slice([dropped + first..n]));
+            self.write(0, keys.narrow(0, dropped + first, kept - first));
         }
         for (i, &patient) in patients[dropped..].iter().enumerate() {
             let slot = (start + i) % size;

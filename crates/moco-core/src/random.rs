@@ -4,17 +4,20 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What numbers are drawn for; large, so that no key is one of the data path's (seed, epoch, sample, view).
+/// Last part of every key; large, so that no key is one of the data path's (seed, epoch, sample, view).
+const DOMAIN: u64 = 0x6d6f_636f_0000_0000;
+
+/// What numbers are drawn for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose {
-    Queue = 0x6d6f_636f_0000_0001,
-    Shuffle = 0x6d6f_636f_0000_0002,
-    Head = 0x6d6f_636f_0000_0003,
+    Queue = 1,
+    Shuffle = 2,
+    Head = 3,
 }
 
 pub(crate) fn rng(seed: u64, purpose: Purpose, step: u64, part: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
-    for (bytes, value) in key.as_chunks_mut::<8>().0.iter_mut().zip([seed, step, part, purpose as u64]) {
+    for (bytes, value) in key.as_chunks_mut::<8>().0.iter_mut().zip([seed, step, part, DOMAIN + purpose as u64]) {
         *bytes = value.to_le_bytes();
     }
     ChaCha8Rng::from_seed(key)

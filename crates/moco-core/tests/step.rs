@@ -131,9 +131,9 @@ fn keys_are_normalised_with_batch_statistics() {
     // The key of image 0 must change when the other images do; with running statistics it would not.
     let key_of_first = |others: usize| {
         let mut moco = new(|c| c.momentum = 1.0);
-        let key = Tensor::cat(vec![views(0).key.slice([0..1]), views(others).key.slice([1..N])], 0);
+        let key = Tensor::cat(vec![views(0).key.narrow(0, 0, 1), views(others).key.narrow(0, 1, N - 1)], 0);
         moco.step(vec![Views { key, ..views(0) }], &mut sgd(), &step(0)).unwrap();
-        numbers(moco.queue.newest(N).slice([0..1]).into_data())
+        numbers(moco.queue.newest(N).narrow(0, 0, 1).into_data())
     };
     let (a, b) = (key_of_first(0), key_of_first(1));
     assert!(support::gap(&a, &b) > 1e-3, "{a:?} {b:?}");

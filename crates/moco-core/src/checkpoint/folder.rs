@@ -85,10 +85,8 @@ impl Checkpoints {
             self.write_directory(&path, state)?;
         }
         self.point("latest", step)?;
-        if let Some(best) = state.best {
-            if self.path(best.step).is_dir() {
-                self.point("best", best.step)?;
-            }
+        if let Some(best) = state.best.filter(|best| self.path(best.step).is_dir()) {
+            self.point("best", best.step)?;
         }
         self.remove_old(state)?;
         Ok(path)
