@@ -74,4 +74,7 @@ pub use stamp::Stamp;
 pub use subgroups::{Group, Subgroup, subgroups};
 pub use tables::Table;
 #[cfg(feature = "train")]
-pub use train::{Features, Frozen, MayMove, estimate_running_statistics, extract_features};
+pub use train::{
+    Checkpoint, Features, FineTune, FineTuned, Frozen, MayMove, Measured, PAPER_EPOCHS, Supervised, SupervisedConfig,
+    Trained, estimate_running_statistics, extract_features, masked_bce, mean_auroc, predict,
+};

@@ -26,7 +26,7 @@ pub(super) fn check_columns(features: ArrayView2<'_, f32>, expected: usize) -> R
 }
 
 /// Targets `[N, T]` of N rows, each 0, 1 or NaN (masked), T at least 1.
-pub(super) fn check_targets(targets: ArrayView2<'_, f64>, rows: usize) -> Result<()> {
+pub(crate) fn check_targets(targets: ArrayView2<'_, f64>, rows: usize) -> Result<()> {
     crate::checked::length("targets", targets.nrows(), rows)?;
     if targets.ncols() == 0 {
         return Err(Error::Setting { name: "targets", found: "no tasks".to_owned(), expected: "at least one task" });
@@ -38,6 +38,6 @@ pub(super) fn check_targets(targets: ArrayView2<'_, f64>, rows: usize) -> Result
 }
 
 /// The rows of one task that carry a label, and those labels.
-pub(super) fn labelled(targets: ArrayView1<'_, f64>) -> (Vec<usize>, Vec<bool>) {
+pub(crate) fn labelled(targets: ArrayView1<'_, f64>) -> (Vec<usize>, Vec<bool>) {
     targets.iter().enumerate().filter(|(_, label)| !label.is_nan()).map(|(row, label)| (row, *label == 1.0)).unzip()
 }

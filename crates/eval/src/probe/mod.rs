@@ -11,6 +11,8 @@ mod precondition;
 mod select;
 mod standardize;
 
+#[cfg(feature = "train")]
+pub(crate) use features::{check_targets, labelled};
 pub use knn::Knn;
 pub use linear_probe::{LinearProbe, LinearProbeConfig};
 pub use logistic::{Convergence, LogisticProbe};

@@ -1,0 +1,179 @@
+//! A training run with labels: epochs, validation, and which of its networks are kept.
+
+use backbones::{Backbone, Classifier, load_state_dict, state_dict};
+use ndarray::{Array2, Array3};
+
+use super::checkpoints::{Checkpoint, TopCheckpoints};
+use super::images::BatchError;
+use super::supervised::Supervised;
+use crate::auroc::auroc;
+use crate::error::{Error, Result, Undefined};
+use crate::scores::Scores;
+
+/// Epochs of MoCo-CXR's linear evaluation and fine-tuning by label fraction of CheXpert (paper, page 732).
+pub const PAPER_EPOCHS: [(f64, usize); 4] = [(0.001, 220), (0.01, 95), (0.1, 41), (1.0, 18)];
+
+/// How long to train and what to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FineTune {
+    /// Passes over the labelled images.
+    pub epochs: usize,
+    /// Measures on the validation rows every so many steps; besides, after the last batch of every epoch.
+    pub evaluate_every: Option<u64>,
+    /// How many of the best networks are kept, on the host; 10 make the reference's ensemble.
+    pub keep: usize,
+}
+
+impl FineTune {
+    /// Measures once an epoch and keeps the best ten.
+    pub fn new(epochs: usize) -> Self {
+        Self { epochs, evaluate_every: None, keep: 10 }
+    }
+
+    /// Trains for all epochs (there is no early stopping in the paper) and keeps the best networks.
+    ///
+    /// `train` gives the batches of an epoch (counted from 0) in the order it wants them used: images `[B, S, S]` and
+    /// targets `[B, T]`. `validate` measures a network, usually by [`crate::predict`], [`crate::fold_studies`] and
+    /// [`mean_auroc`]; its rows must not be those that are reported ([`crate::check_disjoint`]).
+    ///
+    /// # Errors
+    /// No epochs or nothing to keep; an epoch without labelled batches; whatever training, `train` or `validate` fail with.
+    pub fn run<B, I, E>(
+        &self,
+        mut training: Supervised<B>,
+        mut train: impl FnMut(usize) -> I,
+        mut validate: impl FnMut(&Classifier<B>) -> Result<f64>,
+    ) -> Result<FineTuned<B>>
+    where
+        B: Backbone,
+        I: IntoIterator<Item = Result<(Array3<u8>, Array2<f64>), E>>,
+        E: Into<BatchError>,
+    {
+        for (name, value) in [("epochs", self.epochs), ("checkpoints to keep", self.keep)] {
+            if value == 0 {
+                return Err(Error::Setting { name, found: "0".to_owned(), expected: "at least 1" });
+            }
+        }
+        let mut top = TopCheckpoints::new(self.keep);
+        let mut history = Vec::new();
+        for epoch in 0..self.epochs {
+            let (mut sum, mut count, mut measured) = (0.0, 0_u32, true);
+            let mut measure = |training: &Supervised<B>, loss: f64| -> Result<()> {
+                let (step, model) = (training.steps(), training.model()?);
+                let auroc = validate(&model)?;
+                top.offer(step, auroc, || Ok(state_dict(&model)?))?;
+                history.push(Measured { step, epoch, loss, auroc });
+                Ok(())
+            };
+            for batch in train(epoch) {
+                let (images, targets) = batch.map_err(|e| Error::Batches(e.into()))?;
+                let Some(loss) = training.step(&images, targets.view())? else { continue };
+                (sum, count) = (sum + loss, count + 1);
+                measured = self.evaluate_every.is_some_and(|every| training.steps() % every.max(1) == 0);
+                if measured {
+                    measure(&training, sum / f64::from(count))?;
+                }
+            }
+            if count == 0 {
+                let expected = "at least one batch with a label";
+                return Err(Error::Setting { name: "batches of an epoch", found: "none".to_owned(), expected });
+            }
+            if !measured {
+                measure(&training, sum / f64::from(count))?;
+            }
+        }
+        Ok(FineTuned { last: training.model()?, top: top.into_vec(), history })
+    }
+}
+
+/// A validation measurement.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    /// Steps taken.
+    pub step: u64,
+    /// 0-based epoch.
+    pub epoch: usize,
+    /// Mean training loss of the epoch so far.
+    pub loss: f64,
+    /// Mean AUROC on the validation rows.
+    pub auroc: f64,
+}
+
+/// The outcome of a run.
+#[derive(Debug)]
+pub struct FineTuned<B> {
+    /// The network after the last step.
+    pub last: Classifier<B>,
+    /// The best networks, best first.
+    pub top: Vec<Checkpoint>,
+    /// Every measurement in order.
+    pub history: Vec<Measured>,
+}
+
+impl<B: Backbone> FineTuned<B> {
+    /// The network that was best on the validation rows.
+    ///
+    /// # Errors
+    /// When its tensors do not fit (they were changed by hand).
+    pub fn best(&self) -> Result<Classifier<B>> {
+        match self.top.first() {
+            Some(checkpoint) => self.load(checkpoint),
+            None => Ok(self.last.clone()),
+        }
+    }
+
+    /// The ensemble of all kept networks: the mean of their probabilities, as the reference averages them
+    /// (`chexpert-model/predict/ensemble_predict.py`).
+    ///
+    /// `logits` scores the rows with one network. Where studies are reported it folds them to studies first: the reference
+    /// takes the maximum over views for each network, then the sigmoid, then the mean.
+    ///
+    /// # Shapes
+    /// - `logits` gives `[N, T]` each time; returns probabilities `[N, T]`
+    ///
+    /// # Errors
+    /// What `logits` fails with; shapes that differ between networks.
+    pub fn ensemble(&self, mut logits: impl FnMut(&Classifier<B>) -> Result<Array2<f64>>) -> Result<Array2<f64>> {
+        let mut sum: Option<Array2<f64>> = None;
+        for checkpoint in &self.top {
+            let probabilities = logits(&self.load(checkpoint)?)?.mapv(sigmoid);
+            sum = Some(match sum {
+                None => probabilities,
+                Some(sum) if sum.dim() == probabilities.dim() => sum + probabilities,
+                Some(sum) => {
+                    let (found, expected) = (probabilities.len(), sum.len());
+                    return Err(Error::Length { what: "scores of a network of the ensemble", found, expected });
+                }
+            });
+        }
+        let none = || Error::Setting { name: "ensemble", found: "no networks".to_owned(), expected: "at least one" };
+        Ok(sum.ok_or_else(none)? / self.top.len() as f64)
+    }
+
+    fn load(&self, checkpoint: &Checkpoint) -> Result<Classifier<B>> {
+        Ok(load_state_dict(self.last.clone(), &checkpoint.weights)?)
+    }
+}
+
+fn sigmoid(z: f64) -> f64 {
+    1.0 / (1.0 + (-z).exp())
+}
+
+/// Mean AUROC over the tasks that have both classes: what checkpoints are chosen by (`chexpert-model/eval/evaluator.py`).
+///
+/// # Errors
+/// [`Error::Undefined`] if no task has both classes.
+pub fn mean_auroc(scores: &Scores) -> Result<f64> {
+    let (mut sum, mut count) = (0.0, 0_u32);
+    for (truth, column) in scores.labels().columns().into_iter().zip(scores.scores().columns()) {
+        let (rows, labels) = crate::probe::labelled(truth);
+        let column: Vec<f64> = rows.iter().map(|&row| column[row]).collect();
+        if let Ok(value) = Error::or_reason(auroc(&labels, &column, None))? {
+            (sum, count) = (sum + value, count + 1);
+        }
+    }
+    if count == 0 {
+        return Err(Error::undefined("the mean AUROC over tasks", Undefined::NoLabelledRows));
+    }
+    Ok(sum / f64::from(count))
+}

@@ -1,0 +1,19 @@
+//! From images to scores with a network: feature extraction, the faithful linear probe, fine-tuning.
+
+mod adam;
+mod bce;
+mod checkpoints;
+mod features;
+mod finetune;
+mod frozen;
+mod images;
+mod running_statistics;
+mod supervised;
+
+pub use bce::masked_bce;
+pub use checkpoints::Checkpoint;
+pub use features::{Features, extract_features};
+pub use finetune::{FineTune, FineTuned, Measured, PAPER_EPOCHS, mean_auroc};
+pub use frozen::{Frozen, MayMove};
+pub use running_statistics::estimate_running_statistics;
+pub use supervised::{Supervised, SupervisedConfig, Trained, predict};

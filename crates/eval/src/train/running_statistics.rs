@@ -1,0 +1,149 @@
+//! Running statistics for a network that has none worth the name.
+//!
+//! A network of random weights starts with running means of 0 and variances of 1, which are not those of its activations; in
+//! eval mode its features then say more about that mismatch than about random weights. Before such a network is probed (as
+//! the lower bound of a comparison) it gets the statistics that training would have given it, without a change of weights.
+
+use std::collections::BTreeMap;
+
+use backbones::{Backbone, Mode, NamePath, TensorKind};
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    tensor::Tensor,
+};
+use ndarray::Array3;
+
+use super::images::{BatchError, check_batch, device_of, read, upload};
+use crate::error::{Error, Result};
+
+/// Replaces all running statistics by the average of the batches' statistics, each batch counting the same: what PyTorch's
+/// batch normalisation with `momentum=None` holds after one pass in train mode (`torch.optim.swa_utils.update_bn`).
+///
+/// Works with any network that blends linearly, `(1 - m) * running + m * batch`, without being told m: from running
+/// statistics of zero a pass leaves `m * batch`, and a second pass of the same batch leaves `(2 - m)` times that.
+///
+/// # Shapes
+/// - each batch: images `[B, S, S]` u8, B at least 2 and preferably the batch size of training; row numbers are not used
+///
+/// # Errors
+/// [`Error::Batches`] around what a batch failed with; no batches, or one with a single image; a device that fails.
+pub fn estimate_running_statistics<B: Backbone, E: Into<BatchError>>(
+    backbone: &mut B,
+    batches: impl IntoIterator<Item = Result<(Array3<u8>, Vec<usize>), E>>,
+) -> Result<()> {
+    let mut network = backbone.valid(); // on the plain device: no tape is kept
+    let device = device_of(&network)?;
+    let zero: Buffers = Buffers::of(&network).map(|_, value| value.zeros_like());
+    let (mut sum, mut count) = (zero.clone(), 0);
+    let mut blend = BTreeMap::new();
+    for batch in batches {
+        let (images, rows) = batch.map_err(|e| Error::Batches(e.into()))?;
+        check_batch(&images, rows.len())?;
+        if rows.len() < 2 {
+            let found = rows.len().to_string();
+            return Err(Error::Setting {
+                name: "images in a batch",
+                found,
+                expected: "at least 2, to have a variance",
+            });
+        }
+        let images = upload(&images, &device);
+        network = zero.write(network);
+        network.features(images.clone(), Mode::TRAIN);
+        let once = Buffers::of(&network); // m * batch
+        if count == 0 {
+            network.features(images, Mode::TRAIN);
+            blend = momenta(&once, &Buffers::of(&network))?;
+        }
+        sum = sum.map(|name, sum| sum + once.0[name].clone());
+        count += 1;
+    }
+    if count == 0 {
+        return Err(Error::Setting { name: "batches", found: "none".to_owned(), expected: "at least one" });
+    }
+    let average = sum.map(|name, sum| sum / (blend[name] * f64::from(count)));
+    *backbone = average.write(backbone.clone());
+    Ok(())
+}
+
+/// m of every buffer, from `once = m * batch` and `twice = (2 - m) * once`.
+fn momenta(once: &Buffers, twice: &Buffers) -> Result<BTreeMap<String, f64>> {
+    let size = |buffers: &Buffers, name: &str| -> Result<f64> {
+        let values = read(buffers.0[name].clone(), "reading running statistics")?;
+        Ok(values.iter().map(|x| x.abs()).sum())
+    };
+    let mut momenta = BTreeMap::new();
+    for name in once.0.keys() {
+        let (once, twice) = (size(once, name)?, size(twice, name)?);
+        // Statistics of exactly zero are zero whatever m is.
+        let m = if once > 0.0 { 2.0 - twice / once } else { 1.0 };
+        if !(m > 0.0 && m < 1.0 + 1e-6) {
+            let expected = "a blend (1 - m) * running + m * batch with m above 0 and up to 1";
+            return Err(Error::Setting {
+                name: "momentum of running statistics",
+                found: format!("{m} in {name}"),
+                expected,
+            });
+        }
+        momenta.insert(name.clone(), m);
+    }
+    Ok(momenta)
+}
+
+/// Running statistics by name, flat.
+#[derive(Debug, Clone, Default)]
+struct Buffers(BTreeMap<String, Tensor<1>>);
+
+impl Buffers {
+    fn of<M: Module>(module: &M) -> Self {
+        let mut read = Read(NamePath::default(), Self::default());
+        module.visit(&mut read);
+        read.1
+    }
+
+    fn map(self, f: impl Fn(&str, Tensor<1>) -> Tensor<1>) -> Self {
+        Self(self.0.into_iter().map(|(name, value)| (name.clone(), f(&name, value))).collect())
+    }
+
+    fn write<M: Module>(&self, module: M) -> M {
+        module.map(&mut Write(NamePath::default(), self))
+    }
+}
+
+struct Read(NamePath, Buffers);
+
+impl ModuleVisitor for Read {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.0.enter(name, container);
+    }
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.0.exit();
+    }
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = self.0.name();
+        if TensorKind::of(&name) == TensorKind::Buffer {
+            self.1.0.insert(name, param.val().reshape([-1]));
+        }
+    }
+}
+
+struct Write<'a>(NamePath, &'a Buffers);
+
+impl ModuleMapper for Write<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.0.enter(name, container);
+    }
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.0.exit();
+    }
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.0.name();
+        let Some(value) = self.1.0.get(&name).filter(|_| TensorKind::of(&name) == TensorKind::Buffer) else {
+            return param;
+        };
+        param.map(|old| {
+            let value = value.clone().reshape(old.shape());
+            if old.device().is_autodiff() { Tensor::from_inner(value) } else { value }
+        })
+    }
+}
