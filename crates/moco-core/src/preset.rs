@@ -114,4 +114,13 @@ mod tests {
         }
         assert_eq!(Preset::named("moco"), None);
     }
+
+    #[test]
+    fn constants_of_a_rule_may_be_left_out_but_not_misspelt() {
+        let read = |text: &str| serde_json::from_str::<OptimizerConfig>(text);
+        let short = r#"{"rule": {"name": "adam"}, "weight_decay": 1e-4, "decay_norm_and_bias": true}"#;
+        assert_eq!(read(short).expect("valid"), Preset::moco_cxr().train.optimizer);
+        let error = read(&short.replace("\"adam\"", "\"adam\", \"epsilon\": 1")).expect_err("misspelt");
+        assert!(error.to_string().contains("epsilon"), "{error}");
+    }
 }

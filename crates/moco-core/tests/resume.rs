@@ -227,6 +227,20 @@ fn old_checkpoints_go_and_chosen_ones_stay() {
 }
 
 #[test]
+fn watching_with_a_probe_changes_nothing_of_the_training() {
+    let weights = |watched: bool| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut trainer = trainer(&config(Rule::ADAM), folder.path());
+        if !watched {
+            trainer.probe = None;
+        }
+        trainer.run(&mut Source, &mut ()).unwrap();
+        trainer.state().unwrap().weights
+    };
+    assert_eq!(weights(true), weights(false));
+}
+
+#[test]
 fn a_run_that_explodes_stops_names_the_step_and_keeps_its_last_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(Rule::SGD);

@@ -10,33 +10,54 @@ use serde::{Deserialize, Serialize};
 pub enum Rule {
     /// Gradient descent with momentum (no dampening) and coupled weight decay: `torch.optim.SGD`.
     Sgd {
-        /// 0.9 in MoCo; 0 keeps no buffer.
+        /// 0.9 in MoCo, and unless told otherwise; 0 keeps no buffer.
+        #[serde(default = "momentum")]
         momentum: f64,
         /// Looks ahead along the buffer.
+        #[serde(default)]
         nesterov: bool,
     },
     /// `torch.optim.Adam`: weight decay is *coupled*, added to the gradient (L2). MoCo-CXR's optimiser.
     Adam {
         /// Decay of the mean and of the mean square, (0.9, 0.999).
+        #[serde(default = "betas")]
         betas: (f64, f64),
         /// Added to the root, 1e-8.
+        #[serde(default = "eps")]
         eps: f64,
     },
     /// `torch.optim.AdamW`: weight decay is decoupled (Loshchilov and Hutter, arXiv:1711.05101).
     AdamW {
         /// Decay of the mean and of the mean square, (0.9, 0.999).
+        #[serde(default = "betas")]
         betas: (f64, f64),
         /// Added to the root, 1e-8.
+        #[serde(default = "eps")]
         eps: f64,
     },
     /// Layer-wise rates for large batches (You et al., arXiv:1708.03888), in the form of MoCo v3 and SimSiam: tensors of
     /// one dimension (norm and bias) are neither decayed nor rescaled.
     Lars {
         /// 0.9.
+        #[serde(default = "momentum")]
         momentum: f64,
         /// Ratio of a layer's step to its weights, 0.001.
+        #[serde(default = "trust")]
         trust: f64,
     },
+}
+
+fn momentum() -> f64 {
+    0.9
+}
+fn betas() -> (f64, f64) {
+    (0.9, 0.999)
+}
+fn eps() -> f64 {
+    1e-8
+}
+fn trust() -> f64 {
+    0.001
 }
 
 impl Rule {
