@@ -96,12 +96,16 @@ impl<B: Backbone> Trainer<B> {
     /// Goes on from [`Self::position`] to the end of the last epoch, or until the observer asks to stop.
     ///
     /// # Errors
-    /// A fault of the data, the device or the disk, or [`Error::NonFinite`]; checkpoints written before stay.
+    /// A fault of the data, the device or the disk, or [`Error::NonFinite`]; checkpoints written before stay. A folder
+    /// with checkpoints of another run is refused before the first step.
     pub fn run(&mut self, source: &mut dyn BatchSource, observer: &mut dyn Observer) -> Result<End> {
         let batches = source.batches_per_epoch();
         if batches == 0 || self.position.batch > batches {
             let found = format!("a source of {batches} batches an epoch");
             return Err(Error::Batch { found, expected: format!("at least {}", self.position.batch.max(1)) });
+        }
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.refuse_foreign(self.position.step)?;
         }
         while self.position.epoch < self.config.epochs {
             let mut request = self.steps(source, batches, observer)?;

@@ -227,6 +227,18 @@ fn old_checkpoints_go_and_chosen_ones_stay() {
 }
 
 #[test]
+fn a_folder_with_another_runs_checkpoints_is_refused_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    trainer(&config(Rule::ADAM), folder.path()).run(&mut Source, &mut ()).unwrap();
+    let before = bytes(folder.path(), 15);
+    let mut log = Log::default();
+    let error = trainer(&config(Rule::SGD), folder.path()).run(&mut Source, &mut log).unwrap_err();
+    assert!(error.to_string().contains("belongs to another run"), "{error}");
+    assert!(log.lines.is_empty(), "before the first step");
+    assert_eq!(bytes(folder.path(), 15), before);
+}
+
+#[test]
 fn watching_with_a_probe_changes_nothing_of_the_training() {
     let weights = |watched: bool| {
         let folder = tempfile::tempdir().unwrap();

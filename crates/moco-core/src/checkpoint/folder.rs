@@ -73,17 +73,15 @@ impl Checkpoints {
     }
 
     /// Writes a checkpoint (a temporary directory, flushed, then renamed), names it in `latest`, and removes those that
-    /// need not stay. A checkpoint of the same step that is whole is kept as it is.
+    /// need not stay.
     ///
     /// # Errors
-    /// When the disk fails; older checkpoints are then untouched.
+    /// When the disk fails, or the folder holds another whole checkpoint of this step; what is there is then untouched.
     pub fn save(&self, state: &RunState) -> Result<PathBuf> {
         let step = state.position.step;
         let path = self.path(step);
         fs::create_dir_all(&self.root).map_err(io(&self.root))?;
-        if read_all(&path).is_err() {
-            self.write_directory(&path, state)?;
-        }
+        self.write_directory(&path, state)?;
         self.point("latest", step)?;
         if let Some(best) = state.best.filter(|best| self.path(best.step).is_dir()) {
             self.point("best", best.step)?;
@@ -93,6 +91,15 @@ impl Checkpoints {
     }
 
     fn write_directory(&self, path: &Path, state: &RunState) -> Result<()> {
+        let files = state.to_files()?;
+        match read_all(path) {
+            Ok(found) if found.iter().map(|(n, b)| (n.as_str(), b)).eq(files.iter().map(|(n, b)| (*n, b))) => {
+                return Ok(());
+            }
+            Ok(_) => return Err(foreign(path)),
+            Err(Error::Checkpoint { .. }) => (), // absent, interrupted or damaged
+            Err(e) => return Err(e),
+        }
         let name = directory_name(state.position.step);
         let temporary = self.root.join(format!(".{name}.partial"));
         for left_over in [temporary.as_path(), path] {
@@ -102,7 +109,7 @@ impl Checkpoints {
             }
         }
         fs::create_dir(&temporary).map_err(io(&temporary))?;
-        write_all(&temporary, &state.to_files()?)?;
+        write_all(&temporary, &files)?;
         fs::rename(&temporary, path).map_err(io(path))?;
         sync_dir(&self.root)
     }
@@ -171,6 +178,15 @@ impl Checkpoints {
         Ok(Found { newest: None, ignored })
     }
 
+    /// Refuses a folder in which a run that has done `step` steps would meet the checkpoints of another one.
+    ///
+    /// # Errors
+    /// When there is a whole checkpoint of a later step.
+    pub(crate) fn refuse_foreign(&self, step: u64) -> Result<()> {
+        let later = self.steps()?.into_iter().filter(|&s| s > step).map(|s| self.path(s));
+        later.map(|path| if read_all(&path).is_ok() { Err(foreign(&path)) } else { Ok(()) }).collect()
+    }
+
     fn interrupted(&self) -> Result<Vec<Ignored>> {
         let entries = match fs::read_dir(&self.root) {
             Ok(entries) => entries,
@@ -186,6 +202,12 @@ impl Checkpoints {
         }
         Ok(found)
     }
+}
+
+fn foreign(path: &Path) -> Error {
+    let reason =
+        "it belongs to another run, or to a later step of this one; resume from it, or use another folder".into();
+    Error::Checkpoint { path: path.to_owned(), reason }
 }
 
 fn directory_name(step: u64) -> String {
