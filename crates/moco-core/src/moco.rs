@@ -57,12 +57,13 @@ impl MocoConfig {
 impl<B: Backbone> Moco<B> {
     /// One optimizer step on a batch, given as one or several micro-batches whose gradients are averaged.
     ///
-    /// `step` counts from 0 and keys the shuffling. On error the weights and the queue are those of the step before (running
-    /// statistics are not).
+    /// On error the query's weights and the queue are those of the step before; running statistics and the key encoder have
+    /// moved on.
     ///
     /// # Errors
     /// [`Error::NonFinite`] when loss or gradient is; [`Error::Device`] when the device fails.
     pub fn step(&mut self, batch: Vec<Views>, optimizer: &mut Optimizer, update: &Step) -> Result<Measures> {
+        // From the query's weights before this step's update, as `forward` of the reference does.
         self.encoder_k = ema_update(self.encoder_k.clone(), &self.encoder_q, self.config.momentum);
         let parts = batch.len();
         let (mut gradients, mut measures, mut written) = (NamedGradients::default(), Vec::new(), Vec::new());

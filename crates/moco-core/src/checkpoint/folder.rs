@@ -183,8 +183,11 @@ impl Checkpoints {
     /// # Errors
     /// When there is a whole checkpoint of a later step.
     pub(crate) fn refuse_foreign(&self, step: u64) -> Result<()> {
-        let later = self.steps()?.into_iter().filter(|&s| s > step).map(|s| self.path(s));
-        later.map(|path| if read_all(&path).is_ok() { Err(foreign(&path)) } else { Ok(()) }).collect()
+        let mut later = self.steps()?.into_iter().filter(|&s| s > step).map(|s| self.path(s));
+        match later.find(|path| read_all(path).is_ok()) {
+            Some(path) => Err(foreign(&path)),
+            None => Ok(()),
+        }
     }
 
     fn interrupted(&self) -> Result<Vec<Ignored>> {
