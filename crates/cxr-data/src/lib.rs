@@ -12,6 +12,7 @@ mod manifest;
 mod ordered;
 mod pairs;
 mod phash;
+pub mod preview;
 mod radiograph;
 pub mod seed;
 mod source;
