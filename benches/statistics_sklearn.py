@@ -38,7 +38,7 @@ def paired(replicates=500, draws=5, n=500):
     return time.process_time() - start, roc_auc_score(labels, first[0])
 
 
-def many_tasks(replicates=500, tasks=14, n=25_000):
+def many_tasks(replicates=100, tasks=14, n=25_000):
     truth = [uniform(7100 + t, 1, n) < 0.1 + 0.02 * t for t in range(tasks)]
     scores = [model(7100 + t, truth[t], 10, 0.4) for t in range(tasks)]
     start = time.process_time()

@@ -15,7 +15,7 @@ use std::time::Instant;
 use eval::{Bootstrap, Cohort, Evaluation, Metric, Row, Scores, Stamp, Table, Unit};
 use ndarray::Array2;
 
-const WORKLOADS: [&str; 2] = ["500 paired replicates x 5 draws x n = 500", "500 replicates x 14 tasks x n = 25,000"];
+const WORKLOADS: [&str; 2] = ["500 paired replicates x 5 draws x n = 500", "100 replicates x 14 tasks x n = 25,000"];
 const TASKS: usize = 14;
 const ROWS: usize = 25_000;
 
@@ -92,7 +92,7 @@ fn many_tasks() -> (f64, Box<dyn Fn() + Sync>) {
     let label = Array2::from_shape_fn((ROWS, TASKS), |(row, task)| f64::from(u8::from(truth[task][row])));
     let score = Array2::from_shape_fn((ROWS, TASKS), |(row, task)| scored[task][row]);
     let scores = [Scores::new(names, rows.collect(), label, score).unwrap()];
-    let bootstrap = Bootstrap { unit: Unit::Row, replicates: 500, ..Bootstrap::default() };
+    let bootstrap = Bootstrap { unit: Unit::Row, replicates: 100, ..Bootstrap::default() };
     let evaluation = Evaluation { metrics: vec![Metric::Auroc], bootstrap, calibration_bins: None };
     let work = move || {
         std::hint::black_box(evaluation.run(&scores, Stamp::default()).unwrap());

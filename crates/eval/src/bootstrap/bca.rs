@@ -27,7 +27,8 @@ pub(super) fn limits(replicates: &[f64], estimand: &Estimand, level: f64) -> Res
 
     let fraction = |tail: f64| {
         let z = bias + normal::quantile(tail);
-        normal::cdf(bias + z / (1.0 - acceleration * z))
+        // Past the pole of a strong acceleration the limit is the extreme replicate, not one from the other end.
+        normal::cdf(bias + z / (1.0 - acceleration * z).max(0.0))
     };
     let tail = (1.0 - level) / 2.0;
     Ok((quantile(&sorted, fraction(tail)), quantile(&sorted, fraction(1.0 - tail))))
