@@ -239,6 +239,39 @@ fn a_folder_with_another_runs_checkpoints_is_refused_untouched() {
 }
 
 #[test]
+fn files_name_tensors_as_the_reference_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Log { stop_at: Some(3), ..Log::default() };
+    trainer(&config(Rule::ADAM), folder.path()).run(&mut Source, &mut log).unwrap();
+    let files = bytes(folder.path(), 3);
+    let names = |file: usize| {
+        let tensors = safetensors::SafeTensors::deserialize(&files[file].1).unwrap();
+        let mut names: Vec<String> = tensors.names().into_iter().map(str::to_owned).collect();
+        names.sort();
+        names
+    };
+    let layers = ["bn1", "bn2", "conv1", "conv2", "fc.0", "fc.2"];
+    let parameters = |layer: &str| if layer.starts_with("conv") { vec!["weight"] } else { vec!["bias", "weight"] };
+    let (mut weights, mut states) = (Vec::new(), Vec::new());
+    for layer in layers {
+        for side in ["encoder_q", "encoder_k"] {
+            weights.extend(parameters(layer).iter().map(|name| format!("{side}.{layer}.{name}")));
+            if layer.starts_with("bn") {
+                weights.extend(["running_mean", "running_var"].map(|name| format!("{side}.{layer}.{name}")));
+            }
+        }
+        for name in parameters(layer) {
+            states.extend(["exp_avg", "exp_avg_sq", "step"].map(|slot| format!("encoder_q.{layer}.{name}/{slot}")));
+        }
+    }
+    weights.sort();
+    states.sort();
+    assert_eq!(names(0), weights);
+    assert_eq!(names(1), states);
+    assert_eq!(names(2), ["filled", "patients", "queue", "queue_ptr", "written_at"]);
+}
+
+#[test]
 fn watching_with_a_probe_changes_nothing_of_the_training() {
     let weights = |watched: bool| {
         let folder = tempfile::tempdir().unwrap();

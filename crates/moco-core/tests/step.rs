@@ -3,7 +3,7 @@
 
 mod support;
 
-use backbones::{BatchNorm, Mode, StateDict, TensorKind, state_dict};
+use backbones::{Backbone, BatchNorm, Conv2d, Initializer, Linear, Mode, StateDict, TensorKind, state_dict};
 use burn::{
     module::Module,
     tensor::{Device, Tensor, TensorData},
@@ -301,6 +301,61 @@ fn a_step_that_is_not_finite_changes_no_weight_and_names_itself() {
     assert!(error.to_string().contains("step 41"));
     assert_eq!(weights(&moco), before);
     assert_eq!(moco.queue.to_record().unwrap(), queue);
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_is_found_though_the_loss_is() {
+    /// A square root at exactly 0, where its slope is infinite.
+    #[derive(Module, Debug)]
+    struct Root {
+        conv: Conv2d,
+    }
+    impl Backbone for Root {
+        fn feature_dim(&self) -> usize {
+            2
+        }
+        fn features(&mut self, images: Tensor<4>, _: Mode) -> Tensor<2> {
+            self.conv.forward(images).mean_dims(&[2, 3]).reshape([-1, 2]).sqrt()
+        }
+    }
+    let weight = Tensor::<4>::from_floats([[[[0.0]]], [[[1.0]]]], &Device::flex());
+    let config = MocoConfig { dim: 6, queue_size: 20, ..MocoConfig::new() };
+    let mut moco = config.init(Root { conv: Conv2d::new(weight, 1, 0) }, 0).unwrap();
+    let before = state_dict(&moco.encoder_q).unwrap();
+    let error = moco.step(vec![views(0)], &mut sgd(), &step(7)).unwrap_err();
+    assert!(matches!(error, Error::NonFinite { step: 7, what: "gradient norm", .. }), "{error}");
+    assert_eq!(state_dict(&moco.encoder_q).unwrap(), before);
+}
+
+#[test]
+fn recomputing_activations_gives_the_same_steps() {
+    let losses = |device: Device| {
+        let config = MocoConfig { dim: 6, queue_size: 20, ..MocoConfig::new() };
+        let mut moco = config.init(Narrow::new(3, &device), 5).unwrap();
+        let mut optimizer = sgd();
+        (0..3).map(|i| moco.step(vec![views(i)], &mut optimizer, &step(i as u64)).unwrap().loss).collect::<Vec<_>>()
+    };
+    // Every parameter must stay on the same checkpointing strategy, or Burn panics.
+    assert_eq!(losses(Device::flex()), losses(Device::flex().autodiff().gradient_checkpointing()));
+}
+
+#[test]
+fn a_backbone_that_collides_with_the_head_is_refused() {
+    #[derive(Module, Debug)]
+    struct Classifier {
+        fc: Linear,
+    }
+    impl Backbone for Classifier {
+        fn feature_dim(&self) -> usize {
+            4
+        }
+        fn features(&mut self, images: Tensor<4>, _: Mode) -> Tensor<2> {
+            self.fc.forward(images.reshape([-1, 4]))
+        }
+    }
+    let fc = Initializer::new(0, &Device::flex()).linear(4, 4);
+    let error = MocoConfig::new().init(Classifier { fc }, 0).unwrap_err().to_string();
+    assert!(error.contains("fc.weight") && error.contains("projection head"), "{error}");
 }
 
 #[test]
