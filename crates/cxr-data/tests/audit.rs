@@ -1,9 +1,12 @@
 //! The audit passes what is sound and finds each thing that is planted.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
+#![allow(clippy::unwrap_used)]
+
+mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use cxr_data::synth::{self, SynthConfig};
 use cxr_data::{
     AuditReport, Dataset, LabelPolicy, Manifest, OnBad, Part, Pixels, Radiograph, Role, Subset, audit, label_policies,
     load,
@@ -144,20 +147,9 @@ fn a_mislabelled_file_and_unknown_patients_are_warned_of() {
     );
 }
 
-/// The folder with real images, or `None` with the reason printed.
-fn real_data() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-    let dir = PathBuf::from(std::env::var("MOCO_CXR_TEST_DATA").unwrap_or_else(|_| default.into()));
-    if dir.is_dir() {
-        return Some(dir);
-    }
-    eprintln!("skipped: {} is not there; MOCO_CXR_TEST_DATA names the folder with real images", dir.display());
-    None
-}
-
 #[test]
 fn real_sets_pass() {
-    let Some(data) = real_data() else { return };
+    let Some(data) = support::test_data() else { return };
     let dir = data.join("chexpert-layout");
     let [train, valid, all] =
         [Part::Train, Part::Valid, Part::All].map(|part| load(&dir, Dataset::Auto, part).unwrap());
@@ -187,7 +179,7 @@ fn real_sets_pass() {
 /// Copies of real images, as they turn up in derived data sets, are found as near duplicates.
 #[test]
 fn copies_of_real_images_are_found() {
-    let Some(data) = real_data() else { return };
+    let Some(data) = support::test_data() else { return };
     let all = load(&data.join("chexpert-layout"), Dataset::Chexpert, Part::Valid).unwrap();
     let originals = all.select(&(0..40).collect::<Vec<_>>());
     let dir = tempfile::tempdir().unwrap();
@@ -227,4 +219,19 @@ fn a_skipped_image_is_not_part_of_the_audit() {
     assert!(report.passes());
     assert_eq!(report.subsets[0].images, 5);
     assert!(report.to_string().contains("1 rows skipped, their images are missing"), "{report}");
+}
+
+#[test]
+fn the_synthetic_set_passes() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = SynthConfig { train_patients: 40, valid_patients: 10, test_patients: 10, ..SynthConfig::default() };
+    synth::write(&config, &dir.path().join("set")).unwrap();
+    let roles =
+        [("train", Role::Train, Part::Train), ("valid", Role::Valid, Part::Valid), ("test", Role::Test, Part::Test)];
+    let sets = roles.map(|(.., part)| load(&dir.path().join("set"), Dataset::Auto, part).unwrap());
+    let subsets: Vec<_> =
+        roles.iter().zip(&sets).map(|(&(name, role, _), manifest)| Subset { name, role, manifest }).collect();
+    let report = audit(&subsets, &label_policies()).unwrap();
+    assert!(report.passes() && report.leaks.compared.len() == 3, "{report}");
+    assert_eq!(report.subsets.iter().map(|subset| subset.patients).collect::<Vec<_>>(), [Some(40), Some(10), Some(10)]);
 }

@@ -1,5 +1,7 @@
 //! The leak check finds what is planted, and little else in real images.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
+#![allow(clippy::unwrap_used)]
+
+mod support;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -133,20 +135,9 @@ fn a_re_encoded_copy_is_a_near_duplicate() {
     assert!(report.require_clean().is_ok(), "near duplicates warn");
 }
 
-/// The folder with real images, or `None` with the reason printed.
-fn real_data() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-    let dir = PathBuf::from(std::env::var("MOCO_CXR_TEST_DATA").unwrap_or_else(|_| default.into()));
-    if dir.is_dir() {
-        return Some(dir);
-    }
-    eprintln!("skipped: {} is not there; MOCO_CXR_TEST_DATA names the folder with real images", dir.display());
-    None
-}
-
 #[test]
 fn real_images_pass() {
-    let Some(data) = real_data() else { return };
+    let Some(data) = support::test_data() else { return };
     let dir = data.join("chexpert-layout");
     let train = load(&dir, Dataset::Chexpert, Part::Train).unwrap();
     let valid = load(&dir, Dataset::Chexpert, Part::Valid).unwrap();

@@ -1,8 +1,10 @@
 //! Loaders against folders laid out as the data sets are published, quirks and faults included.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
+#![allow(clippy::unwrap_used)]
+
+mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cxr_data::{Dataset, Label, LoadOptions, Manifest, OnBad, Part, Projection, Result, Sex, View, load, load_with};
 use tempfile::TempDir;
@@ -233,20 +235,9 @@ fn the_test_set_has_its_truth_per_study() {
     assert_eq!((set.len(), set.records[0].view), (1, Some(View::Lateral)));
 }
 
-/// The folder with real images, or `None` with the reason printed.
-fn real_data() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-    let dir = PathBuf::from(std::env::var("MOCO_CXR_TEST_DATA").unwrap_or_else(|_| default.into()));
-    if dir.is_dir() {
-        return Some(dir);
-    }
-    eprintln!("skipped: {} is not there; MOCO_CXR_TEST_DATA names the folder with real images", dir.display());
-    None
-}
-
 #[test]
 fn real_chexpert_layout() {
-    let Some(data) = real_data() else { return };
+    let Some(data) = support::test_data() else { return };
     let dir = data.join("chexpert-layout");
     let train = load(&dir, Dataset::Chexpert, Part::Train).unwrap();
     let valid = load(&dir, Dataset::Chexpert, Part::Valid).unwrap();
@@ -306,7 +297,7 @@ fn shenzhen_labels_by_suffix_and_reports_what_readings_say() {
 
 #[test]
 fn real_shenzhen_folders() {
-    let Some(data) = real_data() else { return };
+    let Some(data) = support::test_data() else { return };
     let set = auto(&data.join("shenzhen-128"), Part::All).unwrap();
     let ill = set.records.iter().filter(|record| record.labels[0] == Label::Positive).count();
     assert_eq!((set.len(), ill, set.patient_count()), (200, 100, 200));

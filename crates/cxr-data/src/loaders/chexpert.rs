@@ -4,10 +4,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use super::cells::{
+    Quirks, age_of_cell, label, patient_and_study, projection_of_cell, sex_of_cell, view_of_cell, view_of_name,
+};
 use super::images::ImageFinder;
-use super::table::{Row, Table};
+use super::table::Table;
 use super::{LoadOptions, OnBad, Part, listing};
-use crate::{Error, Label, Manifest, Projection, Record, Result, Sex, View};
+use crate::{Error, Label, Manifest, Record, Result};
 
 /// The label columns, in the order of the official `train.csv`.
 pub(crate) const TASKS: [&str; 14] = [
@@ -121,14 +124,6 @@ pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Mani
     Ok(manifest)
 }
 
-/// What was decided for cells that the format allows but that mean nothing, for the notes.
-#[derive(Default)]
-struct Quirks {
-    sex_unknown: usize,
-    age_zero: usize,
-    view_differs: usize,
-}
-
 /// Rows of a table with one image each. The test table may lack the columns on the patient.
 fn add_images(manifest: &mut Manifest, path: &Path, all_columns: bool, options: &LoadOptions) -> Result<()> {
     let table = Table::read(path)?;
@@ -160,15 +155,7 @@ fn add_images(manifest: &mut Manifest, path: &Path, all_columns: bool, options: 
         }
     }
     let mut notes = finder.notes();
-    for (rows, what) in [
-        (quirks.sex_unknown, "with Sex \"Unknown\", read as not recorded"),
-        (quirks.age_zero, "with Age 0 (CheXpert's patients are adults), read as not recorded"),
-        (quirks.view_differs, "whose column Frontal/Lateral contradicts the file name; the column was believed"),
-    ] {
-        if rows > 0 {
-            notes.push(format!("{}: {rows} rows {what}", path.display()));
-        }
-    }
+    notes.extend(quirks.notes(path));
     manifest.notes.extend(notes);
     Ok(())
 }
@@ -270,84 +257,4 @@ fn images_on_disk<'s>(root: &Path, studies: impl Iterator<Item = &'s str>) -> Re
         }
     }
     Ok(images)
-}
-
-/// `patient00001` and `patient00001/study1` out of a path.
-pub(crate) fn patient_and_study(path: &str) -> Option<(String, String)> {
-    let numbered = |part: &str, word: &str| {
-        part.strip_prefix(word).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
-    };
-    let parts: Vec<&str> = path.split(['/', '\\']).collect();
-    parts
-        .windows(2)
-        .find(|pair| numbered(pair[0], "patient") && numbered(pair[1], "study"))
-        .map(|pair| (pair[0].to_string(), format!("{}/{}", pair[0], pair[1])))
-}
-
-pub(crate) fn label(row: Row<'_>, column: usize) -> Result<Label> {
-    let cell = row.cell(column);
-    if cell.is_empty() {
-        return Ok(Label::NotMentioned);
-    }
-    match cell.parse::<f32>() {
-        Ok(1.0) => Ok(Label::Positive),
-        Ok(0.0) => Ok(Label::Negative),
-        Ok(-1.0) => Ok(Label::Uncertain),
-        _ => Err(row.fault(column, "1.0, 0.0, -1.0 or blank")),
-    }
-}
-
-pub(crate) fn view_of_name(path: &str) -> Option<View> {
-    let name = path.rsplit(['/', '\\']).next()?;
-    let stem = name.split('.').next()?;
-    [("_frontal", View::Frontal), ("_lateral", View::Lateral)]
-        .into_iter()
-        .find(|(ending, _)| stem.ends_with(ending))
-        .map(|(_, view)| view)
-}
-
-fn view_of_cell(row: Row<'_>, column: usize, named: Option<View>, quirks: &mut Quirks) -> Result<Option<View>> {
-    let view = match row.cell(column) {
-        "" => return Ok(named),
-        "Frontal" => View::Frontal,
-        "Lateral" => View::Lateral,
-        _ => return Err(row.fault(column, "Frontal, Lateral or blank")),
-    };
-    quirks.view_differs += usize::from(named.is_some_and(|named| named != view));
-    Ok(Some(view))
-}
-
-fn projection_of_cell(row: Row<'_>, column: usize) -> Result<Option<Projection>> {
-    Ok(Some(match row.cell(column) {
-        "" => return Ok(None),
-        "AP" => Projection::Ap,
-        "PA" => Projection::Pa,
-        "LL" => Projection::Ll,
-        "RL" => Projection::Rl,
-        _ => return Err(row.fault(column, "AP, PA, LL, RL or blank")),
-    }))
-}
-
-fn sex_of_cell(row: Row<'_>, column: usize, quirks: &mut Quirks) -> Result<Option<Sex>> {
-    Ok(match row.cell(column) {
-        "Female" => Some(Sex::Female),
-        "Male" => Some(Sex::Male),
-        "" => None,
-        "Unknown" => {
-            quirks.sex_unknown += 1;
-            None
-        }
-        _ => return Err(row.fault(column, "Female, Male, Unknown or blank")),
-    })
-}
-
-fn age_of_cell(row: Row<'_>, column: usize, quirks: &mut Quirks) -> Result<Option<f32>> {
-    let cell = row.cell(column);
-    if cell.is_empty() {
-        return Ok(None);
-    }
-    let age = cell.parse().ok().filter(|age| (0.0..=120.0).contains(age));
-    let age: f32 = age.ok_or_else(|| row.fault(column, "years, 0 to 120, or blank"))?;
-    quirks.age_zero += usize::from(age == 0.0);
-    Ok(Some(age).filter(|&age| age > 0.0))
 }

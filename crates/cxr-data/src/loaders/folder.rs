@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use regex_lite::Regex;
 use walkdir::WalkDir;
 
-use super::chexpert::{label, view_of_name};
+use super::cells::{label, view_of_name};
 use super::images::ImageFinder;
 use super::table::Table;
 use super::{Dataset, LoadOptions, Part, listing, reading};

@@ -1,6 +1,7 @@
 //! From a folder on disk to a [`Manifest`]: one loader per data set, all with the same result. Loading reads tables and
 //! names and opens no image.
 
+mod cells;
 mod chexpert;
 mod folder;
 mod images;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Manifest, Result};
 
-pub(crate) use chexpert::patient_and_study;
+pub(crate) use cells::patient_and_study;
 pub(crate) use table::Table;
 
 /// A data set as it is published.

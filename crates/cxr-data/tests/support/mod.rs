@@ -1,6 +1,6 @@
 //! What several integration tests share: where golden files and real images lie, and reading `.npy`.
 
-#![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, dead_code, unreachable_pub)]
 
 use std::path::{Path, PathBuf};
 

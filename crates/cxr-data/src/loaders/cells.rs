@@ -1,0 +1,113 @@
+//! What the cells and the file names of CheXpert's tables say.
+
+use std::path::Path;
+
+use super::table::Row;
+use crate::{Label, Projection, Result, Sex, View};
+
+/// What was decided for cells that the format allows but that mean nothing, for the notes.
+#[derive(Default)]
+pub(crate) struct Quirks {
+    sex_unknown: usize,
+    age_zero: usize,
+    view_differs: usize,
+}
+
+impl Quirks {
+    pub(crate) fn notes(&self, table: &Path) -> Vec<String> {
+        [
+            (self.sex_unknown, "with Sex \"Unknown\", read as not recorded"),
+            (self.age_zero, "with Age 0 (CheXpert's patients are adults), read as not recorded"),
+            (self.view_differs, "whose column Frontal/Lateral contradicts the file name; the column was believed"),
+        ]
+        .into_iter()
+        .filter(|(rows, _)| *rows > 0)
+        .map(|(rows, what)| format!("{}: {rows} rows {what}", table.display()))
+        .collect()
+    }
+}
+
+/// `patient00001` and `patient00001/study1` out of a path.
+pub(crate) fn patient_and_study(path: &str) -> Option<(String, String)> {
+    let numbered = |part: &str, word: &str| {
+        part.strip_prefix(word).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let parts: Vec<&str> = path.split(['/', '\\']).collect();
+    parts
+        .windows(2)
+        .find(|pair| numbered(pair[0], "patient") && numbered(pair[1], "study"))
+        .map(|pair| (pair[0].to_string(), format!("{}/{}", pair[0], pair[1])))
+}
+
+pub(crate) fn label(row: Row<'_>, column: usize) -> Result<Label> {
+    let cell = row.cell(column);
+    if cell.is_empty() {
+        return Ok(Label::NotMentioned);
+    }
+    match cell.parse::<f32>() {
+        Ok(1.0) => Ok(Label::Positive),
+        Ok(0.0) => Ok(Label::Negative),
+        Ok(-1.0) => Ok(Label::Uncertain),
+        _ => Err(row.fault(column, "1.0, 0.0, -1.0 or blank")),
+    }
+}
+
+pub(crate) fn view_of_name(path: &str) -> Option<View> {
+    let name = path.rsplit(['/', '\\']).next()?;
+    let stem = name.split('.').next()?;
+    [("_frontal", View::Frontal), ("_lateral", View::Lateral)]
+        .into_iter()
+        .find(|(ending, _)| stem.ends_with(ending))
+        .map(|(_, view)| view)
+}
+
+pub(crate) fn view_of_cell(
+    row: Row<'_>,
+    column: usize,
+    named: Option<View>,
+    quirks: &mut Quirks,
+) -> Result<Option<View>> {
+    let view = match row.cell(column) {
+        "" => return Ok(named),
+        "Frontal" => View::Frontal,
+        "Lateral" => View::Lateral,
+        _ => return Err(row.fault(column, "Frontal, Lateral or blank")),
+    };
+    quirks.view_differs += usize::from(named.is_some_and(|named| named != view));
+    Ok(Some(view))
+}
+
+pub(crate) fn projection_of_cell(row: Row<'_>, column: usize) -> Result<Option<Projection>> {
+    Ok(Some(match row.cell(column) {
+        "" => return Ok(None),
+        "AP" => Projection::Ap,
+        "PA" => Projection::Pa,
+        "LL" => Projection::Ll,
+        "RL" => Projection::Rl,
+        _ => return Err(row.fault(column, "AP, PA, LL, RL or blank")),
+    }))
+}
+
+pub(crate) fn sex_of_cell(row: Row<'_>, column: usize, quirks: &mut Quirks) -> Result<Option<Sex>> {
+    Ok(match row.cell(column) {
+        "Female" => Some(Sex::Female),
+        "Male" => Some(Sex::Male),
+        "" => None,
+        "Unknown" => {
+            quirks.sex_unknown += 1;
+            None
+        }
+        _ => return Err(row.fault(column, "Female, Male, Unknown or blank")),
+    })
+}
+
+pub(crate) fn age_of_cell(row: Row<'_>, column: usize, quirks: &mut Quirks) -> Result<Option<f32>> {
+    let cell = row.cell(column);
+    if cell.is_empty() {
+        return Ok(None);
+    }
+    let age = cell.parse().ok().filter(|age| (0.0..=120.0).contains(age));
+    let age: f32 = age.ok_or_else(|| row.fault(column, "years, 0 to 120, or blank"))?;
+    quirks.age_zero += usize::from(age == 0.0);
+    Ok(Some(age).filter(|&age| age > 0.0))
+}
