@@ -335,8 +335,10 @@ fn recomputing_activations_gives_the_same_steps() {
         let mut optimizer = sgd();
         (0..3).map(|i| moco.step(vec![views(i)], &mut optimizer, &step(i as u64)).unwrap().loss).collect::<Vec<_>>()
     };
-    // Every parameter must stay on the same checkpointing strategy, or Burn panics.
-    assert_eq!(losses(Device::flex()), losses(Device::flex().autodiff().gradient_checkpointing()));
+    // Every parameter must stay on the same checkpointing strategy, or Burn panics. Kernels may differ between the two, so
+    // the losses agree to f32 rounding only.
+    let recomputed = losses(Device::flex().autodiff().gradient_checkpointing());
+    assert!(support::gap(&losses(Device::flex()), &recomputed) < 1e-5, "{recomputed:?}");
 }
 
 #[test]

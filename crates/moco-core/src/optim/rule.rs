@@ -35,7 +35,7 @@ pub enum Rule {
         #[serde(default = "eps")]
         eps: f64,
     },
-    /// Layer-wise rates for large batches (You et al., arXiv:1708.03888), in the form of MoCo v3 and SimSiam: tensors of
+    /// Layer-wise rates for large batches (You et al., arXiv:1708.03888), in the form of MoCo v3 (arXiv:2104.02057): tensors of
     /// one dimension (norm and bias) are neither decayed nor rescaled.
     Lars {
         /// 0.9.
