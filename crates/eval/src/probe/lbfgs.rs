@@ -108,7 +108,7 @@ struct Line<'a, F> {
 
 impl<F: Fn(&[f64]) -> (f64, Vec<f64>)> Line<'_, F> {
     fn search(&self, evaluations: &mut usize) -> Option<Step> {
-        if !(self.slope < 0.0) {
+        if self.slope.is_nan() || self.slope >= 0.0 {
             return None;
         }
         // Near the minimum the decrease drowns in the rounding of the value; the slope still tells.

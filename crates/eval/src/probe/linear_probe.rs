@@ -71,8 +71,7 @@ impl LinearProbeConfig {
                 let (rows, labels) = labelled(targets.column(task));
                 checked::both_classes(&labels, None)
                     .map_err(|reason| Error::undefined("a linear probe", reason))
-                    .and_then(|()| path.choose(task, &rows, &labels, &chosen))
-                    .and_then(|choice| Ok((path.fit(&rows, &labels, choice.l2)?, choice)))
+                    .and_then(|()| path.choose_and_fit(task, &rows, &labels, &chosen))
                     .map_err(|source| Error::InTask { task, source: Box::new(source) })
             })
             .collect::<Result<_>>()?;

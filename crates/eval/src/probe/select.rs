@@ -87,13 +87,13 @@ impl<'a> Path<'a> {
     }
 
     /// The probe of all `rows` under the chosen penalty, which is one of the path's.
-    pub(super) fn fit(&self, rows: &[usize], labels: &[bool], l2: f64) -> Result<LogisticProbe> {
+    fn fit(&self, rows: &[usize], labels: &[bool], l2: f64) -> Result<LogisticProbe> {
         let mut fits = self.fits(rows, labels, l2)?;
         fits.pop().ok_or(Error::Setting { name: "l2", found: l2.to_string(), expected: "one of the penalties" })
     }
 
     /// Cross-validation within `rows`.
-    pub(super) fn nested(
+    fn nested(
         &self,
         rows: &[usize],
         labels: &[bool],
@@ -120,39 +120,45 @@ impl<'a> Path<'a> {
         Ok(PenaltyChoice::best(self.penalties.iter().enumerate().map(|(place, (l2, _))| (*l2, mean(place))).collect()))
     }
 
-    /// By AUROC on other rows, standardised like the training rows.
-    pub(super) fn validated(
+    /// By AUROC on other rows, standardised like the training rows; with the fit of all `rows` that won.
+    fn validated(
         &self,
         rows: &[usize],
         labels: &[bool],
         validation: &Array2<f32>,
         targets: ArrayView1<'_, f64>,
-    ) -> Result<PenaltyChoice> {
+    ) -> Result<(PenaltyChoice, LogisticProbe)> {
         let (valid_rows, valid_labels) = super::features::labelled(targets);
         checked::both_classes(&valid_labels, None)
             .map_err(|reason| Error::undefined("AUROC on the validation rows", reason))?;
-        let fits = self.fits(rows, labels, 0.0)?;
+        let mut fits = self.fits(rows, labels, 0.0)?;
         let tried = fits.iter().map(|probe| {
             let logits = probe.logits(validation.view())?;
             let scores: Vec<f64> = valid_rows.iter().map(|&row| logits[row]).collect();
             Ok((probe.l2, auroc(&valid_labels, &scores, None)?))
         });
-        Ok(PenaltyChoice::best(tried.collect::<Result<_>>()?))
+        let choice = PenaltyChoice::best(tried.collect::<Result<_>>()?);
+        let place = fits.iter().position(|probe| probe.l2 == choice.l2).unwrap_or_default();
+        Ok((choice, fits.swap_remove(place)))
     }
 
-    /// The choice for one task.
-    pub(super) fn choose(
+    /// Chooses for one task and fits all its `rows` under the choice.
+    pub(super) fn choose_and_fit(
         &self,
         task: usize,
         rows: &[usize],
         labels: &[bool],
         how: &Chosen<'_>,
-    ) -> Result<PenaltyChoice> {
-        match how {
-            Chosen::Fixed(l2) => Ok(PenaltyChoice::given(*l2)),
-            Chosen::Nested { patients, folds, seed } => self.nested(rows, labels, patients, *folds, *seed),
-            Chosen::Validation { features, targets } => self.validated(rows, labels, features, targets.column(task)),
-        }
+    ) -> Result<(LogisticProbe, PenaltyChoice)> {
+        let choice = match how {
+            Chosen::Fixed(l2) => PenaltyChoice::given(*l2),
+            Chosen::Nested { patients, folds, seed } => self.nested(rows, labels, patients, *folds, *seed)?,
+            Chosen::Validation { features, targets } => {
+                let (choice, probe) = self.validated(rows, labels, features, targets.column(task))?;
+                return Ok((probe, choice));
+            }
+        };
+        Ok((self.fit(rows, labels, choice.l2)?, choice))
     }
 }
 

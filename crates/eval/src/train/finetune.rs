@@ -49,7 +49,10 @@ impl FineTune {
         I: IntoIterator<Item = Result<(Array3<u8>, Array2<f64>), E>>,
         E: Into<BatchError>,
     {
-        for (name, value) in [("epochs", self.epochs), ("checkpoints to keep", self.keep)] {
+        let every = self.evaluate_every.unwrap_or(1);
+        let counts =
+            [("epochs", self.epochs as u64), ("checkpoints to keep", self.keep as u64), ("evaluate_every", every)];
+        for (name, value) in counts {
             if value == 0 {
                 return Err(Error::Setting { name, found: "0".to_owned(), expected: "at least 1" });
             }
@@ -61,6 +64,10 @@ impl FineTune {
             let mut measure = |training: &Supervised<B>, loss: f64| -> Result<()> {
                 let (step, model) = (training.steps(), training.model()?);
                 let auroc = validate(&model)?;
+                if !auroc.is_finite() {
+                    let (found, expected) = (auroc.to_string(), "a number, which networks can be ordered by");
+                    return Err(Error::Setting { name: "what validate gave", found, expected });
+                }
                 top.offer(step, auroc, || Ok(state_dict(&model)?))?;
                 history.push(Measured { step, epoch, loss, auroc });
                 Ok(())
@@ -69,7 +76,7 @@ impl FineTune {
                 let (images, targets) = batch.map_err(|e| Error::Batches(e.into()))?;
                 let Some(loss) = training.step(&images, targets.view())? else { continue };
                 (sum, count) = (sum + loss, count + 1);
-                measured = self.evaluate_every.is_some_and(|every| training.steps() % every.max(1) == 0);
+                measured = self.evaluate_every.is_some_and(|every| training.steps().is_multiple_of(every));
                 if measured {
                     measure(&training, sum / f64::from(count))?;
                 }
@@ -165,15 +172,17 @@ fn sigmoid(z: f64) -> f64 {
 /// [`Error::Undefined`] if no task has both classes.
 pub fn mean_auroc(scores: &Scores) -> Result<f64> {
     let (mut sum, mut count) = (0.0, 0_u32);
+    let mut why = Undefined::NoLabelledRows;
     for (truth, column) in scores.labels().columns().into_iter().zip(scores.scores().columns()) {
         let (rows, labels) = crate::probe::labelled(truth);
         let column: Vec<f64> = rows.iter().map(|&row| column[row]).collect();
-        if let Ok(value) = Error::or_reason(auroc(&labels, &column, None))? {
-            (sum, count) = (sum + value, count + 1);
+        match Error::or_reason(auroc(&labels, &column, None))? {
+            Ok(value) => (sum, count) = (sum + value, count + 1),
+            Err(reason) => why = reason,
         }
     }
     if count == 0 {
-        return Err(Error::undefined("the mean AUROC over tasks", Undefined::NoLabelledRows));
+        return Err(Error::undefined("the mean AUROC over tasks", why));
     }
     Ok(sum / f64::from(count))
 }
