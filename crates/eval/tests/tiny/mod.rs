@@ -7,15 +7,15 @@ use burn::{
 };
 
 #[derive(Module, Debug)]
-pub struct Tiny {
-    pub conv1: Conv2d,
-    pub bn1: BatchNorm,
-    pub conv2: Conv2d,
-    pub bn2: BatchNorm,
+pub(crate) struct Tiny {
+    pub(crate) conv1: Conv2d,
+    pub(crate) bn1: BatchNorm,
+    pub(crate) conv2: Conv2d,
+    pub(crate) bn2: BatchNorm,
 }
 
 impl Tiny {
-    pub fn new(seed: u64, device: &Device) -> Self {
+    pub(crate) fn new(seed: u64, device: &Device) -> Self {
         let mut init = Initializer::new(seed, device);
         Self {
             conv1: init.conv2d(1, 4, 3, 2, 1),
@@ -25,7 +25,7 @@ impl Tiny {
         }
     }
 
-    pub fn classifier(seed: u64, tasks: usize, device: &Device) -> Classifier<Tiny> {
+    pub(crate) fn classifier(seed: u64, tasks: usize, device: &Device) -> Classifier<Tiny> {
         let head = Initializer::new(seed + 1, device).linear(6, tasks);
         Classifier::new(Self::new(seed, device), head, "fc")
     }
