@@ -19,7 +19,7 @@ use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use tiny::Tiny;
 
-type Batch = Result<(Array3<u8>, Vec<usize>), Infallible>;
+type Batch<E = Infallible> = Result<(Array3<u8>, Vec<usize>), E>;
 
 /// Grey noise of `side` pixels; a positive image has its left half brighter by `contrast`, a negative one its right half.
 fn images(n: usize, side: usize, contrast: u8, seed: u64) -> (Array3<u8>, Array2<f64>) {
@@ -101,7 +101,7 @@ fn the_frozen_check_tells_weights_from_running_statistics() {
 #[test]
 fn faults_of_batches_are_passed_on_or_named() {
     let network = Tiny::new(1, &Device::flex());
-    let broken: [Result<(Array3<u8>, Vec<usize>), String>; 1] = [Err("p17/s3.png is cut short".to_owned())];
+    let broken: [Batch<String>; 1] = [Err("p17/s3.png is cut short".to_owned())];
     let error = extract_features(&network, broken).unwrap_err().to_string();
     assert!(error.contains("p17/s3.png"), "{error}");
     let short: [Batch; 1] = [Ok((Array3::zeros((2, 8, 8)), vec![0]))];
