@@ -8,7 +8,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Backbone, Error, Mode, Normalization, ResNet, resnet::Plan};
+use crate::{Backbone, DenseNet, Error, Mode, Normalization, ResNet, resnet::Plan};
 
 /// Architectures of this crate, named as in torchvision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,15 +17,20 @@ use crate::{Backbone, Error, Mode, Normalization, ResNet, resnet::Plan};
 pub enum Arch {
     /// 18 layers, features of length 512; 11,176,512 parameters with a three-channel stem.
     ResNet18,
-    /// 34 layers, features of length 512.
+    /// 34 layers, features of length 512; 21,284,672 parameters.
     ResNet34,
-    /// 50 layers (torchvision's v1.5), features of length 2048.
+    /// 50 layers (torchvision's v1.5), features of length 2048; 23,508,032 parameters.
     ResNet50,
+    /// 121 layers, features of length 1024; 6,953,856 parameters.
+    DenseNet121,
 }
 
 impl Arch {
     /// All of them.
-    pub const ALL: [Arch; 3] = [Arch::ResNet18, Arch::ResNet34, Arch::ResNet50];
+    pub const ALL: [Arch; 4] = [Arch::ResNet18, Arch::ResNet34, Arch::ResNet50, Arch::DenseNet121];
+
+    /// Smallest height and width of an image, in pixels: the stem and the stages halve it five times.
+    pub const MIN_SIDE: usize = 32;
 
     /// torchvision's name.
     pub fn name(self) -> &'static str {
@@ -33,7 +38,30 @@ impl Arch {
             Arch::ResNet18 => "resnet18",
             Arch::ResNet34 => "resnet34",
             Arch::ResNet50 => "resnet50",
+            Arch::DenseNet121 => "densenet121",
         }
+    }
+
+    /// Length of a feature vector.
+    pub fn feature_dim(self) -> usize {
+        match self {
+            Arch::ResNet18 | Arch::ResNet34 => 512,
+            Arch::ResNet50 => 2048,
+            Arch::DenseNet121 => 1024,
+        }
+    }
+
+    /// What torchvision calls the linear layer behind the features, `fc` or `classifier`.
+    pub fn head_name(self) -> &'static str {
+        match self {
+            Arch::ResNet18 | Arch::ResNet34 | Arch::ResNet50 => "fc",
+            Arch::DenseNet121 => "classifier",
+        }
+    }
+
+    /// `densenet.py` starts the bias of its classifier at zero, `resnet.py` leaves PyTorch's default.
+    pub(crate) fn head_bias_is_zero(self) -> bool {
+        self == Arch::DenseNet121
     }
 }
 
@@ -74,11 +102,14 @@ impl NetworkConfig {
 
     /// A network with torchvision's initial distributions, drawn on the host from `seed`.
     pub fn init(&self, seed: u64, device: &Device) -> Network {
-        let resnet = |plan| ResNet::init(plan, self.channels, self.normalization, seed, device);
+        let resnet = |plan| Network::ResNet(ResNet::init(plan, self.channels, self.normalization, seed, device));
         match self.arch {
-            Arch::ResNet18 => Network::ResNet(resnet(Plan::RESNET18)),
-            Arch::ResNet34 => Network::ResNet(resnet(Plan::RESNET34)),
-            Arch::ResNet50 => Network::ResNet(resnet(Plan::RESNET50)),
+            Arch::ResNet18 => resnet(Plan::RESNET18),
+            Arch::ResNet34 => resnet(Plan::RESNET34),
+            Arch::ResNet50 => resnet(Plan::RESNET50),
+            Arch::DenseNet121 => {
+                Network::DenseNet(DenseNet::densenet121(self.channels, self.normalization, seed, device))
+            }
         }
     }
 }
@@ -88,18 +119,35 @@ impl NetworkConfig {
 pub enum Network {
     /// ResNet18, 34 or 50.
     ResNet(ResNet),
+    /// DenseNet121.
+    DenseNet(DenseNet),
+}
+
+impl Network {
+    /// Maps after the stem and after each of the four stages, as [`ResNet::stages`] and [`DenseNet::stages`] give them.
+    ///
+    /// # Shapes
+    /// - images `[B, 1 or 3, H, W]`, see [`Backbone::features`]
+    pub fn stages(&mut self, images: Tensor<4>, mode: Mode) -> [Tensor<4>; 5] {
+        match self {
+            Network::ResNet(net) => net.stages(images, mode),
+            Network::DenseNet(net) => net.stages(images, mode),
+        }
+    }
 }
 
 impl Backbone for Network {
     fn feature_dim(&self) -> usize {
         match self {
             Network::ResNet(net) => net.feature_dim(),
+            Network::DenseNet(net) => net.feature_dim(),
         }
     }
 
     fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
         match self {
             Network::ResNet(net) => net.features(images, mode),
+            Network::DenseNet(net) => net.features(images, mode),
         }
     }
 }

@@ -1,5 +1,9 @@
 //! What can go wrong with networks and weight files.
 
+use std::path::PathBuf;
+
+use crate::Report;
+
 /// Every fault of this crate. Messages say where, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -30,6 +34,35 @@ pub enum Error {
         /// Shape in the network.
         expected: Vec<usize>,
     },
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not a weight file at all.
+    #[error("{} is {found}, expected weights: a file of torch.save or safetensors", path.display())]
+    NotWeights {
+        /// The file.
+        path: PathBuf,
+        /// What it looks like.
+        found: String,
+    },
+    /// A damaged weight file, or one that asks for anything but tensors.
+    #[error("{}, at byte {position}: {problem}", path.display())]
+    WeightFile {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        position: u64,
+        /// What was found and what was expected.
+        problem: String,
+    },
+    /// The tensors of a weight file are not those of the network.
+    #[error("weights do not fit the network: {0}")]
+    Import(Box<Report>),
     /// Not an architecture of this crate.
     #[error("unknown architecture {found:?}, expected one of {expected}")]
     Arch {

@@ -4,19 +4,25 @@
 
 mod arch;
 mod backbone;
+mod classifier;
 mod conv;
+mod densenet;
 mod error;
 mod init;
 mod linear;
 mod mode;
+mod named;
 mod norm;
 mod resnet;
 mod state_dict;
 mod stem;
+mod weights;
 
 pub use arch::{Arch, Network, NetworkConfig};
 pub use backbone::Backbone;
+pub use classifier::Classifier;
 pub use conv::Conv2d;
+pub use densenet::DenseNet;
 pub use error::{Error, Result};
 pub use init::Initializer;
 pub use linear::Linear;
@@ -25,3 +31,7 @@ pub use norm::BatchNorm;
 pub use resnet::ResNet;
 pub use state_dict::{NamePath, StateDict, TensorKind, load_state_dict, state_dict, tensor_names};
 pub use stem::{Normalization, Stem};
+pub use weights::{
+    Dtype, Fate, Format, ImportOptions, Inspection, Report, Scalar, TensorInfo, WeightFile, import, import_dict, inspect,
+    layout,
+};

@@ -1,0 +1,166 @@
+//! DenseNet121 (Huang et al., arXiv:1608.06993) with torchvision's structure and tensor names
+//! (`torchvision/models/densenet.py`).
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, activation::relu, module::avg_pool2d, ops::AvgPoolOptions},
+};
+
+use crate::{
+    Backbone, BatchNorm, Conv2d, Initializer, Mode, Normalization, Stem,
+    named::Named,
+    resnet::{global_average, max_pool},
+};
+
+/// Channels that each dense layer adds.
+const GROWTH: usize = 32;
+/// Channels of the 1x1 convolution of a dense layer, in units of [`GROWTH`].
+const BOTTLENECK: usize = 4;
+/// Dense layers of each block: 121 layers in all.
+const BLOCKS: [usize; 4] = [6, 12, 24, 16];
+
+/// DenseNet121 without its classifier; features are the average over positions of the rectified last maps (1024).
+#[derive(Module, Debug)]
+pub struct DenseNet {
+    features: Features,
+    #[module(skip)]
+    feature_dim: usize,
+}
+
+#[derive(Module, Debug)]
+struct Features {
+    conv0: Stem,
+    norm0: BatchNorm,
+    denseblock1: Named<DenseLayer>,
+    transition1: Transition,
+    denseblock2: Named<DenseLayer>,
+    transition2: Transition,
+    denseblock3: Named<DenseLayer>,
+    transition3: Transition,
+    denseblock4: Named<DenseLayer>,
+    norm5: BatchNorm,
+}
+
+/// Norm, ReLU, 1x1 convolution, norm, ReLU, 3x3 convolution; its output is appended to its input.
+#[derive(Module, Debug)]
+struct DenseLayer {
+    norm1: BatchNorm,
+    conv1: Conv2d,
+    norm2: BatchNorm,
+    conv2: Conv2d,
+}
+
+/// Halves channels, height and width between two blocks.
+#[derive(Module, Debug)]
+struct Transition {
+    norm: BatchNorm,
+    conv: Conv2d,
+}
+
+impl DenseNet {
+    pub(crate) fn densenet121(channels: usize, normalization: Normalization, seed: u64, device: &Device) -> Self {
+        let mut init = Initializer::new(seed, device);
+        let mut width = 2 * GROWTH; // channels so far
+        let conv0 = Stem::new(init.conv2d_fan_in(channels, width, 7, 2, 3), normalization);
+        let norm0 = init.batch_norm(width);
+        let [b1, b2, b3, b4] = BLOCKS;
+        let denseblock1 = dense_block(&mut init, &mut width, b1);
+        let transition1 = Transition::init(&mut init, &mut width);
+        let denseblock2 = dense_block(&mut init, &mut width, b2);
+        let transition2 = Transition::init(&mut init, &mut width);
+        let denseblock3 = dense_block(&mut init, &mut width, b3);
+        let transition3 = Transition::init(&mut init, &mut width);
+        let denseblock4 = dense_block(&mut init, &mut width, b4);
+        let norm5 = init.batch_norm(width);
+        let features = Features {
+            conv0,
+            norm0,
+            denseblock1,
+            transition1,
+            denseblock2,
+            transition2,
+            denseblock3,
+            transition3,
+            denseblock4,
+            norm5,
+        };
+        Self { features, feature_dim: width }
+    }
+
+    /// Output of the stem, of the first three dense blocks (before the transition that halves them), and the rectified
+    /// maps that the features are the average of: `[B, 64, H/4, W/4]`, `[B, 256, H/4, W/4]`, `[B, 512, H/8, W/8]`,
+    /// `[B, 1024, H/16, W/16]`, `[B, 1024, H/32, W/32]`.
+    ///
+    /// # Shapes
+    /// - images `[B, 1 or 3, H, W]`, see [`Backbone::features`]
+    pub fn stages(&mut self, images: Tensor<4>, mode: Mode) -> [Tensor<4>; 5] {
+        let f = &mut self.features;
+        let x = relu(f.norm0.forward(f.conv0.forward(images), mode)); // [B, 64, H/2, W/2]
+        let stem = max_pool(x); // [B, 64, H/4, W/4]
+        let b1 = run(&mut f.denseblock1, stem.clone(), mode); // [B, 256, H/4, W/4]
+        let b2 = run(&mut f.denseblock2, f.transition1.forward(b1.clone(), mode), mode); // [B, 512, H/8, W/8]
+        let b3 = run(&mut f.denseblock3, f.transition2.forward(b2.clone(), mode), mode); // [B, 1024, H/16, W/16]
+        let b4 = run(&mut f.denseblock4, f.transition3.forward(b3.clone(), mode), mode); // [B, 1024, H/32, W/32]
+        let last = relu(f.norm5.forward(b4, mode));
+        [stem, b1, b2, b3, last]
+    }
+}
+
+impl Backbone for DenseNet {
+    fn feature_dim(&self) -> usize {
+        self.feature_dim
+    }
+
+    fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
+        let [.., x] = self.stages(images, mode);
+        global_average(x)
+    }
+}
+
+fn dense_block(init: &mut Initializer, width: &mut usize, layers: usize) -> Named<DenseLayer> {
+    let layers = (0..layers)
+        .map(|_| {
+            let layer = DenseLayer::init(init, *width);
+            *width += GROWTH;
+            layer
+        })
+        .collect();
+    Named::new("denselayer", layers)
+}
+
+fn run(block: &mut Named<DenseLayer>, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+    block.iter_mut().fold(x, |x, layer| {
+        let new = layer.forward(x.clone(), mode); // [B, 32, H, W]
+        Tensor::cat(vec![x, new], 1)
+    })
+}
+
+impl DenseLayer {
+    fn init(init: &mut Initializer, input: usize) -> Self {
+        let inner = BOTTLENECK * GROWTH;
+        Self {
+            norm1: init.batch_norm(input),
+            conv1: init.conv2d_fan_in(input, inner, 1, 1, 0),
+            norm2: init.batch_norm(inner),
+            conv2: init.conv2d_fan_in(inner, GROWTH, 3, 1, 1),
+        }
+    }
+
+    fn forward(&mut self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        let x = self.conv1.forward(relu(self.norm1.forward(x, mode))); // [B, 128, H, W]
+        self.conv2.forward(relu(self.norm2.forward(x, mode))) // [B, 32, H, W]
+    }
+}
+
+impl Transition {
+    fn init(init: &mut Initializer, width: &mut usize) -> Self {
+        let input = *width;
+        *width = input / 2;
+        Self { norm: init.batch_norm(input), conv: init.conv2d_fan_in(input, *width, 1, 1, 0) }
+    }
+
+    fn forward(&mut self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        let x = self.conv.forward(relu(self.norm.forward(x, mode))); // [B, C/2, H, W]
+        avg_pool2d(x, AvgPoolOptions::new([2, 2]).with_stride([2, 2])) // [B, C/2, H/2, W/2]
+    }
+}

@@ -1,0 +1,239 @@
+//! An opened weight file: what tensors it holds, and their numbers on request.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::TensorData;
+
+use super::{dtype::Dtype, pickle::Fault, safetensors, torch_legacy, torch_tar, torch_zip};
+use crate::{Error, Result};
+
+/// How a file is laid out; recognised by content, never by the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// safetensors.
+    Safetensors,
+    /// `torch.save` since PyTorch 1.6: a zip archive.
+    TorchZip,
+    /// `torch.save` of PyTorch 0.1.10 to 1.5: a stream of pickles.
+    TorchLegacy,
+    /// `torch.save` before that (2017): a tar archive.
+    TorchTar,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Format::Safetensors => "safetensors",
+            Format::TorchZip => "PyTorch zip",
+            Format::TorchLegacy => "PyTorch legacy pickle",
+            Format::TorchTar => "PyTorch tar (2017)",
+        })
+    }
+}
+
+/// A tensor of a file, its numbers not yet read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Keys on the way to it, joined by dots: `state_dict.module.encoder_q.conv1.weight`.
+    pub name: String,
+    /// How its numbers are stored.
+    pub dtype: Dtype,
+    /// Its shape, PyTorch's layout.
+    pub shape: Vec<usize>,
+    /// In numbers, per dimension.
+    pub(super) stride: Vec<usize>,
+    /// Byte of the file at which its first number lies.
+    pub(super) start: usize,
+}
+
+impl TensorInfo {
+    /// How many numbers it has.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.shape.contains(&0)
+    }
+}
+
+/// Something of a file that is neither a tensor nor a container.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // the names say it
+pub enum Scalar {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scalar::Bool(value) => value.fmt(f),
+            Scalar::Int(value) => value.fmt(f),
+            Scalar::Float(value) => value.fmt(f),
+            Scalar::Text(value) => write!(f, "{value:?}"),
+        }
+    }
+}
+
+/// A weight file. Opening checks that all of its tensors lie inside it; [`WeightFile::tensor`] then reads one.
+#[derive(Debug, Clone)]
+pub struct WeightFile {
+    path: PathBuf,
+    format: Format,
+    bytes: Vec<u8>,
+    tensors: Vec<TensorInfo>,
+    scalars: Vec<(String, Scalar)>,
+}
+
+/// What a format's reader finds.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) tensors: Vec<TensorInfo>,
+    pub(super) scalars: Vec<(String, Scalar)>,
+}
+
+impl WeightFile {
+    /// Opens a file of `torch.save` (zip, legacy or 2017 tar form) or safetensors, recognised by its content. Nothing in a
+    /// pickle is executed.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no weight file (the message says what it looks like), is damaged (the message
+    /// says where), or asks for anything but tensors and plain values.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let io = |source| Error::Io { path: path.to_owned(), source };
+        let not_weights = |found: &str| Error::NotWeights { path: path.to_owned(), found: found.to_owned() };
+        if fs::metadata(path).map_err(io)?.is_dir() {
+            return Err(not_weights("a directory"));
+        }
+        let bytes = fs::read(path).map_err(io)?;
+        let format = recognise(&bytes).map_err(not_weights)?;
+        let contents = match format {
+            Format::Safetensors => safetensors::read(&bytes),
+            Format::TorchZip => torch_zip::read(&bytes),
+            Format::TorchLegacy => torch_legacy::read(&bytes),
+            Format::TorchTar => torch_tar::read(&bytes),
+        };
+        let Contents { tensors, scalars } = contents.map_err(|Fault { position, problem }| Error::WeightFile {
+            path: path.to_owned(),
+            position: position as u64,
+            problem,
+        })?;
+        Ok(Self { path: path.to_owned(), format, bytes, tensors, scalars })
+    }
+
+    /// Where it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How it is laid out.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Its tensors, in the order of the file.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    /// Its numbers and texts outside of tensors (`epoch`, `arch`, `optimizer.param_groups.0.lr`), by their keys joined by
+    /// dots; for safetensors its metadata.
+    pub fn scalars(&self) -> &[(String, Scalar)] {
+        &self.scalars
+    }
+
+    /// A number or text by its keys.
+    pub fn scalar(&self, name: &str) -> Option<&Scalar> {
+        self.scalars.iter().find(|(n, _)| n == name).map(|(_, scalar)| scalar)
+    }
+
+    /// The numbers of one of [`WeightFile::tensors`], widened: f16 and bf16 to f32, integers to i64, contiguous.
+    pub fn tensor(&self, info: &TensorInfo) -> TensorData {
+        let shape = info.shape.clone();
+        match info.dtype {
+            Dtype::F64 => TensorData::new(self.collect(info, |v| v), shape),
+            // Exact: these have no more digits than f32.
+            Dtype::F32 | Dtype::F16 | Dtype::BF16 => TensorData::new(self.collect(info, |v| v as f32), shape),
+            _ => TensorData::new(self.integers(info), shape),
+        }
+    }
+
+    fn collect<T>(&self, info: &TensorInfo, number: impl Fn(f64) -> T) -> Vec<T> {
+        let size = info.dtype.size();
+        positions(info).map(|at| number(info.dtype.decode(&self.bytes[info.start + at * size..][..size]))).collect()
+    }
+
+    fn integers(&self, info: &TensorInfo) -> Vec<i64> {
+        let size = info.dtype.size();
+        let integer = |at: usize| {
+            let bytes = &self.bytes[info.start + at * size..][..size];
+            match <[u8; 8]>::try_from(bytes) {
+                Ok(wide) => i64::from_le_bytes(wide),
+                Err(_) => info.dtype.decode(bytes) as i64, // exact: at most 32 bits
+            }
+        };
+        positions(info).map(integer).collect()
+    }
+}
+
+/// Where the numbers of a tensor lie, in numbers from its start, the last dimension running fastest.
+fn positions(info: &TensorInfo) -> impl Iterator<Item = usize> {
+    let contiguous = info
+        .shape
+        .iter()
+        .zip(&info.stride)
+        .rev()
+        .try_fold(1, |expected, (&size, &stride)| (size == 1 || stride == expected).then_some(expected * size));
+    (0..info.len()).map(move |index| {
+        if contiguous.is_some() {
+            return index;
+        }
+        let dimensions = info.shape.iter().zip(&info.stride).rev();
+        dimensions.fold((index, 0), |(rest, at), (&size, &stride)| (rest / size, at + rest % size * stride)).1
+    })
+}
+
+/// The format, or what the file looks like instead.
+fn recognise(bytes: &[u8]) -> std::result::Result<Format, &'static str> {
+    let starts = |prefix: &[u8]| bytes.starts_with(prefix);
+    if bytes.is_empty() {
+        return Err("an empty file");
+    }
+    if starts(b"PK\x03\x04") {
+        return Ok(Format::TorchZip);
+    }
+    if torch_legacy::is(bytes) {
+        return Ok(Format::TorchLegacy);
+    }
+    if torch_tar::is(bytes) {
+        return Ok(Format::TorchTar);
+    }
+    if starts(&[0x80]) && bytes.get(1).is_some_and(|&protocol| protocol <= 5) {
+        return Err("a pickle that torch.save did not write (or the start of one, cut short)");
+    }
+    if starts(b"version https://git-lfs") {
+        return Err("a pointer of Git LFS, not the file itself (`git lfs pull` fetches it)");
+    }
+    if starts(b"<") {
+        return Err("an HTML or XML page, perhaps the error page of a download");
+    }
+    if starts(&[0x1f, 0x8b]) {
+        return Err("a gzip archive");
+    }
+    if starts(b"\x89HDF") {
+        return Err("an HDF5 file");
+    }
+    if bytes.get(8) == Some(&b'{') || bytes.len() < 9 {
+        return Ok(Format::Safetensors);
+    }
+    Err("a file of unknown kind")
+}

@@ -1,0 +1,41 @@
+//! From a weight file into a network.
+
+use burn::module::Module;
+
+use super::{
+    file::WeightFile,
+    fit::{ImportOptions, fit},
+    report::Report,
+};
+use crate::{Result, StateDict, load_state_dict, tensor_names};
+
+/// Replaces every tensor of `module` by the file's tensor of its torchvision name, whatever wraps it there (`state_dict`,
+/// `module.`, `encoder_q.`, `backbone.`), old DenseNet names included. Numbers take the module's precision.
+///
+/// The report lists every tensor of the file: taken, or dropped because named in `options`.
+///
+/// # Errors
+/// When a tensor is missing, left over or of another shape (and not named in `options`); nothing is loaded then.
+pub fn import<M: Module>(file: &WeightFile, module: M, options: &ImportOptions) -> Result<(M, Report)> {
+    let expected: Vec<_> = tensor_names(&module).into_iter().map(|(name, _, shape)| (name, shape)).collect();
+    let (mut dict, report) = import_dict(file, &expected, options)?;
+    // What the caller allowed to be missing stays as it is in the module.
+    if !report.allowed_missing.is_empty() {
+        let own = crate::state_dict(&module)?;
+        dict.extend(own.into_iter().filter(|(name, _)| report.allowed_missing.contains(name)));
+    }
+    Ok((load_state_dict(module, &dict)?, report))
+}
+
+/// As [`import`], for a list of names and shapes (as [`layout`](super::layout) gives) instead of a module.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_dict(
+    file: &WeightFile,
+    expected: &[(String, Vec<usize>)],
+    options: &ImportOptions,
+) -> Result<(StateDict, Report)> {
+    let (taken, report) = fit(file, expected, options)?;
+    Ok((taken.into_iter().map(|(name, info)| (name, file.tensor(info))).collect(), report))
+}

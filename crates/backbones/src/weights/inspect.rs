@@ -1,0 +1,105 @@
+//! What a weight file holds, and what it looks like.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    dtype::Dtype,
+    file::{Format, Scalar, WeightFile},
+    fit::{ImportOptions, match_names},
+    layout::layout,
+    report::Fate,
+};
+use crate::{Arch, Result};
+
+/// Everything a weight file holds but the numbers; `{}` prints it as a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inspection {
+    /// The file.
+    pub path: PathBuf,
+    /// Its format.
+    pub format: Format,
+    /// Name, number format and shape of every tensor, in the order of the file.
+    pub tensors: Vec<(String, Dtype, Vec<usize>)>,
+    /// Numbers and texts beside the tensors.
+    pub scalars: Vec<(String, Scalar)>,
+    /// In words: "torchvision resnet18 with 1000 classes", "a MoCo checkpoint of resnet18, ...".
+    pub looks_like: String,
+    /// The architecture whose tensors are all there, with their shapes.
+    pub arch: Option<Arch>,
+}
+
+/// Lists what a file holds. Nothing in it is executed, and no tensor is read.
+///
+/// # Errors
+/// As [`WeightFile::open`].
+pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
+    let file = WeightFile::open(path)?;
+    let tensors = file.tensors().iter().map(|t| (t.name.clone(), t.dtype, t.shape.clone())).collect();
+    Ok(Inspection {
+        path: file.path().to_owned(),
+        format: file.format(),
+        tensors,
+        scalars: file.scalars().to_vec(),
+        looks_like: looks_like(&file),
+        arch: arch(&file).map(|(arch, ..)| arch),
+    })
+}
+
+/// The architecture whose backbone is complete in the file, the wrapping of its names, and its number of classes.
+fn arch(file: &WeightFile) -> Option<(Arch, String, Option<usize>)> {
+    let channels = |shape: &[usize]| matches!(shape, [64, 1 | 3, 7, 7]).then(|| shape[1]);
+    let channels = file.tensors().iter().find_map(|t| channels(&t.shape))?;
+    Arch::ALL.into_iter().find_map(|arch| {
+        let (taken, report) = match_names(file, &layout(arch, channels, None), &ImportOptions::strict());
+        let fits =
+            report.missing.is_empty() && !report.tensors.iter().any(|(_, f)| matches!(f, Fate::Misshapen { .. }));
+        let head = format!("{}{}.weight", report.prefix, arch.head_name());
+        let classes = file.tensors().iter().find(|t| t.name == head && t.shape.len() == 2).map(|t| t.shape[0]);
+        (fits && !taken.is_empty()).then_some((arch, report.prefix, classes))
+    })
+}
+
+/// What the file looks like, in words.
+pub(super) fn looks_like(file: &WeightFile) -> String {
+    let tensors = file.tensors();
+    let numbers: usize = tensors.iter().map(super::TensorInfo::len).sum();
+    let Some((arch, prefix, classes)) = arch(file) else {
+        return format!("{} tensors of {numbers} numbers, no architecture of this crate", tensors.len());
+    };
+    let queue = tensors.iter().find(|t| t.name.ends_with(".queue") && t.shape.len() == 2);
+    match (queue, classes) {
+        (Some(queue), _) if prefix.contains("encoder_q.") => {
+            let epoch = file.scalar("epoch").map(|epoch| format!(" after epoch {epoch}")).unwrap_or_default();
+            let [dim, length] = [queue.shape[0], queue.shape[1]];
+            format!("a MoCo checkpoint of {arch}{epoch}, queue of {length} keys of length {dim}")
+        }
+        (_, Some(classes)) if prefix.is_empty() => format!("torchvision {arch} with {classes} classes"),
+        (_, Some(classes)) => format!("{arch} with {classes} classes under {prefix:?}"),
+        (_, None) if prefix.is_empty() => format!("a backbone {arch} without classifier"),
+        (_, None) => format!("a backbone {arch} under {prefix:?}"),
+    }
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.path.display(), self.format)?;
+        writeln!(f, "looks like: {}", self.looks_like)?;
+        for (name, scalar) in self.scalars.iter().take(SCALARS_SHOWN) {
+            writeln!(f, "  {name} = {scalar}")?;
+        }
+        if self.scalars.len() > SCALARS_SHOWN {
+            writeln!(f, "  ... {} more values", self.scalars.len() - SCALARS_SHOWN)?;
+        }
+        let width = self.tensors.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+        for (name, dtype, shape) in &self.tensors {
+            writeln!(f, "  {name:width$}  {dtype:4}  {shape:?}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Optimisers hold thousands; the program's reader wants the first few.
+const SCALARS_SHOWN: usize = 20;
