@@ -63,6 +63,14 @@ pub enum Error {
     /// The tensors of a weight file are not those of the network.
     #[error("weights do not fit the network: {0}")]
     Import(Box<Report>),
+    /// Weights could not be put into a file's form.
+    #[error("exporting {what}: {reason}")]
+    Export {
+        /// What was being written.
+        what: String,
+        /// Why it cannot be.
+        reason: String,
+    },
     /// Not an architecture of this crate.
     #[error("unknown architecture {found:?}, expected one of {expected}")]
     Arch {

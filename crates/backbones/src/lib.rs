@@ -32,6 +32,6 @@ pub use resnet::ResNet;
 pub use state_dict::{NamePath, StateDict, TensorKind, load_state_dict, state_dict, tensor_names};
 pub use stem::{Normalization, Stem};
 pub use weights::{
-    Dtype, Fate, Format, ImportOptions, Inspection, Report, Scalar, TensorInfo, WeightFile, import, import_dict, inspect,
-    layout,
+    Dtype, ExportInfo, Fate, Format, ImportOptions, Inspection, Metric, Report, Scalar, TensorInfo, WeightFile, export,
+    import, import_dict, inspect, layout, safetensors_bytes,
 };

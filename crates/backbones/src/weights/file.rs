@@ -110,11 +110,19 @@ impl WeightFile {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let io = |source| Error::Io { path: path.to_owned(), source };
-        let not_weights = |found: &str| Error::NotWeights { path: path.to_owned(), found: found.to_owned() };
         if fs::metadata(path).map_err(io)?.is_dir() {
-            return Err(not_weights("a directory"));
+            return Err(Error::NotWeights { path: path.to_owned(), found: "a directory".to_owned() });
         }
-        let bytes = fs::read(path).map_err(io)?;
+        Self::from_bytes(path, fs::read(path).map_err(io)?)
+    }
+
+    /// As [`WeightFile::open`], of bytes that are already in memory; `path` is what errors and reports call them.
+    ///
+    /// # Errors
+    /// As [`WeightFile::open`].
+    pub fn from_bytes(path: impl AsRef<Path>, bytes: Vec<u8>) -> Result<Self> {
+        let path = path.as_ref();
+        let not_weights = |found: &str| Error::NotWeights { path: path.to_owned(), found: found.to_owned() };
         let format = recognise(&bytes).map_err(not_weights)?;
         let contents = match format {
             Format::Safetensors => safetensors::read(&bytes),

@@ -3,7 +3,9 @@
 //! A file's way in: [`WeightFile::open`] recognises the format and lists the tensors ([`inspect`] prints them), names and
 //! shapes are fitted to the network, and only then numbers are read ([`import`]).
 
+mod card;
 mod dtype;
+mod export;
 mod file;
 mod fit;
 mod flatten;
@@ -20,6 +22,7 @@ mod torch_zip;
 mod zip;
 
 pub use dtype::Dtype;
+pub use export::{ExportInfo, Metric, export, safetensors_bytes};
 pub use file::{Format, Scalar, TensorInfo, WeightFile};
 pub use fit::ImportOptions;
 pub use import::{import, import_dict};

@@ -48,6 +48,11 @@ fn directory(file: &[u8]) -> Result<(u64, Bytes<'_>), Fault> {
     let mut count = u64::from(bytes.u16()?);
     let mut size = u64::from(bytes.u32()?);
     let mut start = u64::from(bytes.u32()?);
+    let comment = bytes.u16()?;
+    bytes.take(usize::from(comment))?;
+    if !bytes.is_empty() {
+        return bytes.fault("more bytes behind the end of the zip archive");
+    }
     if let Some(locator) = end.checked_sub(20).filter(|&at| file[at..].starts_with(LOCATOR_64)) {
         let mut bytes = Bytes::new(file, locator + 8, end);
         let at = bytes.size()?;

@@ -1,0 +1,170 @@
+//! A network's weights out, described well enough to be used without asking: safetensors, configuration, preprocessing
+//! and model card.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use ::safetensors::{Dtype, tensor::TensorView};
+use burn::{module::Module, tensor::TensorData};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::card;
+use crate::{Arch, Error, Normalization, Result, StateDict, state_dict};
+
+/// What an exported network is, for the files beside its weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportInfo {
+    /// Name of the model, the title of its card.
+    pub name: String,
+    /// Its architecture.
+    pub arch: Arch,
+    /// Input channels of its first convolution, 1 or 3.
+    pub channels: usize,
+    /// Mean and deviation of its input.
+    pub normalization: Normalization,
+    /// Side of its square input images, in pixels.
+    pub image_size: usize,
+    /// Filter that brought images to that size, as Pillow calls it: `bilinear`.
+    pub resample: String,
+    /// What its classifier's scores mean, in order; empty for a backbone.
+    pub labels: Vec<String>,
+    /// What it was trained on, a sentence.
+    pub data: String,
+    /// Licence or terms of that data.
+    pub data_licence: String,
+    /// How uncertain and missing labels were treated; none where no labels were used.
+    pub label_policy: Option<String>,
+    /// Licence of the weights, an SPDX identifier or `other`.
+    pub licence: String,
+    /// Steps of training that the weights have seen, for batch normalisation's counters.
+    pub steps: u64,
+    /// What was measured.
+    pub metrics: Vec<Metric>,
+}
+
+/// A measured number with its interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    /// What and on what: `AUROC, pleural effusion, linear, 1 % of labels`.
+    pub name: String,
+    /// The number.
+    pub value: f64,
+    /// Its interval, and at which level: 0.95.
+    pub interval: Option<(f64, f64, f64)>,
+}
+
+/// Writes `model.safetensors` (torchvision's names, PyTorch's layout), `config.json`, `preprocessor_config.json` and
+/// `README.md` into the new folder `folder`, whole or not at all. Returns the paths of the files.
+///
+/// # Errors
+/// When the folder exists already (nothing is ever overwritten), or cannot be written.
+pub fn export<M: Module>(folder: &Path, module: &M, info: &ExportInfo) -> Result<Vec<PathBuf>> {
+    let weights = safetensors_bytes(&state_dict(module)?, info.steps)?;
+    let files: [(&str, Vec<u8>); 4] = [
+        ("model.safetensors", weights),
+        ("config.json", pretty(&config(info))),
+        ("preprocessor_config.json", pretty(&preprocessor(info))),
+        ("README.md", card::card(info).into_bytes()),
+    ];
+    write_folder(folder, &files)
+}
+
+/// A state dictionary as safetensors, as `safetensors.torch.load_file` and `load_state_dict(strict=True)` take it: with
+/// the step counters of batch normalisation, which our networks do not keep.
+///
+/// # Errors
+/// When a tensor is neither f32 nor f64.
+pub fn safetensors_bytes(dict: &StateDict, steps: u64) -> Result<Vec<u8>> {
+    let mut tensors: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
+    for (name, data) in dict {
+        let (dtype, bytes) = numbers(name, data)?;
+        tensors.insert(name.clone(), (dtype, data.shape().to_vec(), bytes));
+        if let Some(layer) = name.strip_suffix("running_mean") {
+            let counter = (Dtype::I64, Vec::new(), steps.to_le_bytes().to_vec());
+            tensors.insert(format!("{layer}num_batches_tracked"), counter);
+        }
+    }
+    let fail =
+        |name: &str, e: ::safetensors::SafeTensorError| Error::Export { what: name.to_owned(), reason: e.to_string() };
+    let mut views = Vec::new();
+    for (name, (dtype, shape, bytes)) in &tensors {
+        views.push((name, TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| fail(name, e))?));
+    }
+    let metadata = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
+    ::safetensors::serialize(views, Some(metadata)).map_err(|e| fail("model.safetensors", e))
+}
+
+fn numbers(name: &str, data: &TensorData) -> Result<(Dtype, Vec<u8>)> {
+    let fail = |reason: String| Error::Export { what: format!("tensor {name}"), reason };
+    let read = |e| fail(format!("{e:?}"));
+    if let Ok(values) = data.as_slice::<f32>() {
+        return Ok((Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect()));
+    }
+    let values = data.as_slice::<f64>().map_err(read)?;
+    Ok((Dtype::F64, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+}
+
+/// Keys as Hugging Face's configurations have them.
+fn config(info: &ExportInfo) -> serde_json::Value {
+    let labels: BTreeMap<String, &String> = info.labels.iter().enumerate().map(|(i, l)| (i.to_string(), l)).collect();
+    json!({
+        "architectures": [info.arch.name()],
+        "model_type": info.arch.name(),
+        "num_channels": info.channels,
+        "image_size": info.image_size,
+        "num_features": info.arch.feature_dim(),
+        "num_classes": info.labels.len(),
+        "id2label": labels,
+        "torch_dtype": "float32",
+    })
+}
+
+fn preprocessor(info: &ExportInfo) -> serde_json::Value {
+    json!({
+        "size": { "height": info.image_size, "width": info.image_size },
+        "num_channels": info.channels,
+        "do_rescale": true,
+        "rescale_factor": 1.0 / 255.0,
+        "do_normalize": true,
+        "image_mean": &info.normalization.mean[..info.channels.min(3)],
+        "image_std": &info.normalization.std[..info.channels.min(3)],
+        "resample": info.resample,
+        "photometric": "0 is black, bright is dense (MONOCHROME2)",
+    })
+}
+
+fn pretty(value: &serde_json::Value) -> Vec<u8> {
+    format!("{value:#}\n").into_bytes()
+}
+
+/// All files into a folder beside the final one, which then takes its name.
+fn write_folder(folder: &Path, files: &[(&str, Vec<u8>)]) -> Result<Vec<PathBuf>> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Io { path, source }
+    };
+    if folder.exists() {
+        let source = io::Error::new(io::ErrorKind::AlreadyExists, "already exists, and nothing is overwritten");
+        return Err(Error::Io { path: folder.to_owned(), source });
+    }
+    let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let partial = folder.with_file_name(format!(".{name}.partial-{}", std::process::id()));
+    fs::create_dir_all(&partial).map_err(io(&partial))?;
+    let written = files.iter().try_for_each(|(name, bytes)| {
+        let path = partial.join(name);
+        let mut file = fs::File::create_new(&path).map_err(io(&path))?;
+        io::Write::write_all(&mut file, bytes).and_then(|()| file.sync_all()).map_err(io(&path))
+    });
+    let renamed = written.and_then(|()| fs::rename(&partial, folder).map_err(io(folder)));
+    if renamed.is_err() {
+        // The error that is returned matters more than one of cleaning up.
+        let _ = fs::remove_dir_all(&partial);
+    }
+    renamed.map(|()| files.iter().map(|(name, _)| folder.join(name)).collect())
+}

@@ -1,0 +1,82 @@
+//! Weights in and out of the real networks.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::fs;
+
+use backbones::{
+    Arch, Backbone, Error, ExportInfo, ImportOptions, Metric, Mode, NetworkConfig, WeightFile, export, import, inspect,
+    layout, tensor_names,
+};
+use burn::tensor::{Device, Tensor};
+
+#[test]
+fn networks_have_the_tensors_of_their_layout() {
+    for arch in Arch::ALL {
+        for channels in [1, 3] {
+            let config = NetworkConfig { channels, ..NetworkConfig::new(arch) };
+            let net = config.init_classifier(1000, 0, &Device::flex());
+            let mut found: Vec<_> = tensor_names(&net).into_iter().map(|(name, _, shape)| (name, shape)).collect();
+            let mut expected = layout(arch, channels, Some(1000));
+            found.sort();
+            expected.sort();
+            assert_eq!(found, expected, "{arch}");
+        }
+    }
+}
+
+fn info(arch: Arch) -> ExportInfo {
+    let config = NetworkConfig::new(arch);
+    ExportInfo {
+        name: "A test".to_owned(),
+        arch,
+        channels: config.channels,
+        normalization: config.normalization,
+        image_size: 224,
+        resample: "bilinear".to_owned(),
+        labels: Vec::new(),
+        data: "Synthetic radiographs.".to_owned(),
+        data_licence: "CC0-1.0".to_owned(),
+        label_policy: None,
+        licence: "mit".to_owned(),
+        steps: 12,
+        metrics: vec![Metric { name: "AUROC".to_owned(), value: 0.8125, interval: Some((0.75, 0.875, 0.95)) }],
+    }
+}
+
+#[test]
+fn what_is_exported_comes_back_bit_for_bit() {
+    let device = Device::flex();
+    for arch in [Arch::ResNet18, Arch::DenseNet121] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("export");
+        let mut net = NetworkConfig::new(arch).init(1, &device);
+        let files = export(&out, &net, &info(arch)).unwrap();
+        assert_eq!(files.len(), 4);
+        let file = WeightFile::open(out.join("model.safetensors")).unwrap();
+        let (mut back, report) =
+            import(&file, NetworkConfig::new(arch).init(2, &device), &ImportOptions::strict()).unwrap();
+        assert!(report.is_complete(), "{report}");
+        let x = Tensor::ones([1, 1, 32, 32], &device);
+        let [ours, theirs] = [&mut net, &mut back].map(|n| n.features(x.clone(), Mode::Eval).into_data());
+        assert_eq!(ours, theirs);
+        assert_eq!(inspect(out.join("model.safetensors")).unwrap().arch, Some(arch));
+        let card = fs::read_to_string(out.join("README.md")).unwrap();
+        assert!(card.contains("| AUROC | 0.812 | 0.750 to 0.875 (95 %) |"), "{card}");
+
+        // Nothing is overwritten, and no partial folder stays behind.
+        assert!(matches!(export(&out, &net, &info(arch)), Err(Error::Io { .. })));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn another_architecture_is_refused_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("export");
+    let device = Device::flex();
+    export(&out, &NetworkConfig::new(Arch::ResNet18).init(0, &device), &info(Arch::ResNet18)).unwrap();
+    let file = WeightFile::open(out.join("model.safetensors")).unwrap();
+    let net = NetworkConfig::new(Arch::ResNet50).init(0, &device);
+    let error = import(&file, net, &ImportOptions::backbone(Arch::ResNet50)).unwrap_err().to_string();
+    assert!(error.contains("looks like a backbone resnet18"), "{error}");
+}
