@@ -1,1 +1,63 @@
-//! Under construction.
+//! Self-supervised pretraining on chest X-rays in pure Rust: momentum contrast (MoCo v2) as MoCo-CXR
+//! ([arXiv:2010.05352](https://arxiv.org/abs/2010.05352)) adapted it, and everything around it.
+//!
+//! # The way of an image
+//! ```text
+//! file -> cxr_data::Record -> Radiograph -> two views -> host batch (u8)
+//!      -> device -> moco_core: encoder_q, encoder_k, queue, loss -> checkpoint -> backbones: weights
+//!      -> features -> eval: linear probe -> scores -> AUROC with interval -> table, report
+//! ```
+//! Each arrow is a crate of its own, re-exported here, that can be used alone: [`cxr_data`] (no Burn), [`backbones`],
+//! [`moco_core`] and [`eval`] (its statistics need no Burn). What stands in this crate puts them together: [`pretrain`],
+//! the pieces of a linear probe ([`Labelled`], [`fit_draws`], [`evaluate_fraction`]), the folder of a run
+//! ([`RunFolder`]) and its [`Report`].
+//!
+//! # One example
+//! A synthetic set, a network pretrained on it for one tiny epoch, and its features:
+//!
+//! ```no_run
+//! use moco_cxr::{Existing, PretrainSettings, cxr_data::synth, pretrain};
+//!
+//! synth::write(&synth::SynthConfig::default(), "synth".as_ref())?;
+//! let mut settings = PretrainSettings::named("small", "synth")?.with_set("views.size=64")?;
+//! settings.train.epochs = 1;
+//! let run = pretrain(&settings, "run".as_ref(), Existing::Refuse, &mut ())?;
+//! println!("weights in {}", run.folder.join("export").display());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Features
+//! `cli` and `flex` (the CPU) are on. A library user who wants less: `default-features = false, features = ["flex"]`.
+//! Burn's `simd` and `rayon` are always on: without them its CPU backend runs scalar and on one thread.
+
+#![recursion_limit = "256"] // for Burn's GPU backends
+
+pub use backbones;
+pub use burn;
+pub use cxr_data;
+pub use eval;
+pub use moco_core;
+
+mod device;
+mod error;
+mod images;
+mod linear;
+mod pretrain;
+mod probe;
+mod report;
+mod run_folder;
+mod settings;
+mod weights;
+
+pub use device::DeviceChoice;
+pub use error::{Error, Result};
+pub use linear::{Arm, LinearData, LinearOutcome, LoadedPart, check_against_pretraining, linear};
+pub use pretrain::{Pretrained, Watch, pretrain};
+pub use probe::{
+    ArmLogits, FractionResult, LabelDraw, Labelled, ProbeSettings, TaskResult, adapt_statistics, evaluate_fraction,
+    fit_draws, label_draws, scores,
+};
+pub use report::{Report, results_table};
+pub use run_folder::{Existing, MetricsLog, RunFolder};
+pub use settings::{CheckpointSettings, DataSettings, KeyFrom, PretrainSettings};
+pub use weights::{LoadedNetwork, Preprocessing, load_run};

@@ -6,6 +6,8 @@ mod arch;
 mod backbone;
 mod classifier;
 mod conv;
+#[cfg(feature = "flex")]
+mod cpu;
 mod densenet;
 mod error;
 mod init;

@@ -70,9 +70,9 @@ impl BatchNorm {
 
     fn train(&mut self, x: Tensor<4>) -> Tensor<4> {
         let [b, _, h, w] = x.dims();
-        let out = module::batch_norm_train(x, self.weight.val(), self.bias.val(), self.eps);
-        self.update(out.mean, out.variance, b * h * w);
-        out.output
+        let (out, mean, variance) = batch_norm_train(x, self.weight.val(), self.bias.val(), self.eps);
+        self.update(mean, variance, b * h * w);
+        out
     }
 
     /// Groups side by side as channels: `[B, C, H, W] -> [B/G, G*C, H, W]`, so that one call normalises all of them.
@@ -83,14 +83,14 @@ impl BatchNorm {
         let x = x.reshape([groups, n, c, h, w]).swap_dims(0, 1).reshape([n, groups * c, h, w]); // [B/G, G*C, H, W]
         let weight = self.weight.val().repeat(&[groups]); // [G*C]
         let bias = self.bias.val().repeat(&[groups]);
-        let out = module::batch_norm_train(x, weight, bias, self.eps);
+        let (out, mean, variance) = batch_norm_train(x, weight, bias, self.eps);
         for g in 0..groups {
             let part = g * c..(g + 1) * c;
-            let mean = out.mean.clone().slice([part.clone()]);
-            let variance = out.variance.clone().slice([part]);
+            let mean = mean.clone().slice([part.clone()]);
+            let variance = variance.clone().slice([part]);
             self.update(mean, variance, n * h * w);
         }
-        out.output.reshape([n, groups, c, h, w]).swap_dims(0, 1).reshape([b, c, h, w])
+        out.reshape([n, groups, c, h, w]).swap_dims(0, 1).reshape([b, c, h, w])
     }
 
     /// `variance` is the biased one of `count` values.
@@ -100,6 +100,16 @@ impl BatchNorm {
         blend(&mut self.running_mean, mean, m);
         blend(&mut self.running_var, unbiased, m);
     }
+}
+
+/// Normalised batch, mean and biased variance per channel.
+fn batch_norm_train(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+    #[cfg(feature = "flex")]
+    if let Some(out) = crate::cpu::batch_norm_train(&x, &weight, &bias, eps) {
+        return out;
+    }
+    let out = module::batch_norm_train(x, weight, bias, eps);
+    (out.output, out.mean, out.variance)
 }
 
 fn blend(running: &mut Param<Tensor<1>>, batch: Tensor<1>, m: f64) {

@@ -106,6 +106,10 @@ pub(crate) fn global_average(x: Tensor<4>) -> Tensor<2> {
 /// 3x3 maximum with stride 2, as both families of networks begin.
 /// `[B, C, H, W]` to `[B, C, H/2, W/2]`
 pub(crate) fn max_pool(x: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if let Some(y) = crate::cpu::max_pool_3x3_s2(&x) {
+        return y;
+    }
     max_pool2d(x, MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]))
 }
 

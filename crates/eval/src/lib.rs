@@ -15,6 +15,9 @@
 //! # Ok::<(), eval::Error>(())
 //! ```
 //!
+//! Scores come from features ([`LinearProbeConfig`], [`Knn`]) or from a network: with the feature `train`, features are
+//! extracted, and networks trained with labels, from any iterator of image batches.
+//!
 //! A number that does not exist (one class only) is an error with the reason, `null` in files, never a stand-in.
 //! Everything is f64 on the host, seeded, and the same for any number of threads.
 
@@ -50,7 +53,7 @@ mod train;
 
 pub use auprc::auprc;
 pub use auroc::auroc;
-pub use bootstrap::{Bootstrap, Resamples, Rule};
+pub use bootstrap::{Bootstrap, Resamples, Rule, TaskScores};
 pub use calibration::{ReliabilityBin, brier, expected_calibration_error, reliability};
 pub use cohort::Cohort;
 pub use compare::{Comparison, Comparisons, TaskComparison, compare, compare_models};

@@ -203,8 +203,8 @@ impl EpochReport {
     pub fn line(&self) -> String {
         let Self { epoch, loss, chance, top1, top5, positive, negative, .. } = self;
         let mut line = format!(
-            "epoch {epoch}: loss {loss:.4} (chance {chance:.4}), top-1 {top1:.3}, top-5 {top5:.3}, similarity +{positive:.3} \
-             -{negative:.3}, deviation {:.4}, rank {:.1}, alignment {:.3}, uniformity {:.3}, queue {} of age {:.0}, lr {:.2e}, \
+            "epoch {epoch}: loss {loss:.4} (chance {chance:.4}), top-1 {top1:.3}, top-5 {top5:.3}, similarity {positive:+.3} \
+             {negative:+.3}, deviation {:.4}, rank {:.1}, alignment {:.3}, uniformity {:.3}, queue {} of age {:.0}, lr {:.2e}, \
              gradient {:.3}",
             self.feature_std,
             self.effective_rank,

@@ -30,8 +30,10 @@ pub fn info_nce(q: Tensor<2>, k: Tensor<2>, negatives: Negatives, temperature: f
     let neg = q.matmul(negatives.rows.transpose()); // [N, n]
     let similarity = (pos.clone().inner().mean(), neg.clone().inner().mean());
 
-    let l_pos = pos / temperature; // [N, 1]
-    let mut l_neg = neg / temperature; // [N, n]
+    // A product: Burn's backward of a division takes its reciprocal in single precision, in f64 too.
+    let sharpness = 1.0 / temperature;
+    let l_pos = pos * sharpness; // [N, 1]
+    let mut l_neg = neg * sharpness; // [N, n]
     if let Some(excluded) = negatives.excluded {
         l_neg = l_neg.mask_fill(excluded, f64::NEG_INFINITY); // exp gives 0, and so does its gradient
     }

@@ -10,12 +10,14 @@
 mod bca;
 mod clustered;
 mod estimand;
+mod mean;
 mod paper;
 mod resample;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use estimand::Estimand;
+pub use mean::TaskScores;
 pub use resample::Resamples;
 pub(crate) use resample::{Distribution, replicate};
 
@@ -95,7 +97,7 @@ impl Bootstrap {
     /// The interval of a statistic, the mean over the label draws of one model.
     ///
     /// # Shapes
-    /// `draws`: D score vectors [n], one a label draw (one only if there was a single training set).
+    /// `draws`: D score vectors `[n]`, one a label draw (one only if there was a single training set).
     ///
     /// # Errors
     /// [`Error::Undefined`] if the statistic does not exist; lengths, scores or settings out of range.
@@ -106,7 +108,7 @@ impl Bootstrap {
     /// The interval of a difference: the mean over label draws i of `first[i]` - `second[i]`, on the same resamples.
     ///
     /// # Shapes
-    /// `first`, `second`: D score vectors [n] each, in the same order of draws.
+    /// `first`, `second`: D score vectors `[n]` each, in the same order of draws.
     ///
     /// # Errors
     /// As [`Self::interval`], and different numbers of draws.

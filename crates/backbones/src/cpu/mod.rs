@@ -1,0 +1,49 @@
+//! Kernels for Burn's CPU backend, with backward passes of their own.
+//!
+//! Burn's generic backward of a convolution convolves the input with the whole output gradient, and its normalisation
+//! is a chain of single-threaded passes; on a CPU that is most of a training step. Here both are written for one
+//! purpose: `f32` and `f64`, NCHW, no groups, no dilation. Every result is the same for any number of threads: work is
+//! divided by shape alone and sums are taken in a fixed order.
+//!
+//! Functions return `None` for what they do not serve (another device, another precision), and the caller uses Burn's
+//! own operation.
+
+mod conv;
+mod gemm;
+mod norm;
+mod pool;
+mod tape;
+
+pub(crate) use conv::conv2d;
+pub(crate) use norm::batch_norm_train;
+pub(crate) use pool::max_pool_3x3_s2;
+
+use burn::tensor::Element;
+
+/// Precisions the kernels serve.
+pub(crate) trait Real: Element + bytemuck::Pod + num_traits::Float {
+    /// To double precision, in which sums are finished.
+    fn wide(self) -> f64;
+    /// Rounded from double precision.
+    fn narrow(value: f64) -> Self;
+}
+
+impl Real for f32 {
+    fn wide(self) -> f64 {
+        f64::from(self)
+    }
+
+    fn narrow(value: f64) -> Self {
+        value as f32
+    }
+}
+
+impl Real for f64 {
+    fn wide(self) -> f64 {
+        self
+    }
+
+    fn narrow(value: f64) -> Self {
+        value
+    }
+}

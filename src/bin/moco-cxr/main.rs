@@ -1,0 +1,52 @@
+//! The `moco-cxr` tool: one file per subcommand, each a thin caller of the library.
+
+#![recursion_limit = "256"] // for Burn's GPU backends
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line tool speaks
+
+mod evaluate;
+mod linear;
+mod pretrain;
+mod progress;
+mod synth;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Self-supervised pretraining on chest X-rays, from radiographs to AUC with confidence intervals.
+///
+/// Research software, not a medical device.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Pretrain(pretrain::Arguments),
+    Linear(linear::Arguments),
+    Evaluate(evaluate::Arguments),
+    Synth(synth::Arguments),
+}
+
+/// 0 done, 1 failed, 2 bad arguments (clap's own).
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Pretrain(arguments) => pretrain::run(arguments),
+        Command::Linear(arguments) => linear::run(arguments),
+        Command::Evaluate(arguments) => evaluate::run(arguments),
+        Command::Synth(arguments) => synth::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Any fault; printed as one line.
+type Fault = Box<dyn std::error::Error>;

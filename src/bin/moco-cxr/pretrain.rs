@@ -1,0 +1,169 @@
+//! `moco-cxr pretrain`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use moco_cxr::{
+    DeviceChoice, Existing, PretrainSettings,
+    backbones::Arch,
+    cxr_data::{Dataset, OnBad},
+    moco_core::{Decay, End},
+    pretrain,
+};
+
+use crate::{Fault, progress::Progress};
+
+/// Pretrain a network on radiographs without labels.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  moco-cxr pretrain --data CheXpert-v1.0-small --preset small --image-size 128 --out runs/first\n  moco-cxr pretrain --config runs/first/config.toml --out runs/first --resume"
+)]
+pub(crate) struct Arguments {
+    /// Folder of the data set.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Layout of the data: auto, chexpert, shenzhen, montgomery, nih or folder.
+    #[arg(long)]
+    dataset: Option<Dataset>,
+    /// Settings to begin from: moco-cxr, moco-v2, small or medaug. [default: small]
+    #[arg(long, conflicts_with = "config")]
+    preset: Option<String>,
+    /// Settings of a run (its config.toml), or any part of them to lay over the preset.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Any setting by its path in config.toml, as train.moco.temperature=0.1; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// resnet18, resnet34, resnet50 or densenet121.
+    #[arg(long, short)]
+    arch: Option<Arch>,
+    /// Initial weights: random, or a file.
+    #[arg(long)]
+    init: Option<String>,
+    /// Side of a view in pixels.
+    #[arg(long, value_name = "PX")]
+    image_size: Option<usize>,
+    /// Passes over the data.
+    #[arg(long)]
+    epochs: Option<u64>,
+    /// Images per batch.
+    #[arg(long, short)]
+    batch_size: Option<usize>,
+    /// Learning rate.
+    #[arg(long)]
+    lr: Option<f64>,
+    /// Weight decay.
+    #[arg(long)]
+    wd: Option<f64>,
+    /// Length of the queue, K.
+    #[arg(long)]
+    moco_k: Option<usize>,
+    /// Momentum of the key encoder, m.
+    #[arg(long)]
+    moco_m: Option<f64>,
+    /// Softmax temperature, T.
+    #[arg(long)]
+    moco_t: Option<f64>,
+    /// Length of an embedding.
+    #[arg(long)]
+    moco_dim: Option<usize>,
+    /// Cosine schedule.
+    #[arg(long)]
+    cos: bool,
+    /// Threads that decode and augment; 0 for one per core.
+    #[arg(long, short = 'j')]
+    workers: Option<usize>,
+    /// Seed of everything.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// auto or cpu.
+    #[arg(long)]
+    device: Option<DeviceChoice>,
+    /// What to do with an image that cannot be read: fail or skip.
+    #[arg(long, value_name = "ACTION")]
+    on_bad_image: Option<OnBad>,
+    /// Folder of the run; new or empty unless --resume or --overwrite is given.
+    #[arg(long, value_name = "RUN")]
+    out: PathBuf,
+    /// Go on from the newest checkpoint in --out.
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
+    /// Replace the run in --out.
+    #[arg(long)]
+    overwrite: bool,
+    /// Print the resolved settings and stop.
+    #[arg(long)]
+    dry_run: bool,
+    /// No progress.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
+    let settings = arguments.settings()?;
+    if arguments.dry_run {
+        settings.validate()?;
+        print!("{}", settings.to_toml()?);
+        return Ok(());
+    }
+    let existing = match (arguments.resume, arguments.overwrite) {
+        (true, _) => Existing::Resume,
+        (_, true) => Existing::Overwrite,
+        _ => Existing::Refuse,
+    };
+    let mut progress = Progress::new(arguments.quiet, settings.train.batch_size * settings.train.accumulate);
+    let run = pretrain(&settings, &arguments.out, existing, &mut progress)?;
+    match run.end {
+        End::Finished => println!("weights: {}", run.folder.join("export").display()),
+        End::Stopped => println!("stopped; go on with --resume --out {}", arguments.out.display()),
+    }
+    Ok(())
+}
+
+impl Arguments {
+    /// Preset, then file, then `--set`, then flags.
+    fn settings(&self) -> Result<PretrainSettings, Fault> {
+        let resumed = self.out.join("config.toml");
+        let mut s = match (&self.config, &self.preset) {
+            // A resume without settings goes on with the run's own.
+            (None, None) if self.resume && resumed.is_file() => PretrainSettings::read(&resumed)?,
+            (config, preset) => {
+                let data = self.data.clone().unwrap_or_default();
+                let base = PretrainSettings::named(preset.as_deref().unwrap_or("small"), data)?;
+                config.as_ref().map_or(Ok(base.clone()), |file| base.with_file(file))?
+            }
+        };
+        for assignment in &self.sets {
+            s = s.with_set(assignment)?;
+        }
+        let Self { data, dataset, arch, init, image_size, epochs, batch_size, .. } = self;
+        set(&mut s.data.dir, data.clone());
+        set(&mut s.data.dataset, *dataset);
+        set(&mut s.arch, *arch);
+        set(&mut s.init, init.clone());
+        set(&mut s.views.size, *image_size);
+        set(&mut s.train.epochs, *epochs);
+        set(&mut s.train.batch_size, *batch_size);
+        set(&mut s.train.schedule.lr, self.lr);
+        set(&mut s.train.optimizer.weight_decay, self.wd);
+        set(&mut s.train.moco.queue_size, self.moco_k);
+        set(&mut s.train.moco.momentum, self.moco_m);
+        set(&mut s.train.moco.temperature, self.moco_t);
+        set(&mut s.train.moco.dim, self.moco_dim);
+        set(&mut s.train.schedule.decay, self.cos.then_some(Decay::Cosine));
+        set(&mut s.train.seed, self.seed);
+        set(&mut s.workers, self.workers);
+        set(&mut s.device, self.device);
+        set(&mut s.data.on_bad, self.on_bad_image);
+        if s.data.dir.as_os_str().is_empty() {
+            return Err("no data: found neither --data nor data.dir in --config, expected a folder".into());
+        }
+        Ok(s)
+    }
+}
+
+fn set<T>(setting: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *setting = value;
+    }
+}

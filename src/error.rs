@@ -1,0 +1,93 @@
+//! What can go wrong between a command and its result.
+
+use std::path::PathBuf;
+
+/// Every fault of the facade; those of the parts pass through.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A fault of the data.
+    #[error(transparent)]
+    Data(#[from] cxr_data::Error),
+    /// A fault of a network or a weight file.
+    #[error(transparent)]
+    Backbone(#[from] backbones::Error),
+    /// A fault of the pretraining.
+    #[error(transparent)]
+    Moco(#[from] moco_core::Error),
+    /// A fault of the evaluation.
+    #[error(transparent)]
+    Eval(#[from] eval::Error),
+    /// A device that cannot be had.
+    #[error("device {asked:?}: {reason}")]
+    Device {
+        /// What was asked for.
+        asked: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// A file or folder could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A folder that is in use.
+    #[error("{}: found a folder that is not empty, expected a new or empty one (or --resume to go on with a run, --overwrite to replace it)", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder to go on in or to replace that no run of ours made.
+    #[error("{}: found files but no {lacks}, expected the folder of a run; nothing in it was changed", path.display())]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+        /// What every run has.
+        lacks: &'static str,
+    },
+    /// A folder to go on with that holds no run.
+    #[error("{}: found no config.toml, expected the folder of a run to resume", path.display())]
+    NothingToResume {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A setting that cannot be.
+    #[error("{key}: found {found}, expected {expected}")]
+    Setting {
+        /// Its name, as in config.toml.
+        key: String,
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// A configuration file that cannot be read.
+    #[error("{origin}: {reason}")]
+    Config {
+        /// File, preset or option.
+        origin: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A resume under other settings.
+    #[error("{} was started with other settings; a resume may change epochs, workers, device, checkpoints and the place of the data. Different: {}", path.display(), keys.join("; "))]
+    ResumeDiffers {
+        /// The run.
+        path: PathBuf,
+        /// Setting: then, now.
+        keys: Vec<String>,
+    },
+}
+
+/// Result of the facade.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}

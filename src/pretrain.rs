@@ -1,0 +1,252 @@
+//! Pretraining put together: images on disk, a network, the method, and the folder in which a run lives.
+
+use std::{path::Path, sync::Arc};
+
+use backbones::{Network, NetworkConfig};
+use cxr_data::{
+    BatchLoader, BatchOptions, Files, Manifest, MemoryCache, OnBad, PairBatch, PairSampling, Part, SameGroup, SameImage,
+};
+use moco_core::{
+    BatchSource, BoxError, Checkpoints, End, EpochReport, HostBatch, Observer, Request, StepMetrics, Trainer,
+    differences,
+};
+use serde_json::json;
+
+use crate::{Error, Existing, KeyFrom, MetricsLog, PretrainSettings, Result, RunFolder, images, weights};
+
+/// What a pretraining left.
+#[derive(Debug)]
+pub struct Pretrained {
+    /// Its folder.
+    pub folder: RunFolder,
+    /// Whether all epochs are done.
+    pub end: End,
+    /// The query encoder's backbone.
+    pub network: Network,
+    /// Rows of the data it saw.
+    pub manifest: Manifest,
+}
+
+/// Who watches a pretraining; an [`Observer`] that is also told what was found before the first step.
+pub trait Watch: Observer {
+    /// A remark a person should read: a skipped image, a checkpoint passed over.
+    fn note(&mut self, text: &str) {
+        let _ = text;
+    }
+
+    /// Before the first step: steps done already, and steps in all.
+    fn start(&mut self, done: u64, total: u64) {
+        let _ = (done, total);
+    }
+}
+
+impl Watch for () {}
+
+/// Pretrains, or goes on with a run, in the folder `out`.
+///
+/// Everything that can be wrong with settings and data is found before the folder is touched.
+///
+/// # Errors
+/// Settings out of range, data that cannot be read, a folder in use, a device that fails, a loss that is not finite.
+pub fn pretrain(
+    settings: &PretrainSettings,
+    out: &Path,
+    existing: Existing,
+    watch: &mut dyn Watch,
+) -> Result<Pretrained> {
+    settings.validate()?;
+    RunFolder::check(out, existing)?;
+    let resuming = existing == Existing::Resume && out.join("config.toml").is_file();
+    if resuming {
+        check_same(settings, out)?;
+    }
+    let device = settings.device.select()?;
+    let (manifest, rows) = images::load(
+        &settings.data.dir,
+        settings.data.dataset,
+        Part::Train,
+        settings.data.on_bad,
+        settings.workers(),
+        &mut |text| watch.note(text),
+    )?;
+    if resuming {
+        check_same_data(&manifest, out)?;
+    }
+    let mut source = Source::new(settings, &manifest, &rows)?;
+    let network =
+        NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
+    let network = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
+    let mut trainer = settings.train.init(network)?;
+
+    let folder = RunFolder::open(out, existing)?;
+    trainer.checkpoints = Some(Checkpoints::new(folder.join("checkpoints"), settings.checkpoints.keep));
+    if resuming {
+        let found = trainer.resume_newest()?;
+        for ignored in &found.ignored {
+            watch.note(&format!("{} is passed over: {}", ignored.path.display(), ignored.reason));
+        }
+        watch.note(&format!("resuming at step {}", trainer.position().step));
+    }
+    // run.json first: a folder with config.toml is a run that can go on.
+    folder.write_run_json(
+        "pretrain",
+        json!({
+            "seed": settings.train.seed,
+            "device": settings.device.resolved(),
+            "data": { "dir": settings.data.dir, "images": rows.len(), "patients_known": manifest.patients_known, "hash": manifest.hash() },
+        }),
+    )?;
+    folder.write("config.toml", settings.to_toml()?.as_bytes())?;
+    let end = run(settings, &folder, &mut trainer, &mut source, watch)?;
+    let network = trainer.moco.encoder_q.backbone.clone();
+    if end == End::Finished {
+        weights::export(&folder, settings, &network)?;
+    }
+    Ok(Pretrained { folder, end, network, manifest })
+}
+
+fn run(
+    settings: &PretrainSettings,
+    folder: &RunFolder,
+    trainer: &mut Trainer<Network>,
+    source: &mut Source,
+    watch: &mut dyn Watch,
+) -> Result<End> {
+    let per_epoch = source.batches_per_epoch().div_ceil(settings.train.accumulate) as u64;
+    let done = trainer.position().step;
+    watch.start(done, per_epoch * settings.train.epochs);
+    let log = MetricsLog::open(folder, done)?;
+    let mut logged = Logged { log, watch, every_steps: settings.checkpoints.every_steps, fault: None };
+    let end = trainer.run(source, &mut logged);
+    match logged.fault {
+        Some(fault) => Err(fault),
+        None => Ok(end?),
+    }
+}
+
+/// A resume may change what does not change the numbers.
+fn check_same(settings: &PretrainSettings, out: &Path) -> Result<()> {
+    let before = PretrainSettings::read(&out.join("config.toml"))?;
+    // The place of the data may change, its content may not: see `check_same_data`.
+    let free = |key: &str| {
+        matches!(key, "train.epochs" | "workers" | "device" | "data.dir" | "data.in_memory")
+            || key.starts_with("checkpoints.")
+    };
+    let keys = differences(&before, settings, free);
+    if keys.is_empty() { Ok(()) } else { Err(Error::ResumeDiffers { path: out.into(), keys }) }
+}
+
+/// The data must be what the run began with.
+fn check_same_data(manifest: &Manifest, out: &Path) -> Result<()> {
+    let path = out.join("run.json");
+    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let run: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|e| Error::Config { origin: path.display().to_string(), reason: e.to_string() })?;
+    let (then, now) = (run["data"]["hash"].as_str().unwrap_or_default(), manifest.hash());
+    if then == now {
+        return Ok(());
+    }
+    let keys = vec![format!("data: was {then}, is {now} (hash of paths, patients and labels)")];
+    Err(Error::ResumeDiffers { path: out.into(), keys })
+}
+
+impl PretrainSettings {
+    pub(crate) fn workers(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+}
+
+/// The batches of `cxr-data` as `moco-core` takes them.
+struct Source(BatchLoader);
+
+impl Source {
+    fn new(settings: &PretrainSettings, manifest: &Manifest, rows: &[usize]) -> Result<Self> {
+        let batch_size = settings.train.batch_size;
+        if rows.len() < batch_size {
+            let found = format!("{batch_size} for a set of {} images", rows.len());
+            let expected = format!("at most {}", rows.len());
+            return Err(Error::Setting { key: "train.batch_size".into(), found, expected });
+        }
+        let options = BatchOptions {
+            batch_size,
+            workers: settings.workers(),
+            seed: settings.train.seed,
+            on_bad: OnBad::Fail,
+            ..BatchOptions::default()
+        };
+        let pairs: Arc<dyn PairSampling> = match settings.data.key_from {
+            KeyFrom::Image => Arc::new(SameImage),
+            KeyFrom::Study => Arc::new(SameGroup::study(manifest, rows)),
+            KeyFrom::Patient => Arc::new(SameGroup::patient(manifest, rows)),
+        };
+        let mut loader = BatchLoader::new(manifest, settings.views, options)?.with_rows(rows)?.with_pairs(pairs);
+        if settings.data.in_memory {
+            let files = Arc::new(Files::new(manifest));
+            loader = loader.with_source(Arc::new(MemoryCache::new(files, manifest.records.len(), settings.views)));
+        }
+        Ok(Self(loader))
+    }
+}
+
+impl BatchSource for Source {
+    fn batches_per_epoch(&self) -> usize {
+        self.0.batches_per_epoch()
+    }
+
+    fn epoch(
+        &mut self,
+        epoch: u64,
+        first_batch: usize,
+    ) -> Box<dyn Iterator<Item = std::result::Result<HostBatch, BoxError>> + '_> {
+        match self.0.pairs::<u8>(epoch, first_batch) {
+            Ok(batches) => Box::new(batches.map(|batch| {
+                let PairBatch { query, key, patients, .. } = batch?;
+                Ok(HostBatch { query, key, patients })
+            })),
+            Err(e) => Box::new(std::iter::once(Err(BoxError::from(e)))),
+        }
+    }
+}
+
+/// Writes every step and epoch to `metrics.jsonl` before the watcher sees it.
+struct Logged<'a> {
+    log: MetricsLog,
+    watch: &'a mut dyn Watch,
+    every_steps: u64,
+    fault: Option<Error>,
+}
+
+impl Logged<'_> {
+    fn keep(&mut self, written: Result<()>, request: Request) -> Request {
+        match written {
+            Ok(()) => request,
+            Err(fault) => {
+                self.fault.get_or_insert(fault);
+                Request::Stop
+            }
+        }
+    }
+}
+
+impl Observer for Logged<'_> {
+    fn on_step(&mut self, metrics: &StepMetrics) -> Request {
+        let due = self.every_steps > 0 && metrics.step % self.every_steps == 0;
+        let own = if due { Request::Checkpoint } else { Request::Continue };
+        let written = self.log.write("train", metrics);
+        let request = self.keep(written, own);
+        request.max(self.watch.on_step(metrics))
+    }
+
+    fn on_epoch(&mut self, report: &EpochReport) -> Request {
+        let written = self.log.write("epoch", report);
+        let request = self.keep(written, Request::Continue);
+        request.max(self.watch.on_epoch(report))
+    }
+
+    fn on_checkpoint(&mut self, path: &Path) {
+        self.watch.on_checkpoint(path);
+    }
+}
