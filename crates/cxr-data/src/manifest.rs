@@ -169,9 +169,9 @@ impl Manifest {
         names.iter().map(|name| find(name.as_ref())).collect()
     }
 
-    /// Identity of the data set: a 128-bit BLAKE3 hash, in hex, over tasks, paths, patients, studies, views and labels,
-    /// in row order. Where the folder lies, and what the loader noted, do not enter. It is stamped into runs and
-    /// results.
+    /// Identity of the data set: a 128-bit BLAKE3 hash, in hex, over tasks, paths, patients, studies, views, projections
+    /// and labels, in row order. Where the folder lies, and what the loader noted, do not enter. It is stamped into runs
+    /// and results.
     pub fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         // A length before every field keeps "ab" + "c" apart from "a" + "bc".
@@ -190,6 +190,13 @@ impl Manifest {
                 None => b"",
                 Some(View::Frontal) => b"f",
                 Some(View::Lateral) => b"l",
+            });
+            field(match record.projection {
+                None => b"",
+                Some(Projection::Ap) => b"ap",
+                Some(Projection::Pa) => b"pa",
+                Some(Projection::Ll) => b"ll",
+                Some(Projection::Rl) => b"rl",
             });
             field(&record.labels.iter().map(|label| label.code()).collect::<Vec<u8>>());
         }
@@ -225,4 +232,41 @@ fn group_by<'a>(rows: &[usize], key: impl Fn(usize) -> &'a str) -> Vec<Vec<usize
         groups[group].push(row);
     }
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_sees_what_changes_a_result_and_nothing_else() {
+        let record = Record {
+            path: "a.png".into(),
+            patient: "p".into(),
+            study: "p/s".into(),
+            view: None,
+            projection: None,
+            sex: None,
+            age: None,
+            labels: vec![Label::Positive],
+        };
+        let set = Manifest {
+            root: "/one".into(),
+            tasks: vec!["T".into()],
+            records: vec![record],
+            patients_known: true,
+            notes: Vec::new(),
+        };
+        let changed = |change: fn(&mut Manifest)| {
+            let mut other = set.clone();
+            change(&mut other);
+            other.hash() != set.hash()
+        };
+        assert!(changed(|set| set.records[0].labels[0] = Label::Uncertain));
+        assert!(changed(|set| set.records[0].projection = Some(Projection::Ap)));
+        assert!(changed(|set| set.records[0].patient = "q".into()));
+        assert!(changed(|set| (set.records[0].path, set.records[0].patient) = ("a.pngp".into(), String::new())));
+        assert!(changed(|set| set.patients_known = false));
+        assert!(!changed(|set| (set.root, set.notes) = ("/two".into(), vec!["moved".into()])));
+    }
 }
