@@ -1,0 +1,217 @@
+//! The tool as a person uses it: a synthetic set, a pretraining, a linear probe, an evaluation, and what each leaves.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use safetensors::SafeTensors;
+use serde_json::Value;
+use support::{metrics, names, read_json, run, scratch, succeed, synth};
+
+const TASKS: [&str; 2] = ["Pleural Effusion", "Cardiomegaly"];
+const EPOCHS: usize = 2;
+const BATCH: usize = 8;
+
+/// A set and a run on it, made once.
+struct Made {
+    folder: PathBuf,
+    set: PathBuf,
+    images: usize,
+    run: PathBuf,
+}
+
+fn made() -> &'static Made {
+    static MADE: OnceLock<Made> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let folder = scratch("cli");
+        let (set, summary) = synth(&folder, "set", 1, [40, 2, 24]);
+        let run = folder.join("run");
+        let ran = succeed(arguments![
+            "pretrain",
+            "--data",
+            set,
+            "--preset",
+            "small",
+            "--image-size",
+            "32",
+            "--epochs",
+            EPOCHS.to_string(),
+            "--batch-size",
+            BATCH.to_string(),
+            "--moco-k",
+            "64",
+            "--workers",
+            "2",
+            "--seed",
+            "5",
+            "--set",
+            "train.moco.temperature=0.1",
+            "--set",
+            "checkpoints.keep.last=1",
+            "--out",
+            run,
+        ]);
+        assert!(ran.stdout.contains(&run.join("export").display().to_string()), "{}", ran.stdout);
+        let reports = ran.stderr.lines().filter(|line| line.starts_with("epoch ")).count();
+        assert_eq!(reports, EPOCHS, "one line an epoch:\n{}", ran.stderr);
+        Made { folder, set, images: summary["train"]["images"].as_u64().unwrap() as usize, run }
+    })
+}
+
+#[test]
+fn every_subcommand_is_listed_and_its_example_uses_options_it_has() {
+    let all = succeed(["--help"]).stdout;
+    for subcommand in ["pretrain", "linear", "evaluate", "synth"] {
+        assert!(all.contains(subcommand), "{all}");
+        let help = succeed([subcommand, "--help"]).stdout;
+        let (options, example) = help.split_once("Example:").expect("an example");
+        assert!(example.contains(&format!("moco-cxr {subcommand}")), "{example}");
+        for flag in example.split_whitespace().filter(|word| word.starts_with("--")) {
+            assert!(options.split_whitespace().any(|word| word == flag), "{subcommand} has no {flag}");
+        }
+    }
+}
+
+#[test]
+fn without_a_subcommand_the_help_is_shown_and_the_status_is_that_of_bad_arguments() {
+    let ran = run(Vec::<String>::new());
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("Usage:"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_run_leaves_the_folder_of_the_design() {
+    let Made { run, images, set, .. } = made();
+    assert_eq!(names(run), ["checkpoints", "config.toml", "export", "metrics.jsonl", "run.json"]);
+    assert_eq!(
+        names(&run.join("export")),
+        ["README.md", "config.json", "model.safetensors", "preprocessor_config.json"]
+    );
+
+    let steps = EPOCHS * (images / BATCH);
+    let facts = read_json(&run.join("run.json"));
+    assert_eq!((facts["seed"].as_u64(), facts["device"].as_str()), (Some(5), Some("cpu")));
+    assert_eq!(facts["moco_cxr"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(facts["data"]["images"], *images);
+    assert_eq!(facts["data"]["dir"], set.to_str().unwrap());
+    assert!(facts["data"]["hash"].as_str().is_some_and(|hash| hash.len() == 32), "{facts}");
+
+    let latest = format!("step-{steps:08}");
+    assert_eq!(names(&run.join("checkpoints")), ["latest", latest.as_str()]);
+    assert_eq!(fs::read_to_string(run.join("checkpoints/latest")).unwrap().trim(), latest);
+    assert_eq!(
+        names(&run.join("checkpoints").join(&latest)),
+        ["complete.json", "optimizer.safetensors", "position.json", "queue.safetensors", "weights.safetensors"]
+    );
+}
+
+#[test]
+fn every_line_of_the_metrics_says_where_it_stands() {
+    let Made { run, images, .. } = made();
+    let (mut steps, mut epochs, mut wall) = (Vec::new(), Vec::new(), 0.0);
+    for line in metrics(run) {
+        for number in ["step", "epoch", "loss", "lr", "chance", "wall_s"] {
+            assert!(line[number].is_number(), "{number} in {line}");
+        }
+        let now = line["wall_s"].as_f64().unwrap();
+        assert!(now >= wall, "time goes backwards at {line}");
+        wall = now;
+        match line["split"].as_str().unwrap() {
+            "train" => steps.push((line["epoch"].as_u64().unwrap(), line["step"].as_u64().unwrap())),
+            "epoch" => epochs.push((line["epoch"].as_u64().unwrap(), line["step"].as_u64().unwrap())),
+            other => panic!("split {other}"),
+        }
+    }
+    let per_epoch = (images / BATCH) as u64;
+    let expected: Vec<(u64, u64)> = (0..EPOCHS as u64 * per_epoch).map(|step| (step / per_epoch, step + 1)).collect();
+    assert_eq!(steps, expected);
+    assert_eq!(epochs, [(0, per_epoch), (1, 2 * per_epoch)]);
+}
+
+#[test]
+fn the_export_has_torchvisions_names_and_describes_itself() {
+    let export = made().run.join("export");
+    let bytes = fs::read(export.join("model.safetensors")).unwrap();
+    let model = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(model.tensor("conv1.weight").unwrap().shape(), [64, 3, 7, 7]);
+    assert_eq!(model.tensor("layer4.1.bn2.running_var").unwrap().shape(), [512]);
+    assert!(model.names().iter().all(|name| !name.starts_with("fc") && !name.contains("encoder")));
+    let config = read_json(&export.join("config.json"));
+    assert_eq!((config["model_type"].as_str(), config["image_size"].as_u64()), (Some("resnet18"), Some(32)));
+    let preprocessing = read_json(&export.join("preprocessor_config.json"));
+    assert_eq!((preprocessing["size"].as_u64(), preprocessing["mean"][0].as_f64()), (Some(32), Some(0.5020)));
+    let card = fs::read_to_string(export.join("README.md")).unwrap();
+    assert!(card.contains("not a medical device") && card.contains("temperature 0.1"), "{card}");
+}
+
+#[test]
+fn the_settings_of_a_run_make_the_same_run_again() {
+    let Made { folder, run, .. } = made();
+    let again = folder.join("again");
+    // One worker instead of two: the bytes do not depend on it.
+    succeed(arguments!["pretrain", "--config", run.join("config.toml"), "--workers", "1", "--out", again, "--quiet"]);
+    let model = |run: &Path| fs::read(run.join("export/model.safetensors")).unwrap();
+    assert!(model(run) == model(&again), "the weights differ");
+    let settings =
+        |run: &Path| fs::read_to_string(run.join("config.toml")).unwrap().replace("workers = 2", "workers = 1");
+    assert_eq!(settings(run), settings(&again));
+    fs::remove_dir_all(again).unwrap();
+}
+
+#[test]
+fn a_probe_and_an_evaluation_of_its_predictions_give_the_same_numbers() {
+    let Made { folder, set, run, .. } = made();
+    let out = folder.join("eval");
+    let [first, second] = TASKS;
+    let ran = succeed(arguments![
+        "linear",
+        "--data",
+        set,
+        "--weights",
+        run,
+        "--task",
+        first,
+        "--task",
+        second,
+        "--baseline-random",
+        "--json",
+        "--quiet",
+        "--out",
+        out,
+    ]);
+    let results: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(results, read_json(&out.join("linear.json")));
+    assert_eq!(names(&out), ["cardiomegaly", "linear.json", "pleural-effusion"]);
+
+    let rows = results[0]["tasks"].as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| row["task"].as_str().unwrap()).collect::<Vec<_>>(), [first, second, "mean"]);
+    let number = |row: &Value, arm: &str, name: &str| row[arm][name].as_f64().unwrap();
+    for row in rows {
+        for arm in ["auroc", "baseline", "difference"] {
+            assert!(number(row, arm, "lower") <= number(row, arm, "estimate"), "{row}");
+            assert!(number(row, arm, "estimate") <= number(row, arm, "upper"), "{row}");
+        }
+        let difference = number(row, "auroc", "estimate") - number(row, "baseline", "estimate");
+        // Sums of a few dozen ranks in f64, in another order.
+        assert!((number(row, "difference", "estimate") - difference).abs() < 1e-12, "{row}");
+    }
+    let mean = (number(&rows[0], "auroc", "estimate") + number(&rows[1], "auroc", "estimate")) / 2.0;
+    assert!((number(&rows[2], "auroc", "estimate") - mean).abs() < 1e-12);
+
+    for (row, name) in rows.iter().zip(["pleural-effusion", "cardiomegaly"]) {
+        let folder = out.join(name);
+        assert_eq!(names(&folder), ["predictions.csv", "results.csv", "results.json", "roc.svg"]);
+        let written = read_json(&folder.join("results.json"));
+        assert_eq!(written["rows"][0]["metric"], "auroc");
+        assert_eq!(written["rows"][0]["interval"]["estimate"], row["auroc"]["estimate"]);
+        let read = succeed(arguments!["evaluate", folder.join("predictions.csv"), "--json"]).stdout;
+        assert_eq!(serde_json::from_str::<Value>(&read).unwrap(), written, "all statistics, and the conditions");
+        let table = succeed(arguments!["evaluate", folder.join("predictions.csv")]).stdout;
+        assert!(table.contains(&format!("{:.3}", number(row, "auroc", "estimate"))), "{table}");
+    }
+}
