@@ -41,16 +41,8 @@ pub enum Error {
         path: PathBuf,
     },
     /// A folder to go on in or to replace that no run of ours made.
-    #[error("{}: found files but no {lacks}, expected the folder of a run; nothing in it was changed", path.display())]
+    #[error("{}: found files but no run.json, expected the folder of a run; nothing in it was changed", path.display())]
     NotARun {
-        /// The folder.
-        path: PathBuf,
-        /// What every run has.
-        lacks: &'static str,
-    },
-    /// A folder to go on with that holds no run.
-    #[error("{}: found no config.toml, expected the folder of a run to resume", path.display())]
-    NothingToResume {
         /// The folder.
         path: PathBuf,
     },

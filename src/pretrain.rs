@@ -100,7 +100,7 @@ pub fn pretrain(
     let end = run(settings, &folder, &mut trainer, &mut source, watch)?;
     let network = trainer.moco.encoder_q.backbone.clone();
     if end == End::Finished {
-        weights::export(&folder, settings, &network)?;
+        weights::export(&folder, settings, &network, trainer.position().step)?;
     }
     Ok(Pretrained { folder, end, network, manifest })
 }

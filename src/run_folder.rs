@@ -38,7 +38,7 @@ impl RunFolder {
     /// Checks that the folder may be used, without touching it.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`], [`Error::NotARun`] or [`Error::NothingToResume`].
+    /// [`Error::NotEmpty`] or [`Error::NotARun`].
     pub fn check(root: &Path, existing: Existing) -> Result<()> {
         if root.exists() && !root.is_dir() {
             let (found, expected) = ("a file".to_owned(), "a folder".to_owned());
@@ -50,15 +50,14 @@ impl RunFolder {
             Err(e) => return Err(Error::io(root)(e)),
         };
         // All that a run leaves that is killed while it writes its first file.
-        if entries.all(|entry| entry.file_name() == "config.partial") {
+        if entries.all(|entry| entry.file_name() == "run.partial") {
             return Ok(());
         }
-        let lacks = match existing {
-            Existing::Refuse => return Err(Error::NotEmpty { path: root.into() }),
-            Existing::Resume => "config.toml",
-            Existing::Overwrite => "run.json",
-        };
-        if root.join(lacks).is_file() { Ok(()) } else { Err(Error::NotARun { path: root.into(), lacks }) }
+        match existing {
+            Existing::Refuse => Err(Error::NotEmpty { path: root.into() }),
+            _ if root.join("run.json").is_file() => Ok(()),
+            _ => Err(Error::NotARun { path: root.into() }),
+        }
     }
 
     /// The folder, made if need be, emptied with [`Existing::Overwrite`].

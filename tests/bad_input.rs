@@ -193,7 +193,7 @@ fn a_folder_in_use_is_left_alone() {
         (None, ["not empty", "--resume"]),
         (Some("--overwrite"), ["no run.json", "expected the folder of a run"]),
         // Not the folder of a run: going on would cut its log.
-        (Some("--resume"), ["no config.toml", "expected the folder of a run"]),
+        (Some("--resume"), ["no run.json", "expected the folder of a run"]),
     ] {
         let ran = run(common.iter().cloned().chain(more.map(OsString::from)));
         assert_eq!(ran.code, Some(1), "{more:?}: {ran:?}");

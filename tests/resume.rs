@@ -46,6 +46,8 @@ fn made() -> &'static Made {
 /// When to kill.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
+    /// As soon as the folder is marked as a run's.
+    Begun,
     /// So many milliseconds after the log has so many lines.
     Lines(usize, u64),
     /// While the checkpoint after so many steps is being written.
@@ -55,6 +57,7 @@ enum Moment {
 impl Moment {
     fn has_come(self, run: &Path) -> bool {
         match self {
+            Self::Begun => run.join("run.json").exists(),
             Self::Lines(n, _) => {
                 fs::read(run.join("metrics.jsonl")).is_ok_and(|log| log.iter().filter(|&&b| b == b'\n').count() >= n)
             }
@@ -71,12 +74,23 @@ fn partial(step: u64) -> String {
 fn killed(out: &Path, workers: &str, moment: Moment) -> String {
     let Made { folder, set, config, .. } = made();
     let log = folder.join(format!("stderr-{workers}"));
-    let command = if out.exists() {
-        arguments!["pretrain", "--resume", "--workers", workers, "--out", out].to_vec()
-    } else {
-        let new = arguments!["pretrain", "--data", set, "--config", config, "--set", EVERY, "--epochs", "2"];
-        new.into_iter().chain(arguments!["--workers", workers, "--out", out]).collect()
-    };
+    // The same command every time, as a scheduler gives it.
+    let command = arguments![
+        "pretrain",
+        "--resume",
+        "--data",
+        set,
+        "--config",
+        config,
+        "--set",
+        EVERY,
+        "--epochs",
+        "2",
+        "--workers",
+        workers,
+        "--out",
+        out
+    ];
     let mut child = tool(command).stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
     let start = Instant::now();
     while !moment.has_come(out) {
@@ -149,6 +163,7 @@ fn killed_and_resumed(workers: &str, moments: &[Moment]) {
 #[test]
 fn a_run_killed_and_resumed_with_one_worker_ends_as_the_one_that_was_not() {
     let moments = [
+        Moment::Begun,
         Moment::Lines(1, 0), // before the first checkpoint
         Moment::Lines(4, 70),
         Moment::Writing(6),
@@ -166,8 +181,17 @@ fn a_run_killed_and_resumed_with_two_workers_ends_as_the_one_that_was_not() {
 }
 
 #[test]
-fn another_temperature_is_refused_by_name_and_nothing_is_touched() {
-    let run = &made().run;
+fn other_settings_or_data_are_refused_by_name_and_nothing_is_touched() {
+    let Made { folder, set, run, .. } = made();
+    // The same images, one of them with another label.
+    let changed = folder.join("changed");
+    for (name, bytes) in files(set) {
+        let path = changed.join(&name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let text =
+            name.ends_with("train.csv").then(|| String::from_utf8(bytes.clone()).unwrap().replacen("1.0", "0.0", 1));
+        fs::write(path, text.map_or(bytes, String::into_bytes)).unwrap();
+    }
     let state = || {
         let times = |(name, bytes): (PathBuf, Vec<u8>)| {
             let modified = fs::metadata(run.join(&name)).unwrap().modified().unwrap();
@@ -176,11 +200,13 @@ fn another_temperature_is_refused_by_name_and_nothing_is_touched() {
         files(run).into_iter().map(times).collect::<Vec<_>>()
     };
     let before = state();
-    for (more, key) in
-        [(["--moco-t", "0.3"], "train.moco.temperature: was 0.2, is 0.3"), (["--seed", "7"], "train.seed")]
-    {
-        let arguments = arguments!["pretrain", "--resume", "--out", run, "--quiet", more[0], more[1]];
-        let ran = support::run(arguments);
+    for (option, value, key) in [
+        ("--moco-t", "0.3", "train.moco.temperature: was 0.2, is 0.3"),
+        ("--seed", "7", "train.seed: was 0, is 7"),
+        ("--set", "views.flip=0.25", "views.flip: was 0.5, is 0.25"),
+        ("--data", changed.to_str().unwrap(), "data: was"),
+    ] {
+        let ran = support::run(arguments!["pretrain", "--resume", "--out", run, "--quiet", option, value]);
         assert_eq!((ran.code, ran.stderr.lines().count()), (Some(1), 1), "{ran:?}");
         assert!(ran.stderr.contains(key) && ran.stderr.contains("other settings"), "{}", ran.stderr);
     }

@@ -2,7 +2,7 @@
 //!
 //! Why not Burn's layer: it picks batch or running statistics by the kind of device, shares running statistics between
 //! clones of a module, and keeps the biased variance (`docs/deviations.md`). The arithmetic is Burn's one-node
-//! `batch_norm_train`; only the statistics around it are ours.
+//! `batch_norm_train`, or on the CPU the kernel in `cpu/norm.rs`; the statistics around it are ours.
 
 use burn::{
     module::{Module, Param},
@@ -63,34 +63,20 @@ impl BatchNorm {
                 self.running_var.val(),
                 self.eps,
             ),
-            Mode::Train { groups: 1 } => self.train(x),
-            Mode::Train { groups } => self.train_groups(x, groups),
+            Mode::Train { groups } => self.train(x, groups),
         }
     }
 
-    fn train(&mut self, x: Tensor<4>) -> Tensor<4> {
-        let [b, _, h, w] = x.dims();
-        let (out, mean, variance) = batch_norm_train(x, self.weight.val(), self.bias.val(), self.eps);
-        self.update(mean, variance, b * h * w);
-        out
-    }
-
-    /// Groups side by side as channels: `[B, C, H, W] -> [B/G, G*C, H, W]`, so that one call normalises all of them.
-    fn train_groups(&mut self, x: Tensor<4>, groups: usize) -> Tensor<4> {
+    fn train(&mut self, x: Tensor<4>, groups: usize) -> Tensor<4> {
         let [b, c, h, w] = x.dims();
         assert!(groups > 0 && b % groups == 0, "batch normalisation: {groups} groups do not divide a batch of {b}");
-        let n = b / groups;
-        let x = x.reshape([groups, n, c, h, w]).swap_dims(0, 1).reshape([n, groups * c, h, w]); // [B/G, G*C, H, W]
-        let weight = self.weight.val().repeat(&[groups]); // [G*C]
-        let bias = self.bias.val().repeat(&[groups]);
-        let (out, mean, variance) = batch_norm_train(x, weight, bias, self.eps);
+        let (out, mean, variance) = batch_norm_train(x, self.weight.val(), self.bias.val(), groups, self.eps);
         for g in 0..groups {
             let part = g * c..(g + 1) * c;
-            let mean = mean.clone().slice([part.clone()]);
-            let variance = variance.clone().slice([part]);
-            self.update(mean, variance, n * h * w);
+            let of_group = |t: &Tensor<1>| t.clone().slice([part.clone()]);
+            self.update(of_group(&mean), of_group(&variance), b / groups * h * w);
         }
-        out.reshape([n, groups, c, h, w]).swap_dims(0, 1).reshape([b, c, h, w])
+        out
     }
 
     /// `variance` is the biased one of `count` values.
@@ -102,14 +88,32 @@ impl BatchNorm {
     }
 }
 
-/// Normalised batch, mean and biased variance per channel.
-fn batch_norm_train(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+/// Normalised batch, and mean and biased variance of each channel in each group.
+///
+/// # Shapes
+/// - x `[B, C, H, W]`, weight and bias `[C]` to `[B, C, H, W]`, `[G·C]`, `[G·C]`
+fn batch_norm_train(
+    x: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    groups: usize,
+    eps: f64,
+) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
     #[cfg(feature = "flex")]
-    if let Some(out) = crate::cpu::batch_norm_train(&x, &weight, &bias, eps) {
+    if let Some(out) = crate::cpu::batch_norm_train(&x, &weight, &bias, groups, eps) {
         return out;
     }
-    let out = module::batch_norm_train(x, weight, bias, eps);
-    (out.output, out.mean, out.variance)
+    if groups == 1 {
+        let out = module::batch_norm_train(x, weight, bias, eps);
+        return (out.output, out.mean, out.variance);
+    }
+    // Groups side by side as channels, so that one call normalises all of them.
+    let [b, c, h, w] = x.dims();
+    let n = b / groups;
+    let x = x.reshape([groups, n, c, h, w]).swap_dims(0, 1).reshape([n, groups * c, h, w]); // [B/G, G·C, H, W]
+    let out = module::batch_norm_train(x, weight.repeat(&[groups]), bias.repeat(&[groups]), eps);
+    let y = out.output.reshape([n, groups, c, h, w]).swap_dims(0, 1).reshape([b, c, h, w]);
+    (y, out.mean, out.variance)
 }
 
 fn blend(running: &mut Param<Tensor<1>>, batch: Tensor<1>, m: f64) {

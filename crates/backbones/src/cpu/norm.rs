@@ -19,14 +19,16 @@ use super::{
     tape::{self, Strategy, Tracked},
 };
 
-/// Normalised batch, and the mean and biased variance of each channel (without gradient).
+/// Normalised batch, and the mean and biased variance of each channel (without gradient), for each of `groups` equal
+/// parts of the batch by itself.
 ///
 /// # Shapes
-/// - x `[B, C, H, W]`, weight and bias `[C]` to `[B, C, H, W]`, `[C]`, `[C]`
+/// - x `[B, C, H, W]`, weight and bias `[C]` to `[B, C, H, W]`, `[G·C]`, `[G·C]`, group by group
 pub(crate) fn batch_norm_train(
     x: &Tensor<4>,
     weight: &Tensor<1>,
     bias: &Tensor<1>,
+    groups: usize,
     eps: f64,
 ) -> Option<(Tensor<4>, Tensor<1>, Tensor<1>)> {
     let (a, w, b) = (tape::operand(x)?, tape::operand(weight)?, tape::operand(bias)?);
@@ -39,12 +41,12 @@ pub(crate) fn batch_norm_train(
     let contiguous = |t: Tracked| t.into_primitive().to_contiguous();
     let (x, w, b) = (contiguous(a.tensor), contiguous(w.tensor), contiguous(b.tensor));
     let Forward { out, mean, variance } = match x.dtype() {
-        DType::F32 => forward::<f32>(&x, &w, &b, eps),
-        _ => forward::<f64>(&x, &w, &b, eps),
+        DType::F32 => forward::<f32>(&x, &w, &b, groups, eps),
+        _ => forward::<f64>(&x, &w, &b, groups, eps),
     };
     let out = match prepared {
         OpsKind::Tracked(prepared) => {
-            let state = State { x, weight: w, mean: mean.clone(), variance: variance.clone(), eps };
+            let state = State { x, weight: w, mean: mean.clone(), variance: variance.clone(), groups, eps };
             prepared.finish(state, out)
         }
         OpsKind::UnTracked(prepared) => prepared.finish(out),
@@ -62,6 +64,7 @@ struct State {
     weight: FlexTensor,
     mean: FlexTensor,
     variance: FlexTensor,
+    groups: usize,
     eps: f64,
 }
 
@@ -89,86 +92,93 @@ struct Forward {
     variance: FlexTensor,
 }
 
-fn forward<T: Real>(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, eps: f64) -> Forward {
-    let [n, c, h, w] = tape::dims(x);
-    let hw = h * w;
+fn forward<T: Real>(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, groups: usize, eps: f64) -> Forward {
+    let [b, c, h, w] = tape::dims(x);
+    let (hw, n) = (h * w, b / groups); // n: images of a group
     let (values, weight, bias) = (tape::values::<T>(x), tape::values::<T>(weight), tape::values::<T>(bias));
     let plane = |i: usize, channel: usize| &values[(i * c + channel) * hw..][..hw];
     let count = (n * hw) as f64;
-    let statistics: Vec<(f64, f64)> = (0..c)
+    let statistics: Vec<(f64, f64)> = (0..groups * c)
         .into_par_iter()
-        .map(|channel| {
-            let sum: f64 = (0..n).map(|i| lanes(plane(i, channel), |v| v)).sum();
+        .map(|k| {
+            let (images, channel) = (k / c * n..(k / c + 1) * n, k % c);
+            let sum: f64 = images.clone().map(|i| lanes(plane(i, channel), |v| v)).sum();
             let mean = sum / count;
             let m = T::narrow(mean);
-            let squares: f64 = (0..n).map(|i| lanes(plane(i, channel), |v| (v - m) * (v - m))).sum();
+            let squares: f64 = images.map(|i| lanes(plane(i, channel), |v| (v - m) * (v - m))).sum();
             (mean, squares / count)
         })
         .collect();
     let affine: Vec<(T, T)> = statistics
         .iter()
-        .zip(weight.iter().zip(bias))
-        .map(|(&(mean, variance), (&w, &b))| {
-            let scale = w * T::narrow(1.0 / (variance + eps).sqrt());
-            (scale, b - T::narrow(mean) * scale)
+        .enumerate()
+        .map(|(k, &(mean, variance))| {
+            let scale = weight[k % c] * T::narrow(1.0 / (variance + eps).sqrt());
+            (scale, bias[k % c] - T::narrow(mean) * scale)
         })
         .collect();
     let mut out = vec![T::zero(); values.len()];
-    out.par_chunks_mut(c * hw).zip(values.par_chunks(c * hw)).for_each(|(out, x)| {
-        for ((out, x), &(scale, offset)) in out.chunks_exact_mut(hw).zip(x.chunks_exact(hw)).zip(&affine) {
+    out.par_chunks_mut(c * hw).zip(values.par_chunks(c * hw)).enumerate().for_each(|(i, (out, x))| {
+        let affine = &affine[i / n * c..][..c];
+        for ((out, x), &(scale, offset)) in out.chunks_exact_mut(hw).zip(x.chunks_exact(hw)).zip(affine) {
             for (o, &v) in out.iter_mut().zip(x) {
                 *o = v * scale + offset;
             }
         }
     });
-    let per_channel =
-        |f: fn(&(f64, f64)) -> f64| tape::tensor::<T>(statistics.iter().map(f).map(T::narrow).collect(), [c]);
-    Forward { out: tape::tensor(out, [n, c, h, w]), mean: per_channel(|s| s.0), variance: per_channel(|s| s.1) }
+    let each = |f: fn(&(f64, f64)) -> f64| {
+        tape::tensor::<T>(statistics.iter().map(f).map(T::narrow).collect(), [groups * c])
+    };
+    Forward { out: tape::tensor(out, [b, c, h, w]), mean: each(|s| s.0), variance: each(|s| s.1) }
 }
 
-/// With `x̂ = (x - mean) / sqrt(var + eps)`: `dbias = Σ dy`, `dweight = Σ dy·x̂`,
-/// `dx = weight / sqrt(var + eps) · (dy - dbias/n - x̂ · dweight/n)`.
+/// In each group, with `x̂ = (x - mean) / sqrt(var + eps)`: `dbias = Σ dy`, `dweight = Σ dy·x̂`,
+/// `dx = weight / sqrt(var + eps) · (dy - dbias/n - x̂ · dweight/n)`; the parameters get the sum over groups.
 fn backward<T: Real>(state: &State, grad: &FlexTensor) -> [FlexTensor; 3] {
-    let [n, c, h, w] = tape::dims(&state.x);
-    let hw = h * w;
+    let [b, c, h, w] = tape::dims(&state.x);
+    let (hw, n) = (h * w, b / state.groups);
     let (x, dy, weight) = (tape::values::<T>(&state.x), tape::values::<T>(grad), tape::values::<T>(&state.weight));
     let (mean, variance) = (tape::values::<T>(&state.mean), tape::values::<T>(&state.variance));
     let count = (n * hw) as f64;
-    let sums: Vec<(f64, f64)> = (0..c)
+    let sums: Vec<(f64, f64)> = (0..state.groups * c)
         .into_par_iter()
-        .map(|channel| {
+        .map(|k| {
             let (mut dbias, mut product) = (0.0, 0.0);
-            for i in 0..n {
-                let range = (i * c + channel) * hw..(i * c + channel + 1) * hw;
-                let (s, p) = lanes_pair(&dy[range.clone()], &x[range], mean[channel]);
+            for i in k / c * n..(k / c + 1) * n {
+                let range = (i * c + k % c) * hw..(i * c + k % c + 1) * hw;
+                let (s, p) = lanes_pair(&dy[range.clone()], &x[range], mean[k]);
                 dbias += s;
                 product += p;
             }
-            (dbias, product * inverse(variance[channel], state.eps))
+            (dbias, product * inverse(variance[k], state.eps))
         })
         .collect();
-    let coefficients: Vec<(T, T, T)> = (0..c)
-        .map(|i| {
-            let inv = inverse(variance[i], state.eps);
-            let (dbias, dweight) = sums[i];
-            let scale = weight[i].wide() * inv;
+    let coefficients: Vec<(T, T, T)> = sums
+        .iter()
+        .enumerate()
+        .map(|(k, &(dbias, dweight))| {
+            let inv = inverse(variance[k], state.eps);
+            let scale = weight[k % c].wide() * inv;
             let slope = -scale * inv * dweight / count;
-            let offset = -scale * dbias / count - slope * mean[i].wide();
+            let offset = -scale * dbias / count - slope * mean[k].wide();
             (T::narrow(scale), T::narrow(slope), T::narrow(offset))
         })
         .collect();
     let mut dx = vec![T::zero(); x.len()];
-    dx.par_chunks_mut(c * hw).zip(x.par_chunks(c * hw).zip(dy.par_chunks(c * hw))).for_each(|(dx, (x, dy))| {
+    let images = dx.par_chunks_mut(c * hw).zip(x.par_chunks(c * hw).zip(dy.par_chunks(c * hw)));
+    images.enumerate().for_each(|(i, (dx, (x, dy)))| {
         let planes = dx.chunks_exact_mut(hw).zip(x.chunks_exact(hw).zip(dy.chunks_exact(hw)));
-        for ((dx, (x, dy)), &(scale, slope, offset)) in planes.zip(&coefficients) {
+        for ((dx, (x, dy)), &(scale, slope, offset)) in planes.zip(&coefficients[i / n * c..][..c]) {
             for (d, (&x, &dy)) in dx.iter_mut().zip(x.iter().zip(dy)) {
                 *d = dy * scale + x * slope + offset;
             }
         }
     });
-    let dweight = sums.iter().map(|s| T::narrow(s.1)).collect::<Vec<T>>();
-    let dbias = sums.iter().map(|s| T::narrow(s.0)).collect::<Vec<T>>();
-    [tape::tensor(dx, [n, c, h, w]), tape::tensor(dweight, [c]), tape::tensor(dbias, [c])]
+    let total = |f: fn(&(f64, f64)) -> f64| {
+        let channel = |channel: usize| T::narrow(sums.iter().skip(channel).step_by(c).map(f).sum());
+        tape::tensor::<T>((0..c).map(channel).collect(), [c])
+    };
+    [tape::tensor(dx, [b, c, h, w]), total(|s| s.1), total(|s| s.0)]
 }
 
 fn inverse<T: Real>(variance: T, eps: f64) -> f64 {
