@@ -188,8 +188,9 @@ fn other_settings_or_data_are_refused_by_name_and_nothing_is_touched() {
     for (name, bytes) in files(set) {
         let path = changed.join(&name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let text =
-            name.ends_with("train.csv").then(|| String::from_utf8(bytes.clone()).unwrap().replacen("1.0", "0.0", 1));
+        let text = name
+            .ends_with("train.csv")
+            .then(|| String::from_utf8(bytes.clone()).unwrap().replacen(",1.0,", ",0.0,", 1));
         fs::write(path, text.map_or(bytes, String::into_bytes)).unwrap();
     }
     let state = || {
