@@ -233,7 +233,7 @@ impl Logged<'_> {
 
 impl Observer for Logged<'_> {
     fn on_step(&mut self, metrics: &StepMetrics) -> Request {
-        let due = self.every_steps > 0 && metrics.step % self.every_steps == 0;
+        let due = self.every_steps > 0 && metrics.step.is_multiple_of(self.every_steps);
         let own = if due { Request::Checkpoint } else { Request::Continue };
         let written = self.log.write("train", metrics);
         let request = self.keep(written, own);

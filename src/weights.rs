@@ -21,7 +21,8 @@ pub(crate) fn initial(config: &NetworkConfig, init: &str, seed: u64, device: &De
         "imagenet" => Err(Error::Setting {
             key: "init".into(),
             found: "imagenet".into(),
-            expected: "random, or the path of a weight file, such as torchvision's resnet18 .pth or .safetensors".into(),
+            expected: "random, or the path of a weight file, such as torchvision's resnet18 .pth or .safetensors"
+                .into(),
         }),
         path => from_file(config, Path::new(path), seed, device),
     }
@@ -110,8 +111,7 @@ pub fn load_run(run: &Path, device: &Device) -> Result<LoadedNetwork> {
             reason: format!("found {} means or deviations, expected 1 or 3", values.len()),
         }),
     };
-    let normalization =
-        Normalization { mean: three(&preprocessor.image_mean)?, std: three(&preprocessor.image_std)? };
+    let normalization = Normalization { mean: three(&preprocessor.image_mean)?, std: three(&preprocessor.image_std)? };
     let config = NetworkConfig { arch: model.model_type, channels: model.num_channels, normalization };
     let network = from_file(&config, &export.join(MODEL), 0, device)?;
     Ok(LoadedNetwork { network, views: ViewConfig::eval(preprocessor.size.height) })
@@ -119,6 +119,5 @@ pub fn load_run(run: &Path, device: &Device) -> Result<LoadedNetwork> {
 
 fn json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
     let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    serde_json::from_str(&text)
-        .map_err(|e| Error::Config { origin: path.display().to_string(), reason: e.to_string() })
+    serde_json::from_str(&text).map_err(|e| Error::Config { origin: path.display().to_string(), reason: e.to_string() })
 }

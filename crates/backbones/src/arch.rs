@@ -115,6 +115,7 @@ impl NetworkConfig {
 }
 
 /// Any backbone of this crate, chosen at run time.
+#[allow(clippy::large_enum_variant)] // a few hundred bytes beside megabytes of weights
 #[derive(Module, Debug)]
 pub enum Network {
     /// ResNet18, 34 or 50.

@@ -1,5 +1,5 @@
 //! The four networks in f32 are about as near to torchvision's exact values as PyTorch itself is in f32.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod torchvision;
 

@@ -1,5 +1,5 @@
 //! The four networks equal torchvision's in f64. A binary of its own, because a device's precision is set once a process.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod torchvision;
 

@@ -1,5 +1,5 @@
 //! Reading weight files of every form; `golden/make_weights.py` made them and says what is in them.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::{fs, path::PathBuf};
 

@@ -20,13 +20,14 @@ pub mod splits;
 pub mod synth;
 mod views;
 
-pub use batches::{BatchLoader, BatchOptions, Batches, PairBatch, ViewBatch, prescan};
 pub use audit::{AuditReport, Duplicates, PolicyAudit, SubsetAudit, audit, audit_with, label_policies};
+pub use batches::{BatchLoader, BatchOptions, Batches, PairBatch, ViewBatch, prescan};
 pub use cache::{CacheOptions, CacheReport, ImageCache};
 pub use error::{Error, Result};
 pub use labels::{LabelCounts, LabelPolicy, NotMentioned, PolicyResult, TargetCounts, TaskCounts, Uncertain, Views};
 pub use leak::{
-    ImageRef, LeakReport, NearDuplicate, Role, SharedPatients, Subset, Unreadable, check_leaks, check_leaks_with, check_patients,
+    ImageRef, LeakReport, NearDuplicate, Role, SharedPatients, Subset, Unreadable, check_leaks, check_leaks_with,
+    check_patients,
 };
 pub use loaders::{Dataset, LoadOptions, OnBad, Part, load, load_with};
 pub use manifest::{Label, Manifest, Projection, Record, Sex, View};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use cxr_data::{
     BatchLoader, BatchOptions, CacheOptions, Error, Files, ImageCache, MemoryCache, OnBad, PairBatch, SameGroup,
-    ViewBatch, ViewConfig, decode, prescan, render, seed,
+    ViewBatch, ViewConfig, decode, prescan, preview, render, seed,
 };
 use proptest::prelude::*;
 use support::data_set;
@@ -140,6 +140,25 @@ fn a_damaged_file_fails_in_its_place_or_is_skipped() {
     let found = prescan(&manifest, 3);
     assert_eq!(found.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [order[3]]);
     assert!(found[0].1.to_string().contains("empty"));
+}
+
+/// Decoded again from its PNG, tile by tile.
+#[test]
+fn a_contact_sheet_shows_what_training_gets() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = data_set(dir.path(), 6);
+    let batch = pairs(&BatchLoader::new(&manifest, ViewConfig::small(24), options(5, 2)).unwrap(), 0, 0).remove(0);
+    let path = dir.path().join("sheet.png");
+    preview::pairs(&batch, 2).unwrap().write_png(&path).unwrap();
+    let sheet = decode::read(&path).unwrap();
+    let step = 24 + preview::GAP;
+    assert_eq!((sheet.width(), sheet.height()), (4 * step - preview::GAP, 3 * step - preview::GAP));
+    let values = ndarray::Array2::from_shape_vec((sheet.height(), sheet.width()), sheet.to_u8()).unwrap();
+    for (i, view) in batch.query.outer_iter().zip(batch.key.outer_iter()).flat_map(|(q, k)| [q, k]).enumerate() {
+        let (left, top) = (i % 4 * step, i / 4 * step);
+        assert_eq!(values.slice(ndarray::s![top..top + 24, left..left + 24]), view, "view {i}");
+    }
+    assert!(preview::pairs(&batch, 0).is_err());
 }
 
 #[test]

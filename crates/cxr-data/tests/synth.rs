@@ -305,7 +305,8 @@ fn a_patients_studies_share_no_finding_beyond_chance() {
         // nor do age, sex, projection or devices
         let first: Vec<bool> = patients.iter().map(|patient| patient.studies[0].has(finding)).collect();
         let bound = 4.0 * auc_deviation(&first);
-        let recorded: [(&str, fn(&SynthPatient) -> f64); 4] = [
+        type Recorded = (&'static str, fn(&SynthPatient) -> f64);
+        let recorded: [Recorded; 4] = [
             ("age", |patient| f64::from(patient.age)),
             ("sex", |patient| f64::from(u8::from(patient.sex == cxr_data::Sex::Male))),
             ("projection", |patient| f64::from(u8::from(patient.studies[0].projection == cxr_data::Projection::Ap))),

@@ -47,9 +47,9 @@ mod scores;
 mod stamp;
 mod subgroups;
 mod tables;
-mod undefined;
 #[cfg(feature = "train")]
 mod train;
+mod undefined;
 
 pub use auprc::auprc;
 pub use auroc::auroc;

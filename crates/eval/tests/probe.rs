@@ -126,7 +126,7 @@ fn nested_selection_prefers_a_strong_penalty_for_noise_and_a_weak_one_for_signal
     assert!(clean.l2 < noisy.l2, "{clean:?} {noisy:?}");
     assert_eq!(clean.tried.len(), config.penalties.len());
     let best = clean.tried.iter().map(|t| t.1).fold(0.0, f64::max);
-    assert!(clean.tried.iter().any(|t| *t == (clean.l2, best)));
+    assert!(clean.tried.contains(&(clean.l2, best)));
 }
 
 #[test]

@@ -126,9 +126,8 @@ fn forward<T: Real>(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, grou
             }
         }
     });
-    let each = |f: fn(&(f64, f64)) -> f64| {
-        tape::tensor::<T>(statistics.iter().map(f).map(T::narrow).collect(), [groups * c])
-    };
+    let each =
+        |f: fn(&(f64, f64)) -> f64| tape::tensor::<T>(statistics.iter().map(f).map(T::narrow).collect(), [groups * c]);
     Forward { out: tape::tensor(out, [b, c, h, w]), mean: each(|s| s.0), variance: each(|s| s.1) }
 }
 

@@ -17,15 +17,15 @@ use safetensors::SafeTensors;
 
 /// What the error of a value may be.
 #[derive(Clone, Copy)]
-pub struct Tolerance {
+pub(crate) struct Tolerance {
     /// This part of the largest value (of the norm, for sums and norms), and
-    pub relative: f64,
+    pub(crate) relative: f64,
     /// this many times the error that PyTorch makes in f32 on the same tensor.
     pub times_pytorch_f32: f64,
 }
 
 /// Compares everything of one network; returns the largest error in units of the tolerance.
-pub fn compare(arch: Arch, device: &Device, tolerance: Tolerance) -> f64 {
+pub(crate) fn compare(arch: Arch, device: &Device, tolerance: Tolerance) -> f64 {
     let golden = Golden::open(arch);
     let mut worst = Worst { golden: &golden, tolerance, largest: (0.0, String::new()) };
     for (case, shape) in [("square", [4, 3, 64, 64]), ("wide", [4, 3, 48, 80])] {

@@ -364,7 +364,7 @@ fn index(bytes: &mut Bytes<'_>) -> Result<u64, Fault> {
 }
 
 fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, String> {
-    if items.len() % 2 != 0 {
+    if !items.len().is_multiple_of(2) {
         return Err("a dictionary entry without its value".to_owned());
     }
     Ok(items.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())

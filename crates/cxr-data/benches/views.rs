@@ -1,0 +1,100 @@
+//! Time per image on one core, from a file or from a cached image to two views of 320 x 320, and of each part alone.
+//!
+//! `benches/data_torchvision.py` makes the files, runs this, and puts the same work in Pillow and torchvision beside it;
+//! `MOCO_CXR_BENCH_DATA` names the folder it made (`jpeg/*.jpg` of 320 x 320, `png/*.png` of 1024 x 1024).
+
+// Prints why it measures nothing, where it has no data.
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use cxr_data::{Radiograph, ViewConfig, decode, prepare, render, seed};
+
+/// The bytes of all files of a folder, sorted by name.
+fn files(kind: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let Some(folder) = std::env::var_os("MOCO_CXR_BENCH_DATA") else { return Vec::new() };
+    let mut paths: Vec<_> =
+        std::fs::read_dir(Path::new(&folder).join(kind)).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+}
+
+fn two_views(image: &Radiograph, config: &ViewConfig, sample: u64) {
+    let prepared = prepare(image, config);
+    for view in 0..2 {
+        black_box(render::<u8>(&prepared, config, &mut seed::rng(0, 0, sample, view)));
+    }
+}
+
+/// Runs `work` on one item after the other, so that a time is the mean over the files.
+fn cycle<T>(criterion: &mut Criterion, name: &str, items: &[T], mut work: impl FnMut(&T, u64)) {
+    let mut sample = 0;
+    criterion.bench_function(name, |bencher| {
+        bencher.iter(|| {
+            work(&items[sample % items.len()], sample as u64);
+            sample += 1;
+        });
+    });
+}
+
+fn views(criterion: &mut Criterion) {
+    let config = ViewConfig::moco_cxr(320);
+    for kind in ["jpeg", "png"] {
+        let files = files(kind);
+        if files.is_empty() {
+            println!("skipped: MOCO_CXR_BENCH_DATA names no folder with {kind}/ (see benches/data_torchvision.py)");
+            continue;
+        }
+        let read = |file: &(PathBuf, Vec<u8>)| decode::from_bytes(&file.1, &file.0).unwrap().0;
+        // (a) and (b): from the file on disk.
+        cycle(criterion, &format!("{kind}_file_to_two_views"), &files, |file, sample| {
+            two_views(&decode::read(&file.0).unwrap(), &config, sample);
+        });
+        cycle(criterion, &format!("{kind}_decode"), &files, |file, _| {
+            black_box(read(file));
+        });
+        let images: Vec<_> = files.iter().map(read).collect();
+        if kind == "png" {
+            let streams: Vec<_> = files.iter().map(|file| idat(&file.1)).collect();
+            cycle(criterion, "png_inflate", &streams, |stream, _| {
+                black_box(fdeflate::decompress_to_vec(stream).unwrap());
+            });
+            cycle(criterion, "png_resize", &images, |image, _| {
+                black_box(prepare(image, &config));
+            });
+        }
+        // (c): from an image as the cache holds it.
+        let cached: Vec<_> = images.iter().map(|image| prepare(image, &config).into_owned()).collect();
+        cycle(criterion, &format!("{kind}_cached_to_two_views"), &cached, |image, sample| {
+            two_views(image, &config, sample)
+        });
+        let strong = ViewConfig::small(320);
+        cycle(criterion, &format!("{kind}_cached_to_two_strong_views"), &cached, |image, sample| {
+            two_views(image, &strong, sample);
+        });
+    }
+}
+
+/// The compressed stream of a PNG: its IDAT chunks in a row.
+fn idat(png: &[u8]) -> Vec<u8> {
+    let mut stream = Vec::new();
+    let mut rest = &png[8..];
+    while let [a, b, c, d, kind @ ..] = rest {
+        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+        if kind.starts_with(b"IDAT") {
+            stream.extend_from_slice(&kind[4..4 + length]);
+        }
+        rest = &kind[length + 8..];
+    }
+    stream
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(30).warm_up_time(std::time::Duration::from_secs(1))
+        .measurement_time(std::time::Duration::from_secs(3));
+    targets = views
+}
+criterion_main!(benches);

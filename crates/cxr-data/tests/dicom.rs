@@ -1,0 +1,73 @@
+//! DICOM files against what pydicom reads from them (`.npy` beside each; see the folder's README).
+
+#![cfg(feature = "dicom")]
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::path::Path;
+
+use cxr_data::decode::{self, Format};
+use cxr_data::{Pixels, Radiograph};
+use support::{npy_u8, npy_u16, test_data};
+
+fn read(folder: &Path, name: &str) -> Radiograph {
+    let (image, format) = decode::read_with_format(folder.join(name)).unwrap();
+    assert_eq!(format, Format::Dicom);
+    image
+}
+
+#[test]
+fn every_transfer_syntax_gives_pydicoms_pixels() {
+    let Some(data) = test_data() else { return };
+    let folder = data.join("dicom");
+    let expected = npy_u8(&folder.join("rsna_mono2_8bit.npy"));
+    for name in ["expl-le", "impl-le", "rle", "deflated"] {
+        let image = read(&folder, &format!("rsna_mono2_8bit_{name}.dcm"));
+        assert_eq!(image.pixels(), &Pixels::U8(expected.iter().copied().collect()), "{name}");
+    }
+    // Baseline JPEG: decoders may differ by a level in the inverse transform.
+    let image = read(&folder, "1.2.276.0.7230010.3.1.4.8323329.6904.1517875201.850819.dcm");
+    let worst = image.to_u8().iter().zip(&expected).map(|(&a, &b)| a.abs_diff(b)).max().unwrap();
+    assert!(worst <= 1, "JPEG baseline: {worst}");
+}
+
+/// White is 0 there: the picture comes out as in the MONOCHROME2 files, inverted.
+#[test]
+fn monochrome1_is_inverted_last() {
+    let Some(data) = test_data() else { return };
+    let folder = data.join("dicom");
+    let image = read(&folder, "rsna_mono1_8bit_expl-le.dcm");
+    let expected = npy_u8(&folder.join("rsna_mono2_8bit.npy")).mapv(|value| 255 - value);
+    assert_eq!(image.pixels(), &Pixels::U8(expected.iter().copied().collect()));
+}
+
+/// 15 of 16 bits, window 15000 / 30000, MONOCHROME1. Expected: the window of PS3.3 C.11.2.1.2 on pydicom's stored
+/// values, inverted, in f64. JPEG 2000 and RLE are both lossless here.
+#[test]
+fn fifteen_bits_are_windowed_then_inverted() {
+    let Some(data) = test_data() else { return };
+    let folder = data.join("dicom");
+    let stored = npy_u16(&folder.join("RG1_mono1_15bit.npy"));
+    let expected = stored.mapv(|value| {
+        let shown = ((f64::from(value) - 14_999.5) / 29_999.0 + 0.5).clamp(0.0, 1.0);
+        ((1.0 - shown) * 65_535.0).round() as u16
+    });
+    for name in ["RG1_mono1_15bit_rle.dcm", "RG1_J2KI.dcm"] {
+        let image = read(&folder, name);
+        assert_eq!((image.height(), image.width()), stored.dim(), "{name}");
+        let Pixels::U16(values) = image.pixels() else { panic!("{name}: 16 bits expected") };
+        let differing = values.iter().zip(&expected).filter(|(a, b)| a != b).count();
+        assert_eq!(differing, 0, "{name}: pixels that differ");
+    }
+}
+
+#[test]
+fn damaged_files_are_reported() {
+    let Some(data) = test_data() else { return };
+    let bytes = std::fs::read(data.join("dicom/rsna_mono2_8bit_rle.dcm")).unwrap();
+    for len in [132, 200, 1000, bytes.len() / 2] {
+        let error = decode::from_bytes(&bytes[..len], Path::new("cut.dcm")).unwrap_err();
+        assert!(error.to_string().starts_with("cut.dcm: cannot be decoded"), "{error}");
+    }
+}
