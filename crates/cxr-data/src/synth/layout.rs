@@ -29,7 +29,7 @@ pub struct PartSummary {
     pub cells: [[usize; 4]; 4],
 }
 
-/// What [`write`] wrote.
+/// What [`write()`] wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SynthSummary {
     /// Folder with the three tables and the folders of images.
