@@ -77,7 +77,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         title: "moco-cxr quickstart",
         summary: &summary,
         loss: &watch.0,
-        chance: Some((1.0 + settings.train.moco.queue_size as f64).ln()),
         results: &outcome.results,
         roc: &roc,
     };
@@ -87,13 +86,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Keeps the loss of every step and prints a line an epoch.
-struct Losses(Vec<(u64, f64)>, Instant);
+/// Keeps loss and chance of every step and prints a line an epoch.
+struct Losses(Vec<(u64, f64, f64)>, Instant);
 
 impl Observer for Losses {
     fn on_step(&mut self, metrics: &StepMetrics) -> Request {
         if metrics.measures.gradient_norm.is_some() {
-            self.0.push((metrics.step, metrics.measures.loss));
+            self.0.push((metrics.step, metrics.measures.loss, metrics.chance));
         }
         Request::Continue
     }

@@ -235,13 +235,17 @@ fn one_draw(train: &Labelled<'_>, fraction: f64, seed: u64) -> Result<Vec<usize>
     Ok(places.collect())
 }
 
-/// Patients of the rarer class in the task that has fewest.
+/// Patients of the rarer class in the task that has fewest. A patient with any positive image is a positive one, as in
+/// the folds themselves.
 fn folds(places: &[usize], targets: &Array2<f64>, patients: &[u64]) -> usize {
-    let of = |task: usize, class: f64| {
-        let rows = places.iter().filter(|&&i| targets[[i, task]] == class);
-        rows.map(|&i| patients[i]).collect::<std::collections::BTreeSet<_>>().len()
+    let of = |task: usize, class: f64| -> std::collections::BTreeSet<u64> {
+        places.iter().filter(|&&i| targets[[i, task]] == class).map(|&i| patients[i]).collect()
     };
-    (0..targets.ncols()).map(|task| of(task, 1.0).min(of(task, 0.0))).min().unwrap_or(0)
+    let rarer = |task: usize| {
+        let (positive, negative) = (of(task, 1.0), of(task, 0.0));
+        positive.len().min(negative.difference(&positive).count())
+    };
+    (0..targets.ncols()).map(rarer).min().unwrap_or(0)
 }
 
 /// Logits `[M, T]` of the test rows by a head fitted on each draw.

@@ -13,10 +13,8 @@ pub struct Report<'a> {
     pub title: &'a str,
     /// One paragraph under it, plain text.
     pub summary: &'a str,
-    /// `(step, loss)` of the pretraining, and the loss of guessing.
-    pub loss: &'a [(u64, f64)],
-    /// Loss of guessing at the end, `ln(1 + K)`.
-    pub chance: Option<f64>,
+    /// Step, loss and the loss of guessing (which grows while a masked queue fills) of the pretraining.
+    pub loss: &'a [(u64, f64, f64)],
     /// The table.
     pub results: &'a [FractionResult],
     /// SVG documents of ROC curves.
@@ -28,8 +26,7 @@ impl Report<'_> {
     pub fn to_html(&self) -> String {
         let mut sections = String::new();
         if self.loss.len() > 1 {
-            let _ =
-                write!(sections, "<section><h2>Pretraining loss</h2>{}</section>", loss_svg(self.loss, self.chance));
+            let _ = write!(sections, "<section><h2>Pretraining loss</h2>{}</section>", loss_svg(self.loss));
         }
         if !self.results.is_empty() {
             let table = results_table(self.results).to_html();
@@ -52,9 +49,9 @@ impl Report<'_> {
 }
 
 const STYLE: &str = ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:0}\
-main{max-width:60rem;margin:auto;padding:1.5rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}\
+main{max-width:64rem;margin:auto;padding:1.5rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}\
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
-th,td{padding:.3rem .7rem;text-align:left;border-bottom:1px solid color-mix(in srgb,currentColor 20%,transparent);white-space:nowrap}\
+table{font-size:.85rem}th,td{padding:.3rem .5rem;text-align:left;border-bottom:1px solid color-mix(in srgb,currentColor 20%,transparent);white-space:nowrap}\
 svg{max-width:100%;height:auto}figure{margin:0}\
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(20rem,100%),1fr));gap:1rem}\
 footer{margin-top:3rem;font-size:.85rem;opacity:.7}";
@@ -82,23 +79,26 @@ pub fn results_table(results: &[FractionResult]) -> Table {
     table
 }
 
-/// Loss against steps, averaged over windows so that a few hundred points remain.
-fn loss_svg(loss: &[(u64, f64)], chance: Option<f64>) -> String {
+/// Loss and the loss of guessing against steps, averaged over windows so that a few hundred points remain.
+fn loss_svg(loss: &[(u64, f64, f64)]) -> String {
     const W: f64 = 720.0;
     const H: f64 = 280.0;
     const M: f64 = 48.0;
     let window = loss.len().div_ceil(300).max(1);
-    let points: Vec<(f64, f64)> = loss
+    let points: Vec<[f64; 3]> = loss
         .chunks(window)
         .map(|part| {
-            let n = part.len() as f64;
-            (part.iter().map(|p| p.0 as f64).sum::<f64>() / n, part.iter().map(|p| p.1).sum::<f64>() / n)
+            let mean = |f: fn(&(u64, f64, f64)) -> f64| part.iter().map(f).sum::<f64>() / part.len() as f64;
+            [mean(|p| p.0 as f64), mean(|p| p.1), mean(|p| p.2)]
         })
         .collect();
-    let last = points.last().map_or(1.0, |p| p.0).max(1.0);
-    let top = points.iter().map(|p| p.1).chain(chance).fold(0.0, f64::max) * 1.05;
+    let last = points.last().map_or(1.0, |p| p[0]).max(1.0);
+    let top = points.iter().flat_map(|p| [p[1], p[2]]).fold(0.0, f64::max) * 1.05;
     let at = |x: f64, y: f64| (M + x / last * (W - M - 12.0), H - M + 8.0 - y / top * (H - M - 12.0));
-    let line: Vec<String> = points.iter().map(|&(x, y)| at(x, y)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+    let line = |column: usize| -> String {
+        let point = |p: &[f64; 3]| at(p[0], p[column]);
+        points.iter().map(point).map(|(x, y)| format!("{x:.1},{y:.1} ")).collect()
+    };
     let mut out = format!(
         "<svg viewBox=\"0 0 {W} {H}\" role=\"img\" aria-label=\"loss by step\" font-family=\"system-ui,sans-serif\" \
          font-size=\"12\" fill=\"currentColor\">"
@@ -116,19 +116,15 @@ fn loss_svg(loss: &[(u64, f64)], chance: Option<f64>) -> String {
             by = bottom + 18.0
         );
     }
-    if let Some(chance) = chance {
-        let ((x0, y), (x1, _)) = (at(0.0, chance), at(last, chance));
-        let _ = write!(
-            out,
-            "<path d=\"M{x0} {y}H{x1}\" stroke=\"#d55e00\" stroke-dasharray=\"5 4\"/>\
-             <text x=\"{x1}\" y=\"{ty}\" text-anchor=\"end\" fill=\"#d55e00\">guessing</text>",
-            ty = y - 5.0
-        );
-    }
+    let (right, guessing) = at(last, points.last().map_or(0.0, |p| p[2]));
     let _ = write!(
         out,
-        "<polyline points=\"{}\" fill=\"none\" stroke=\"#0072b2\" stroke-width=\"2\"/></svg>",
-        line.join(" ")
+        "<polyline points=\"{}\" fill=\"none\" stroke=\"#d55e00\" stroke-dasharray=\"5 4\"/>\
+         <text x=\"{right}\" y=\"{}\" text-anchor=\"end\" fill=\"#d55e00\">guessing</text>\
+         <polyline points=\"{}\" fill=\"none\" stroke=\"#0072b2\" stroke-width=\"2\"/></svg>",
+        line(2),
+        guessing - 5.0,
+        line(1)
     );
     out
 }

@@ -3,7 +3,9 @@
 #![recursion_limit = "256"] // for Burn's GPU backends
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line tool speaks
 
+mod audit;
 mod evaluate;
+mod inspect;
 mod linear;
 mod pretrain;
 mod progress;
@@ -28,6 +30,8 @@ enum Command {
     Pretrain(pretrain::Arguments),
     Linear(linear::Arguments),
     Evaluate(evaluate::Arguments),
+    Audit(audit::Arguments),
+    Inspect(inspect::Arguments),
     Synth(synth::Arguments),
 }
 
@@ -37,6 +41,8 @@ fn main() -> ExitCode {
         Command::Pretrain(arguments) => pretrain::run(arguments),
         Command::Linear(arguments) => linear::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
     };
     match result {

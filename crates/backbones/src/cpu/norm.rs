@@ -152,24 +152,22 @@ fn backward<T: Real>(state: &State, grad: &FlexTensor) -> [FlexTensor; 3] {
             (dbias, product * inverse(variance[k], state.eps))
         })
         .collect();
-    let coefficients: Vec<(T, T, T)> = sums
+    // Differences from the means are taken first, as they lose digits where a mean is large.
+    let coefficients: Vec<[T; 4]> = sums
         .iter()
         .enumerate()
         .map(|(k, &(dbias, dweight))| {
             let inv = inverse(variance[k], state.eps);
-            let scale = weight[k % c].wide() * inv;
-            let slope = -scale * inv * dweight / count;
-            let offset = -scale * dbias / count - slope * mean[k].wide();
-            (T::narrow(scale), T::narrow(slope), T::narrow(offset))
+            [weight[k % c].wide() * inv, dbias / count, inv * dweight / count, mean[k].wide()].map(T::narrow)
         })
         .collect();
     let mut dx = vec![T::zero(); x.len()];
     let images = dx.par_chunks_mut(c * hw).zip(x.par_chunks(c * hw).zip(dy.par_chunks(c * hw)));
     images.enumerate().for_each(|(i, (dx, (x, dy)))| {
         let planes = dx.chunks_exact_mut(hw).zip(x.chunks_exact(hw).zip(dy.chunks_exact(hw)));
-        for ((dx, (x, dy)), &(scale, slope, offset)) in planes.zip(&coefficients[i / n * c..][..c]) {
+        for ((dx, (x, dy)), &[scale, mean_dy, slope, mean]) in planes.zip(&coefficients[i / n * c..][..c]) {
             for (d, (&x, &dy)) in dx.iter_mut().zip(x.iter().zip(dy)) {
-                *d = dy * scale + x * slope + offset;
+                *d = (dy - mean_dy - (x - mean) * slope) * scale;
             }
         }
     });

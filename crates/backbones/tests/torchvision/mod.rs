@@ -21,7 +21,7 @@ pub(crate) struct Tolerance {
     /// This part of the largest value (of the norm, for sums and norms), and
     pub(crate) relative: f64,
     /// this many times the error that PyTorch makes in f32 on the same tensor.
-    pub times_pytorch_f32: f64,
+    pub(crate) times_pytorch_f32: f64,
 }
 
 /// Compares everything of one network; returns the largest error in units of the tolerance.
@@ -46,6 +46,18 @@ pub(crate) fn compare(arch: Arch, device: &Device, tolerance: Tolerance) -> f64 
     let gradients = backward(&mut net, "wide", device);
     worst.group("wide.train.gradients", &gradients);
 
+    // In f64 only: in f32 a rectifier whose input lies within rounding of 0 may open in one program and stay shut in the
+    // other, and a training step carries that on, so that the result is not bounded by rounding (seen in ResNet34: one
+    // channel of layer2.3, five hundred times PyTorch's own error; in f64 it agrees to 1e-9 like all others).
+    if tolerance.relative > 0.0 {
+        worst.group("wide.steps.running", &running_statistics(arch, device));
+    }
+    println!("{arch}: largest error {:.1e} of the tolerance, at {}", worst.largest.0, worst.largest.1);
+    worst.largest.0
+}
+
+/// Running statistics after two training steps.
+fn running_statistics(arch: Arch, device: &Device) -> StateDict {
     let mut net = network(arch, device);
     for step in 0..2 {
         let gradients = backward(&mut net, &format!("step{step}"), device);
@@ -53,9 +65,7 @@ pub(crate) fn compare(arch: Arch, device: &Device, tolerance: Tolerance) -> f64 
     }
     let mut running = state_dict(&net).unwrap();
     running.retain(|name, _| TensorKind::of(name) == TensorKind::Buffer);
-    worst.group("wide.steps.running", &running);
-    println!("{arch}: largest error {:.1e} of the tolerance, at {}", worst.largest.0, worst.largest.1);
-    worst.largest.0
+    running
 }
 
 fn network(arch: Arch, device: &Device) -> Network {
