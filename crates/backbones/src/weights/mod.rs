@@ -1,4 +1,4 @@
-//! Weight files: PyTorch's and safetensors in, strictly; safetensors, ONNX and a model card out.
+//! Weight files: PyTorch's and safetensors in, strictly; safetensors and a model card out.
 //!
 //! A file's way in: [`WeightFile::open`] recognises the format and lists the tensors ([`inspect`] prints them), names and
 //! shapes are fitted to the network, and only then numbers are read ([`import`]).
