@@ -38,10 +38,12 @@ pub use cxr_data;
 pub use eval;
 pub use moco_core;
 
+mod bench;
 mod device;
 mod error;
 mod images;
 mod linear;
+mod parity;
 mod pretrain;
 mod probe;
 mod report;
@@ -49,9 +51,11 @@ mod run_folder;
 mod settings;
 mod weights;
 
-pub use device::DeviceChoice;
+pub use bench::{Phases, StepBench, StepReport};
+pub use device::{Adapter, Backend, BackendReport, DeviceChoice, devices, guard, keep_kernels, kernel_folder};
 pub use error::{Error, Result};
 pub use linear::{Arm, LinearData, LinearOutcome, LoadedPart, check_against_pretraining, linear};
+pub use parity::{Difference, ParityBatch, ParityReport, parity, self_test};
 pub use pretrain::{Pretrained, Watch, pretrain};
 pub use probe::{
     ArmLogits, FractionResult, LabelDraw, Labelled, ProbeSettings, TaskResult, adapt_statistics, evaluate_fraction,

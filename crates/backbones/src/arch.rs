@@ -8,7 +8,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Backbone, DenseNet, Error, Mode, Normalization, ResNet, resnet::Plan};
+use crate::{Backbone, DenseNet, Error, Mode, Normalization, Precision, ResNet, resnet::Plan};
 
 /// Architectures of this crate, named as in torchvision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +133,16 @@ impl Network {
         match self {
             Network::ResNet(net) => net.stages(images, mode),
             Network::DenseNet(net) => net.stages(images, mode),
+        }
+    }
+}
+
+impl Network {
+    /// Keeps activations in another precision from now on; weights stay f32. See [`Precision`].
+    pub fn set_precision(&mut self, precision: Precision) {
+        match self {
+            Network::ResNet(net) => net.set_precision(precision),
+            Network::DenseNet(net) => net.set_precision(precision),
         }
     }
 }

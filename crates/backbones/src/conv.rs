@@ -5,6 +5,8 @@ use burn::{
     tensor::{Tensor, module, ops::ConvOptions},
 };
 
+use crate::precision::like;
+
 /// Convolution (cross-correlation, as everywhere in deep learning) with a square stride and zero padding, no bias.
 #[derive(Module, Debug)]
 pub struct Conv2d {
@@ -31,6 +33,7 @@ impl Conv2d {
 
 /// Convolution with a given weight; what [`Conv2d::forward`] does.
 pub(crate) fn conv2d(x: Tensor<4>, weight: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
+    let weight = like(weight, &x);
     #[cfg(feature = "flex")]
     if let Some(y) = crate::cpu::conv2d(&x, &weight, stride, padding) {
         return y;

@@ -7,7 +7,7 @@ use burn::{
 };
 
 use crate::{
-    Backbone, BatchNorm, Conv2d, Initializer, Mode, Normalization, Stem,
+    Backbone, BatchNorm, Conv2d, Initializer, Mode, Normalization, Precision, Stem,
     named::Named,
     resnet::{global_average, max_pool},
 };
@@ -106,6 +106,13 @@ impl DenseNet {
     }
 }
 
+impl DenseNet {
+    /// Keeps activations in another precision from now on; see [`Precision`].
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.features.conv0.precision = precision;
+    }
+}
+
 impl Backbone for DenseNet {
     fn feature_dim(&self) -> usize {
         self.feature_dim
@@ -113,7 +120,7 @@ impl Backbone for DenseNet {
 
     fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
         let [.., x] = self.stages(images, mode);
-        global_average(x)
+        global_average(self.features.conv0.precision.leave(x))
     }
 }
 

@@ -16,6 +16,12 @@ pub enum Error {
         /// What the device said.
         reason: String,
     },
+    /// A precision that there is not.
+    #[error("precision: found {found:?}, expected f32 or bf16")]
+    Precision {
+        /// What was found.
+        found: String,
+    },
     /// Names of tensors do not match the network.
     #[error("tensor names do not match the network: {} missing {missing:?}, {} left over {left_over:?}", missing.len(), left_over.len())]
     Names {

@@ -6,7 +6,7 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Tensor, module},
+    tensor::{DType, FloatDType, Tensor, module},
 };
 
 use crate::Mode;
@@ -54,6 +54,14 @@ impl BatchNorm {
     /// # Panics
     /// When `groups` does not divide the batch: configurations are checked before training begins.
     pub fn forward(&mut self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        // Statistics of thousands of values need more than eight bits of mantissa.
+        let half = x.dtype() == DType::BF16;
+        let x = if half { x.cast(FloatDType::F32) } else { x };
+        let y = self.normalise(x, mode);
+        if half { y.cast(FloatDType::BF16) } else { y }
+    }
+
+    fn normalise(&mut self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
         match mode {
             Mode::Eval => module::batch_norm(
                 x,

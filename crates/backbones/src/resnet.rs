@@ -6,7 +6,7 @@ use burn::{
     tensor::{Device, Tensor, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
 };
 
-use crate::{Backbone, BatchNorm, Conv2d, Initializer, Mode, Normalization, Stem};
+use crate::{Backbone, BatchNorm, Conv2d, Initializer, Mode, Normalization, Precision, Stem};
 
 /// Which ResNet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,13 @@ impl ResNet {
     }
 }
 
+impl ResNet {
+    /// Keeps activations in another precision from now on; see [`Precision`].
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.conv1.precision = precision;
+    }
+}
+
 impl Backbone for ResNet {
     fn feature_dim(&self) -> usize {
         self.feature_dim
@@ -93,7 +100,7 @@ impl Backbone for ResNet {
 
     fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
         let [.., x] = self.stages(images, mode);
-        global_average(x)
+        global_average(self.conv1.precision.leave(x))
     }
 }
 

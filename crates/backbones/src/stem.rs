@@ -12,7 +12,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Conv2d, conv::conv2d};
+use crate::{Conv2d, Precision, conv::conv2d};
 
 /// Per-channel mean and deviation that turn intensities in `[0, 1]` into what a network was trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -43,24 +43,26 @@ pub struct Stem {
     padding: usize,
     #[module(skip)]
     normalization: Normalization,
+    #[module(skip)]
+    pub(crate) precision: Precision,
 }
 
 impl Stem {
     /// From a convolution with one or three input channels. A single-channel stem uses the first mean and deviation.
     pub fn new(conv: Conv2d, normalization: Normalization) -> Self {
         let Conv2d { weight, stride, padding } = conv;
-        Self { weight, stride, padding, normalization }
+        Self { weight, stride, padding, normalization, precision: Precision::F32 }
     }
 
     /// # Shapes
     /// - one plane `[B, 1, H, W]` in `[0, 1]`, or `[B, 3, H, W]` already normalised (only for three-channel stems)
-    /// - returns `[B, out, H', W']`
+    /// - returns `[B, out, H', W']` in the network's precision
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let weight = self.weight.val();
         let [_, planes, h, w] = x.dims();
         let [_, channels, ..] = weight.dims();
         if planes == channels && channels > 1 {
-            return conv2d(x, weight, self.stride, self.padding);
+            return conv2d(self.precision.enter(x), weight, self.stride, self.padding);
         }
         let device = x.device();
         let per_channel = |f: fn(f64, f64) -> f64| {
@@ -71,7 +73,8 @@ impl Stem {
         let folded = (weight.clone() * per_channel(|_, s| 1.0 / s)).sum_dim(1); // [out, 1, k, k]
         let offset = (weight * per_channel(|m, s| -m / s)).sum_dim(1); // [out, 1, k, k]
         let border = conv2d(Tensor::ones([1, 1, h, w], &device), offset, self.stride, self.padding); // [1, out, H', W']
-        conv2d(x, folded, self.stride, self.padding) + border
+        // A constant of the folded weight, made in f32 and rounded once.
+        conv2d(self.precision.enter(x), folded, self.stride, self.padding) + self.precision.enter(border)
     }
 
     /// Mean and deviation applied to a single plane.

@@ -1,6 +1,6 @@
 //! Where batches come from.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use ndarray::Array3;
 
 use crate::{BoxError, Error, Result};
@@ -63,7 +63,7 @@ pub trait BatchSource {
 }
 
 impl HostBatch {
-    /// Uploads a batch. Division by 255 happens on the device, in its precision.
+    /// Uploads a batch, a byte a pixel. Division by 255 happens on the device, in its precision.
     ///
     /// # Errors
     /// When query, key and patients differ in number, or the batch is not `batch_size` images.
@@ -75,9 +75,49 @@ impl HostBatch {
             return Err(Error::Batch { found, expected: format!("three times {batch_size}, views of one size") });
         }
         let upload = |views: &Array3<u8>| {
-            let values: Vec<f32> = views.iter().map(|&v| f32::from(v)).collect();
-            Tensor::<4>::from_data(TensorData::new(values, [n, 1, h, w]), device) / 255.0
+            let bytes: Vec<u8> = views.iter().copied().collect();
+            grey_levels(bytes, [n, 1, h, w], device) / 255.0
         };
         Ok(Views { query: upload(&self.query), key: upload(&self.key), patients: self.patients.clone() })
+    }
+}
+
+/// Bytes as floats on a device, four times less to transfer than floats would be.
+fn grey_levels(bytes: Vec<u8>, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    if device.supports_dtype(DType::U8) {
+        return Tensor::<4, Int>::from_data(TensorData::new(bytes, shape), (device, DType::U8)).float();
+    }
+    unpacked(&bytes, device).slice([0..bytes.len()]).reshape(shape)
+}
+
+/// For devices without bytes (wgpu): four in an integer, taken apart by shifts. `[4·⌈M/4⌉]`, the last ones filled up.
+fn unpacked(bytes: &[u8], device: &Device) -> Tensor<1> {
+    let word = |four: &[u8]| {
+        let mut word = [0; 4];
+        word[..four.len()].copy_from_slice(four);
+        i32::from_le_bytes(word)
+    };
+    let words: Vec<i32> = bytes.chunks(4).map(word).collect();
+    let m = words.len();
+    let words = Tensor::<2, Int>::from_data(TensorData::new(words, [m, 1]), (device, DType::I32)); // [M/4, 1]
+    // The shift of a negative number copies its sign, which the mask cuts off.
+    let byte = |i: i32| words.clone().bitwise_right_shift_scalar(8 * i).bitwise_and_scalar(0xff);
+    Tensor::cat((0..4).map(byte).collect(), 1).float().reshape([4 * m]) // [M/4, 4]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_grey_level_arrives_whichever_way_it_travels() {
+        let device = Device::flex();
+        let bytes: Vec<u8> = (0..=255).chain([255, 0, 128]).collect(); // 259: not a multiple of four
+        let expected: Vec<f32> = bytes.iter().map(|&b| f32::from(b)).collect();
+        let whole = grey_levels(bytes.clone(), [1, 1, 7, 37], &device).into_data();
+        assert_eq!(whole.convert::<f32>().try_to_vec::<f32>().unwrap(), expected);
+        let taken_apart = unpacked(&bytes, &device).into_data().convert::<f32>().try_to_vec::<f32>().unwrap();
+        assert_eq!(taken_apart[..259], expected);
     }
 }

@@ -4,9 +4,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line tool speaks
 
 mod audit;
+mod bench;
+mod device;
+mod devices;
 mod evaluate;
 mod inspect;
 mod linear;
+mod parity;
 mod pretrain;
 mod progress;
 mod synth;
@@ -33,6 +37,9 @@ enum Command {
     Audit(audit::Arguments),
     Inspect(inspect::Arguments),
     Synth(synth::Arguments),
+    Devices(devices::Arguments),
+    Parity(parity::Arguments),
+    Bench(bench::Arguments),
 }
 
 /// 0 done, 1 failed, 2 bad arguments (clap's own).
@@ -44,6 +51,9 @@ fn main() -> ExitCode {
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
+        Command::Devices(arguments) => devices::run(&arguments),
+        Command::Parity(arguments) => parity::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

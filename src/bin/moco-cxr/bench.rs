@@ -1,0 +1,68 @@
+//! `moco-cxr bench`.
+
+use clap::{Args, Subcommand};
+use moco_cxr::{
+    DeviceChoice, StepBench, StepReport,
+    backbones::{Arch, Precision},
+};
+
+use crate::{Fault, device::DeviceArguments};
+
+/// Measure what this machine does in a second.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  moco-cxr bench step --device cuda --arch resnet18 --image-size 224 --batch-size 256 --precision bf16"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// One pretraining step: images per second, milliseconds of its parts, memory. Prints JSON.
+    Step(StepArguments),
+}
+
+#[derive(Debug, Args)]
+struct StepArguments {
+    #[command(flatten)]
+    device: DeviceArguments,
+    /// resnet18, resnet34, resnet50 or densenet121.
+    #[arg(long, short, default_value = "resnet18")]
+    arch: Arch,
+    /// Side of a view in pixels.
+    #[arg(long, value_name = "PX", default_value_t = 224)]
+    image_size: usize,
+    /// Images of a batch; each has two views.
+    #[arg(long, short, default_value_t = 64)]
+    batch_size: usize,
+    /// Length of the queue, K.
+    #[arg(long, default_value_t = 24_576)]
+    moco_k: usize,
+    /// f32 or bf16.
+    #[arg(long, default_value_t)]
+    precision: Precision,
+    /// Steps before the clock starts.
+    #[arg(long, default_value_t = 5)]
+    warmup: usize,
+    /// Steps measured.
+    #[arg(long, default_value_t = 20)]
+    steps: usize,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+    let What::Step(step) = &arguments.what;
+    let report = step.run()?;
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(())
+}
+
+impl StepArguments {
+    fn run(&self) -> Result<StepReport, Fault> {
+        let device = self.device.choose(DeviceChoice::Auto, &mut |text| eprintln!("note: {text}"))?;
+        let Self { arch, image_size, batch_size, moco_k, precision, warmup, steps, .. } = *self;
+        let bench = StepBench { device, arch, image_size, batch_size, queue_size: moco_k, precision, warmup, steps };
+        Ok(bench.run()?)
+    }
+}

@@ -1,0 +1,45 @@
+//! `moco-cxr devices`.
+
+use clap::Args;
+use moco_cxr::{Adapter, DeviceChoice, devices};
+
+use crate::Fault;
+
+/// List the devices there are, and why others are not there.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  moco-cxr devices")]
+pub(crate) struct Arguments {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+    let reports = devices();
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&reports)?);
+        return Ok(());
+    }
+    for report in &reports {
+        for adapter in &report.adapters {
+            println!("{}", line(adapter));
+        }
+        if let Some(reason) = &report.unavailable {
+            println!("{:<9} not available: {reason}", report.backend.name());
+        }
+    }
+    let first = DeviceChoice::Auto.adapter()?;
+    println!("\nauto takes {}, if it passes its self-test", DeviceChoice::On(first.backend, first.index));
+    Ok(())
+}
+
+fn line(adapter: &Adapter) -> String {
+    let mut parts = vec![adapter.name.clone()];
+    parts.extend(adapter.memory_mib.map(|mib| format!("{mib} MiB")));
+    parts.extend(adapter.driver.as_ref().map(|driver| format!("driver {driver}")));
+    parts.push(format!("compiler {}", adapter.compiler));
+    if adapter.software {
+        parts.push("software, needs --allow-software".into());
+    }
+    format!("{:<9} {}", DeviceChoice::On(adapter.backend, adapter.index).to_string(), parts.join("; "))
+}

@@ -1,0 +1,154 @@
+//! What `--device` takes.
+
+use std::{fmt, str::FromStr};
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::{Adapter, Backend};
+use crate::{Error, Result};
+
+/// What `--device` takes: a kind of device, with a number where there can be several.
+///
+/// `auto`, `cpu`, `cuda`, `rocm`, `metal`, `vulkan`, `wgpu`, and all but the first two with `:1`, `:2`, ... for the
+/// second, third, ... adapter in the order of `moco-cxr devices`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
+pub enum DeviceChoice {
+    /// The first backend that has a hardware adapter, in the order of [`Backend::ALL`], else the CPU.
+    #[default]
+    Auto,
+    /// An adapter of one backend, counted from 0; the CPU has one.
+    On(Backend, usize),
+}
+
+impl DeviceChoice {
+    /// The CPU.
+    pub const CPU: Self = Self::On(Backend::Cpu, 0);
+
+    /// The device, without autodiff.
+    ///
+    /// Nothing is computed here: whether the device computes *right* is what [`crate::parity`] finds out.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the backend is not compiled in (with the feature that adds it), has no driver, or has no
+    /// adapter of that number.
+    pub fn select(self) -> Result<Device> {
+        self.adapter().map(|adapter| adapter.device)
+    }
+
+    /// As [`Self::select`], with what is known about the adapter.
+    ///
+    /// # Errors
+    /// As [`Self::select`].
+    pub fn adapter(self) -> Result<Adapter> {
+        let fault = |reason| Error::Device { asked: self.to_string(), reason };
+        match self {
+            Self::Auto => {
+                let first = |backend: Backend| backend.adapters().ok()?.into_iter().find(|a| !a.software);
+                let found = Backend::ALL.into_iter().find_map(first);
+                found.ok_or_else(|| fault("this build has no backend; add the feature `flex` for the CPU".into()))
+            }
+            Self::On(backend, index) => {
+                let adapters = backend.adapters().map_err(fault)?;
+                let n = adapters.len();
+                adapters
+                    .into_iter()
+                    .nth(index)
+                    .ok_or_else(|| fault(format!("found {n} of them, counted from 0; see moco-cxr devices")))
+            }
+        }
+    }
+}
+
+impl DeviceChoice {
+    /// Name and number of what [`Self::select`] gives, with the adapter's own name for a GPU; the choice itself where
+    /// there is nothing to select.
+    pub fn resolved(self) -> String {
+        match self.adapter() {
+            Ok(adapter) if adapter.backend == Backend::Cpu => "cpu".into(),
+            Ok(adapter) => {
+                let Adapter { backend, index, name, compiler, .. } = adapter;
+                format!("{}:{index} ({name}, {compiler})", backend.name())
+            }
+            Err(_) => self.to_string(),
+        }
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        let fault = |reason: &str| Error::Device { asked: s.to_owned(), reason: reason.to_owned() };
+        if s == "auto" {
+            return Ok(Self::Auto);
+        }
+        let (name, index) = s.split_once(':').unwrap_or((s, "0"));
+        let backend = Backend::ALL.into_iter().find(|b| b.name() == name).ok_or_else(|| {
+            fault("expected auto, cpu, cuda, rocm, metal, vulkan or wgpu, the last five also as cuda:1 and so on")
+        })?;
+        let index = index.parse().map_err(|_| fault("expected a number from 0 after the colon"))?;
+        if backend == Backend::Cpu && s != "cpu" {
+            return Err(fault("there is one CPU; expected cpu"));
+        }
+        Ok(Self::On(backend, index))
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::On(Backend::Cpu, _) => f.write_str("cpu"),
+            Self::On(backend, index) => write!(f, "{}:{index}", backend.name()),
+        }
+    }
+}
+
+impl TryFrom<String> for DeviceChoice {
+    type Error = Error;
+
+    fn try_from(s: String) -> Result<Self> {
+        s.parse()
+    }
+}
+
+impl From<DeviceChoice> for String {
+    fn from(choice: DeviceChoice) -> Self {
+        choice.to_string()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for name in ["auto", "cpu", "cuda:0", "cuda:1", "vulkan:2", "wgpu:0", "metal:0", "rocm:0"] {
+            assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
+        }
+        assert_eq!("cuda".parse::<DeviceChoice>().unwrap(), DeviceChoice::On(Backend::Cuda, 0));
+    }
+
+    #[test]
+    fn what_is_no_device_is_refused_with_what_there_is() {
+        for (text, expected) in [("tpu", "vulkan or wgpu"), ("cuda:x", "number"), ("cpu:1", "one CPU"), ("", "auto")] {
+            let fault = text.parse::<DeviceChoice>().unwrap_err().to_string();
+            assert!(fault.contains(expected), "{fault}");
+        }
+    }
+
+    /// Whatever is compiled in and present, asking for a thousandth adapter is an error that says what to do.
+    #[test]
+    fn a_device_that_is_not_there_is_an_error() {
+        for backend in Backend::ALL.into_iter().filter(|b| *b != Backend::Cpu) {
+            let fault = DeviceChoice::On(backend, 999).select().unwrap_err().to_string();
+            let helps = ["feature", "driver", "moco-cxr devices"].iter().any(|word| fault.contains(word));
+            assert!(helps, "{fault}");
+        }
+    }
+}

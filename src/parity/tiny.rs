@@ -1,0 +1,44 @@
+//! The smallest network that uses what a backbone uses.
+
+use backbones::{Backbone, BatchNorm, Conv2d, Initializer, Mode};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
+};
+
+/// Convolution, normalisation, rectifier, pooling, a second convolution with stride, mean.
+#[derive(Module, Debug)]
+pub(super) struct Tiny {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    conv2: Conv2d,
+    bn2: BatchNorm,
+}
+
+const FEATURES: usize = 16;
+
+impl Tiny {
+    pub(super) fn new(device: &Device) -> Self {
+        let mut init = Initializer::new(7, device);
+        Self {
+            conv1: init.conv2d(1, 8, 3, 1, 1),
+            bn1: init.batch_norm(8),
+            conv2: init.conv2d(8, FEATURES, 3, 2, 1),
+            bn2: init.batch_norm(FEATURES),
+        }
+    }
+}
+
+impl Backbone for Tiny {
+    fn feature_dim(&self) -> usize {
+        FEATURES
+    }
+
+    fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
+        let x = relu(self.bn1.forward(self.conv1.forward(images), mode)); // [N, 8, S, S]
+        let x = max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2])); // [N, 8, S/2, S/2]
+        let x = relu(self.bn2.forward(self.conv2.forward(x), mode)); // [N, 16, S/4, S/4]
+        let [n, c, h, w] = x.dims();
+        x.reshape([n, c, h * w]).mean_dim(2).reshape([n, c]) // [N, 16]
+    }
+}
