@@ -64,4 +64,4 @@ pub use probe::{
 pub use report::{Report, results_table};
 pub use run_folder::{Existing, MetricsLog, RunFolder};
 pub use settings::{CheckpointSettings, DataSettings, KeyFrom, PretrainSettings};
-pub use weights::{LoadedNetwork, load_run};
+pub use weights::{LoadedNetwork, load_run, load_weights};

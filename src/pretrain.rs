@@ -75,7 +75,7 @@ pub fn pretrain(
     let mut source = Source::new(settings, &manifest, &rows)?;
     let network =
         NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
-    let network = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
+    let (network, init) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
     let mut trainer = settings.train.init(network)?;
 
     let folder = RunFolder::open(out, existing)?;
@@ -93,6 +93,7 @@ pub fn pretrain(
         json!({
             "seed": settings.train.seed,
             "device": settings.device.resolved(),
+            "init": init,
             "data": { "dir": settings.data.dir, "images": rows.len(), "patients_known": manifest.patients_known, "hash": manifest.hash() },
         }),
     )?;

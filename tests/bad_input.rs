@@ -243,7 +243,7 @@ fn a_probe_refuses_tasks_weights_and_fractions_that_are_not_there() {
         refused("linear", &all)
     };
     says(&probe(run, "Plural Effusion", &[]), &["Plural Effusion", "Pleural Effusion"]);
-    says(&probe(set, "Cardiomegaly", &[]), &["no export/model.safetensors", "a finished pretraining run"]);
+    says(&probe(set, "Cardiomegaly", &[]), &["neither export/model.safetensors", "a finished pretraining run"]);
     says(&probe(run, "Cardiomegaly", &["--fraction", "1.5"]), &["1.5", "at most 1"]);
     says(&probe(run, "Cardiomegaly", &["--draws", "0"]), &["at least one"]);
     // The synthetic set never draws it: every label is negative.

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    Arm, DeviceChoice, Existing, Labelled, LinearData, LoadedNetwork, PretrainSettings, ProbeSettings, RunFolder,
-    backbones::NetworkConfig,
+    Arm, DeviceChoice, Existing, Labelled, LinearData, LoadedNetwork, ProbeSettings, RunFolder,
+    backbones::Arch,
     check_against_pretraining,
     cxr_data::{Dataset, LabelPolicy, OnBad, Part},
     eval::Stamp,
-    linear, load_run, results_table,
+    linear, load_weights, results_table,
 };
 
 use crate::Fault;
@@ -30,9 +30,12 @@ pub(crate) struct Arguments {
     /// Layout of the data.
     #[arg(long, default_value_t)]
     dataset: Dataset,
-    /// Folder of a pretraining run.
-    #[arg(long, value_name = "RUN")]
-    weights: PathBuf,
+    /// Folder of a pretraining run or of an export, a weight file, or random (with --arch).
+    #[arg(long, value_name = "RUN|FILE|random")]
+    weights: String,
+    /// Architecture of the weights: resnet18, resnet34, resnet50 or densenet121. [default: recognised by the file]
+    #[arg(long, short)]
+    arch: Option<Arch>,
     /// Also probe the same network with random weights, and report the paired difference.
     #[arg(long)]
     baseline_random: bool,
@@ -90,7 +93,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
         }
     };
     let device = arguments.device.select()?;
-    let LoadedNetwork { network, views, .. } = load_run(&arguments.weights, &device)?;
+    let LoadedNetwork { network, config, views, notes, provenance, run, .. } =
+        load_weights(&arguments.weights, arguments.arch, arguments.seed, &device)?;
+    notes.iter().chain([&provenance]).for_each(|text| note(text));
     let data = LinearData {
         train: arguments.data.clone(),
         test: arguments.test_data.clone(),
@@ -98,10 +103,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
         on_bad: arguments.on_bad_image,
     };
     let (train, test) = data.load(settings.workers, &mut note)?;
-    if arguments.unchecked_pretraining {
-        note("not checked: whether test patients were among the pretraining images");
-    } else {
-        check_against_pretraining(&arguments.weights, &test, &mut note)?;
+    match run {
+        Some(run) if !arguments.unchecked_pretraining => check_against_pretraining(&run, &test, &mut note)?,
+        // Random weights have seen no image.
+        None if arguments.weights == "random" => {}
+        _ => note("not checked: whether test patients were among the pretraining images"),
     }
     let train_labels = Labelled::new(&train.manifest, &train.rows, &settings.tasks, settings.policy)?;
     let test_labels = Labelled::new(&test.manifest, &test.rows, &settings.tasks, settings.policy)?;
@@ -110,8 +116,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     }
     let arm = Arm::of(&network, views, &train_labels, &test_labels, &settings)?;
     let baseline = if arguments.baseline_random {
-        let run = PretrainSettings::read(&arguments.weights.join("config.toml"))?;
-        let config = NetworkConfig { arch: run.arch, channels: run.channels, normalization: run.normalization };
         let labels = (&train_labels, &test_labels);
         Some(Arm::random(&config, settings.seed, &device, &train, views, labels, &settings)?)
     } else {

@@ -143,6 +143,11 @@ impl WeightFile {
         &self.path
     }
 
+    /// All of its bytes, for a checksum.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// How it is laid out.
     pub fn format(&self) -> Format {
         self.format

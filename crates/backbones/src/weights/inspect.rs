@@ -29,6 +29,10 @@ pub struct Inspection {
     pub looks_like: String,
     /// The architecture whose tensors are all there, with their shapes.
     pub arch: Option<Arch>,
+    /// Input channels of that architecture's first convolution.
+    pub channels: Option<usize>,
+    /// Scores of the linear layer behind it, where the file has one.
+    pub classes: Option<usize>,
 }
 
 /// Lists what a file holds. Nothing in it is executed, and no tensor is read.
@@ -36,20 +40,38 @@ pub struct Inspection {
 /// # Errors
 /// As [`WeightFile::open`].
 pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
-    let file = WeightFile::open(path)?;
-    let tensors = file.tensors().iter().map(|t| (t.name.clone(), t.dtype, t.shape.clone())).collect();
-    Ok(Inspection {
-        path: file.path().to_owned(),
-        format: file.format(),
-        tensors,
-        scalars: file.scalars().to_vec(),
-        looks_like: looks_like(&file),
-        arch: arch(&file).map(|(arch, ..)| arch),
-    })
+    Ok(WeightFile::open(path)?.inspect())
 }
 
-/// The architecture whose backbone is complete in the file, the wrapping of its names, and its number of classes.
-fn arch(file: &WeightFile) -> Option<(Arch, String, Option<usize>)> {
+impl WeightFile {
+    /// Lists what the file holds; no tensor is read.
+    pub fn inspect(&self) -> Inspection {
+        let tensors = self.tensors().iter().map(|t| (t.name.clone(), t.dtype, t.shape.clone())).collect();
+        let found = recognise(self);
+        Inspection {
+            path: self.path().to_owned(),
+            format: self.format(),
+            tensors,
+            scalars: self.scalars().to_vec(),
+            looks_like: looks_like(self),
+            arch: found.as_ref().map(|found| found.arch),
+            channels: found.as_ref().map(|found| found.channels),
+            classes: found.and_then(|found| found.classes),
+        }
+    }
+}
+
+/// The network of a file.
+struct Recognised {
+    arch: Arch,
+    channels: usize,
+    /// The wrapping of its names.
+    prefix: String,
+    classes: Option<usize>,
+}
+
+/// The architecture whose backbone is complete in the file.
+fn recognise(file: &WeightFile) -> Option<Recognised> {
     let channels = |shape: &[usize]| matches!(shape, [64, 1 | 3, 7, 7]).then(|| shape[1]);
     let channels = file.tensors().iter().find_map(|t| channels(&t.shape))?;
     Arch::ALL.into_iter().find_map(|arch| {
@@ -58,7 +80,8 @@ fn arch(file: &WeightFile) -> Option<(Arch, String, Option<usize>)> {
             report.missing.is_empty() && !report.tensors.iter().any(|(_, f)| matches!(f, Fate::Misshapen { .. }));
         let head = format!("{}{}.weight", report.prefix, arch.head_name());
         let classes = file.tensors().iter().find(|t| t.name == head && t.shape.len() == 2).map(|t| t.shape[0]);
-        (fits && !taken.is_empty()).then_some((arch, report.prefix, classes))
+        let prefix = report.prefix;
+        (fits && !taken.is_empty()).then_some(Recognised { arch, channels, prefix, classes })
     })
 }
 
@@ -66,7 +89,7 @@ fn arch(file: &WeightFile) -> Option<(Arch, String, Option<usize>)> {
 pub(super) fn looks_like(file: &WeightFile) -> String {
     let tensors = file.tensors();
     let numbers: usize = tensors.iter().map(super::TensorInfo::len).sum();
-    let Some((arch, prefix, classes)) = arch(file) else {
+    let Some(Recognised { arch, prefix, classes, .. }) = recognise(file) else {
         return format!("{} tensors of {numbers} numbers, no architecture of this crate", tensors.len());
     };
     let queue = tensors.iter().find(|t| t.name.ends_with(".queue") && t.shape.len() == 2);

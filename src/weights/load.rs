@@ -1,0 +1,175 @@
+//! From a source of weights to a network, and what is needed to use it.
+
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
+
+use backbones::{Arch, Classifier, ImportOptions, Inspection, Linear, Network, NetworkConfig, WeightFile, import};
+use burn::tensor::Device;
+use cxr_data::ViewConfig;
+use sha2::{Digest, Sha256};
+
+use super::{
+    folder::{NetworkFile, Preprocessing, run_of, weight_file},
+    source::{Assumed, Source},
+};
+use crate::{Error, Result};
+
+/// A network with its weights, and what is needed to use them.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LoadedNetwork {
+    /// The network.
+    pub network: Network,
+    /// What it is: architecture, input channels, mean and deviation of its input.
+    pub config: NetworkConfig,
+    /// The linear layer behind the features, where a classifier was exported.
+    pub head: Option<Linear>,
+    /// What the scores of the head mean, in order; empty without a head.
+    pub labels: Vec<String>,
+    /// Views its images are evaluated with; `views.size` is their side in pixels.
+    pub views: ViewConfig,
+    /// What the weights are, with the file and its SHA-256; for results.
+    pub provenance: String,
+    /// The pretraining run whose export they are.
+    pub run: Option<PathBuf>,
+    /// What a person should be told: what was assumed, what was not used.
+    pub notes: Vec<String>,
+}
+
+impl LoadedNetwork {
+    /// Network and head as one module; none without a head.
+    pub fn classifier(&self) -> Option<Classifier<Network>> {
+        let head = self.head.clone()?;
+        Some(Classifier::new(self.network.clone(), head, self.config.arch.head_name()))
+    }
+}
+
+/// A network from any source of weights:
+///
+/// - the folder of a finished pretraining run (with `export/`), or an export folder itself,
+/// - a weight file of any supported form; its architecture is recognised by its tensors unless `arch` says it; size, mean
+///   and deviation come from a `preprocessor_config.json` beside it, and are MoCo-CXR's where there is none (a note says
+///   so),
+/// - `random` (needs `arch`), drawn from `seed`.
+///
+/// Heads of files are dropped, except for that of an exported classifier, whose `config.json` says what its scores mean.
+///
+/// # Errors
+/// A source that is none of these, a file that is no weight file or of another architecture, files beside it that
+/// cannot be understood.
+pub fn load_weights(source: &str, arch: Option<Arch>, seed: u64, device: &Device) -> Result<LoadedNetwork> {
+    match Source::parse(source, arch)? {
+        Source::Random => random(arch, seed, device),
+        Source::File(path, assumed) => from_file(&path, arch, assumed, device),
+    }
+}
+
+/// As [`load_weights`] of the folder of a finished pretraining run.
+///
+/// # Errors
+/// No export there, or one that does not fit its own description.
+pub fn load_run(run: &Path, device: &Device) -> Result<LoadedNetwork> {
+    let path = weight_file(run).ok_or_else(|| Error::Setting {
+        key: run.display().to_string(),
+        found: "no export/model.safetensors".into(),
+        expected: "the folder of a finished pretraining run".into(),
+    })?;
+    from_file(&path, None, Assumed::MOCO_CXR, device)
+}
+
+/// A network as `config` says it, with the weights of `init`, and what they are. A head in the file is dropped by name.
+pub(crate) fn initial(config: &NetworkConfig, init: &str, seed: u64, device: &Device) -> Result<(Network, String)> {
+    let network = config.init(seed, device);
+    match Source::parse(init, Some(config.arch))? {
+        Source::Random => Ok((network, format!("random {}, seed {seed}", config.arch))),
+        Source::File(path, _) => {
+            let file = WeightFile::open(&path)?;
+            let (network, _) = import(&file, network, &ImportOptions::backbone(config.arch))?;
+            let provenance = provenance(&file, &file.inspect());
+            Ok((network, provenance))
+        }
+    }
+}
+
+fn random(arch: Option<Arch>, seed: u64, device: &Device) -> Result<LoadedNetwork> {
+    let arch = arch.ok_or_else(|| Error::Setting {
+        key: "arch".into(),
+        found: "none, for random weights".into(),
+        expected: format!("one of {}", Arch::ALL.map(Arch::name).join(", ")),
+    })?;
+    let Assumed { size, normalization, whose } = Assumed::MOCO_CXR;
+    let config = NetworkConfig { normalization, ..NetworkConfig::new(arch) };
+    Ok(LoadedNetwork {
+        network: config.init(seed, device),
+        config,
+        head: None,
+        labels: Vec::new(),
+        views: ViewConfig::eval(size),
+        provenance: format!("random {arch}, seed {seed}"),
+        run: None,
+        notes: vec![format!("random weights: images of {size} px, {whose} mean and deviation")],
+    })
+}
+
+fn from_file(path: &Path, arch: Option<Arch>, assumed: Assumed, device: &Device) -> Result<LoadedNetwork> {
+    let file = WeightFile::open(path)?;
+    let inspection = file.inspect();
+    let described = NetworkFile::beside(path)?;
+    let mut notes = Vec::new();
+    let (size, normalization) = match Preprocessing::beside(path)? {
+        Some(p) => (p.size, p.normalization),
+        None => {
+            let Assumed { size, normalization, whose } = assumed;
+            notes.push(format!(
+                "{} has no preprocessor_config.json beside it: {whose} are assumed, images of {size} px, mean {:?}, deviation {:?}",
+                path.display(),
+                normalization.mean,
+                normalization.std,
+            ));
+            (size, normalization)
+        }
+    };
+    let arch = arch.or(inspection.arch).or(described.as_ref().map(|d| d.model_type)).ok_or_else(|| Error::Setting {
+        key: path.display().to_string(),
+        found: inspection.looks_like.clone(),
+        expected: format!(
+            "the weights of {} (`moco-cxr inspect` lists what the file holds)",
+            Arch::ALL.map(Arch::name).join(", ")
+        ),
+    })?;
+    let config = NetworkConfig { arch, channels: inspection.channels.unwrap_or(3), normalization };
+    let labels = described.map(|d| d.labels()).unwrap_or_default();
+    let (network, head) = if labels.is_empty() {
+        let (network, _) = import(&file, config.init(0, device), &ImportOptions::backbone(arch))?;
+        if let Some(classes) = inspection.classes {
+            notes.push(format!("{}: its classifier of {classes} classes is not used", path.display()));
+        }
+        (network, None)
+    } else {
+        let classifier = config.init_classifier(labels.len(), 0, device);
+        let (classifier, _) = import(&file, classifier, &ImportOptions::strict())?;
+        (classifier.backbone, Some(classifier.head))
+    };
+    let provenance = provenance(&file, &inspection);
+    Ok(LoadedNetwork {
+        network,
+        config,
+        head,
+        labels,
+        views: ViewConfig::eval(size),
+        provenance,
+        run: run_of(path),
+        notes,
+    })
+}
+
+/// `a backbone resnet18 without classifier, from runs/first/export/model.safetensors (SHA-256 ...)`
+fn provenance(file: &WeightFile, inspection: &Inspection) -> String {
+    let sum = Sha256::digest(file.bytes()).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
+        text
+    });
+    format!("{}, from {} (SHA-256 {sum})", inspection.looks_like, file.path().display())
+}

@@ -1,0 +1,57 @@
+//! What the words after `--init` and `--weights` mean.
+
+use std::path::{Path, PathBuf};
+
+use backbones::{Arch, Normalization};
+
+use super::folder::weight_file;
+use crate::{Error, Result};
+
+/// Where weights come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// Nowhere: they are drawn.
+    Random,
+    /// A file; and what to assume when nothing beside it says how images are brought to the network.
+    File(PathBuf, Assumed),
+}
+
+/// Size, mean and deviation of a network whose weight file does not say them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Assumed {
+    pub(super) size: usize,
+    pub(super) normalization: Normalization,
+    pub(super) whose: &'static str,
+}
+
+impl Assumed {
+    /// 320 px and `image_transform.py`'s mean and deviation (paper's code; the text says 224).
+    pub(super) const MOCO_CXR: Self = Self { size: 320, normalization: Normalization::MOCO_CXR, whose: "MoCo-CXR's" };
+}
+
+const EXPECTED: &str =
+    "random, the folder of a finished pretraining run, an export folder, or a weight file (PyTorch's or safetensors)";
+
+impl Source {
+    /// `random`, a run, an export folder or a file.
+    pub(super) fn parse(source: &str, _arch: Option<Arch>) -> Result<Self> {
+        let fault = |found: &str| Error::Setting {
+            key: format!("weights {source:?}"),
+            found: found.to_owned(),
+            expected: EXPECTED.to_owned(),
+        };
+        if source == "random" {
+            return Ok(Self::Random);
+        }
+        let file = |path| Self::File(path, Assumed::MOCO_CXR);
+        let path = Path::new(source);
+        if path.is_dir() {
+            let none = "a folder with neither export/model.safetensors nor model.safetensors";
+            return weight_file(path).map(file).ok_or_else(|| fault(none));
+        }
+        if !path.exists() {
+            return Err(fault("no such file or folder"));
+        }
+        Ok(file(path.to_owned()))
+    }
+}
