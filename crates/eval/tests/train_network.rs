@@ -12,7 +12,7 @@ use burn::{
 };
 use eval::{
     Error, FineTune, Frozen, LinearProbeConfig, MayMove, Row, Scores, Selection, SupervisedConfig, Trained,
-    estimate_running_statistics, extract_features, mean_auroc, predict,
+    estimate_running_statistics, extract_features, mean_auroc, predict, read_checkpoints,
 };
 use ndarray::{Array2, Array3, Axis};
 use rand::RngExt;
@@ -128,8 +128,11 @@ fn fine_tuning_learns_keeps_its_best_and_averages_the_ensemble() {
     let config = SupervisedConfig { lr: 1e-2, ..SupervisedConfig::new(Trained::All) };
     let run = FineTune { keep: 3, evaluate_every: Some(3), ..FineTune::new(6) };
     let mut order: Vec<usize> = Vec::new();
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("checkpoints");
     let tuned = run
-        .run(
+        .run_in(
+            &folder,
             config.init(&model).unwrap(),
             |epoch| {
                 order.push(epoch);
@@ -165,6 +168,12 @@ fn fine_tuning_learns_keeps_its_best_and_averages_the_ensemble() {
     // The same three numbers added in the same order.
     assert!((ensemble.unwrap() - mean).iter().all(|d| d.abs() < 1e-15));
     assert!((&each[0] - &each[2]).iter().any(|d| d.abs() > 1e-6)); // three networks, not one three times
+
+    // Another program finds the same networks in the folder.
+    let kept = read_checkpoints(&folder).unwrap();
+    let other = kept[0].load(Tiny::classifier(9, 1, &Device::flex())).unwrap();
+    assert_eq!(valid_auroc(&other, &valid, &valid_targets).unwrap(), best);
+    assert_eq!(state_dict(&other).unwrap(), state_dict(&tuned.best().unwrap()).unwrap());
 }
 
 #[test]

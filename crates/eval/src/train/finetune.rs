@@ -1,9 +1,11 @@
 //! A training run with labels: epochs, validation, and which of its networks are kept.
 
-use backbones::{Backbone, Classifier, load_state_dict, state_dict};
+use std::path::Path;
+
+use backbones::{Backbone, Classifier, state_dict};
 use ndarray::{Array2, Array3};
 
-use super::checkpoints::{Checkpoint, TopCheckpoints};
+use super::checkpoints::{Checkpoint, TopCheckpoints, ensemble};
 use super::images::BatchError;
 use super::supervised::Supervised;
 use crate::auroc::auroc;
@@ -20,7 +22,7 @@ pub struct FineTune {
     pub epochs: usize,
     /// Measures on the validation rows every so many steps; besides, after the last batch of every epoch.
     pub evaluate_every: Option<u64>,
-    /// How many of the best networks are kept, on the host; 10 make the reference's ensemble.
+    /// How many of the best networks are kept; 10 make the reference's ensemble.
     pub keep: usize,
 }
 
@@ -30,7 +32,7 @@ impl FineTune {
         Self { epochs, evaluate_every: None, keep: 10 }
     }
 
-    /// Trains for all epochs (there is no early stopping in the paper) and keeps the best networks.
+    /// Trains for all epochs (there is no early stopping in the paper) and keeps the best networks on the host.
     ///
     /// `train` gives the batches of an epoch (counted from 0) in the order it wants them used: images `[B, S, S]` and
     /// targets `[B, T]`. `validate` measures a network, usually by [`crate::predict`], [`crate::fold_studies`] and
@@ -40,6 +42,41 @@ impl FineTune {
     /// No epochs or nothing to keep; an epoch without labelled batches; whatever training, `train` or `validate` fail with.
     pub fn run<B, I, E>(
         &self,
+        training: Supervised<B>,
+        train: impl FnMut(usize) -> I,
+        validate: impl FnMut(&Classifier<B>) -> Result<f64>,
+    ) -> Result<FineTuned<B>>
+    where
+        B: Backbone,
+        I: IntoIterator<Item = Result<(Array3<u8>, Array2<f64>), E>>,
+        E: Into<BatchError>,
+    {
+        self.train(TopCheckpoints::new(self.keep), training, train, validate)
+    }
+
+    /// As [`Self::run`], with the best networks kept in the new folder `folder`: host memory holds one network at a time,
+    /// and [`read_checkpoints`](crate::read_checkpoints) finds them later. The folder appears when the run is done.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; a folder that exists or cannot be written.
+    pub fn run_in<B, I, E>(
+        &self,
+        folder: &Path,
+        training: Supervised<B>,
+        train: impl FnMut(usize) -> I,
+        validate: impl FnMut(&Classifier<B>) -> Result<f64>,
+    ) -> Result<FineTuned<B>>
+    where
+        B: Backbone,
+        I: IntoIterator<Item = Result<(Array3<u8>, Array2<f64>), E>>,
+        E: Into<BatchError>,
+    {
+        self.train(TopCheckpoints::in_folder(self.keep, folder)?, training, train, validate)
+    }
+
+    fn train<B, I, E>(
+        &self,
+        mut top: TopCheckpoints,
         mut training: Supervised<B>,
         mut train: impl FnMut(usize) -> I,
         mut validate: impl FnMut(&Classifier<B>) -> Result<f64>,
@@ -57,7 +94,6 @@ impl FineTune {
                 return Err(Error::Setting { name, found: "0".to_owned(), expected: "at least 1" });
             }
         }
-        let mut top = TopCheckpoints::new(self.keep);
         let mut history = Vec::new();
         for epoch in 0..self.epochs {
             let (mut sum, mut count, mut measured) = (0.0, 0_u32, true);
@@ -89,7 +125,7 @@ impl FineTune {
                 measure(&training, sum / f64::from(count))?;
             }
         }
-        Ok(FineTuned { last: training.model()?, top: top.into_vec(), history })
+        Ok(FineTuned { last: training.model()?, top: top.finish()?, history })
     }
 }
 
@@ -121,49 +157,24 @@ impl<B: Backbone> FineTuned<B> {
     /// The network that was best on the validation rows.
     ///
     /// # Errors
-    /// When its tensors do not fit (they were changed by hand).
+    /// When its file is gone or damaged.
     pub fn best(&self) -> Result<Classifier<B>> {
         match self.top.first() {
-            Some(checkpoint) => self.load(checkpoint),
+            Some(checkpoint) => checkpoint.load(self.last.clone()),
             None => Ok(self.last.clone()),
         }
     }
 
-    /// The ensemble of all kept networks: the mean of their probabilities, as the reference averages them
-    /// (`chexpert-model/predict/ensemble_predict.py`).
-    ///
-    /// `logits` scores the rows with one network. Where studies are reported it folds them to studies first: the reference
-    /// takes the maximum over views for each network, then the sigmoid, then the mean.
+    /// The ensemble of all kept networks, see [`ensemble`].
     ///
     /// # Shapes
     /// - `logits` gives `[N, T]` each time; returns probabilities `[N, T]`
     ///
     /// # Errors
-    /// What `logits` fails with; shapes that differ between networks.
-    pub fn ensemble(&self, mut logits: impl FnMut(&Classifier<B>) -> Result<Array2<f64>>) -> Result<Array2<f64>> {
-        let mut sum: Option<Array2<f64>> = None;
-        for checkpoint in &self.top {
-            let probabilities = logits(&self.load(checkpoint)?)?.mapv(sigmoid);
-            sum = Some(match sum {
-                None => probabilities,
-                Some(sum) if sum.dim() == probabilities.dim() => sum + probabilities,
-                Some(sum) => {
-                    let (found, expected) = (probabilities.len(), sum.len());
-                    return Err(Error::Length { what: "scores of a network of the ensemble", found, expected });
-                }
-            });
-        }
-        let none = || Error::Setting { name: "ensemble", found: "no networks".to_owned(), expected: "at least one" };
-        Ok(sum.ok_or_else(none)? / self.top.len() as f64)
+    /// As [`ensemble`].
+    pub fn ensemble(&self, logits: impl FnMut(&Classifier<B>) -> Result<Array2<f64>>) -> Result<Array2<f64>> {
+        ensemble(&self.last, &self.top, logits)
     }
-
-    fn load(&self, checkpoint: &Checkpoint) -> Result<Classifier<B>> {
-        Ok(load_state_dict(self.last.clone(), &checkpoint.weights)?)
-    }
-}
-
-fn sigmoid(z: f64) -> f64 {
-    1.0 / (1.0 + (-z).exp())
 }
 
 /// Mean AUROC over the tasks that have both classes: what checkpoints are chosen by (`chexpert-model/eval/evaluator.py`).

@@ -11,7 +11,7 @@ mod running_statistics;
 mod supervised;
 
 pub use bce::masked_bce;
-pub use checkpoints::Checkpoint;
+pub use checkpoints::{Checkpoint, ensemble, read_checkpoints};
 pub use features::{Features, extract_features};
 pub use finetune::{FineTune, FineTuned, Measured, PAPER_EPOCHS, mean_auroc};
 pub use frozen::{Frozen, MayMove};
