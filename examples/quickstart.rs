@@ -64,8 +64,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let outcome = linear(&train_labels, &test_labels, &moco, Some(&random), &probe)?;
 
     let stamp = Stamp::new(probe.policy.to_string(), format!("synthetic, seed {seed}"), "standard linear probe");
-    outcome.write(&run.folder.join("eval"), &test_labels, &probe, &stamp)?;
-    let roc = probe.tasks.iter().map(|task| outcome.roc(task, &test_labels, &probe)).collect::<Result<Vec<_>, _>>()?;
+    outcome.write(&run.folder.join("eval"), "linear", &probe, &stamp)?;
+    let roc = probe.tasks.iter().map(|task| outcome.roc(task, &probe)).collect::<Result<Vec<_>, _>>()?;
     let summary = format!(
         "{} on {} synthetic images, {} epochs, seed {seed}; tested on {} patients never seen in training.",
         settings.arch,

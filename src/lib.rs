@@ -40,10 +40,20 @@ pub use moco_core;
 
 mod bench;
 mod device;
+mod draws;
+mod embed;
 mod error;
+mod finetune;
 mod images;
+mod knn;
+mod labelled;
 mod linear;
+mod new_folder;
+mod outcome;
 mod parity;
+mod parts;
+mod predict;
+mod preprocessing;
 mod pretrain;
 mod probe;
 mod report;
@@ -53,13 +63,22 @@ mod weights;
 
 pub use bench::{Phases, StepBench, StepReport};
 pub use device::{Adapter, Backend, BackendReport, DeviceChoice, devices, guard, keep_kernels, kernel_folder};
+pub use draws::{LabelDraw, label_draws, plain_draws};
+pub use embed::embed;
 pub use error::{Error, Result};
-pub use linear::{Arm, LinearData, LinearOutcome, LoadedPart, check_against_pretraining, linear};
+pub use finetune::{CheckpointChoice, FineTuneOutcome, FineTuneSettings, Measurement, TrainingRun, fine_tune};
+pub use knn::knn;
+pub use labelled::{Labelled, adapt_statistics};
+pub use linear::{Arm, linear};
+pub use outcome::Outcome;
 pub use parity::{Difference, ParityBatch, ParityReport, parity, self_test};
+pub use parts::{LinearData, LoadedPart, Parts, ValidFrom, check_against_pretraining};
+pub use predict::{Scorer, load_images};
+pub use preprocessing::AskedPreprocessing;
 pub use pretrain::{Pretrained, Watch, pretrain};
 pub use probe::{
-    ArmLogits, FractionResult, LabelDraw, Labelled, ProbeSettings, TaskResult, adapt_statistics, evaluate_fraction,
-    fit_draws, label_draws, scores,
+    ArmLogits, FractionResult, ProbeSettings, TaskResult, evaluate_fraction, evaluate_scores, fit_draws, fit_probe,
+    scores,
 };
 pub use report::{Report, results_table};
 pub use run_folder::{Existing, MetricsLog, RunFolder};

@@ -66,7 +66,7 @@ fn made() -> &'static Made {
 #[test]
 fn every_subcommand_is_listed_and_its_example_uses_options_it_has() {
     let all = succeed(["--help"]).stdout;
-    for subcommand in ["pretrain", "linear", "evaluate", "synth"] {
+    for subcommand in ["pretrain", "linear", "knn", "finetune", "predict", "embed", "evaluate", "synth"] {
         assert!(all.contains(subcommand), "{all}");
         let help = succeed([subcommand, "--help"]).stdout;
         let (options, example) = help.split_once("Example:").expect("an example");

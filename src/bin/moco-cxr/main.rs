@@ -7,13 +7,19 @@ mod audit;
 mod bench;
 mod device;
 mod devices;
+mod embed;
 mod evaluate;
+mod finetune;
 mod inspect;
+mod knn;
+mod labelled;
 mod linear;
 mod parity;
+mod predict;
 mod pretrain;
 mod progress;
 mod synth;
+mod unlabelled;
 
 use std::process::ExitCode;
 
@@ -33,6 +39,10 @@ struct Cli {
 enum Command {
     Pretrain(pretrain::Arguments),
     Linear(linear::Arguments),
+    Knn(knn::Arguments),
+    Finetune(finetune::Arguments),
+    Predict(predict::Arguments),
+    Embed(embed::Arguments),
     Evaluate(evaluate::Arguments),
     Audit(audit::Arguments),
     Inspect(inspect::Arguments),
@@ -46,7 +56,11 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Pretrain(arguments) => pretrain::run(arguments),
-        Command::Linear(arguments) => linear::run(arguments),
+        Command::Linear(arguments) => linear::run(&arguments),
+        Command::Knn(arguments) => knn::run(&arguments),
+        Command::Finetune(arguments) => finetune::run(&arguments),
+        Command::Predict(arguments) => predict::run(&arguments),
+        Command::Embed(arguments) => embed::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),

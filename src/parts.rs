@@ -1,0 +1,246 @@
+//! Labelled data in parts: fitted on, chosen on, reported on. No patient is in two of them.
+
+use std::path::{Path, PathBuf};
+
+use cxr_data::{
+    Dataset, Label, LoadOptions, Manifest, OnBad, Part, Role, Subset, check_patients, load_with,
+    splits::{ShenzhenSplit, patient_split, shenzhen_split},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, PretrainSettings, Result, images};
+
+/// Share of the training patients that is held out to choose on, where no part was published for that.
+const HELD_OUT: f64 = 0.2;
+/// Shares of train, valid and test in a set without published parts: the paper's for Shenzhen.
+const SHARES: [f64; 3] = [0.65, 0.15, 0.2];
+
+/// Where the labelled images are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinearData {
+    /// Folder with the training part.
+    pub train: PathBuf,
+    /// Folder whose test part (or, where it has none, valid part) is reported on; the training folder without.
+    pub test: Option<PathBuf>,
+    /// Layout of both.
+    pub dataset: Dataset,
+    /// What becomes of an image that cannot be read.
+    pub on_bad: OnBad,
+}
+
+/// Where the rows come from on which a penalty or a checkpoint is chosen. Nothing is ever reported on them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValidFrom {
+    /// Nothing is chosen outside the training rows.
+    Nowhere,
+    /// The valid part of this folder.
+    Folder(PathBuf),
+    /// The valid part of the training folder if it has one that is not reported on; otherwise a fifth of the training
+    /// patients, drawn by this seed.
+    HeldOut(u64),
+}
+
+/// One part of the data: a manifest and its readable rows.
+#[derive(Debug)]
+pub struct LoadedPart {
+    /// The table.
+    pub manifest: Manifest,
+    /// Readable rows, ascending.
+    pub rows: Vec<usize>,
+    /// Which part it is.
+    pub part: Part,
+}
+
+/// The parts of an evaluation; they share no patient.
+#[derive(Debug)]
+pub struct Parts {
+    /// Fitted on.
+    pub train: LoadedPart,
+    /// Chosen on, never reported on.
+    pub valid: Option<LoadedPart>,
+    /// Reported on.
+    pub test: LoadedPart,
+    /// Whether the valid part was taken out of the training part.
+    pub held_out: bool,
+}
+
+impl LoadedPart {
+    /// These rows of the manifest (the readable of them) as a part of their own.
+    fn select(&self, rows: &[usize], part: Part) -> Self {
+        let rows: Vec<usize> = rows.iter().copied().filter(|row| self.rows.binary_search(row).is_ok()).collect();
+        Self { manifest: self.manifest.select(&rows), rows: (0..rows.len()).collect(), part }
+    }
+}
+
+impl Parts {
+    /// What was done on which rows, for the stamp of results.
+    pub fn split(&self) -> String {
+        let chosen = match (&self.valid, self.held_out) {
+            (None, _) => "",
+            (Some(_), false) => ", chosen on valid",
+            (Some(_), true) => ", chosen on patients held out of train",
+        };
+        let part = if self.test.part == Part::Test { "test" } else { "valid" };
+        format!("fit on train{chosen}, reported on {part}, data {}", self.test.manifest.hash())
+    }
+}
+
+impl LinearData {
+    /// Training part and the part reported on, after the check that they share no patient.
+    ///
+    /// # Errors
+    /// Data that cannot be read, or a leak.
+    pub fn load(&self, workers: usize, note: &mut dyn FnMut(&str)) -> Result<(LoadedPart, LoadedPart)> {
+        let Parts { train, test, .. } = self.load_parts(&ValidFrom::Nowhere, 0, workers, note)?;
+        Ok((train, test))
+    }
+
+    /// As [`Self::load`], with the rows that choices are made on. A set without published parts (Shenzhen, Montgomery, a
+    /// folder without `train.csv`) and without a test folder is divided by patient, 65 / 15 / 20 from `seed`: Shenzhen by
+    /// the rules of the paper's script.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; no valid part where one was asked for.
+    pub fn load_parts(
+        &self,
+        valid: &ValidFrom,
+        seed: u64,
+        workers: usize,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Parts> {
+        let train = self.read(&self.train, Part::Train, workers, note)?;
+        let parts = if self.test.is_none() && self.has_no_parts(&train) {
+            self.divide(&train, valid, seed, workers, note)?
+        } else {
+            self.published(train, valid, workers, note)?
+        };
+        let mut roles = vec![("train", Role::Train, &parts.train.manifest), ("test", Role::Test, &parts.test.manifest)];
+        roles.extend(parts.valid.iter().map(|valid| ("valid", Role::Valid, &valid.manifest)));
+        leak_free(&roles, note)?;
+        Ok(parts)
+    }
+
+    fn read(&self, dir: &Path, part: Part, workers: usize, note: &mut dyn FnMut(&str)) -> Result<LoadedPart> {
+        let (manifest, rows) = images::load(dir, self.dataset, part, self.on_bad, workers, note)?;
+        Ok(LoadedPart { manifest, rows, part })
+    }
+
+    /// The rows of a part, no image opened.
+    fn table(&self, dir: &Path, part: Part) -> cxr_data::Result<Manifest> {
+        load_with(dir, self.dataset, part, &LoadOptions { on_bad: self.on_bad, ..LoadOptions::default() })
+    }
+
+    /// Whether the folder gives the same rows for every part.
+    fn has_no_parts(&self, train: &LoadedPart) -> bool {
+        self.table(&self.train, Part::Test).is_ok_and(|test| test.records == train.manifest.records)
+    }
+
+    fn published(
+        &self,
+        mut train: LoadedPart,
+        valid: &ValidFrom,
+        workers: usize,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Parts> {
+        let dir = self.test.as_ref().unwrap_or(&self.train);
+        let part = match self.table(dir, Part::Test) {
+            // Only a set that has no test part at all; a fault within one is a fault.
+            Err(cxr_data::Error::Layout { .. }) => {
+                note("no test part: results are those of the valid part, which nothing is chosen on");
+                Part::Valid
+            }
+            _ => Part::Test,
+        };
+        let test = self.read(dir, part, workers, note)?;
+        let reported = |records: &[cxr_data::Record]| records == test.manifest.records;
+        let (valid, held_out) = match valid {
+            ValidFrom::Nowhere => (None, false),
+            ValidFrom::Folder(dir) => (Some(self.read(dir, Part::Valid, workers, note)?), false),
+            ValidFrom::HeldOut(seed) => {
+                let published = self.table(&self.train, Part::Valid);
+                if published.is_ok_and(|rows| !reported(&rows.records) && rows.records != train.manifest.records) {
+                    (Some(self.read(&self.train, Part::Valid, workers, note)?), false)
+                } else {
+                    let parts = patient_split(&train.manifest, &[1.0 - HELD_OUT, HELD_OUT], *seed)?;
+                    let held_out = train.select(&parts[1], Part::Valid);
+                    train = train.select(&parts[0], Part::Train);
+                    note(&format!(
+                        "no valid part to choose on: {} of {} training patients are held out for that",
+                        held_out.manifest.patient_count(),
+                        held_out.manifest.patient_count() + train.manifest.patient_count(),
+                    ));
+                    (Some(held_out), true)
+                }
+            }
+        };
+        Ok(Parts { train, valid, test, held_out })
+    }
+
+    fn divide(
+        &self,
+        all: &LoadedPart,
+        valid: &ValidFrom,
+        seed: u64,
+        workers: usize,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Parts> {
+        let split = match shenzhen_split(&all.manifest, seed) {
+            Ok(split) if is_shenzhen(&all.manifest) => split,
+            _ => {
+                let mut parts = patient_split(&all.manifest, &SHARES, seed)?.into_iter();
+                let mut next = || parts.next().unwrap_or_default();
+                ShenzhenSplit { train: next(), valid: next(), test: next() }
+            }
+        };
+        let [train, held_out, test] =
+            [(&split.train, Part::Train), (&split.valid, Part::Valid), (&split.test, Part::Test)]
+                .map(|(rows, part)| all.select(rows, part));
+        note(&format!(
+            "the set has no published parts: divided by patient (seed {seed}) into {} images to fit on, {} to choose on, {} to report on",
+            train.rows.len(),
+            held_out.rows.len(),
+            test.rows.len(),
+        ));
+        let valid = match valid {
+            ValidFrom::Nowhere => None,
+            ValidFrom::Folder(dir) if *dir != self.train => Some(self.read(dir, Part::Valid, workers, note)?),
+            _ => Some(held_out),
+        };
+        Ok(Parts { train, valid, test, held_out: false })
+    }
+}
+
+/// By its one label, and that it is known of every image.
+fn is_shenzhen(manifest: &Manifest) -> bool {
+    manifest.tasks == ["Tuberculosis"]
+        && manifest.records.iter().all(|r| matches!(r.labels[..], [Label::Positive | Label::Negative]))
+}
+
+/// Fails when parts that must be disjoint share a patient.
+///
+/// # Errors
+/// Names the patients.
+pub(crate) fn leak_free(parts: &[(&str, Role, &Manifest)], note: &mut dyn FnMut(&str)) -> Result<()> {
+    let subsets: Vec<Subset<'_>> =
+        parts.iter().map(|&(name, role, manifest)| Subset { name, role, manifest }).collect();
+    let report = check_patients(&subsets).require_clean()?;
+    for part in &report.patients_unknown {
+        note(&format!("patients of {part} are unknown: shared patients cannot be found"));
+    }
+    Ok(())
+}
+
+/// Fails when the images that a run was pretrained on share a patient with `test`, or are gone, so that nobody can say.
+///
+/// # Errors
+/// Names the patients, or the data that could not be read.
+pub fn check_against_pretraining(run: &Path, test: &LoadedPart, note: &mut dyn FnMut(&str)) -> Result<()> {
+    let data = PretrainSettings::read(&run.join("config.toml"))?.data;
+    let seen = cxr_data::load(&data.dir, data.dataset, Part::Train).map_err(|e| Error::Setting {
+        key: format!("the pretraining data of {}", run.display()),
+        found: e.to_string(),
+        expected: "to read its patients, to be sure that none is in the test part (or --unchecked-pretraining)".into(),
+    })?;
+    leak_free(&[("pretraining", Role::Pretrain, &seen), ("test", Role::Test, &test.manifest)], note)
+}

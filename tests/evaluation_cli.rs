@@ -1,0 +1,377 @@
+//! What is done with a network after its pretraining, as a person does it: `linear`, `knn`, `finetune`, `predict`,
+//! `embed`, and what each leaves.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use moco_cxr::eval::{Scores, read_predictions};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use support::{Ran, files, names, read_json, run, scratch, succeed, synth, tiny_config};
+
+const TASKS: [&str; 2] = ["Pleural Effusion", "Cardiomegaly"];
+const EPOCHS: usize = 2;
+
+/// A set with all three parts, a run on it, and a fine-tuning of that; made once.
+struct Made {
+    folder: PathBuf,
+    set: PathBuf,
+    test_images: usize,
+    run: PathBuf,
+    tuned: PathBuf,
+    printed: Value,
+    said: String,
+}
+
+fn made() -> &'static Made {
+    static MADE: OnceLock<Made> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let folder = scratch("evaluation_cli");
+        let (set, summary) = synth(&folder, "set", 1, [32, 16, 24]);
+        let (run, tuned) = (folder.join("run"), folder.join("tuned"));
+        let config = tiny_config(&folder);
+        succeed(arguments!["pretrain", "--data", set, "--config", config, "--out", run, "--quiet"]);
+        fs::remove_dir_all(run.join("checkpoints")).unwrap(); // the export is enough
+        let ran = succeed(with(
+            "finetune",
+            &set,
+            &run,
+            &tuned,
+            &["--epochs", "2", "--lr", "3e-4", "--checkpoint", "top10", "--from-linear", "--json"],
+        ));
+        let test_images = summary["test"]["images"].as_u64().unwrap() as usize;
+        let printed = serde_json::from_str(&ran.stdout).unwrap();
+        Made { folder, set, test_images, run, tuned, printed, said: ran.stderr }
+    })
+}
+
+/// A subcommand on labelled data, for both tasks.
+fn with(subcommand: &str, data: &Path, weights: &Path, out: &Path, more: &[&str]) -> Vec<OsString> {
+    let [first, second] = TASKS;
+    let common = arguments![subcommand, "--data", data, "--weights", weights, "--out", out];
+    let tasks = arguments!["--task", first, "--task", second, "--workers", "2"];
+    common.into_iter().chain(tasks).chain(more.iter().map(OsString::from)).collect()
+}
+
+fn tensors(file: &Path) -> BTreeMap<String, Vec<u8>> {
+    let bytes = fs::read(file).unwrap();
+    let model = SafeTensors::deserialize(&bytes).unwrap();
+    model.tensors().into_iter().map(|(name, tensor)| (name, tensor.data().to_vec())).collect()
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect()
+}
+
+fn predict(weights: &Path, data: &Path, out: &Path, more: &[&str]) -> (Ran, Scores) {
+    let arguments = arguments!["predict", "--weights", weights, "--data", data, "--out", out];
+    let ran = succeed(arguments.into_iter().chain(more.iter().map(OsString::from)));
+    (ran, read_predictions(out).unwrap())
+}
+
+fn says(ran: &Ran, words: &[&str]) {
+    for word in words {
+        assert!(ran.stderr.contains(word), "{word:?} is not in: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_fine_tuning_leaves_results_and_a_classifier_that_describes_itself() {
+    let Made { tuned, printed, said, .. } = made();
+    let left = ["cardiomegaly", "ensemble", "export", "finetune.json", "history.csv", "pleural-effusion", "run.json"];
+    assert_eq!(names(tuned), left);
+    assert_eq!(*printed, read_json(&tuned.join("finetune.json")));
+    assert_eq!(printed[0]["tasks"].as_array().unwrap().len(), 3, "two tasks and their mean");
+    for epoch in 1..=EPOCHS {
+        assert!(said.contains(&format!("epoch {epoch} of {EPOCHS}: AUROC")), "{said}");
+    }
+
+    let history = fs::read_to_string(tuned.join("history.csv")).unwrap();
+    assert_eq!(history.lines().next().unwrap(), "fraction,draw,images,epoch,step,loss,valid_auroc,chosen");
+    let mut measured: Vec<(f64, usize)> = Vec::new();
+    for line in history.lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        assert!(cells[5].parse::<f64>().unwrap() > 0.0, "{line}");
+        measured.push((cells[6].parse().unwrap(), cells[7].parse().unwrap()));
+    }
+    assert_eq!(measured.len(), EPOCHS);
+    measured.sort_by_key(|(_, place)| *place);
+    assert!(measured[0].0 >= measured[1].0, "the best on validation rows is chosen first: {measured:?}");
+
+    for (task, name) in [("pleural-effusion", 0), ("cardiomegaly", 1)] {
+        let folder = tuned.join(task);
+        assert_eq!(names(&folder), ["predictions.csv", "results.csv", "results.json", "roc.svg"]);
+        let written = read_json(&folder.join("results.json"));
+        assert_eq!(written["rows"][0]["interval"]["estimate"], printed[0]["tasks"][name]["auroc"]["estimate"]);
+        assert_eq!(written["rows"][0]["patients"], 24, "results are those of the test part");
+        let stamp = &written["stamp"];
+        assert!(stamp["split"].as_str().unwrap().contains("chosen on valid, reported on test"), "{stamp}");
+        assert!(stamp["protocol"].as_str().unwrap().contains("checkpoint top10"), "{stamp}");
+        let read = succeed(arguments!["evaluate", folder.join("predictions.csv"), "--json"]).stdout;
+        assert_eq!(serde_json::from_str::<Value>(&read).unwrap(), written);
+        let scores = read_predictions(&folder.join("predictions.csv")).unwrap();
+        assert!(scores.scores().iter().all(|p| (0.0..=1.0).contains(p)), "probabilities");
+    }
+
+    let export = tuned.join("export");
+    assert_eq!(names(&export), ["README.md", "config.json", "model.safetensors", "preprocessor_config.json"]);
+    let config = read_json(&export.join("config.json"));
+    assert_eq!((&config["id2label"]["0"], &config["id2label"]["1"]), (&TASKS[0].into(), &TASKS[1].into()));
+    let model = tensors(&export.join("model.safetensors"));
+    assert_eq!(floats(&model["fc.weight"]).len(), 2 * 512);
+    let card = fs::read_to_string(export.join("README.md")).unwrap();
+    let auroc = printed[0]["tasks"][0]["auroc"].clone();
+    let interval = format!("| {:.3} | {:.3} to", auroc["estimate"].as_f64().unwrap(), auroc["lower"].as_f64().unwrap());
+    for words in ["Classifier `resnet18`", "AUROC, Pleural Effusion, 24 patients", "uncertain=ignore", &interval] {
+        assert!(card.contains(words), "{words:?} is not in {card}");
+    }
+    assert_eq!(names(&tuned.join("ensemble")).len(), EPOCHS);
+}
+
+#[test]
+fn predictions_of_an_exported_classifier_are_those_it_was_reported_with() {
+    let Made { folder, set, tuned, test_images, .. } = made();
+    let reported = |task: &str| read_predictions(&tuned.join(task).join("predictions.csv")).unwrap();
+    let more = ["--part", "test", "--study-max", "--ensemble", "--json"];
+    let (ran, together) = predict(tuned, set, &folder.join("together.csv"), &more);
+    let summary: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((summary["of"].as_str(), summary["networks"].as_u64()), (Some("studies"), Some(EPOCHS as u64)));
+    for (task, folder) in [(0, "pleural-effusion"), (1, "cardiomegaly")] {
+        let same = reported(folder).align(&together.select_tasks(&[TASKS[task]]).unwrap()).unwrap();
+        for (a, b) in same.scores().iter().zip(reported(folder).scores()) {
+            // The same networks from their files, on the same images: f32, batches of the same size.
+            assert!((a - b).abs() < 1e-6, "{a} and {b}");
+        }
+    }
+
+    // One network gives other scores, and one line an image.
+    let (_, alone) = predict(tuned, set, &folder.join("alone.csv"), &["--part", "test", "--quiet"]);
+    assert_eq!(alone.len(), *test_images);
+    assert!(alone.labels().iter().all(|label| !label.is_nan()), "the data's own labels stand beside the scores");
+
+    // Without labels, from anywhere: the same scores of the same images.
+    let plain = folder.join("plain");
+    fs::create_dir(&plain).unwrap();
+    for (i, row) in alone.rows().iter().take(3).enumerate() {
+        let below = row.path.trim_start_matches("CheXpert-v1.0-small/");
+        fs::copy(set.join("CheXpert-v1.0-small").join(below), plain.join(format!("{i}.jpg"))).unwrap();
+    }
+    let (_, unlabelled) = predict(&tuned.join("export"), &plain, &folder.join("plain.csv"), &["--batch-size", "2"]);
+    assert_eq!(unlabelled.len(), 3);
+    assert!(unlabelled.labels().iter().all(|label| label.is_nan()));
+    for (a, b) in unlabelled.scores().iter().zip(alone.scores()) {
+        // f32, other sizes of batches.
+        assert!((a - b).abs() < 1e-5, "{a} and {b}");
+    }
+}
+
+#[test]
+fn embedded_features_through_the_exported_head_are_the_scores() {
+    let Made { folder, set, tuned, test_images, .. } = made();
+    let out = folder.join("features");
+    let ran = succeed(arguments!["embed", "--weights", tuned, "--data", set, "--part", "test", "--out", out, "--json"]);
+    let summary: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((summary["rows"].as_u64(), summary["columns"].as_u64()), (Some(*test_images as u64), Some(512)));
+    assert_eq!(names(&out), ["features.npy", "index.csv"]);
+
+    // numpy.lib.format: magic, version 1.0, length of the header, a Python literal, values from a multiple of 64 bytes on.
+    let bytes = fs::read(out.join("features.npy")).unwrap();
+    assert_eq!(bytes[..8], *b"\x93NUMPY\x01\x00");
+    let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    assert_eq!(start % 64, 0);
+    let header = std::str::from_utf8(&bytes[10..start]).unwrap();
+    let expected = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({test_images}, 512), }}");
+    assert_eq!((header.trim_end(), header.ends_with('\n')), (expected.as_str(), true));
+    let features = floats(&bytes[start..]);
+    assert_eq!(features.len(), test_images * 512);
+
+    let (_, scores) = predict(tuned, set, &folder.join("beside.csv"), &["--part", "test"]);
+    let index = fs::read_to_string(out.join("index.csv")).unwrap();
+    assert_eq!(index.lines().next().unwrap(), "path,patient,study");
+    for (line, row) in index.lines().skip(1).zip(scores.rows()) {
+        assert_eq!(line, format!("{},{},{}", row.path, row.patient, row.study));
+    }
+    let model = tensors(&tuned.join("export/model.safetensors"));
+    let (weight, bias) = (floats(&model["fc.weight"]), floats(&model["fc.bias"]));
+    for (image, features) in features.chunks(512).enumerate() {
+        for task in 0..2 {
+            let products: Vec<f64> =
+                features.iter().zip(&weight[task * 512..]).map(|(x, w)| f64::from(*x) * f64::from(*w)).collect();
+            let logit = products.iter().sum::<f64>() + f64::from(bias[task]);
+            let found = scores.scores()[[image, task]];
+            // 512 products summed in f32 (6e-8 each, at worst all one way) against f64; the sigmoid is no steeper than 1/4.
+            let tolerance = 512.0 * 6e-8 / 4.0 * products.iter().map(|p| p.abs()).sum::<f64>() + 1e-7;
+            assert!((found - 1.0 / (1.0 + (-logit).exp())).abs() < tolerance, "image {image}: {found}, {logit}");
+        }
+    }
+}
+
+#[test]
+fn the_faithful_probe_trains_the_head_and_moves_running_statistics_alone() {
+    let Made { folder, set, run, .. } = made();
+    let out = folder.join("faithful");
+    let more = ["--protocol", "faithful", "--epochs", "1", "--fraction", "0.5", "--draws", "2", "--json"];
+    let ran = succeed(with("linear", set, run, &out, &more));
+    let printed: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(printed, read_json(&out.join("linear.json")));
+    assert_eq!(printed[0]["draws"], 2);
+    assert!(ran.stderr.contains("fraction 0.5, draw 2 of 2, epoch 1 of 1"), "{}", ran.stderr);
+    let stamp = &read_json(&out.join("cardiomegaly/results.json"))["stamp"];
+    assert!(stamp["protocol"].as_str().unwrap().starts_with("linear, faithful"), "{stamp}");
+
+    let before = tensors(&run.join("export/model.safetensors"));
+    let after = tensors(&out.join("export/model.safetensors"));
+    let counter = |name: &&String| !name.ends_with("num_batches_tracked");
+    let (mut moved, mut stayed) = (0, 0);
+    for (name, value) in before.iter().filter(|(name, _)| counter(name)) {
+        match (name.contains("running_"), after[name] == *value) {
+            (true, false) => moved += 1,
+            (false, true) => stayed += 1,
+            (running, equal) => panic!("{name}: running statistic {running}, equal {equal}"),
+        }
+    }
+    assert_eq!((moved, stayed), (40, 60), "20 layers of batch norm, 20 convolutions");
+    assert!(after.contains_key("fc.weight") && after.contains_key("fc.bias"));
+}
+
+#[test]
+fn a_probe_with_validation_data_says_so_and_gives_other_penalties_a_chance() {
+    let Made { folder, set, run, .. } = made();
+    let out = folder.join("validated");
+    succeed(with("linear", set, run, &out, &["--valid-data", set.to_str().unwrap(), "--quiet"]));
+    let stamp = &read_json(&out.join("pleural-effusion/results.json"))["stamp"];
+    assert!(stamp["protocol"].as_str().unwrap().contains("L2 chosen on valid"), "{stamp}");
+    assert!(stamp["split"].as_str().unwrap().contains("chosen on valid, reported on test"), "{stamp}");
+    assert_eq!(names(&out), ["cardiomegaly", "linear.json", "pleural-effusion"]);
+}
+
+#[test]
+fn nearest_neighbours_vote_with_shares_and_random_weights_need_no_file() {
+    let Made { folder, set, run, .. } = made();
+    let out = folder.join("knn");
+    let ran = succeed(with("knn", set, run, &out, &["--k", "1", "--json", "--quiet"]));
+    assert_eq!(serde_json::from_str::<Value>(&ran.stdout).unwrap(), read_json(&out.join("knn.json")));
+    let scores = read_predictions(&out.join("cardiomegaly/predictions.csv")).unwrap();
+    assert!(scores.scores().iter().all(|s| *s == 0.0 || *s == 1.0), "the label of the nearest");
+
+    let out = folder.join("knn-random");
+    let random = ["--arch", "resnet18", "--image-size", "32"];
+    let ran = succeed(with("knn", set, Path::new("random"), &out, &random));
+    assert!(ran.stderr.contains("running statistics are estimated on the training images"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("Cardiomegaly"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_set_without_parts_is_divided_by_patient_and_one_without_a_valid_part_lends_patients() {
+    let Made { folder, set, run, .. } = made();
+    // All images as a folder with one table: no parts.
+    let (root, one) = (set.join("CheXpert-v1.0-small"), folder.join("one"));
+    let mut table = String::new();
+    for (name, bytes) in files(&root) {
+        if name.extension().is_some_and(|extension| extension == "jpg") {
+            fs::create_dir_all(one.join(&name).parent().unwrap()).unwrap();
+            fs::write(one.join(&name), bytes).unwrap();
+        }
+    }
+    for part in ["train", "valid", "test"] {
+        let text = fs::read_to_string(root.join(format!("{part}.csv"))).unwrap();
+        let (header, rows) = text.split_once('\n').unwrap();
+        if table.is_empty() {
+            table = format!("{header},Patient\n");
+        }
+        for row in rows.lines() {
+            let patient = row.split('/').find(|part| part.starts_with("patient")).unwrap();
+            table.push_str(&format!("{},{patient}\n", row.replacen("CheXpert-v1.0-small/", "", 1)));
+        }
+    }
+    fs::write(one.join("labels.csv"), table).unwrap();
+    let out = folder.join("divided");
+    let more = ["--dataset", "folder", "--epochs", "1", "--unchecked-pretraining", "--policy", "uncertain=ones"];
+    let ran = succeed(with("finetune", &one, run, &out, &more));
+    says(&ran, &["no published parts: divided by patient", "not checked"]);
+    let patients = &read_json(&out.join("cardiomegaly/results.json"))["rows"][0]["patients"];
+    assert_eq!(*patients, 14, "a fifth of 72, rounded");
+    assert_eq!(names(&out).iter().filter(|name| *name == "ensemble").count(), 0, "one network was chosen");
+
+    // Train and valid alone: valid is reported on, and a fifth of the training patients is held out.
+    let two = folder.join("two");
+    for (name, bytes) in files(set) {
+        if !name.to_str().unwrap().contains("test") {
+            fs::create_dir_all(two.join(&name).parent().unwrap()).unwrap();
+            fs::write(two.join(&name), bytes).unwrap();
+        }
+    }
+    let out = folder.join("lent");
+    let ran = succeed(with("finetune", &two, run, &out, &["--epochs", "1"]));
+    says(&ran, &["no test part", "6 of 32 training patients are held out"]);
+    let results = read_json(&out.join("cardiomegaly/results.json"));
+    assert_eq!(results["rows"][0]["patients"], 16);
+    let split = results["stamp"]["split"].as_str().unwrap();
+    assert!(split.contains("chosen on patients held out of train, reported on valid"), "{split}");
+}
+
+/// Runs what must fail with status 1 and one line, and leave nothing.
+fn refused(arguments: Vec<OsString>, out: &Path) -> Ran {
+    let ran = run(&arguments);
+    assert_eq!(ran.code, Some(1), "{arguments:?}: {ran:?}");
+    assert!(!out.exists(), "{arguments:?} left something");
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    ran
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_before_anything_is_written() {
+    let Made { folder, set, run: weights, tuned, .. } = made();
+    let out = folder.join("refused");
+    let labelled = |subcommand: &str, more: &[&str]| {
+        let more: Vec<&str> = more.iter().copied().chain(["--quiet"]).collect();
+        refused(with(subcommand, set, weights, &out, &more), &out)
+    };
+    says(&labelled("linear", &["--task", "Cardiomegali"]), &["Cardiomegali", "Cardiomegaly"]);
+    says(&labelled("knn", &["--k", "0"]), &["k is 0", "at least 1"]);
+    says(&labelled("finetune", &["--epochs", "0"]), &["epochs", "found 0"]);
+    says(&labelled("finetune", &["--batch-size", "1"]), &["batch size", "found 1", "at least 2"]);
+    says(&labelled("finetune", &["--lr", "0"]), &["lr", "above 0"]);
+    says(&labelled("finetune", &["--image-size", "64"]), &["image size: found 64, expected 32", "trained with"]);
+    says(&labelled("linear", &["--epochs", "3"]), &["--epochs", "standard", "faithful"]);
+    says(&labelled("linear", &["--protocol", "faithful", "--baseline-random"]), &["--baseline-random", "standard"]);
+    // Rows that are reported on are never chosen on.
+    let two = folder.join("only-valid");
+    for (name, bytes) in
+        files(&set.join("CheXpert-v1.0-small")).into_iter().filter(|(name, _)| name.to_str().unwrap().contains("valid"))
+    {
+        fs::create_dir_all(two.join(&name).parent().unwrap()).unwrap();
+        fs::write(two.join(&name), bytes).unwrap();
+    }
+    let both = ["--valid-data", set.to_str().unwrap(), "--test-data", two.to_str().unwrap()];
+    says(&labelled("finetune", &both), &["valid", "test", "patient"]);
+
+    let unlabelled = |subcommand: &str, weights: &Path, more: &[&str]| {
+        let arguments = arguments![subcommand, "--weights", weights, "--data", set, "--out", out, "--quiet"];
+        refused(arguments.into_iter().chain(more.iter().map(OsString::from)).collect(), &out)
+    };
+    says(&unlabelled("predict", weights, &[]), &["has no scores", "expected an exported classifier"]);
+    says(&unlabelled("predict", tuned, &["--image-size", "64"]), &["image size: found 64, expected 32"]);
+    says(&unlabelled("predict", tuned, &["--mean", "0.4"]), &["mean: found 0.4, expected [0.502"]);
+    says(&unlabelled("predict", &tuned.join("export"), &["--ensemble"]), &["ensemble", "--checkpoint top10"]);
+    says(&unlabelled("embed", tuned, &["--std", "0.2"]), &["std: found 0.2"]);
+
+    // In use, or not to be had.
+    let full = run(with("finetune", set, weights, tuned, &["--quiet"]));
+    says(&full, &["found a folder that is not empty"]);
+    let taken = folder.join("taken.csv");
+    fs::write(&taken, "mine").unwrap();
+    let ran = run(arguments!["predict", "--weights", tuned, "--data", set, "--out", taken]);
+    assert_eq!((ran.code, fs::read_to_string(&taken).unwrap().as_str()), (Some(1), "mine"));
+    let ran = run(with("finetune", set, weights, &out, &["--device", "cuda"]));
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    says(&ran, &["cuda"]);
+}
