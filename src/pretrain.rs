@@ -4,15 +4,16 @@ use std::{path::Path, sync::Arc};
 
 use backbones::{Network, NetworkConfig};
 use cxr_data::{
-    BatchLoader, BatchOptions, Files, Manifest, MemoryCache, OnBad, PairBatch, PairSampling, Part, SameGroup, SameImage,
+    BatchLoader, BatchOptions, Files, Manifest, MemoryCache, OnBad, PairBatch, PairSampling, Part, Radiograph,
+    SameGroup, SameImage, preview,
 };
-use moco_core::{
-    BatchSource, BoxError, Checkpoints, End, EpochReport, HostBatch, Observer, Request, StepMetrics, Trainer,
-    differences,
-};
+use moco_core::{BatchSource, BoxError, Checkpoints, End, HostBatch, Observer, differences};
 use serde_json::json;
 
-use crate::{Error, Existing, KeyFrom, MetricsLog, PretrainSettings, Result, RunFolder, images, weights};
+use crate::{Error, Existing, KeyFrom, PretrainSettings, Result, RunFolder, images, run_log::RunLog, weights};
+
+/// Pairs on the contact sheet of a run, and pairs beside each other there.
+const SHEET: (usize, usize) = (16, 4);
 
 /// What a pretraining left.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Pretrained {
     pub folder: RunFolder,
     /// Whether all epochs are done.
     pub end: End,
+    /// Optimizer steps done.
+    pub step: u64,
     /// The query encoder's backbone.
     pub network: Network,
     /// Rows of the data it saw.
@@ -37,6 +40,11 @@ pub trait Watch: Observer {
     /// Before the first step: steps done already, and steps in all.
     fn start(&mut self, done: u64, total: u64) {
         let _ = (done, total);
+    }
+
+    /// A line of `train.log` about the training: a few steps, an epoch.
+    fn line(&mut self, text: &str) {
+        let _ = text;
     }
 }
 
@@ -61,18 +69,24 @@ pub fn pretrain(
         check_same(settings, out)?;
     }
     let device = settings.device.select()?;
+    let mut notes = Vec::new();
+    let mut note = |text: &str| {
+        watch.note(text);
+        notes.push(text.to_owned());
+    };
     let (manifest, rows) = images::load(
         &settings.data.dir,
         settings.data.dataset,
         Part::Train,
         settings.data.on_bad,
         settings.workers(),
-        &mut |text| watch.note(text),
+        &mut note,
     )?;
     if resuming {
         check_same_data(&manifest, out)?;
     }
     let mut source = Source::new(settings, &manifest, &rows)?;
+    let sheet = if resuming { None } else { Some(contact_sheet(settings, &manifest, &rows)?) };
     let network =
         NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
     let (network, init) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
@@ -83,9 +97,9 @@ pub fn pretrain(
     if resuming {
         let found = trainer.resume_newest()?;
         for ignored in &found.ignored {
-            watch.note(&format!("{} is passed over: {}", ignored.path.display(), ignored.reason));
+            note(&format!("{} is passed over: {}", ignored.path.display(), ignored.reason));
         }
-        watch.note(&format!("resuming at step {}", trainer.position().step));
+        note(&format!("resuming at step {}", trainer.position().step));
     }
     // run.json first: a folder with config.toml is a run that can go on.
     folder.write_run_json(
@@ -98,31 +112,31 @@ pub fn pretrain(
         }),
     )?;
     folder.write("config.toml", settings.to_toml()?.as_bytes())?;
-    let end = run(settings, &folder, &mut trainer, &mut source, watch)?;
+
+    let per_epoch = source.batches_per_epoch().div_ceil(settings.train.accumulate) as u64;
+    let (done, total) = (trainer.position().step, per_epoch * settings.train.epochs);
+    let images_per_step = settings.train.batch_size * settings.train.accumulate;
+    watch.start(done, total);
+    let mut log = RunLog::open(&folder, (done, total), images_per_step, settings.checkpoints.every_steps, watch)?;
+    for text in &notes {
+        log.note(&format!("note: {text}"))?;
+    }
+    if let Some(sheet) = sheet {
+        log.views(&folder, &sheet)?;
+    }
+    let end = trainer.run(&mut source, &mut log);
+    let step = trainer.position().step;
+    log.close(&match &end {
+        Ok(End::Finished) => format!("finished at step {step}"),
+        Ok(End::Stopped) => format!("stopped at step {step}"),
+        Err(fault) => format!("error: {fault}"),
+    })?;
+    let end = end?;
     let network = trainer.moco.encoder_q.backbone.clone();
     if end == End::Finished {
-        weights::export(&folder, settings, &network, trainer.position().step)?;
+        weights::export(&folder, settings, &network, step)?;
     }
-    Ok(Pretrained { folder, end, network, manifest })
-}
-
-fn run(
-    settings: &PretrainSettings,
-    folder: &RunFolder,
-    trainer: &mut Trainer<Network>,
-    source: &mut Source,
-    watch: &mut dyn Watch,
-) -> Result<End> {
-    let per_epoch = source.batches_per_epoch().div_ceil(settings.train.accumulate) as u64;
-    let done = trainer.position().step;
-    watch.start(done, per_epoch * settings.train.epochs);
-    let log = MetricsLog::open(folder, done)?;
-    let mut logged = Logged { log, watch, every_steps: settings.checkpoints.every_steps, fault: None };
-    let end = trainer.run(source, &mut logged);
-    match logged.fault {
-        Some(fault) => Err(fault),
-        None => Ok(end?),
-    }
+    Ok(Pretrained { folder, end, step, network, manifest })
 }
 
 /// A resume may change what does not change the numbers.
@@ -158,6 +172,17 @@ impl PretrainSettings {
             n => n,
         }
     }
+}
+
+/// The views that the first images of the run get, byte for byte.
+fn contact_sheet(settings: &PretrainSettings, manifest: &Manifest, rows: &[usize]) -> Result<Radiograph> {
+    let mut settings = settings.clone();
+    // The order of an epoch and the views of an image do not depend on the size of a batch.
+    settings.train.batch_size = settings.train.batch_size.min(SHEET.0);
+    let Source(loader) = Source::new(&settings, manifest, rows)?;
+    let first = loader.pairs::<u8>(0, 0)?.next().transpose()?;
+    let empty = || Error::Setting { key: "data".into(), found: "no images".into(), expected: "at least one".into() };
+    Ok(preview::pairs(&first.ok_or_else(empty)?, SHEET.1)?)
 }
 
 /// The batches of `cxr-data` as `moco-core` takes them.
@@ -209,45 +234,5 @@ impl BatchSource for Source {
             })),
             Err(e) => Box::new(std::iter::once(Err(BoxError::from(e)))),
         }
-    }
-}
-
-/// Writes every step and epoch to `metrics.jsonl` before the watcher sees it.
-struct Logged<'a> {
-    log: MetricsLog,
-    watch: &'a mut dyn Watch,
-    every_steps: u64,
-    fault: Option<Error>,
-}
-
-impl Logged<'_> {
-    fn keep(&mut self, written: Result<()>, request: Request) -> Request {
-        match written {
-            Ok(()) => request,
-            Err(fault) => {
-                self.fault.get_or_insert(fault);
-                Request::Stop
-            }
-        }
-    }
-}
-
-impl Observer for Logged<'_> {
-    fn on_step(&mut self, metrics: &StepMetrics) -> Request {
-        let due = self.every_steps > 0 && metrics.step.is_multiple_of(self.every_steps);
-        let own = if due { Request::Checkpoint } else { Request::Continue };
-        let written = self.log.write("train", metrics);
-        let request = self.keep(written, own);
-        request.max(self.watch.on_step(metrics))
-    }
-
-    fn on_epoch(&mut self, report: &EpochReport) -> Request {
-        let written = self.log.write("epoch", report);
-        let request = self.keep(written, Request::Continue);
-        request.max(self.watch.on_epoch(report))
-    }
-
-    fn on_checkpoint(&mut self, path: &Path) {
-        self.watch.on_checkpoint(path);
     }
 }

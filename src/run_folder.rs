@@ -27,7 +27,7 @@ pub enum Existing {
 /// The folder of a run.
 ///
 /// ```text
-/// config.toml  run.json  metrics.jsonl  checkpoints/  export/  eval/TASK/  report.html
+/// config.toml  run.json  metrics.jsonl  train.log  tb/  checkpoints/  export/  eval/TASK/  report.html
 /// ```
 #[derive(Debug, Clone)]
 pub struct RunFolder {

@@ -1,14 +1,25 @@
 //! Settings of a pretraining run: preset, then file, then `--set` and flags, each laid over the one before.
+//!
+//! Presets are the files in `configs/`, compiled in; a test compares them with [`moco_core::Preset`], where each number has
+//! its source.
 
 use std::path::{Path, PathBuf};
 
 use backbones::{Arch, Normalization};
 use cxr_data::{Dataset, OnBad, ViewConfig};
-use moco_core::{Keep, Preset, TrainConfig};
+use moco_core::{Keep, TrainConfig};
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+use toml::Table;
 
-use crate::{DeviceChoice, Error, Result};
+use crate::{DeviceChoice, Error, Result, layers, nearest::did_you_mean};
+
+/// Presets by name, each with its file.
+const PRESETS: [(&str, &str); 4] = [
+    ("moco-cxr", include_str!("../configs/moco-cxr.toml")),
+    ("moco-v2", include_str!("../configs/moco-v2.toml")),
+    ("small", include_str!("../configs/small.toml")),
+    ("medaug", include_str!("../configs/medaug.toml")),
+];
 
 /// All settings of `pretrain`, as in a run's `config.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,40 +87,35 @@ pub struct CheckpointSettings {
 }
 
 impl PretrainSettings {
-    /// A preset, with views at its image size, for the data in `dir`.
-    pub fn preset(preset: &Preset, dir: impl Into<PathBuf>) -> Self {
-        let views = if preset.name == "small" { ViewConfig::small } else { ViewConfig::moco_cxr };
-        Self {
-            arch: preset.arch,
-            channels: 3,
-            init: if preset.imagenet { "imagenet" } else { "random" }.to_owned(),
-            device: DeviceChoice::Auto,
-            workers: 0,
-            data: DataSettings {
-                dir: dir.into(),
-                dataset: Dataset::Auto,
-                on_bad: OnBad::Fail,
-                key_from: if preset.name == "medaug" { KeyFrom::Study } else { KeyFrom::Image },
-                in_memory: false,
-            },
-            normalization: Normalization::MOCO_CXR,
-            checkpoints: CheckpointSettings { every_steps: 0, keep: Keep::default() },
-            views: views(preset.image_size),
-            train: preset.train.clone(),
+    /// Names of the presets.
+    pub const PRESETS: [&'static str; PRESETS.len()] = {
+        let mut names = [""; PRESETS.len()];
+        let mut i = 0;
+        while i < PRESETS.len() {
+            names[i] = PRESETS[i].0;
+            i += 1;
         }
-    }
+        names
+    };
 
-    /// The preset called `name`.
+    /// The preset called `name`, for the data in `dir`.
     ///
     /// # Errors
     /// Names the presets there are.
     pub fn named(name: &str, dir: impl Into<PathBuf>) -> Result<Self> {
-        let preset = Preset::named(name).ok_or_else(|| Error::Setting {
-            key: "preset".into(),
-            found: format!("{name:?}"),
-            expected: format!("one of {}", Preset::all().map(|p| p.name).join(", ")),
-        })?;
-        Ok(Self::preset(&preset, dir))
+        let Some((_, text)) = PRESETS.iter().find(|(preset, _)| *preset == name) else {
+            return Err(Error::Setting {
+                key: "preset".into(),
+                found: format!("{name:?}{}", did_you_mean(name, Self::PRESETS)),
+                expected: format!("one of {}", Self::PRESETS.join(", ")),
+            });
+        };
+        let origin = format!("preset {name}");
+        let mut table: Table = toml::from_str(text).map_err(|e| layers::fault(&origin, e.message(), None))?;
+        if let Some(data) = table.get_mut("data").and_then(toml::Value::as_table_mut) {
+            data.insert("dir".into(), dir.into().display().to_string().into());
+        }
+        table.try_into().map_err(|e: toml::de::Error| layers::fault(&origin, e.message(), None))
     }
 
     /// Reads a `config.toml`.
@@ -118,7 +124,7 @@ impl PretrainSettings {
     /// A file that cannot be read, or settings that are unknown, missing or of the wrong type, by line.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        toml::from_str(&text).map_err(|e| in_file(path, &text, &e))
+        toml::from_str(&text).map_err(|e| layers::in_file(path, &text, &e, None))
     }
 
     /// As it stands in `config.toml`.
@@ -126,39 +132,36 @@ impl PretrainSettings {
     /// # Errors
     /// Settings that TOML cannot hold.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string_pretty(self).map_err(|e| config("settings", e))
+        toml::to_string_pretty(self).map_err(|e| layers::fault("settings", &e.to_string(), None))
     }
 
     /// These settings with those of a TOML file (any subset of them) laid over.
     ///
     /// # Errors
-    /// As [`Self::read`].
+    /// A file that cannot be read, an unknown key (with the one that may have been meant), a value of the wrong type.
     pub fn with_file(&self, path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        let over: Table = toml::from_str(&text).map_err(|e| in_file(path, &text, &e))?;
-        self.with(over, &path.display().to_string())
+        let mut table = self.table()?;
+        let over: Table = toml::from_str(&text).map_err(|e| layers::in_file(path, &text, &e, Some(&table)))?;
+        let known = table.clone();
+        layers::lay_over(&mut table, over);
+        table.try_into().map_err(|e| layers::in_file(path, &text, &e, Some(&known)))
     }
 
     /// These settings with `key=value` laid over, where `key` is a path such as `train.moco.temperature`.
     ///
     /// # Errors
-    /// No `=`, an unknown key, or a value of the wrong type.
+    /// No `=`, an unknown key (with the one that may have been meant), or a value of the wrong type.
     pub fn with_set(&self, assignment: &str) -> Result<Self> {
         let origin = format!("--set {assignment}");
-        let (key, value) = assignment.split_once('=').ok_or_else(|| config(&origin, "expected KEY=VALUE"))?;
-        let value = parse(value.trim());
-        let nested = key
-            .trim()
-            .rsplit('.')
-            .fold(value, |value, part| Value::Table(Table::from_iter([(part.to_owned(), value)])));
-        let Value::Table(over) = nested else { return Err(config(&origin, "expected KEY=VALUE")) };
-        self.with(over, &origin)
+        let mut table = self.table()?;
+        let known = table.clone();
+        layers::lay_over(&mut table, layers::assignment(assignment)?);
+        table.try_into().map_err(|e: toml::de::Error| layers::fault(&origin, e.message(), Some(&known)))
     }
 
-    fn with(&self, over: Table, origin: &str) -> Result<Self> {
-        let mut table = Table::try_from(self).map_err(|e| config(origin, e))?;
-        lay_over(&mut table, over);
-        table.try_into().map_err(|e: toml::de::Error| config(origin, e.message()))
+    fn table(&self) -> Result<Table> {
+        Table::try_from(self).map_err(|e| layers::fault("settings", &e.to_string(), None))
     }
 
     /// Checks what can be checked without the data.
@@ -170,48 +173,26 @@ impl PretrainSettings {
             let found = self.channels.to_string();
             return Err(Error::Setting { key: "channels".into(), found, expected: "1 or 3".into() });
         }
-        self.views.validate()?;
-        Ok(self.train.validate()?)
-    }
-}
-
-/// A TOML value, or a bare word as text.
-fn parse(text: &str) -> Value {
-    toml::from_str::<Table>(&format!("v = {text}"))
-        .ok()
-        .and_then(|mut table| table.remove("v"))
-        .unwrap_or_else(|| Value::String(text.to_owned()))
-}
-
-/// Tables are merged, all else replaced; a table with one key and no counterpart (an enum with data) replaces whole.
-fn lay_over(base: &mut Table, over: Table) {
-    for (key, value) in over {
-        match (base.get_mut(&key), value) {
-            (Some(Value::Table(base)), Value::Table(over)) if over.keys().any(|k| base.contains_key(k)) => {
-                lay_over(base, over);
+        self.views.validate().map_err(|e| match e {
+            cxr_data::Error::View { field, found, expected } => {
+                Error::Setting { key: format!("views.{field}"), found, expected }
             }
-            // An integer where a decimal number stands, as people write them.
-            (Some(Value::Float(base)), Value::Integer(over)) => *base = over as f64,
-            (_, value) => {
-                base.insert(key, value);
+            other => other.into(),
+        })?;
+        self.train.validate().map_err(|e| match e {
+            moco_core::Error::Config { key, found, expected } => {
+                Error::Setting { key: format!("train.{key}"), found, expected: expected.into() }
             }
-        }
+            other => other.into(),
+        })
     }
-}
-
-/// A fault of a file on one line, where TOML would draw the place.
-fn in_file(path: &Path, text: &str, e: &toml::de::Error) -> Error {
-    let line = e.span().map_or(1, |at| 1 + text[..at.start].matches('\n').count());
-    config(format!("{} line {line}", path.display()), e.message())
-}
-
-fn config(origin: impl ToString, reason: impl ToString) -> Error {
-    Error::Config { origin: origin.to_string(), reason: reason.to_string() }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use moco_core::Preset;
+
     use super::*;
 
     fn small() -> PretrainSettings {
@@ -219,11 +200,29 @@ mod tests {
     }
 
     #[test]
-    fn every_preset_survives_its_own_file() {
+    fn every_preset_is_that_of_the_method_and_survives_its_own_file() {
+        assert_eq!(PretrainSettings::PRESETS, Preset::all().map(|preset| preset.name));
         for preset in Preset::all() {
-            let settings = PretrainSettings::preset(&preset, "data");
+            let settings = PretrainSettings::named(preset.name, "data").unwrap();
             settings.validate().unwrap();
+            assert_eq!(settings.train, preset.train, "{}", preset.name);
+            assert_eq!((settings.arch, settings.views.size), (preset.arch, preset.image_size), "{}", preset.name);
+            assert_eq!(settings.init, if preset.imagenet { "imagenet" } else { "random" }, "{}", preset.name);
+            let views = if preset.name == "small" { ViewConfig::small } else { ViewConfig::moco_cxr };
+            assert_eq!(settings.views, views(preset.image_size), "{}", preset.name);
+            assert_eq!(settings.normalization, Normalization::MOCO_CXR);
+            assert_eq!(settings.data.key_from == KeyFrom::Study, preset.name == "medaug");
             assert_eq!(toml::from_str::<PretrainSettings>(&settings.to_toml().unwrap()).unwrap(), settings);
+        }
+    }
+
+    #[test]
+    fn every_preset_says_what_it_costs_and_gives() {
+        for (name, text) in PRESETS {
+            let head: String = text.lines().take_while(|line| line.starts_with('#')).collect();
+            for fact in ["command", "hardware", "time", "expected", &format!("--preset {name} ")] {
+                assert!(head.contains(fact), "configs/{name}.toml does not state {fact}");
+            }
         }
     }
 

@@ -66,7 +66,11 @@ fn made() -> &'static Made {
 #[test]
 fn every_subcommand_is_listed_and_its_example_uses_options_it_has() {
     let all = succeed(["--help"]).stdout;
-    for subcommand in ["pretrain", "linear", "knn", "finetune", "predict", "embed", "evaluate", "synth"] {
+    let subcommands = [
+        "pretrain", "linear", "knn", "finetune", "predict", "embed", "evaluate", "audit", "inspect", "synth", "devices",
+        "parity", "bench", "completions",
+    ];
+    for subcommand in subcommands {
         assert!(all.contains(subcommand), "{all}");
         let help = succeed([subcommand, "--help"]).stdout;
         let (options, example) = help.split_once("Example:").expect("an example");
@@ -87,7 +91,7 @@ fn without_a_subcommand_the_help_is_shown_and_the_status_is_that_of_bad_argument
 #[test]
 fn a_run_leaves_the_folder_of_the_design() {
     let Made { run, images, set, .. } = made();
-    assert_eq!(names(run), ["checkpoints", "config.toml", "export", "metrics.jsonl", "run.json"]);
+    assert_eq!(names(run), ["checkpoints", "config.toml", "export", "metrics.jsonl", "run.json", "tb", "train.log"]);
     assert_eq!(
         names(&run.join("export")),
         ["README.md", "config.json", "model.safetensors", "preprocessor_config.json"]

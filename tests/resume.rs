@@ -111,7 +111,7 @@ fn killed(out: &Path, workers: &str, moment: Moment) -> String {
 /// The log but for what a clock said.
 fn timeless(run: &Path) -> Vec<Value> {
     let strip = |mut line: Value| {
-        for time in ["wall_s", "data_s", "step_s"] {
+        for time in ["wall_s", "data_s", "step_s", "times"] {
             line.as_object_mut().unwrap().remove(time);
         }
         line

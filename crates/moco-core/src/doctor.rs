@@ -138,6 +138,10 @@ pub struct EpochReport {
     pub feature_std: f64,
     /// Effective rank of the keys (RankMe, arXiv:2210.02885), from 1 to D.
     pub effective_rank: f64,
+    /// Coordinates of the keys times √D, counted in 64 equal bins from -4 to 4 (the outer ones hold what lies beyond):
+    /// a bell of deviation 1 where keys are spread evenly, a few spikes where they collapsed.
+    #[serde(default)]
+    pub coordinates: Vec<u64>,
     /// Slots of the queue that hold a key.
     pub queue_written: usize,
     /// Mean age of the keys in the queue, in steps.
@@ -153,8 +157,15 @@ pub struct EpochReport {
 }
 
 impl EpochReport {
-    /// `images` are those of an epoch.
-    pub(crate) fn new(epoch: u64, step: u64, sums: &EpochSums, queue: &Queue, images: usize) -> Result<Self> {
+    /// `images` are those of an epoch; a loss at its chance level is a fault only where it is `judged`.
+    pub(crate) fn new(
+        epoch: u64,
+        step: u64,
+        sums: &EpochSums,
+        queue: &Queue,
+        images: usize,
+        judged: bool,
+    ) -> Result<Self> {
         let n = sums.steps.max(1) as f64;
         let keys = queue.newest(KEYS);
         let dim = keys.dims()[1];
@@ -172,6 +183,7 @@ impl EpochReport {
             uniformity: spread.uniformity,
             feature_std: spread.deviation,
             effective_rank: spread.effective_rank,
+            coordinates: spread.coordinates,
             queue_written: queue.written(),
             queue_age: queue.mean_age(step).unwrap_or(0.0),
             lr: sums.lr,
@@ -179,17 +191,17 @@ impl EpochReport {
             probe: None,
             diagnoses: Vec::new(),
         };
-        report.diagnoses = report.diagnose(dim, queue.size(), images, sums.steps > 0);
+        report.diagnoses = report.diagnose(dim, queue.size(), images, sums.steps > 0, judged);
         Ok(report)
     }
 
-    fn diagnose(&self, dim: usize, queue_size: usize, images: usize, contrasted: bool) -> Vec<Diagnosis> {
+    fn diagnose(&self, dim: usize, queue_size: usize, images: usize, contrasted: bool, judged: bool) -> Vec<Diagnosis> {
         let mut found = Vec::new();
         if self.feature_std * (dim as f64).sqrt() < COLLAPSED {
             // Nearly parallel embeddings that drift may put the newest key first: no sign of a solved task.
             found.push(Diagnosis::Collapsed);
         } else if contrasted && self.loss >= STUCK * self.chance {
-            found.push(Diagnosis::StuckAtChance);
+            found.extend(judged.then_some(Diagnosis::StuckAtChance));
         } else if contrasted && self.top1 >= SOLVED {
             found.push(Diagnosis::TaskSolved);
         }

@@ -1,5 +1,7 @@
 //! The numbers of a step.
 
+use std::time::Instant;
+
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +48,40 @@ impl Measures {
     }
 }
 
+/// Where the seconds of a step went, by the host's clock.
+///
+/// On the CPU an operation is done when its call returns, and the parts are what they are called. A GPU is given its work
+/// and goes on by itself: `forward` and `backward` are then the time it takes to say what is to be done, and `wait` that
+/// until it is. No measurement makes the host wait where the step would not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct StepTimes {
+    /// Views to the device.
+    pub upload_s: f64,
+    /// Both encoders and the loss.
+    pub forward_s: f64,
+    /// Gradients.
+    pub backward_s: f64,
+    /// Reading loss and gradient norm, the one place where the host waits for the device.
+    pub wait_s: f64,
+    /// Average of the key encoder, optimiser, queue; may still be running on a GPU.
+    pub update_s: f64,
+}
+
+/// A clock that tells the seconds since it was last asked.
+#[derive(Debug)]
+pub(crate) struct Laps(Instant);
+
+impl Laps {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        now.duration_since(std::mem::replace(&mut self.0, now)).as_secs_f64()
+    }
+}
+
 /// One line of a run's log: a step, where it was and what it cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepMetrics {
@@ -66,4 +102,7 @@ pub struct StepMetrics {
     pub data_s: f64,
     /// Seconds of the step itself, up to and with reading its loss; the update may still be running on a GPU.
     pub step_s: f64,
+    /// Where they went.
+    #[serde(default)]
+    pub times: StepTimes,
 }

@@ -12,7 +12,7 @@ use crate::{
     Encoder, Error, MocoConfig, NamedGradients, Optimizer, Queue, Result, Views,
     ema::{ema_update, momentum_copy},
     loss::info_nce,
-    metrics::Measures,
+    metrics::{Laps, Measures, StepTimes},
     random::permutation,
 };
 
@@ -27,6 +27,7 @@ pub struct Moco<B: Backbone> {
     pub queue: Queue,
     config: MocoConfig,
     seed: u64,
+    times: StepTimes,
 }
 
 impl MocoConfig {
@@ -50,7 +51,7 @@ impl MocoConfig {
         let encoder_k = momentum_copy(&encoder_q);
         let device = encoder_q.devices().into_iter().next().unwrap_or_default();
         let queue = Queue::new(self.queue_size, self.dim, self.queue_init, seed, &device);
-        Ok(Moco { encoder_q, encoder_k, queue, config: self.clone(), seed })
+        Ok(Moco { encoder_q, encoder_k, queue, config: self.clone(), seed, times: StepTimes::default() })
     }
 }
 
@@ -63,8 +64,10 @@ impl<B: Backbone> Moco<B> {
     /// # Errors
     /// [`Error::NonFinite`] when loss or gradient is; [`Error::Device`] when the device fails.
     pub fn step(&mut self, batch: Vec<Views>, optimizer: &mut Optimizer, update: &Step) -> Result<Measures> {
+        let (mut clock, mut times) = (Laps::start(), StepTimes::default());
         // From the query's weights before this step's update, as `forward` of the reference does.
         self.encoder_k = ema_update(self.encoder_k.clone(), &self.encoder_q, self.config.momentum);
+        times.update_s += clock.lap();
         let parts = batch.len();
         let (mut gradients, mut measures, mut written) = (NamedGradients::default(), Vec::new(), Vec::new());
         for (part, views) in batch.into_iter().enumerate() {
@@ -73,13 +76,17 @@ impl<B: Backbone> Moco<B> {
             let negatives = self.queue.negatives(&views.patients, self.config.mask_same_patient); // [n, D]
             if self.queue.filled() > 0 {
                 let contrast = info_nce(q, k.clone(), negatives, self.config.temperature); // [N, 1+n] logits
+                times.forward_s += clock.lap();
                 gradients.add(NamedGradients::take(&self.encoder_q, contrast.loss.backward()));
+                times.backward_s += clock.lap();
                 measures.push(contrast.measures);
             }
             written.push((k, views.patients));
+            times.forward_s += clock.lap();
         }
         gradients.scale(1.0 / parts as f64);
         let measures = Measures::read(measures, gradients.norm(), update.index)?; // sync point: loss and gradient norm
+        times.wait_s += clock.lap();
         if let Some(norm) = measures.gradient_norm {
             if let Some(max) = update.clip_norm {
                 gradients.clip(norm, max);
@@ -89,6 +96,8 @@ impl<B: Backbone> Moco<B> {
         for (k, patients) in written {
             self.queue.enqueue(k, &patients, update.index);
         }
+        times.update_s += clock.lap();
+        self.times = times;
         Ok(measures)
     }
 
@@ -107,6 +116,11 @@ impl<B: Backbone> Moco<B> {
 
     fn mode(&self) -> Mode {
         Mode::Train { groups: self.config.groups }
+    }
+
+    /// Where the seconds of the last step went, without the upload.
+    pub fn times(&self) -> StepTimes {
+        self.times
     }
 
     /// What it was made from.

@@ -5,8 +5,13 @@ use ndarray::{Array2, ArrayView2, Axis};
 
 use crate::{Error, Result};
 
+/// Bins of [`Spread::coordinates`].
+const BINS: usize = 64;
+/// They go from minus to plus this.
+const LIMIT: f64 = 4.0;
+
 /// Measures of a set of unit vectors.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Spread {
     /// Mean over coordinates of the standard deviation over vectors.
     pub(crate) deviation: f64,
@@ -14,6 +19,8 @@ pub(crate) struct Spread {
     pub(crate) uniformity: f64,
     /// `exp(H(σ / Σσ))` of the singular values (RankMe, arXiv:2210.02885, equation 1).
     pub(crate) effective_rank: f64,
+    /// Coordinates times √D, counted in 64 equal bins from -4 to 4; the outer bins hold what lies beyond.
+    pub(crate) coordinates: Vec<u64>,
 }
 
 impl Spread {
@@ -22,7 +29,7 @@ impl Spread {
         let shape = rows.dims();
         let failed = |reason: String| Error::Device { what: "reading keys", reason };
         if shape[0] < 2 {
-            return Ok(Self { deviation: 0.0, uniformity: 0.0, effective_rank: 0.0 });
+            return Ok(Self { deviation: 0.0, uniformity: 0.0, effective_rank: 0.0, coordinates: vec![0; BINS] });
         }
         let data = rows.try_into_data().map_err(|e| failed(e.to_string()))?.convert::<f64>();
         let values = data.try_to_vec::<f64>().map_err(|e| failed(e.to_string()))?;
@@ -43,8 +50,18 @@ impl Spread {
         let uniformity = (sum / (m * (m - 1) / 2) as f64).ln();
         // The smaller of the two Gram matrices has the same non-zero eigenvalues, the squared singular values.
         let gram = if m < rows.ncols() { products } else { rows.t().dot(&rows) };
-        Self { deviation, uniformity, effective_rank: effective_rank(gram) }
+        Self { deviation, uniformity, effective_rank: effective_rank(gram), coordinates: coordinates(rows) }
     }
+}
+
+fn coordinates(rows: ArrayView2<'_, f64>) -> Vec<u64> {
+    let scale = (rows.ncols() as f64).sqrt();
+    let mut counts = vec![0; BINS];
+    for x in rows {
+        let bin = (x * scale + LIMIT) / (2.0 * LIMIT) * BINS as f64;
+        counts[(bin.max(0.0) as usize).min(BINS - 1)] += 1;
+    }
+    counts
 }
 
 fn effective_rank(gram: Array2<f64>) -> f64 {
@@ -122,6 +139,9 @@ mod tests {
         // 45 pairs: 5 opposite (distance² 4), 40 orthogonal (distance² 2).
         let expected = ((5.0 * (-8.0_f64).exp() + 40.0 * (-4.0_f64).exp()) / 45.0).ln();
         assert!((spread.uniformity - expected).abs() < 1e-12);
+        // Forty zeros in the bin that begins at 0, five times ±√5 (bins of 1/8 from -4).
+        let counted: Vec<_> = spread.coordinates.iter().enumerate().filter(|(_, n)| **n > 0).collect();
+        assert_eq!(counted, [(14, &5), (32, &40), (49, &5)]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BatchSource, Best, BoxError, Checkpoints, EpochReport, EpochSums, Error, Found, HostBatch, Moco, Observer,
-    OnlineProbe, Optimizer, Request, Result, Step, StepMetrics, TrainConfig,
+    OnlineProbe, Optimizer, Request, Result, Step, StepMetrics, StepTimes, TrainConfig,
 };
 
 /// Where a run is.
@@ -160,6 +160,7 @@ impl<B: Backbone> Trainer<B> {
         let lr = self.config.schedule.lr_at(index, batches.div_ceil(accumulate), epochs);
         let device = self.moco.device();
         let views = group.iter().map(|batch| batch.to_device(batch_size, &device)).collect::<Result<_>>()?;
+        let upload_s = start.elapsed().as_secs_f64();
         let negatives = self.moco.queue.filled();
         let measures = self.moco.step(views, &mut self.optimizer, &Step { index, lr, clip_norm })?;
         self.position.step += 1;
@@ -173,6 +174,7 @@ impl<B: Backbone> Trainer<B> {
             chance: (1.0 + negatives as f64).ln(),
             data_s,
             step_s: start.elapsed().as_secs_f64(),
+            times: StepTimes { upload_s, ..self.moco.times() },
         };
         self.sums.add(&metrics);
         Ok(metrics)
@@ -182,7 +184,7 @@ impl<B: Backbone> Trainer<B> {
     fn finish_epoch(&mut self, batches: usize) -> Result<EpochReport> {
         let Position { step, epoch, .. } = self.position;
         let images = batches * self.config.batch_size;
-        let mut report = EpochReport::new(epoch, step, &self.sums, &self.moco.queue, images)?;
+        let mut report = EpochReport::new(epoch, step, &self.sums, &self.moco.queue, images, self.is_judged(epoch))?;
         if let Some(probe) = self.probe.as_ref().filter(|probe| probe.is_due(epoch)) {
             let result = probe.look(&self.moco.encoder_q, &self.moco.device())?;
             if self.best.is_none_or(|best| result.auc > best.auc) {
@@ -193,6 +195,13 @@ impl<B: Backbone> Trainer<B> {
         self.sums = EpochSums::default();
         self.position = Position { step, epoch: epoch + 1, batch: 0 };
         Ok(report)
+    }
+
+    /// Whether a loss at its chance level means something: at the small rates of a warm-up it has to stay there, and one
+    /// epoch at the full rate is given after it.
+    fn is_judged(&self, epoch: u64) -> bool {
+        let warmup = self.config.schedule.warmup_epochs;
+        warmup == 0.0 || epoch as f64 >= warmup + 1.0
     }
 
     fn save(&self, observer: &mut dyn Observer) -> Result<()> {

@@ -156,6 +156,12 @@ fn a_healthy_run_raises_nothing_and_learns() {
     assert_eq!((last.queue_written, last.step), (64, 60));
     // 64 slots of batches of 16: keys of the last four steps, 1 to 4 steps old.
     assert_eq!(last.queue_age, 2.5);
+    // Every coordinate of the 64 keys is counted once, and unit vectors have a mean square of 1/D.
+    assert_eq!(last.coordinates.iter().sum::<u64>(), 64 * 16);
+    let square = |bin: usize| (-4.0 + (bin as f64 + 0.5) / 8.0).powi(2);
+    let mean = last.coordinates.iter().enumerate().map(|(bin, &n)| square(bin) * n as f64).sum::<f64>() / 1024.0;
+    // The middle of a bin is off by 1/16 at most, 0.04 in the root of the mean square by Cauchy-Schwarz.
+    assert!((mean.sqrt() - 1.0).abs() < 1.0 / 16.0, "{mean}");
 }
 
 #[test]
@@ -163,6 +169,18 @@ fn pairs_that_do_not_belong_together_stay_at_chance() {
     let reports = reports(&config(), Data::Mismatched);
     let last = reports.last().unwrap();
     assert_eq!(last.diagnoses, [Diagnosis::StuckAtChance], "{}", last.line());
+}
+
+#[test]
+fn a_warm_up_is_not_taken_for_a_run_that_learns_nothing() {
+    let mut config = config();
+    (config.epochs, config.schedule.warmup_epochs) = (4, 1.5);
+    let stuck: Vec<bool> = reports(&config, Data::Mismatched)
+        .iter()
+        .map(|report| report.diagnoses.contains(&Diagnosis::StuckAtChance))
+        .collect();
+    // Two epochs hold steps of the warm-up, and one at the full rate is given after it.
+    assert_eq!(stuck, [false, false, false, true]);
 }
 
 #[test]

@@ -5,12 +5,15 @@
 
 mod audit;
 mod bench;
+mod completions;
 mod device;
 mod devices;
+mod dry_run;
 mod embed;
 mod evaluate;
 mod finetune;
 mod inspect;
+mod interrupt;
 mod knn;
 mod labelled;
 mod linear;
@@ -50,9 +53,10 @@ enum Command {
     Devices(devices::Arguments),
     Parity(parity::Arguments),
     Bench(bench::Arguments),
+    Completions(completions::Arguments),
 }
 
-/// 0 done, 1 failed, 2 bad arguments (clap's own).
+/// 0 done, 1 failed, 2 bad arguments (clap's own); 130 interrupted, see [`interrupt`].
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Pretrain(arguments) => pretrain::run(arguments),
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Parity(arguments) => parity::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

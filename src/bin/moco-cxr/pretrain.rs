@@ -10,13 +10,18 @@ use moco_cxr::{
     moco_core::{Decay, End},
     pretrain,
 };
+use serde_json::json;
 
-use crate::{Fault, progress::Progress};
+use crate::{
+    Fault, dry_run,
+    interrupt::{self, Interrupt},
+    progress::Progress,
+};
 
 /// Pretrain a network on radiographs without labels.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  moco-cxr pretrain --data CheXpert-v1.0-small --preset small --image-size 128 --out runs/first\n  moco-cxr pretrain --config runs/first/config.toml --out runs/first --resume"
+    after_help = "Settings come from the preset, the file over it, --set and options over both.\n\nCtrl-C finishes the step and writes a checkpoint (exit status 130); a second one stops at once.\n\nExample:\n  moco-cxr pretrain --data CheXpert-v1.0-small --preset small --image-size 128 --out runs/first\n  moco-cxr pretrain --out runs/first --resume"
 )]
 pub(crate) struct Arguments {
     /// Folder of the data set.
@@ -26,9 +31,9 @@ pub(crate) struct Arguments {
     #[arg(long)]
     dataset: Option<Dataset>,
     /// Settings to begin from: moco-cxr, moco-v2, small or medaug. [default: small]
-    #[arg(long, conflicts_with = "config")]
+    #[arg(long)]
     preset: Option<String>,
-    /// Settings of a run (its config.toml), or any part of them to lay over the preset.
+    /// Settings of a run (its config.toml), or any part of them, laid over the preset.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Any setting by its path in config.toml, as train.moco.temperature=0.1; may be repeated.
@@ -91,9 +96,12 @@ pub(crate) struct Arguments {
     /// Replace the run in --out.
     #[arg(long)]
     overwrite: bool,
-    /// Print the resolved settings and stop.
+    /// Print the resolved settings, what they need in memory and, from a few steps on random images, in time; then stop.
     #[arg(long)]
     dry_run: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
     /// No progress.
     #[arg(long, short)]
     quiet: bool,
@@ -102,22 +110,39 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     let settings = arguments.settings()?;
     if arguments.dry_run {
-        settings.validate()?;
-        print!("{}", settings.to_toml()?);
-        return Ok(());
+        return dry_run::run(&settings, arguments.json);
     }
     let existing = match (arguments.resume, arguments.overwrite) {
         (true, _) => Existing::Resume,
         (_, true) => Existing::Overwrite,
         _ => Existing::Refuse,
     };
-    let mut progress = Progress::new(arguments.quiet, settings.train.batch_size * settings.train.accumulate);
+    let images_per_step = settings.train.batch_size * settings.train.accumulate;
+    let mut progress = Progress::new(arguments.quiet, images_per_step, Interrupt::listen()?);
     let run = pretrain(&settings, &arguments.out, existing, &mut progress)?;
-    match run.end {
-        End::Finished => println!("weights: {}", run.folder.join("export").display()),
-        End::Stopped => println!("stopped; go on with --resume --out {}", arguments.out.display()),
+    let finished = run.end == End::Finished;
+    let again = format!("moco-cxr pretrain --resume --out {}", arguments.out.display());
+    if arguments.json {
+        let result = json!({
+            "run": run.folder.path(),
+            "finished": finished,
+            "step": run.step,
+            "images": run.manifest.records.len(),
+            "weights": finished.then(|| run.folder.join("export")),
+            "resume": (!finished).then_some(&again),
+            "last_epoch": progress.last,
+        });
+        println!("{}", serde_json::to_string_pretty(&result)?);
+    } else if finished {
+        println!("weights: {}", run.folder.join("export").display());
+    } else {
+        println!("stopped at step {}; go on with: {again}", run.step);
     }
-    Ok(())
+    if finished {
+        return Ok(());
+    }
+    // All is on disk. Whatever was to come after this command must not take it for done.
+    std::process::exit(interrupt::STATUS.into())
 }
 
 impl Arguments {

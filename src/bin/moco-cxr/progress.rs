@@ -1,30 +1,33 @@
 //! What a person sees of a pretraining: a bar on a terminal, plain lines otherwise.
 
-use std::{path::Path, time::Instant};
-
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use moco_cxr::{
-    Watch,
+    Speed, Watch,
     moco_core::{EpochReport, Observer, Request, StepMetrics},
 };
+
+use crate::interrupt::Interrupt;
 
 /// Prints to standard error, so that results on standard output can be piped.
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
     quiet: bool,
-    batch_size: usize,
-    start: Instant,
-    first: u64,
+    speed: Speed,
+    interrupt: Interrupt,
+    told: bool,
+    /// The last epoch.
+    pub(crate) last: Option<EpochReport>,
 }
 
 impl Progress {
-    pub(crate) fn new(quiet: bool, batch_size: usize) -> Self {
+    pub(crate) fn new(quiet: bool, images_per_step: usize, interrupt: Interrupt) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        Self { bar: ProgressBar::with_draw_target(None, target), quiet, batch_size, start: Instant::now(), first: 0 }
+        let bar = ProgressBar::with_draw_target(None, target);
+        Self { bar, quiet, speed: Speed::new(images_per_step), interrupt, told: false, last: None }
     }
 
-    fn line(&self, text: &str) {
+    fn print(&self, text: &str) {
         if self.quiet {
             return;
         }
@@ -34,43 +37,59 @@ impl Progress {
             self.bar.println(text);
         }
     }
+
+    /// Finishes the step that somebody wants to be the last.
+    fn request(&mut self) -> Request {
+        if !self.interrupt.is_asked() {
+            return Request::Continue;
+        }
+        if !std::mem::replace(&mut self.told, true) {
+            self.print("interrupted: writing a checkpoint; once more stops at once, without it");
+        }
+        Request::Stop
+    }
 }
 
 impl Watch for Progress {
     fn note(&mut self, text: &str) {
-        self.line(&format!("note: {text}"));
+        self.print(&format!("note: {text}"));
     }
 
     fn start(&mut self, done: u64, total: u64) {
+        self.interrupt.begin();
         self.bar.set_length(total);
         self.bar.set_position(done);
         self.bar.reset_eta();
-        (self.start, self.first) = (Instant::now(), done);
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta} left") {
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left\n{msg}") {
             self.bar.set_style(style);
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        // The bar says of steps what these lines say.
+        if self.bar.is_hidden() || !text.starts_with("step ") {
+            self.print(text);
         }
     }
 }
 
 impl Observer for Progress {
     fn on_step(&mut self, metrics: &StepMetrics) -> Request {
-        let steps = metrics.step - self.first;
-        let rate = (steps * self.batch_size as u64) as f64 / self.start.elapsed().as_secs_f64();
+        self.speed.add(metrics);
         self.bar.set_position(metrics.step);
         self.bar.set_message(format!(
-            "loss {:.3} top-1 {:.0} % {rate:.0} images/s",
+            "epoch {}: loss {:.3} (chance {:.3}), top-1 {:.0} %, {}",
+            metrics.epoch,
             metrics.measures.loss,
-            metrics.measures.top1 * 100.0
+            metrics.chance,
+            metrics.measures.top1 * 100.0,
+            self.speed
         ));
-        Request::Continue
+        self.request()
     }
 
     fn on_epoch(&mut self, report: &EpochReport) -> Request {
-        self.line(&report.line());
-        Request::Continue
-    }
-
-    fn on_checkpoint(&mut self, path: &Path) {
-        self.bar.set_prefix(path.display().to_string());
+        self.last = Some(report.clone());
+        self.request()
     }
 }

@@ -1,0 +1,62 @@
+//! `moco-cxr pretrain --dry-run`.
+
+use std::time::Duration;
+
+use indicatif::HumanDuration;
+use moco_cxr::{
+    MemoryEstimate, PretrainSettings, StepEstimate,
+    cxr_data::{LoadOptions, Part, load_with},
+};
+use serde_json::json;
+
+use crate::Fault;
+
+/// The settings as TOML, and the estimates as comments below them, so that all of it can be a `--config` again.
+pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Fault> {
+    settings.validate()?;
+    let data = &settings.data;
+    let options = LoadOptions { on_bad: data.on_bad, ..LoadOptions::default() };
+    let images = load_with(&data.dir, data.dataset, Part::Train, &options)?.records.len();
+    let (batch, train) = (settings.train.batch_size, &settings.train);
+    let steps = ((images / batch).div_ceil(train.accumulate)) as u64;
+    let memory = MemoryEstimate::of(settings);
+    let step = StepEstimate::measure(settings)?;
+    let seconds = step.step_s * (steps * train.epochs) as f64;
+    let device = settings.device.resolved();
+    if as_json {
+        let result = json!({
+            "settings": settings,
+            "images": images,
+            "steps_per_epoch": steps,
+            "steps": steps * train.epochs,
+            "parameters": memory.parameters,
+            "memory": { "bytes": memory.total(), "parts": memory },
+            "time": { "seconds": seconds, "step_s": step.step_s, "timed": step, "device": device },
+        });
+        println!("{}", serde_json::to_string_pretty(&result)?);
+        return Ok(());
+    }
+    print!("{}", settings.to_toml()?);
+    let mb = |bytes: u64| format!("{:.0} MB", bytes as f64 / 1e6);
+    println!("\n# parameters  {:.2} million in the query encoder with its head", memory.parameters as f64 / 1e6);
+    println!(
+        "# memory      about {}, estimated: weights {}, gradients {}, optimiser {}, queue {}, activations {}",
+        mb(memory.total()),
+        mb(memory.weights),
+        mb(memory.gradients),
+        mb(memory.optimizer),
+        mb(memory.queue),
+        mb(memory.activations)
+    );
+    println!("# data        {images} images, {steps} steps an epoch, {} in all", steps * train.epochs);
+    println!(
+        "# time        about {}, estimated: {:.2} s a step, from steps of {} random images on {device}; loading is not in it",
+        HumanDuration(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)),
+        step.step_s,
+        step.images,
+    );
+    if images < batch {
+        println!("# problem     fewer images than one batch of {batch}");
+    }
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! What most programs need, in one line: `use moco_cxr::prelude::*;`.
+
+pub use backbones::{Arch, Backbone, Mode, Network, NetworkConfig};
+pub use burn::tensor::{Device, Tensor};
+pub use cxr_data::{Dataset, LabelPolicy, Manifest, OnBad, Part, ViewConfig};
+pub use eval::{Bootstrap, Scores};
+pub use moco_core::{EpochReport, MocoConfig, Observer, Preset, Request, StepMetrics, TrainConfig};
+
+pub use crate::{DeviceChoice, Existing, PretrainSettings, Pretrained, RunFolder, Watch, load_run, pretrain};

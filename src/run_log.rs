@@ -1,0 +1,164 @@
+//! The logs of a run: `metrics.jsonl` and `tb/` for programs, `train.log` for people.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use cxr_data::Radiograph;
+use moco_core::{EpochReport, Observer, Request, StepMetrics};
+
+use crate::{Error, MetricsLog, Result, RunFolder, Speed, TensorBoard, Watch, train_log::TrainLog};
+
+/// How often a line tells of the steps since the last one.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Writes every step and epoch down before the watcher sees it, and asks for the checkpoints that the settings want.
+pub(crate) struct RunLog<'a> {
+    metrics: MetricsLog,
+    text: TrainLog,
+    board: TensorBoard,
+    watch: &'a mut dyn Watch,
+    speed: Speed,
+    total: u64,
+    every_steps: u64,
+    said: Instant,
+    fault: Option<Error>,
+}
+
+impl<'a> RunLog<'a> {
+    /// Opens the logs of a run that stands at step `done` of `total`; a checkpoint is asked for every so many steps, 0 for
+    /// none.
+    pub(crate) fn open(
+        folder: &RunFolder,
+        (done, total): (u64, u64),
+        images_per_step: usize,
+        every_steps: u64,
+        watch: &'a mut dyn Watch,
+    ) -> Result<Self> {
+        Ok(Self {
+            metrics: MetricsLog::open(folder, done)?,
+            text: TrainLog::open(folder)?,
+            board: TensorBoard::create(&folder.join("tb"), done)?,
+            watch,
+            speed: Speed::new(images_per_step),
+            total,
+            every_steps,
+            said: Instant::now(),
+            fault: None,
+        })
+    }
+
+    /// A line for `train.log` alone; the watcher was told by other means.
+    pub(crate) fn note(&mut self, text: &str) -> Result<()> {
+        self.text.line(text)
+    }
+
+    /// Views of the first images, as a file and in TensorBoard.
+    pub(crate) fn views(&mut self, folder: &RunFolder, sheet: &Radiograph) -> Result<()> {
+        let path = folder.join("tb").join("views.png");
+        sheet.write_png(&path)?;
+        let png = std::fs::read(&path).map_err(Error::io(&path))?;
+        self.board.image(0, "views/query_and_key", (sheet.width(), sheet.height()), &png)?;
+        self.board.flush()
+    }
+
+    /// The fault of a log, if one could not be written. The last word of a run is written down.
+    pub(crate) fn close(mut self, end: &str) -> Result<()> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        self.text.line(end)?;
+        self.board.flush()
+    }
+
+    fn line(&mut self, text: &str) -> Result<()> {
+        self.said = Instant::now();
+        self.text.line(text)?;
+        self.watch.line(text);
+        Ok(())
+    }
+
+    fn step(&mut self, metrics: &StepMetrics) -> Result<()> {
+        self.metrics.write("train", metrics)?;
+        self.speed.add(metrics);
+        let m = &metrics.measures;
+        let mut scalars = vec![("train/learning_rate", metrics.lr), ("speed/images_per_s", self.speed.images_per_s())];
+        // Without negatives there is no loss: a masked queue that is still empty.
+        if let Some(norm) = m.gradient_norm {
+            scalars.extend([
+                ("train/loss", m.loss),
+                ("train/chance", metrics.chance),
+                ("train/top1", m.top1),
+                ("train/top5", m.top5),
+                ("train/similarity_positive", m.positive),
+                ("train/similarity_negative", m.negative),
+                ("train/gradient_norm", norm),
+            ]);
+        }
+        let shares = self.speed.shares().map(|(name, share)| (format!("speed/share_{name}"), share));
+        scalars.extend(shares.iter().map(|(tag, share)| (tag.as_str(), *share)));
+        self.board.scalars(metrics.step, &scalars)?;
+        if self.said.elapsed() >= EVERY {
+            self.board.flush()?;
+            let text = format!(
+                "step {}/{}: loss {:.4} (chance {:.4}), top-1 {:.3}, lr {:.2e}, {}",
+                metrics.step, self.total, m.loss, metrics.chance, m.top1, metrics.lr, self.speed
+            );
+            self.line(&text)?;
+        }
+        Ok(())
+    }
+
+    fn epoch(&mut self, report: &EpochReport) -> Result<()> {
+        self.metrics.write("epoch", report)?;
+        let mut scalars = vec![
+            ("epoch/loss", report.loss),
+            ("epoch/loss_over_chance", report.loss / report.chance.max(f64::MIN_POSITIVE)),
+            ("epoch/top1", report.top1),
+            ("epoch/alignment", report.alignment),
+            ("epoch/uniformity", report.uniformity),
+            ("epoch/effective_rank", report.effective_rank),
+            ("epoch/embedding_deviation", report.feature_std),
+            ("epoch/queue_age", report.queue_age),
+        ];
+        scalars.extend(report.probe.map(|probe| ("epoch/probe_auc", probe.auc)));
+        self.board.scalars(report.step, &scalars)?;
+        self.board.histogram(report.step, "embedding/coordinates", (-4.0, 4.0), &report.coordinates)?;
+        self.board.flush()?;
+        self.line(&report.line())
+    }
+
+    /// The first fault is kept and ends the run.
+    fn keep(&mut self, written: Result<()>, request: Request) -> Request {
+        match written {
+            Ok(()) => request,
+            Err(fault) => {
+                self.fault.get_or_insert(fault);
+                Request::Stop
+            }
+        }
+    }
+}
+
+impl Observer for RunLog<'_> {
+    fn on_step(&mut self, metrics: &StepMetrics) -> Request {
+        let due = self.every_steps > 0 && metrics.step.is_multiple_of(self.every_steps);
+        let own = if due { Request::Checkpoint } else { Request::Continue };
+        let written = self.step(metrics);
+        let request = self.keep(written, own);
+        request.max(self.watch.on_step(metrics))
+    }
+
+    fn on_epoch(&mut self, report: &EpochReport) -> Request {
+        let written = self.epoch(report);
+        let request = self.keep(written, Request::Continue);
+        request.max(self.watch.on_epoch(report))
+    }
+
+    fn on_checkpoint(&mut self, path: &Path) {
+        let written = self.text.line(&format!("checkpoint {}", path.display()));
+        self.keep(written, Request::Continue);
+        self.watch.on_checkpoint(path);
+    }
+}
