@@ -155,6 +155,38 @@ def training(out):
                                   "targets": nulls, "batches": batches, "start": start, **results})
 
 
+def grad_cam(out):
+    """Selvaraju et al., equations 1 and 2, by hand on the last maps: the gradient of one task's logit, averaged over
+    positions, weighs the maps."""
+    torch.manual_seed(9)
+    torch.set_default_dtype(torch.float64)
+    rng = np.random.default_rng(4)
+    count, side, tasks = 3, 16, 2
+    pixels = rng.integers(0, 256, (count, side, side))
+    model = Tiny(tasks)
+    for layer in (model.bn1, model.bn2):  # statistics and scales that are not the identity
+        c = layer.num_features
+        layer.running_mean.copy_(torch.tensor(grid(rng.normal(size=c) / 8)))
+        layer.running_var.copy_(torch.tensor(grid(0.5 + rng.random(c))))
+        layer.weight.data.copy_(torch.tensor(grid(rng.normal(size=c))))
+        layer.bias.data.copy_(torch.tensor(grid(rng.normal(size=c) / 2)))
+    model.eval()
+    maps, logits = [], []
+    for task in range(tasks):
+        x = torch.tensor(pixels / 255.0).unsqueeze(1)
+        x = torch.relu(model.bn1(model.conv1(x)))
+        a = torch.relu(model.bn2(model.conv2(x)))
+        z = model.fc(a.mean((2, 3)))[:, task]
+        (gradient,) = torch.autograd.grad(z.sum(), a)
+        alpha = gradient.mean((2, 3), keepdim=True)
+        maps.append(torch.relu((alpha * a).sum(1)).detach().ravel().tolist())
+        logits.append(z.detach().tolist())
+    torch.set_default_dtype(torch.float32)
+    assert all(min(m) == 0 < max(m) for m in maps), "the rectification must matter"
+    write(out / "grad_cam.json", {"count": count, "side": side, "tasks": tasks, "pixels": pixels.ravel().tolist(),
+                                  "state": state(model), "maps": maps, "logits": logits})
+
+
 def write(path, value):
     path.write_text(json.dumps(value, separators=(",", ":")) + "\n")
 
@@ -166,3 +198,4 @@ def main(out: pathlib.Path) -> None:
     logistic(out)
     loss(out)
     training(out)
+    grad_cam(out)

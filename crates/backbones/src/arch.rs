@@ -8,7 +8,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Backbone, DenseNet, Error, Mode, Normalization, Precision, ResNet, resnet::Plan};
+use crate::{Backbone, DenseNet, Error, FeatureMaps, Mode, Normalization, Precision, ResNet, resnet::Plan};
 
 /// Architectures of this crate, named as in torchvision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,6 +159,15 @@ impl Backbone for Network {
         match self {
             Network::ResNet(net) => net.features(images, mode),
             Network::DenseNet(net) => net.features(images, mode),
+        }
+    }
+}
+
+impl FeatureMaps for Network {
+    fn feature_maps(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<4> {
+        match self {
+            Network::ResNet(net) => net.feature_maps(images, mode),
+            Network::DenseNet(net) => net.feature_maps(images, mode),
         }
     }
 }

@@ -54,3 +54,20 @@ pub trait Backbone: Module + ModuleDisplay {
     /// - returns `[B, feature_dim]`
     fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2>;
 }
+
+/// A backbone whose features are the average over positions of its last maps, as those of ResNet and DenseNet are: what
+/// [Grad-CAM](https://arxiv.org/abs/1610.02391) needs.
+pub trait FeatureMaps: Backbone {
+    /// The maps that [`Backbone::features`] is the average of.
+    ///
+    /// # Shapes
+    /// - images `[B, 1 or 3, H, W]`, see [`Backbone::features`]
+    /// - returns `[B, feature_dim, h, w]`
+    fn feature_maps(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<4>;
+}
+
+/// Mean over positions, `[B, C, h, w]` to `[B, C]`: from [`FeatureMaps::feature_maps`] to [`Backbone::features`].
+pub fn global_average(maps: Tensor<4>) -> Tensor<2> {
+    let [b, c, h, w] = maps.dims();
+    maps.reshape([b, c, h * w]).mean_dim(2).reshape([b, c])
+}

@@ -7,9 +7,8 @@ use burn::{
 };
 
 use crate::{
-    Backbone, BatchNorm, Conv2d, Initializer, Mode, Normalization, Precision, Stem,
-    named::Named,
-    resnet::{global_average, max_pool},
+    Backbone, BatchNorm, Conv2d, FeatureMaps, Initializer, Mode, Normalization, Precision, Stem,
+    backbone::global_average, named::Named, resnet::max_pool,
 };
 
 /// Channels that each dense layer adds.
@@ -119,8 +118,14 @@ impl Backbone for DenseNet {
     }
 
     fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
+        global_average(self.feature_maps(images, mode))
+    }
+}
+
+impl FeatureMaps for DenseNet {
+    fn feature_maps(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<4> {
         let [.., x] = self.stages(images, mode);
-        global_average(self.features.conv0.precision.leave(x))
+        self.features.conv0.precision.leave(x)
     }
 }
 

@@ -22,7 +22,7 @@ mod stem;
 mod weights;
 
 pub use arch::{Arch, Network, NetworkConfig};
-pub use backbone::Backbone;
+pub use backbone::{Backbone, FeatureMaps, global_average};
 pub use classifier::Classifier;
 pub use conv::Conv2d;
 pub use densenet::DenseNet;

@@ -6,7 +6,10 @@ use burn::{
     tensor::{Device, Tensor, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
 };
 
-use crate::{Backbone, BatchNorm, Conv2d, Initializer, Mode, Normalization, Precision, Stem};
+use crate::{
+    Backbone, BatchNorm, Conv2d, FeatureMaps, Initializer, Mode, Normalization, Precision, Stem,
+    backbone::global_average,
+};
 
 /// Which ResNet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,15 +102,15 @@ impl Backbone for ResNet {
     }
 
     fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
-        let [.., x] = self.stages(images, mode);
-        global_average(self.conv1.precision.leave(x))
+        global_average(self.feature_maps(images, mode))
     }
 }
 
-/// Mean over positions, `[B, C, H, W]` to `[B, C]`.
-pub(crate) fn global_average(x: Tensor<4>) -> Tensor<2> {
-    let [b, c, h, w] = x.dims();
-    x.reshape([b, c, h * w]).mean_dim(2).reshape([b, c])
+impl FeatureMaps for ResNet {
+    fn feature_maps(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<4> {
+        let [.., x] = self.stages(images, mode);
+        self.conv1.precision.leave(x)
+    }
 }
 
 /// 3x3 maximum with stride 2, as both families of networks begin.

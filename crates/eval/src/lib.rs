@@ -53,7 +53,7 @@ mod undefined;
 
 pub use auprc::auprc;
 pub use auroc::auroc;
-pub use bootstrap::{Bootstrap, Resamples, Rule, TaskScores};
+pub use bootstrap::{BandPoint, Bootstrap, Resamples, Rule, TaskScores};
 pub use calibration::{ReliabilityBin, brier, expected_calibration_error, reliability};
 pub use cohort::Cohort;
 pub use compare::{Comparison, Comparisons, TaskComparison, compare, compare_models};
@@ -82,3 +82,5 @@ pub use train::{
     Trained, ensemble, estimate_running_statistics, extract_features, masked_bce, mean_auroc, predict,
     read_checkpoints,
 };
+#[cfg(feature = "train")]
+pub use train::{GradCam, grad_cam};

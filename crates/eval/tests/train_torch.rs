@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use backbones::{Classifier, StateDict, load_state_dict, state_dict};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
-use eval::{SupervisedConfig, Trained, estimate_running_statistics, masked_bce, predict};
+use eval::{SupervisedConfig, Trained, estimate_running_statistics, grad_cam, masked_bce, predict};
 use ndarray::{Array2, Array3, Axis};
 use serde_json::Value;
 use tiny::Tiny;
@@ -176,4 +176,28 @@ fn a_batch_without_labels_changes_nothing() {
     assert_eq!(supervised.step(&images, masked.view()).unwrap(), None);
     assert_eq!(supervised.steps(), 0);
     assert_states(&state_dict(&supervised.model().unwrap()).unwrap(), &state_dict(&model).unwrap());
+}
+
+/// The heat maps of Grad-CAM by `torch.autograd.grad` with respect to the last maps.
+#[test]
+fn heat_maps_equal_pytorchs() {
+    let golden = golden("grad_cam");
+    let (n, side, tasks) = (size(&golden, "count"), size(&golden, "side"), size(&golden, "tasks"));
+    let pixels = numbers(&golden["pixels"]).into_iter().map(|x| x as u8).collect();
+    let images = Array3::from_shape_vec((n, side, side), pixels).unwrap();
+    let model = load_state_dict(Tiny::classifier(0, tasks, &DEVICE), &states(&golden["state"])).unwrap();
+    for task in 0..tasks {
+        let found = grad_cam(&model, &images, task).unwrap();
+        assert_eq!(found.maps.dim(), (n, side / 4, side / 4));
+        // One forward pass and one small gradient in f64: 1e-12 is far above rounding, far below the maps (about 0.1).
+        let close = |found: &[f64], expected: &Value| {
+            let expected = numbers(expected);
+            assert_eq!(found.len(), expected.len());
+            assert!(found.iter().zip(&expected).all(|(f, e)| (f - e).abs() < 1e-12), "{found:?} {expected:?}");
+        };
+        close(found.maps.as_slice().unwrap(), &golden["maps"][task]);
+        close(&found.logits, &golden["logits"][task]);
+    }
+    let error = grad_cam(&model, &images, tasks).unwrap_err().to_string();
+    assert!(error.contains("2 of a network with 2"), "{error}");
 }

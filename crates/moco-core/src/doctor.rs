@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, ProbeResult, Queue, Result, StepMetrics, spread::Spread};
+use crate::{Error, ProbeResult, Queue, Result, Similarities, StepMetrics, spread::Spread};
 
 /// Newest keys that are looked at, at most.
 const KEYS: usize = 512;
@@ -150,6 +150,10 @@ pub struct EpochReport {
     pub lr: f64,
     /// Mean norm of the gradient.
     pub gradient_norm: f64,
+    /// Histograms of the similarities in the epoch's last batch; none where the queue was still empty, and in logs of
+    /// earlier versions.
+    #[serde(default)]
+    pub similarities: Option<Similarities>,
     /// The online probe, in epochs that have one.
     pub probe: Option<ProbeResult>,
     /// What is wrong; nothing in a healthy run.
@@ -188,6 +192,7 @@ impl EpochReport {
             queue_age: queue.mean_age(step).unwrap_or(0.0),
             lr: sums.lr,
             gradient_norm: sums.gradient_norm / n,
+            similarities: None,
             probe: None,
             diagnoses: Vec::new(),
         };

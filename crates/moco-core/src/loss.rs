@@ -4,7 +4,7 @@
 
 use burn::tensor::{Int, Tensor};
 
-use crate::queue::Negatives;
+use crate::{queue::Negatives, similarities};
 
 /// The loss of a batch and what is worth watching about it.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub struct InfoNce {
     pub loss: Tensor<1>,
     /// `[5]`, off the tape: loss, top-1, top-5 (fractions of the batch), mean similarity of positives, of negatives.
     pub measures: Tensor<1>,
+    /// `[N, 1]` and `[N, at most 1024]`, off the tape: similarities of positives, and of negatives.
+    pub similarities: (Tensor<2>, Tensor<2>),
 }
 
 /// Cross entropy of picking the positive among `1 + n` candidates:
@@ -29,6 +31,7 @@ pub fn info_nce(q: Tensor<2>, k: Tensor<2>, negatives: Negatives, temperature: f
     let pos = (q.clone() * k).sum_dim(1); // [N, 1]
     let neg = q.matmul(negatives.rows.transpose()); // [N, n]
     let similarity = (pos.clone().inner().mean(), neg.clone().inner().mean());
+    let similarities = similarities::keep(pos.clone().inner(), neg.clone().inner());
 
     // A product: Burn's backward of a division takes its reciprocal in single precision, in f64 too.
     let sharpness = 1.0 / temperature;
@@ -44,5 +47,5 @@ pub fn info_nce(q: Tensor<2>, k: Tensor<2>, negatives: Negatives, temperature: f
     let better: Tensor<2, Int> = l_neg.inner().greater_equal(l_pos.inner()).int().sum_dim(1); // [N, 1]
     let top = |m: i32| better.clone().lower_elem(m).float().sum() / n as f64; // [1]
     let measures = vec![loss.clone().inner(), top(1), top(5), similarity.0, similarity.1];
-    InfoNce { loss, measures: Tensor::cat(measures, 0) }
+    InfoNce { loss, measures: Tensor::cat(measures, 0), similarities }
 }

@@ -25,6 +25,8 @@ pub struct Moco<B: Backbone> {
     pub encoder_k: Encoder<B>,
     /// Keys of past batches.
     pub queue: Queue,
+    /// Similarities of the last batch that had negatives, on the device until the epoch's report reads them.
+    pub(crate) similarities: Option<(Tensor<2>, Tensor<2>)>,
     config: MocoConfig,
     seed: u64,
     times: StepTimes,
@@ -51,7 +53,8 @@ impl MocoConfig {
         let encoder_k = momentum_copy(&encoder_q);
         let device = encoder_q.devices().into_iter().next().unwrap_or_default();
         let queue = Queue::new(self.queue_size, self.dim, self.queue_init, seed, &device);
-        Ok(Moco { encoder_q, encoder_k, queue, config: self.clone(), seed, times: StepTimes::default() })
+        let times = StepTimes::default();
+        Ok(Moco { encoder_q, encoder_k, queue, similarities: None, config: self.clone(), seed, times })
     }
 }
 
@@ -80,6 +83,7 @@ impl<B: Backbone> Moco<B> {
                 gradients.add(NamedGradients::take(&self.encoder_q, contrast.loss.backward()));
                 times.backward_s += clock.lap();
                 measures.push(contrast.measures);
+                self.similarities = Some(contrast.similarities);
             }
             written.push((k, views.patients));
             times.forward_s += clock.lap();

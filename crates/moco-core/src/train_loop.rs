@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BatchSource, Best, BoxError, Checkpoints, EpochReport, EpochSums, Error, Found, HostBatch, Moco, Observer,
-    OnlineProbe, Optimizer, Request, Result, Step, StepMetrics, StepTimes, TrainConfig,
+    OnlineProbe, Optimizer, Request, Result, Similarities, Step, StepMetrics, StepTimes, TrainConfig,
 };
 
 /// Where a run is.
@@ -185,6 +185,7 @@ impl<B: Backbone> Trainer<B> {
         let Position { step, epoch, .. } = self.position;
         let images = batches * self.config.batch_size;
         let mut report = EpochReport::new(epoch, step, &self.sums, &self.moco.queue, images, self.is_judged(epoch))?;
+        report.similarities = self.moco.similarities.take().map(Similarities::read).transpose()?;
         if let Some(probe) = self.probe.as_ref().filter(|probe| probe.is_due(epoch)) {
             let result = probe.look(&self.moco.encoder_q, &self.moco.device())?;
             if self.best.is_none_or(|best| result.auc > best.auc) {

@@ -13,6 +13,7 @@ mod estimand;
 mod mean;
 mod paper;
 mod resample;
+mod roc_band;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,7 @@ pub(crate) use estimand::Estimand;
 pub use mean::TaskScores;
 pub use resample::Resamples;
 pub(crate) use resample::{Distribution, replicate};
+pub use roc_band::BandPoint;
 
 use crate::checked;
 use crate::cohort::Cohort;

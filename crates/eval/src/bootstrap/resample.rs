@@ -99,18 +99,30 @@ where
         .collect()
 }
 
+/// What `of` makes of the counts on every replicate, drawn again where it makes nothing of them.
+pub(crate) fn resampled<T: Clone + Send>(
+    units: usize,
+    resamples: &Resamples,
+    of: impl Fn(&[u32]) -> Option<T> + Sync,
+) -> Result<Vec<T>, Undefined> {
+    let of = std::slice::from_ref(&of);
+    let one = |counts: &mut Vec<u32>, replicate| one_replicate(replicate, counts, resamples, of).swap_remove(0);
+    let replicates = (0..resamples.replicates()).into_par_iter();
+    replicates.map_init(|| vec![0_u32; units], one).map(|found| found.map(|(value, _)| value)).collect()
+}
+
 /// Value and number of discarded resamples of each statistic.
-fn one_replicate<S: Fn(&[u32]) -> Option<f64>>(
+fn one_replicate<T: Clone, S: Fn(&[u32]) -> Option<T>>(
     replicate: usize,
     counts: &mut [u32],
     resamples: &Resamples,
     statistics: &[S],
-) -> Vec<Result<(f64, usize), Undefined>> {
+) -> Vec<Result<(T, usize), Undefined>> {
     let (mut rng, attempts) = match resamples {
         Resamples::Seeded { seed, .. } => (stream(*seed, replicate), MAX_ATTEMPTS),
         Resamples::Given(_) => (stream(0, replicate), 1),
     };
-    let mut results: Vec<Option<(f64, usize)>> = vec![None; statistics.len()];
+    let mut results: Vec<Option<(T, usize)>> = vec![None; statistics.len()];
     for attempt in 0..attempts {
         counts.fill(0);
         match resamples {

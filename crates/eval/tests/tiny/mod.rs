@@ -1,6 +1,6 @@
 //! A network small enough to train in a test, with the structure of `Tiny` in `golden/make_probe.py`.
 
-use backbones::{Backbone, BatchNorm, Classifier, Conv2d, Initializer, Mode};
+use backbones::{Backbone, BatchNorm, Classifier, Conv2d, FeatureMaps, Initializer, Mode, global_average};
 use burn::{
     module::Module,
     tensor::{Device, Tensor, activation::relu},
@@ -37,8 +37,13 @@ impl Backbone for Tiny {
     }
 
     fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
+        global_average(self.feature_maps(images, mode))
+    }
+}
+
+impl FeatureMaps for Tiny {
+    fn feature_maps(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<4> {
         let x = relu(self.bn1.forward(self.conv1.forward(images), mode)); // [B, 4, H/2, W/2]
-        let x = relu(self.bn2.forward(self.conv2.forward(x), mode)); // [B, 6, H/4, W/4]
-        x.mean_dims(&[2, 3]).reshape([-1, 6])
+        relu(self.bn2.forward(self.conv2.forward(x), mode)) // [B, 6, H/4, W/4]
     }
 }
