@@ -10,12 +10,12 @@
 use std::{error::Error, path::PathBuf, time::Instant};
 
 use moco_cxr::{
-    Arm, Existing, Labelled, LinearData, PretrainSettings, ProbeSettings, Report, Watch,
+    Arm, Existing, Labelled, LinearData, PretrainSettings, ProbeSettings, Report, ReportOptions, Watch,
     backbones::NetworkConfig,
     cxr_data::{Dataset, OnBad, synth},
     eval::Stamp,
     linear,
-    moco_core::{EpochReport, Observer, Request, StepMetrics},
+    moco_core::{EpochReport, Observer, Request},
     pretrain, results_table,
 };
 
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     settings.train.schedule.lr = 1e-3;
     settings.train.schedule.warmup_epochs = 0.5;
     (settings.train.moco.momentum, settings.train.moco.groups) = (0.999, 4);
-    let mut watch = Losses(Vec::new(), start);
+    let mut watch = Epochs(start);
     let run = pretrain(&settings, &out.join("run"), Existing::Refuse, &mut watch)?;
     said("pretrained; computing features");
 
@@ -65,7 +65,6 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let stamp = Stamp::new(probe.policy.to_string(), format!("synthetic, seed {seed}"), "standard linear probe");
     outcome.write(&run.folder.join("eval"), "linear", &probe, &stamp)?;
-    let roc = probe.tasks.iter().map(|task| outcome.roc(task, &probe)).collect::<Result<Vec<_>, _>>()?;
     let summary = format!(
         "{} on {} synthetic images, {} epochs, seed {seed}; tested on {} patients never seen in training.",
         settings.arch,
@@ -73,37 +72,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         settings.train.epochs,
         test.manifest.patient_count(),
     );
-    let report = Report {
-        title: "moco-cxr quickstart",
-        summary: &summary,
-        loss: &watch.0,
-        results: &outcome.results,
-        roc: &roc,
-    };
-    let page = run.folder.write("report.html", report.to_html().as_bytes())?;
+    let mut report = Report::read(run.folder.path(), &ReportOptions { features: true, ..Default::default() })?;
+    (report.title, report.summary) = ("moco-cxr quickstart".into(), summary.clone());
+    let page = run.folder.join("report.html");
+    report.write(&page)?;
     println!("\n{summary}\n\n{}", results_table(&outcome.results).to_markdown());
     said(&format!("report: {}", page.display()));
     Ok(())
 }
 
-/// Keeps loss and chance of every step and prints a line an epoch.
-struct Losses(Vec<(u64, f64, f64)>, Instant);
+/// Prints a line an epoch.
+struct Epochs(Instant);
 
-impl Observer for Losses {
-    fn on_step(&mut self, metrics: &StepMetrics) -> Request {
-        if metrics.measures.gradient_norm.is_some() {
-            self.0.push((metrics.step, metrics.measures.loss, metrics.chance));
-        }
-        Request::Continue
-    }
-
+impl Observer for Epochs {
     fn on_epoch(&mut self, report: &EpochReport) -> Request {
-        println!("[{:4.0} s] {}", self.1.elapsed().as_secs_f64(), report.line());
+        println!("[{:4.0} s] {}", self.0.elapsed().as_secs_f64(), report.line());
         Request::Continue
     }
 }
 
-impl Watch for Losses {}
+impl Watch for Epochs {}
 
 fn arguments() -> Result<(u64, PathBuf), Box<dyn Error>> {
     let (mut seed, mut out) = (0, None);

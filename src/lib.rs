@@ -89,7 +89,7 @@ pub use probe::{
     ArmLogits, FractionResult, ProbeSettings, TaskResult, evaluate_fraction, evaluate_scores, fit_draws, fit_probe,
     scores,
 };
-pub use report::{Report, results_table};
+pub use report::{Report, ReportOptions, results_table};
 pub use run_folder::{Existing, MetricsLog, RunFolder};
 pub use settings::{CheckpointSettings, DataSettings, KeyFrom, PretrainSettings};
 pub use weights::{LoadedNetwork, load_run, load_weights};

@@ -118,7 +118,7 @@ pub fn fit_probe(
 }
 
 /// Results of one fraction: one or two arms, each task and their mean.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FractionResult {
     /// Fraction of the training patients.
     pub fraction: f64,
@@ -131,7 +131,7 @@ pub struct FractionResult {
 }
 
 /// AUROC of one task (or the mean over all) on the test rows, mean over label draws.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskResult {
     /// Name, or `mean`.
     pub task: String,

@@ -21,6 +21,7 @@ mod parity;
 mod predict;
 mod pretrain;
 mod progress;
+mod report;
 mod synth;
 mod unlabelled;
 
@@ -49,6 +50,7 @@ enum Command {
     Evaluate(evaluate::Arguments),
     Audit(audit::Arguments),
     Inspect(inspect::Arguments),
+    Report(report::Arguments),
     Synth(synth::Arguments),
     Devices(devices::Arguments),
     Parity(parity::Arguments),
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Report(arguments) => report::run(arguments),
         Command::Synth(arguments) => synth::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Parity(arguments) => parity::run(&arguments),

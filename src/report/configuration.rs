@@ -1,0 +1,168 @@
+//! `config.toml` and `run.json`: what was run, where, on what.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+use toml::Table;
+
+use super::{
+    axis::whole,
+    page::{DataTable, Fact, Section, command, escape},
+};
+
+/// The settings shown first: what a reader asks for, their places in `config.toml`.
+const KEY_SETTINGS: &[(&str, &[&str])] = &[
+    ("network", &["arch"]),
+    ("input channels", &["channels"]),
+    ("initial weights", &["init"]),
+    ("view, pixels", &["views", "size"]),
+    ("epochs", &["train", "epochs"]),
+    ("batch", &["train", "batch_size"]),
+    ("batches a step", &["train", "accumulate"]),
+    ("queue (K)", &["train", "moco", "queue_size"]),
+    ("momentum (m)", &["train", "moco", "momentum"]),
+    ("temperature (T)", &["train", "moco", "temperature"]),
+    ("embedding", &["train", "moco", "dim"]),
+    ("batch-norm groups", &["train", "moco", "groups"]),
+    ("optimiser", &["train", "optimizer", "rule", "name"]),
+    ("learning rate", &["train", "schedule", "lr"]),
+    ("schedule", &["train", "schedule", "decay", "name"]),
+    ("weight decay", &["train", "optimizer", "weight_decay"]),
+    ("key taken from the same", &["data", "key_from"]),
+    ("seed", &["train", "seed"]),
+];
+
+/// What a run was made from. Read as plain tables, so that a report can be made of runs of other versions.
+#[derive(Debug, Default)]
+pub(super) struct Configuration {
+    text: String,
+    settings: Table,
+    run: Value,
+}
+
+impl Configuration {
+    /// Of a run; what is absent or cannot be read is left out.
+    pub(super) fn read(run: &Path, note: &mut dyn FnMut(&str)) -> Self {
+        let text = fs::read_to_string(run.join("config.toml")).unwrap_or_default();
+        let settings = toml::from_str(&text).unwrap_or_else(|e: toml::de::Error| {
+            note(&format!("config.toml: {}", e.message()));
+            Table::new()
+        });
+        let json = fs::read_to_string(run.join("run.json")).unwrap_or_default();
+        let facts = if json.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&json) };
+        let run = facts.unwrap_or_else(|e| {
+            note(&format!("run.json: {e}"));
+            Value::Null
+        });
+        Self { text, settings, run }
+    }
+
+    /// One line under the title: network, data, length.
+    pub(super) fn summary(&self) -> String {
+        let get = |path: &[&str]| self.setting(path);
+        let mut parts = Vec::new();
+        if let Some(arch) = get(&["arch"]) {
+            parts.push(format!("{arch}, pretrained by momentum contrast"));
+        }
+        if let Some(images) = self.run["data"]["images"].as_f64() {
+            parts.push(format!("on {} images without labels", whole(images)));
+        }
+        if let (Some(epochs), Some(size)) = (get(&["train", "epochs"]), get(&["views", "size"])) {
+            parts.push(format!("for {epochs} epochs at {size} × {size} pixels"));
+        }
+        if parts.is_empty() { String::new() } else { format!("{}.", parts.join(" ")) }
+    }
+
+    /// The data, for the head of the page.
+    pub(super) fn fact(&self) -> Option<Fact> {
+        let images = self.run["data"]["images"].as_f64()?;
+        let patients = match self.run["data"]["patients_known"].as_bool() {
+            Some(false) => "patients unknown",
+            _ => "without labels",
+        };
+        Some(Fact { name: "Pretraining images".into(), value: whole(images), detail: patients.into() })
+    }
+
+    fn setting(&self, path: &[&str]) -> Option<String> {
+        let (last, tables) = path.split_last()?;
+        let table = tables.iter().try_fold(&self.settings, |table, key| table.get(*key)?.as_table())?;
+        Some(match table.get(*last)? {
+            toml::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        })
+    }
+
+    /// The section.
+    pub(super) fn section(&self) -> Section {
+        let missing = format!("{} writes config.toml and run.json.", command("moco-cxr pretrain --data DIR --out RUN"));
+        let body = if self.settings.is_empty() { Err(missing) } else { Ok(self.body()) };
+        let lead = format!(
+            "What the run was made from. {} starts the same run again.",
+            command("moco-cxr pretrain --config RUN/config.toml --out NEW")
+        );
+        Section { id: "configuration", title: "Configuration", lead, body }
+    }
+
+    fn body(&self) -> String {
+        let mut settings = DataTable::new("Settings").text("setting").numbers("value");
+        for (name, path) in KEY_SETTINGS {
+            if let Some(value) = self.setting(path) {
+                settings.push([(*name).to_owned(), escape(&value)]);
+            }
+        }
+        let mut origin = DataTable::new("Where and on what").text("fact").text("value");
+        let run = &self.run;
+        for (name, value) in [
+            ("moco-cxr", &run["moco_cxr"]),
+            ("git commit", &run["git_commit"]),
+            ("system", &run["system"]),
+            ("device", &run["device"]),
+            ("seed", &run["seed"]),
+            ("data folder", &run["data"]["dir"]),
+            ("images", &run["data"]["images"]),
+            ("hash of the data", &run["data"]["hash"]),
+        ] {
+            let text = match value {
+                Value::Null => continue,
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            origin.push([name.to_owned(), format!("<span class=\"long\">{}</span>", escape(&text))]);
+        }
+        format!(
+            "<div class=\"pair\">{}{}</div><details><summary>All settings (config.toml)</summary><pre tabindex=\"0\">{}</pre></details>",
+            settings.to_html(),
+            origin.to_html(),
+            escape(&self.text)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_found_by_their_place_and_escaped() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("config.toml"), "arch = \"<resnet18>\"\n[train]\nepochs = 6\nseed = 2\n")
+            .expect("written");
+        fs::write(folder.path().join("run.json"), "{\"data\": {\"images\": 2177}, \"device\": null}").expect("written");
+        let configuration = Configuration::read(folder.path(), &mut |note| panic!("{note}"));
+        let html = configuration.section().body.expect("a body");
+        assert!(html.contains("&lt;resnet18&gt;") && !html.contains("<resnet18>"), "{html}");
+        assert!(html.contains("<th scope=\"row\">epochs</th><td class=\"n\">6</td>"), "{html}");
+        assert_eq!(configuration.fact().expect("a fact").value, "2,177");
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_are_noted_and_break_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("config.toml"), "arch = ").expect("written");
+        fs::write(folder.path().join("run.json"), "{").expect("written");
+        let mut notes = Vec::new();
+        let configuration = Configuration::read(folder.path(), &mut |note| notes.push(note.to_owned()));
+        assert!(configuration.section().body.is_err());
+        assert_eq!(notes.len(), 2, "{notes:?}");
+    }
+}

@@ -1,0 +1,233 @@
+//! What the data hold: counts of images, patients and labels part by part, the audit's findings, and views as training
+//! sees them.
+
+use std::{fmt::Write, fs, path::Path, sync::Arc};
+
+use cxr_data::{
+    AuditReport, BatchLoader, BatchOptions, LabelCounts, LoadOptions, Manifest, OnBad, Part, SameGroup, load_with,
+    preview,
+};
+
+use super::{
+    axis::whole,
+    page::{DataTable, Section, command, escape, figures},
+    picture::Picture,
+};
+use crate::{KeyFrom, PretrainSettings, Result};
+
+/// Pairs of views shown.
+const PAIRS: usize = 8;
+
+/// Counts of the parts of a set, and the audit's findings where there is one.
+#[derive(Debug, Default)]
+pub(super) struct Data {
+    parts: Vec<PartCounts>,
+    audit: Option<AuditReport>,
+}
+
+#[derive(Debug)]
+struct PartCounts {
+    name: &'static str,
+    images: usize,
+    patients: Option<usize>,
+    studies: usize,
+    labels: Vec<(String, LabelCounts)>,
+}
+
+impl PartCounts {
+    fn of(name: &'static str, manifest: &Manifest) -> Self {
+        let all: Vec<usize> = (0..manifest.len()).collect();
+        Self {
+            name,
+            images: manifest.len(),
+            patients: manifest.patients_known.then(|| manifest.patient_count()),
+            studies: manifest.studies(&all).len(),
+            labels: (0..manifest.tasks.len())
+                .map(|task| (manifest.tasks[task].clone(), LabelCounts::of(manifest, task)))
+                .collect(),
+        }
+    }
+}
+
+impl Data {
+    /// Counts of the tables below `dir` (no image is opened), and `audit.json` of the run.
+    pub(super) fn read(
+        run: &Path,
+        settings: Option<&PretrainSettings>,
+        dir: Option<&Path>,
+        note: &mut dyn FnMut(&str),
+    ) -> Self {
+        let mut data = Self::default();
+        if let (Some(dir), Some(settings)) = (dir, settings) {
+            let options = LoadOptions { on_bad: OnBad::Skip, ..LoadOptions::default() };
+            for (name, part) in [("train", Part::Train), ("valid", Part::Valid), ("test", Part::Test)] {
+                match load_with(dir, settings.data.dataset, part, &options) {
+                    Ok(manifest) => data.parts.push(PartCounts::of(name, &manifest)),
+                    Err(cxr_data::Error::Layout { .. }) => {} // a set need not have every part
+                    Err(fault) => note(&format!("{name} part of {}: {fault}", dir.display())),
+                }
+            }
+        }
+        if let Ok(text) = fs::read_to_string(run.join("audit.json")) {
+            match serde_json::from_str(&text) {
+                Ok(audit) => data.audit = Some(audit),
+                Err(e) => note(&format!("audit.json: {e}")),
+            }
+        }
+        data
+    }
+
+    /// The section.
+    pub(super) fn section(&self) -> Section {
+        let missing = format!(
+            "The data folder is gone; {} names it anew, {} adds the full audit.",
+            command("moco-cxr report RUN --data DIR"),
+            command("moco-cxr audit --data DIR --json > RUN/audit.json")
+        );
+        let empty = self.parts.is_empty() && self.audit.is_none();
+        let lead = "Labels as recorded, before any policy: uncertain means that the report hedges, not mentioned that it is silent.";
+        let body = if empty { Err(missing) } else { Ok(self.body()) };
+        Section { id: "data", title: "Data audit", lead: lead.to_owned(), body }
+    }
+
+    fn body(&self) -> String {
+        let mut html = String::new();
+        if !self.parts.is_empty() {
+            let mut sizes =
+                DataTable::new("Size").text("part").numbers("images").numbers("patients").numbers("studies");
+            for part in &self.parts {
+                let patients = part.patients.map_or_else(|| "unknown".to_owned(), |n| whole(n as f64));
+                sizes.push([part.name.to_owned(), whole(part.images as f64), patients, whole(part.studies as f64)]);
+            }
+            html.push_str(&sizes.to_html());
+            html.push_str(&self.labels());
+        }
+        html.push_str(&self.findings());
+        html
+    }
+
+    /// One row a finding that occurs, one group of columns a part.
+    fn labels(&self) -> String {
+        let mut table = DataTable::new("Labels by image").text("finding");
+        for part in &self.parts {
+            for state in ["positive", "negative", "uncertain", "not mentioned"] {
+                table = table.numbers(&format!("<span class=\"over\">{}</span> {state}", part.name));
+            }
+        }
+        let Some(first) = self.parts.first() else { return String::new() };
+        let mut left_out = 0;
+        for (task, _) in &first.labels {
+            let of = |part: &PartCounts| part.labels.iter().find(|(name, _)| name == task).map(|(_, counts)| *counts);
+            let counts: Vec<LabelCounts> = self.parts.iter().map(|part| of(part).unwrap_or_default()).collect();
+            if counts.iter().all(|c| c.positive == 0) {
+                left_out += 1;
+                continue;
+            }
+            let cells = counts.iter().flat_map(|c| [c.positive, c.negative, c.uncertain, c.not_mentioned]);
+            table.push(std::iter::once(escape(task)).chain(cells.map(|n| whole(n as f64))));
+        }
+        let mut html = table.to_html();
+        if left_out > 0 {
+            let _ = write!(html, "<p class=\"note\">{left_out} findings without a positive image are left out.</p>");
+        }
+        html
+    }
+
+    fn findings(&self) -> String {
+        let Some(audit) = &self.audit else {
+            let how = command("moco-cxr audit --data DIR --json > RUN/audit.json");
+            return format!(
+                "<p class=\"note\">Images were not compared with each other; {how} adds leaks, duplicates and unreadable files.</p>"
+            );
+        };
+        let list = |title: &str, lines: Vec<String>| {
+            let items: String = lines.iter().map(|line| format!("<li>{}</li>", escape(line))).collect();
+            if items.is_empty() { String::new() } else { format!("<p>{title}</p><ul>{items}</ul>") }
+        };
+        let (faults, warnings) = (audit.faults(), audit.warnings());
+        let verdict = if faults.is_empty() {
+            "<p class=\"verdict good\">The audit found no leak, no unreadable image and no image under two patients.</p>".to_owned()
+        } else {
+            format!("<div class=\"verdict\">{}</div>", list("The audit failed:", faults))
+        };
+        verdict + &list("Worth a look:", warnings)
+    }
+}
+
+/// Pairs of views as training sees them.
+#[derive(Debug, Default)]
+pub(super) struct SampleViews {
+    pairs: Vec<Picture>,
+    size: usize,
+}
+
+impl SampleViews {
+    /// The first pairs of the first epoch, with the run's settings and seed.
+    ///
+    /// # Errors
+    /// Images that cannot be read.
+    pub(super) fn draw(settings: &PretrainSettings, dir: &Path) -> Result<Self> {
+        let options = LoadOptions { on_bad: OnBad::Skip, ..LoadOptions::default() };
+        let manifest = load_with(dir, settings.data.dataset, Part::Train, &options)?;
+        let batch_size = PAIRS.min(manifest.len());
+        let options = BatchOptions { batch_size, workers: 1, ahead: 1, seed: settings.train.seed, on_bad: OnBad::Skip };
+        let loader = BatchLoader::new(&manifest, settings.views, options)?;
+        let all: Vec<usize> = (0..manifest.len()).collect();
+        let loader = match settings.data.key_from {
+            KeyFrom::Image => loader,
+            KeyFrom::Study => loader.with_pairs(Arc::new(SameGroup::study(&manifest, &all))),
+            KeyFrom::Patient => loader.with_pairs(Arc::new(SameGroup::patient(&manifest, &all))),
+        };
+        let Some(batch) = loader.pairs::<u8>(0, 0)?.next().transpose()? else { return Ok(Self::default()) };
+        let pairs = (0..batch.rows.len()).map(|i| {
+            let one = |views: &ndarray::Array3<u8>| views.slice(ndarray::s![i..=i, .., ..]).to_owned();
+            let pair = cxr_data::PairBatch {
+                query: one(&batch.query),
+                key: one(&batch.key),
+                rows: vec![batch.rows[i]],
+                patients: vec![batch.patients[i]],
+            };
+            Ok(Picture::grey(&preview::pairs(&pair, 1)?))
+        });
+        Ok(Self { pairs: pairs.collect::<Result<_>>()?, size: settings.views.size })
+    }
+
+    /// The section.
+    pub(super) fn section(&self) -> Section {
+        let lead = format!(
+            "The first pairs of the first epoch, pixel for pixel as the network gets them ({0} × {0}). The two must still show \
+             the same image to a person; if they hardly differ, the task is too easy.",
+            self.size
+        );
+        let missing = format!("{} draws them, if its images are the run's.", command("moco-cxr report RUN --data DIR"));
+        let figure = |(i, picture): (usize, &Picture)| {
+            format!(
+                "<figure>{}</figure>",
+                picture.img(&format!("Query view (left) and key view (right) of image {}", i + 1))
+            )
+        };
+        let body = if self.pairs.is_empty() {
+            Err(missing)
+        } else {
+            Ok(figures("sheet", self.pairs.iter().enumerate().map(figure)))
+        };
+        Section { id: "views", title: "Sample views", lead, body }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_that_never_occur_are_counted_not_listed() {
+        let counts = |positive| LabelCounts { positive, negative: 5, uncertain: 1, not_mentioned: 0 };
+        let labels = vec![("Edema".to_owned(), counts(3)), ("Fracture".to_owned(), counts(0))];
+        let part = PartCounts { name: "train", images: 1234, patients: None, studies: 9, labels };
+        let data = Data { parts: vec![part], audit: None };
+        let html = data.section().body.expect("a body");
+        assert!(html.contains("Edema") && !html.contains("Fracture") && html.contains("1 findings without"), "{html}");
+        assert!(html.contains("1,234") && html.contains("unknown") && html.contains("moco-cxr audit"), "{html}");
+        assert!(Data::default().section().body.expect_err("nothing").contains("--data DIR"));
+    }
+}

@@ -1,0 +1,221 @@
+//! The features of a few hundred images in the two directions in which they differ most, coloured by finding.
+
+use std::path::Path;
+
+use cxr_data::{BatchLoader, BatchOptions, Dataset, Label, LoadOptions, Manifest, OnBad, Part, ViewBatch, load_with};
+use eval::{Features, extract_features};
+use ndarray::{Array1, Array2, Axis as Dimension};
+
+use super::{
+    axis::{Axis, whole},
+    chart::Chart,
+    definitions::term,
+    page::{Section, command, escape, figure, figures},
+};
+use crate::{DeviceChoice, LoadedNetwork, Result, load_run};
+
+/// Findings shown, those with most positive images.
+const FINDINGS: usize = 6;
+/// A finding needs so many images of either kind to be shown.
+const FEWEST: usize = 5;
+const BATCH: usize = 64;
+
+/// Points `[N, 2]`, the share of variance of either direction, and the labels of each image.
+#[derive(Debug, Default)]
+pub(super) struct FeatureMap {
+    points: Vec<[f64; 2]>,
+    explained: [f64; 2],
+    findings: Vec<(String, Vec<Label>)>,
+    part: &'static str,
+}
+
+/// Images of a set on which a network is looked at: the test part, or the first that there is.
+pub(super) fn images_to_show(
+    dir: &Path,
+    dataset: Dataset,
+    most: usize,
+) -> Result<(Manifest, Vec<usize>, &'static str)> {
+    let options = LoadOptions { on_bad: OnBad::Skip, ..LoadOptions::default() };
+    let load = |part| load_with(dir, dataset, part, &options);
+    let (manifest, part) = match (load(Part::Test), load(Part::Valid)) {
+        (Ok(manifest), _) => (manifest, "test"),
+        (_, Ok(manifest)) => (manifest, "valid"),
+        _ => (load(Part::Train)?, "train"),
+    };
+    let shown = manifest.len().min(most);
+    let rows = (0..shown).map(|i| i * manifest.len() / shown).collect();
+    Ok((manifest, rows, part))
+}
+
+impl FeatureMap {
+    /// Features of up to `most` images by the exported network of a run.
+    ///
+    /// # Errors
+    /// No export, data that cannot be read, a device that fails.
+    pub(super) fn compute(
+        run: &Path,
+        dir: &Path,
+        dataset: Dataset,
+        most: usize,
+        device: &DeviceChoice,
+    ) -> Result<Self> {
+        let LoadedNetwork { network, views, .. } = load_run(run, &device.select()?)?;
+        let (manifest, rows, part) = images_to_show(dir, dataset, most)?;
+        if rows.len() < 3 {
+            return Ok(Self::default());
+        }
+        let options =
+            BatchOptions { batch_size: BATCH.min(rows.len()), on_bad: OnBad::Skip, ..BatchOptions::default() };
+        let loader = BatchLoader::new(&manifest, views, options)?.with_rows(&rows)?;
+        let batches = loader.in_order::<u8>().map(|batch| batch.map(|ViewBatch { images, rows }| (images, rows)));
+        let Features { values, rows } = extract_features(&network, batches)?;
+        let (points, explained) = principal_components(&values.mapv(f64::from));
+        let labels = |task: usize| rows.iter().map(|&row| manifest.records[row].labels[task]).collect();
+        let findings = manifest.tasks.iter().enumerate().map(|(i, name)| (name.clone(), labels(i))).collect();
+        Ok(Self { points, explained, findings, part })
+    }
+
+    /// The section.
+    pub(super) fn section(&self) -> Section {
+        let lead = format!(
+            "{} of the features of {} images of the {} part, one point an image; the same points in every drawing, those with \
+             the finding in colour. No labels were used to place them.",
+            term("PCA"),
+            whole(self.points.len() as f64),
+            self.part
+        );
+        let missing = format!("{} computes it.", command("moco-cxr report RUN --features --data DIR"));
+        let body = if self.points.is_empty() { Err(missing) } else { Ok(self.body()) };
+        Section { id: "features", title: "Map of the features", lead, body }
+    }
+
+    fn body(&self) -> String {
+        let count = |labels: &[Label], wanted| labels.iter().filter(|l| **l == wanted).count();
+        let mut shown: Vec<&(String, Vec<Label>)> = self
+            .findings
+            .iter()
+            .filter(|(_, labels)| {
+                let positive = count(labels, Label::Positive);
+                positive >= FEWEST && labels.len() - positive >= FEWEST
+            })
+            .collect();
+        shown.sort_by_key(|(_, labels)| std::cmp::Reverse(count(labels, Label::Positive)));
+        shown.truncate(FINDINGS);
+        if shown.is_empty() {
+            let none = vec![Label::NotMentioned; self.points.len()];
+            return figures("grid small", [self.chart("All images", &none)]);
+        }
+        figures("grid small", shown.into_iter().map(|(name, labels)| self.chart(name, labels)))
+    }
+
+    fn chart(&self, name: &str, labels: &[Label]) -> String {
+        let axis = |i: usize| {
+            let name = format!("component {}, {:.0} % of variance", i + 1, 100.0 * self.explained[i]);
+            Axis::with_ticks(&name, range(&self.points, i).0, range(&self.points, i).1, 4)
+        };
+        let positive = labels.iter().filter(|l| **l == Label::Positive).count();
+        let description = format!("Features in two dimensions, {positive} images with {name} in colour");
+        let mut chart = Chart::sized(320.0, 300.0, axis(0), axis(1), description);
+        let with = |wanted: bool| {
+            self.points
+                .iter()
+                .zip(labels)
+                .filter(move |(_, label)| (**label == Label::Positive) == wanted)
+                .map(|(p, _)| *p)
+        };
+        with(false).for_each(|[x, y]| chart.dot((x, y), 1.8, 8));
+        with(true).for_each(|[x, y]| chart.dot((x, y), 2.3, 2));
+        let note =
+            format!("<span class=\"key s2\">{positive} with</span>, {} without or unknown", labels.len() - positive);
+        figure(&escape(name), &chart.finish(), &note)
+    }
+}
+
+fn range(points: &[[f64; 2]], i: usize) -> (f64, f64) {
+    points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), p| (low.min(p[i]), high.max(p[i])))
+}
+
+/// Scores of the first two principal components and their shares of the variance, from the Gram matrix of the centred
+/// rows, by orthogonal iteration. The sign is such that the largest score of a component is positive.
+///
+/// # Shapes
+/// - features `[N, D]` to N points
+fn principal_components(features: &Array2<f64>) -> (Vec<[f64; 2]>, [f64; 2]) {
+    let n = features.nrows();
+    let Some(mean) = features.mean_axis(Dimension(0)) else { return (Vec::new(), [0.0; 2]) };
+    let centred = features - &mean;
+    let gram = centred.dot(&centred.t()); // [N, N]
+    let total = gram.diag().sum();
+    if total <= 0.0 {
+        return (vec![[0.0; 2]; n], [0.0; 2]);
+    }
+    // Any start that is not orthogonal to what is sought; two waves without a common period.
+    let start = |f: f64| Array1::from_shape_fn(n, |i| (f * i as f64 + 0.7).sin());
+    let mut vectors = [start(1.0), start(2.399)];
+    let mut values = [0.0; 2];
+    for _ in 0..1000 {
+        let before = values;
+        for i in 0..2 {
+            let mut next = gram.dot(&vectors[i]);
+            for earlier in &vectors[..i] {
+                let along = earlier.dot(&next);
+                next.scaled_add(-along, earlier);
+            }
+            values[i] = next.dot(&next).sqrt();
+            if values[i] > 0.0 {
+                vectors[i] = next / values[i];
+            }
+        }
+        if (0..2).all(|i| (values[i] - before[i]).abs() <= 1e-12 * total) {
+            break;
+        }
+    }
+    let scores = |i: usize| {
+        let largest = vectors[i].iter().copied().fold(0.0, |a: f64, b| if b.abs() > a.abs() { b } else { a });
+        &vectors[i] * (values[i].sqrt() * if largest < 0.0 { -1.0 } else { 1.0 })
+    };
+    let (first, second) = (scores(0), scores(1));
+    (first.iter().zip(&second).map(|(&x, &y)| [x, y]).collect(), values.map(|v| v / total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Points on an ellipse in a plane that lies askew in five dimensions.
+    #[test]
+    fn components_are_the_axes_of_an_ellipse() {
+        let (u, v) = ([0.6, 0.0, 0.8, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0, 0.0]);
+        let at = |i: usize| std::f64::consts::TAU * i as f64 / 40.0;
+        let features = Array2::from_shape_fn((40, 5), |(i, d)| 7.0 + 3.0 * at(i).cos() * u[d] + at(i).sin() * v[d]);
+        let (points, explained) = principal_components(&features);
+        // Variances 9 and 1 of a total of 10.
+        assert!((explained[0] - 0.9).abs() < 1e-9 && (explained[1] - 0.1).abs() < 1e-9, "{explained:?}");
+        for (i, [x, y]) in points.iter().enumerate() {
+            assert!((x.abs() - 3.0 * at(i).cos().abs()).abs() < 1e-4, "{i}: {x}");
+            assert!((y.abs() - at(i).sin().abs()).abs() < 1e-4, "{i}: {y}");
+        }
+    }
+
+    #[test]
+    fn features_that_do_not_differ_are_one_point() {
+        let (points, explained) = principal_components(&Array2::ones((4, 3)));
+        assert_eq!((points, explained), (vec![[0.0; 2]; 4], [0.0; 2]));
+    }
+
+    #[test]
+    fn rare_findings_are_not_drawn() {
+        let label = |i: usize, every: usize| if i % every == 0 { Label::Positive } else { Label::Negative };
+        let finding = |name: &str, every| (name.to_owned(), (0..40).map(|i| label(i, every)).collect());
+        let points = (0..40).map(|i| [f64::from(i), f64::from(i % 7)]).collect();
+        let map = FeatureMap {
+            points,
+            explained: [0.5, 0.2],
+            findings: vec![finding("Rare", 20), finding("Edema", 4)],
+            part: "test",
+        };
+        let html = map.section().body.expect("a body");
+        assert!(html.contains("Edema") && !html.contains("Rare") && html.contains("50 % of variance"), "{html}");
+        assert!(FeatureMap::default().section().body.is_err());
+    }
+}

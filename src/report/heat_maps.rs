@@ -1,0 +1,232 @@
+//! Grad-CAM of a fine-tuned network: for each finding its surest hits, its worst misses and false alarms.
+
+use std::{fs, path::Path};
+
+use backbones::{Arch, Classifier, ImportOptions, Network, NetworkConfig, Normalization, WeightFile, import};
+use burn::tensor::Device;
+use cxr_data::{BatchLoader, BatchOptions, Dataset, Label, Manifest, OnBad, ViewBatch, ViewConfig};
+use eval::{grad_cam, predict};
+use ndarray::{Array3, ArrayView2};
+use serde_json::Value;
+
+use super::{
+    definitions::term,
+    feature_map::images_to_show,
+    page::{Section, command, escape, figures},
+    picture::Picture,
+};
+use crate::{DeviceChoice, Error, Result};
+
+/// Findings shown, the first of the network's.
+const FINDINGS: usize = 4;
+const BATCH: usize = 32;
+
+/// Heat maps over images, finding by finding.
+#[derive(Debug, Default)]
+pub(super) struct HeatMaps {
+    findings: Vec<(String, Vec<Example>)>,
+    part: &'static str,
+    images: usize,
+}
+
+#[derive(Debug)]
+struct Example {
+    what: &'static str,
+    probability: f64,
+    picture: Picture,
+}
+
+/// A classifier that describes itself, as `finetune` leaves it in `export/`.
+struct Exported {
+    model: Classifier<Network>,
+    labels: Vec<String>,
+    size: usize,
+}
+
+impl Exported {
+    fn load(export: &Path, device: &Device) -> Result<Option<Self>> {
+        let (config, preprocessor) =
+            (json(&export.join("config.json"))?, json(&export.join("preprocessor_config.json"))?);
+        let classes = config["num_classes"].as_u64().unwrap_or(0);
+        if classes == 0 {
+            return Ok(None); // a backbone
+        }
+        let fault = |reason: &str| Error::Config { origin: export.display().to_string(), reason: reason.to_owned() };
+        let arch: Arch = config["model_type"].as_str().unwrap_or_default().parse()?;
+        let number = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
+        let (Some(channels), Some(size)) = (number(&config["num_channels"]), number(&preprocessor["size"]["height"]))
+        else {
+            return Err(fault("found no num_channels or size, expected those of an exported network"));
+        };
+        let three = |name: &str| match preprocessor[name]
+            .as_array()
+            .map(|v| v.iter().filter_map(Value::as_f64).collect::<Vec<_>>())
+            .as_deref()
+        {
+            Some([one]) => Ok([*one; 3]),
+            Some([a, b, c]) => Ok([*a, *b, *c]),
+            _ => Err(fault(&format!("found no {name}, expected 1 or 3 numbers"))),
+        };
+        let normalization = Normalization { mean: three("image_mean")?, std: three("image_std")? };
+        let labels: Vec<String> = (0..classes)
+            .map(|i| config["id2label"][i.to_string()].as_str().map_or_else(|| format!("task {i}"), str::to_owned))
+            .collect();
+        let empty = NetworkConfig { arch, channels, normalization }.init_classifier(labels.len(), 0, device);
+        let file = WeightFile::open(&export.join("model.safetensors"))?;
+        let (model, _) = import(&file, empty, &ImportOptions::strict())?;
+        Ok(Some(Self { model, labels, size }))
+    }
+}
+
+fn json(path: &Path) -> Result<Value> {
+    let text = fs::read_to_string(path).map_err(Error::io(path))?;
+    serde_json::from_str(&text).map_err(|e| Error::Config { origin: path.display().to_string(), reason: e.to_string() })
+}
+
+impl HeatMaps {
+    /// Of the classifier in `export`, on up to `most` images; nothing if it is no classifier.
+    ///
+    /// # Errors
+    /// Weights or images that cannot be read, a device that fails.
+    pub(super) fn compute(
+        export: &Path,
+        dir: &Path,
+        dataset: Dataset,
+        most: usize,
+        device: &DeviceChoice,
+    ) -> Result<Self> {
+        let Some(Exported { model, labels, size }) = Exported::load(export, &device.select()?)? else {
+            return Ok(Self::default());
+        };
+        let (manifest, rows, part) = images_to_show(dir, dataset, most)?;
+        if rows.is_empty() {
+            return Ok(Self::default());
+        }
+        let views = ViewConfig::eval(size);
+        let batches = |rows: &[usize]| -> Result<_> {
+            let options =
+                BatchOptions { batch_size: BATCH.min(rows.len()), on_bad: OnBad::Fail, ..BatchOptions::default() };
+            let loader = BatchLoader::new(&manifest, views, options)?.with_rows(rows)?;
+            Ok(loader.in_order::<u8>().map(|batch| batch.map(|ViewBatch { images, rows }| (images, rows))))
+        };
+        let (logits, scored) = predict(&model, batches(&rows)?)?;
+        let mut findings = Vec::new();
+        for (task, name) in labels.iter().enumerate().take(FINDINGS) {
+            let scores: Vec<(usize, f64)> = scored.iter().copied().zip(logits.column(task).iter().copied()).collect();
+            let mut examples = Vec::new();
+            for (what, row) in telling(&manifest, name, scores) {
+                let mut one = batches(&[row])?;
+                let Some((images, _)) = one.next().transpose()? else { continue };
+                let cam = grad_cam(&model, &images, task)?;
+                let probability = 1.0 / (1.0 + (-cam.logits[0]).exp());
+                let picture = overlay(&images, cam.maps.index_axis(ndarray::Axis(0), 0));
+                examples.push(Example { what, probability, picture });
+            }
+            findings.push((name.clone(), examples));
+        }
+        Ok(Self { findings, part, images: rows.len() })
+    }
+
+    /// The section.
+    pub(super) fn section(&self) -> Section {
+        let lead = format!(
+            "{} of the fine-tuned network, image and heat map side by side, scaled to each image's own maximum. Chosen among {} \
+             images of the {} part: the two surest hits, the worst miss and the worst false alarm, so that they show errors too.",
+            term("Grad-CAM"),
+            self.images,
+            self.part
+        );
+        let missing = format!(
+            "{} and {} add it.",
+            command("moco-cxr finetune --data DIR --weights RUN --task NAME --out RUN/finetune"),
+            command("moco-cxr report RUN --eval RUN/finetune --features --data DIR")
+        );
+        let body = if self.findings.is_empty() { Err(missing) } else { Ok(self.body()) };
+        Section { id: "grad-cam", title: "Heat maps", lead, body }
+    }
+
+    fn body(&self) -> String {
+        let example = |name: &str, Example { what, probability, picture }: &Example| {
+            let img = picture.img(&format!("Radiograph and heat map of {name}: {what}, probability {probability:.2}"));
+            format!("<figure>{img}<figcaption><p>{what}, <b>p = {probability:.2}</b></p></figcaption></figure>")
+        };
+        let finding = |(name, examples): &(String, Vec<Example>)| {
+            let pictures = figures("sheet wide", examples.iter().map(|e| example(name, e)));
+            format!("<h3>{}</h3>{pictures}", escape(name))
+        };
+        self.findings.iter().map(finding).collect()
+    }
+}
+
+/// Rows worth a look: two hits, a miss, a false alarm; without labels the two highest scores.
+fn telling(manifest: &Manifest, task: &str, mut scores: Vec<(usize, f64)>) -> Vec<(&'static str, usize)> {
+    scores.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let Ok(columns) = manifest.task_indices(&[task]) else {
+        return scores.iter().take(2).map(|(row, _)| ("highest score", *row)).collect();
+    };
+    let is = |row: usize, label: Label| manifest.records[row].labels[columns[0]] == label;
+    let positive: Vec<usize> = scores.iter().map(|s| s.0).filter(|&row| is(row, Label::Positive)).collect();
+    let negative = scores.iter().map(|s| s.0).find(|&row| !is(row, Label::Positive) && !is(row, Label::Uncertain));
+    let mut found: Vec<(&str, usize)> = positive.iter().take(2).map(|&row| ("with the finding", row)).collect();
+    if let Some(&row) = positive.get(2..).and_then(<[usize]>::last) {
+        found.push(("with the finding, lowest score", row));
+    }
+    found.extend(negative.map(|row| ("without the finding, highest score", row)));
+    found
+}
+
+/// The image and, beside it, the image under its heat map.
+///
+/// # Shapes
+/// - images `[1, S, S]`, map `[h, w]`
+fn overlay(images: &Array3<u8>, map: ArrayView2<'_, f64>) -> Picture {
+    let side = images.dim().1;
+    let largest = map.iter().copied().fold(0.0, f64::max);
+    let (h, w) = map.dim();
+    let mut rgb = Vec::with_capacity(6 * side * side);
+    for y in 0..side {
+        for x in 0..2 * side {
+            let grey = f64::from(images[[0, y, x % side]]);
+            let heat = if x < side || largest <= 0.0 {
+                0.0
+            } else {
+                // Centres of pixels onto centres of the map's cells.
+                let place = |i: usize, cells: usize| ((i as f64 + 0.5) / side as f64 * cells as f64 - 0.5).max(0.0);
+                bilinear(&map, place(y, h), place(x - side, w)) / largest
+            };
+            let hot = [255.0, 120.0 + 100.0 * heat, 20.0];
+            rgb.extend(hot.map(|colour| (grey + (colour - grey) * 0.65 * heat).round() as u8));
+        }
+    }
+    Picture::colour(&rgb, 2 * side, side)
+}
+
+fn bilinear(map: &ArrayView2<'_, f64>, y: f64, x: f64) -> f64 {
+    let (h, w) = map.dim();
+    let (y0, x0) = ((y as usize).min(h - 1), (x as usize).min(w - 1));
+    let (y1, x1) = ((y0 + 1).min(h - 1), (x0 + 1).min(w - 1));
+    let (fy, fx) = ((y - y0 as f64).min(1.0), (x - x0 as f64).min(1.0));
+    let row = |y: usize| map[[y, x0]] * (1.0 - fx) + map[[y, x1]] * fx;
+    row(y0) * (1.0 - fy) + row(y1) * fy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::arr2;
+
+    #[test]
+    fn a_map_is_enlarged_between_its_cells_and_kept_at_them() {
+        let map = arr2(&[[0.0, 1.0], [2.0, 3.0]]);
+        let at = |y, x| bilinear(&map.view(), y, x);
+        assert_eq!([at(0.0, 0.0), at(1.0, 1.0), at(0.5, 0.5), at(0.0, 1.5)], [0.0, 3.0, 1.5, 1.0]);
+    }
+
+    #[test]
+    fn a_map_of_nothing_leaves_the_image_as_it_is() {
+        let images = Array3::from_elem((1, 4, 4), 90);
+        let plain = overlay(&images, arr2(&[[0.0, 0.0], [0.0, 0.0]]).view()).img("");
+        assert_eq!(plain, Picture::colour(&[90; 96], 8, 4).img(""));
+        assert_ne!(plain, overlay(&images, arr2(&[[0.0, 0.1], [0.0, 0.0]]).view()).img(""));
+    }
+}

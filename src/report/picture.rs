@@ -1,0 +1,66 @@
+//! Pictures in the page: PNG as `data:` addresses.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use cxr_data::Radiograph;
+use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+
+use super::page::escape;
+
+/// A PNG.
+#[derive(Debug)]
+pub(super) struct Picture {
+    width: usize,
+    height: usize,
+    png: Vec<u8>,
+}
+
+impl Picture {
+    /// A grey picture.
+    pub(super) fn grey(image: &Radiograph) -> Self {
+        Self::encode(&image.to_u8(), image.width(), image.height(), ExtendedColorType::L8)
+    }
+
+    /// A coloured one; `rgb` holds three bytes a pixel, row by row.
+    pub(super) fn colour(rgb: &[u8], width: usize, height: usize) -> Self {
+        Self::encode(rgb, width, height, ExtendedColorType::Rgb8)
+    }
+
+    fn encode(bytes: &[u8], width: usize, height: usize, colour: ExtendedColorType) -> Self {
+        let mut png = Vec::new();
+        let sides = (u32::try_from(width), u32::try_from(height));
+        if let (Ok(w), Ok(h)) = sides {
+            // Writing to memory fails for sizes only that do not fit the bytes; then there is no picture, and its
+            // description stands in its place.
+            if PngEncoder::new(&mut png).write_image(bytes, w, h, colour).is_err() {
+                png.clear();
+            }
+        }
+        Self { width, height, png }
+    }
+
+    /// The element, with its description for those who do not see it.
+    pub(super) fn img(&self, description: &str) -> String {
+        format!(
+            "<img src=\"data:image/png;base64,{}\" width=\"{}\" height=\"{}\" alt=\"{}\">",
+            STANDARD.encode(&self.png),
+            self.width,
+            self.height,
+            escape(description)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_a_png_that_says_what_it_shows() {
+        let img = Picture::colour(&[255, 0, 0, 0, 255, 0], 2, 1).img("a \"b\"");
+        assert!(
+            img.starts_with("<img src=\"data:image/png;base64,iVBOR") && img.contains("alt=\"a &quot;b&quot;\""),
+            "{img}"
+        );
+        assert!(Picture::colour(&[0; 5], 2, 1).img("").contains("base64,\""), "bytes that do not fit give no picture");
+    }
+}
