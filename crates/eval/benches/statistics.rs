@@ -93,7 +93,7 @@ fn many_tasks() -> (f64, Box<dyn Fn() + Sync>) {
     let score = Array2::from_shape_fn((ROWS, TASKS), |(row, task)| scored[task][row]);
     let scores = [Scores::new(names, rows.collect(), label, score).unwrap()];
     let bootstrap = Bootstrap { unit: Unit::Row, replicates: 100, ..Bootstrap::default() };
-    let evaluation = Evaluation { metrics: vec![Metric::Auroc], bootstrap, calibration_bins: None };
+    let evaluation = Evaluation { metrics: vec![Metric::Auroc], bootstrap, ..Evaluation::default() };
     let work = move || {
         std::hint::black_box(evaluation.run(&scores, Stamp::default()).unwrap());
     };

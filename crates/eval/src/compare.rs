@@ -77,6 +77,9 @@ fn two_sided_p(replicates: &[f64]) -> f64 {
 pub struct Comparisons {
     /// Under which conditions both were made.
     pub stamp: Stamp,
+    /// Conditions in which they differ, where the caller went on all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<String>,
     /// Settings of the bootstrap.
     pub bootstrap: Bootstrap,
     /// One entry a task.
@@ -112,8 +115,35 @@ pub fn compare(
     metric: Metric,
     bootstrap: &Bootstrap,
 ) -> Result<Comparisons> {
-    let stamp = first.1.merged(second.1)?;
-    let ((first, _), (second, _)) = (first, second);
+    compare_under(first, second, metric, bootstrap, Conditions::Equal)
+}
+
+/// Whether two results may be compared that were made under different conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Conditions {
+    /// They must not differ in any condition that both name.
+    #[default]
+    Equal,
+    /// They may; the differences are written into the comparison, and its stamp is that of the first.
+    MayDiffer,
+}
+
+/// [`compare`] with a word on conditions that differ.
+///
+/// # Errors
+/// As [`compare`]; [`Error::StampMismatch`] only for [`Conditions::Equal`].
+pub fn compare_under(
+    (first, stamp): (&[Scores], &Stamp),
+    (second, other): (&[Scores], &Stamp),
+    metric: Metric,
+    bootstrap: &Bootstrap,
+    conditions: Conditions,
+) -> Result<Comparisons> {
+    let differences = stamp.differences(other);
+    let stamp = match conditions {
+        Conditions::MayDiffer if !differences.is_empty() => stamp.clone(),
+        _ => stamp.merged(other)?,
+    };
     let Some(reference) = first.first() else {
         return Err(Error::Setting { name: "label draws", found: "0".into(), expected: "at least 1" });
     };
@@ -138,7 +168,7 @@ pub fn compare(
     for ((task, bootstrap), delong) in tasks.iter_mut().zip(by_bootstrap).zip(by_delong) {
         (task.p_bootstrap_holm, task.p_delong_holm) = (bootstrap, delong);
     }
-    Ok(Comparisons { stamp, bootstrap: bootstrap.clone(), tasks })
+    Ok(Comparisons { stamp, differences, bootstrap: bootstrap.clone(), tasks })
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::auroc::auroc;
 use crate::bootstrap::{Bootstrap, Estimand};
 use crate::calibration::{ReliabilityBin, expected_calibration_error, reliability};
 use crate::cohort::Cohort;
+use crate::delong::delong;
 use crate::draws::DrawVariance;
 use crate::error::{Error, Result, Undefined};
 use crate::files::PatientSource;
@@ -22,6 +24,8 @@ pub struct Evaluation {
     pub metrics: Vec<Metric>,
     /// How intervals are made.
     pub bootstrap: Bootstrap,
+    /// Gives AUROC the interval of DeLong's method instead; the other statistics keep the bootstrap. Default: `false`.
+    pub delong: bool,
     /// Number of reliability bins; `None` leaves calibration out, as for scores that are not probabilities. Default: `None`.
     pub calibration_bins: Option<usize>,
 }
@@ -29,7 +33,7 @@ pub struct Evaluation {
 impl Default for Evaluation {
     fn default() -> Self {
         let metrics = vec![Metric::Auroc, Metric::Auprc, Metric::SensitivityAt { specificity: 0.9 }];
-        Self { metrics, bootstrap: Bootstrap::default(), calibration_bins: None }
+        Self { metrics, bootstrap: Bootstrap::default(), delong: false, calibration_bins: None }
     }
 }
 
@@ -133,6 +137,13 @@ impl Evaluation {
                     undefined: None,
                     draws: None,
                 });
+                if self.delong && metric == Metric::Auroc {
+                    match Error::or_reason(delong(&cohort, &scores, self.bootstrap.unit, self.bootstrap.level))? {
+                        Err(reason) => rows[place].undefined = Some(reason),
+                        Ok(interval) => rows[place].give(interval, per_draw(&cohort, &scores)?)?,
+                    }
+                    continue;
+                }
                 match Error::or_reason(Estimand::single(&cohort, &scores, metric, self.bootstrap.unit))? {
                     Err(reason) => rows[place].undefined = Some(reason),
                     Ok(estimand) => match shared.iter_mut().find(|(other, _)| other.patients() == cohort.patients()) {
@@ -146,21 +157,29 @@ impl Evaluation {
             let (places, estimands): (Vec<usize>, Vec<Estimand>) = estimands.into_iter().unzip();
             let outcomes = self.bootstrap.many(&estimands, &self.bootstrap.resamples())?;
             for ((place, estimand), outcome) in places.into_iter().zip(&estimands).zip(outcomes) {
-                let row = &mut rows[place];
                 match outcome {
-                    Err(reason) => row.undefined = Some(reason),
-                    Ok((interval, _)) => {
-                        let per_draw = estimand.observed_per_draw();
-                        if per_draw.len() > 1 {
-                            row.draws = Some(DrawVariance::new(per_draw, interval.standard_error)?);
-                        }
-                        row.interval = Some(interval);
-                    }
+                    Err(reason) => rows[place].undefined = Some(reason),
+                    Ok((interval, _)) => rows[place].give(interval, estimand.observed_per_draw())?,
                 }
             }
         }
         Ok((rows, first.patient_source()))
     }
+}
+
+impl ResultRow {
+    fn give(&mut self, interval: Interval, per_draw: Vec<f64>) -> Result<()> {
+        if per_draw.len() > 1 {
+            self.draws = Some(DrawVariance::new(per_draw, interval.standard_error)?);
+        }
+        self.interval = Some(interval);
+        Ok(())
+    }
+}
+
+/// AUROC of each label draw.
+fn per_draw(cohort: &Cohort, draws: &[Vec<f64>]) -> Result<Vec<f64>> {
+    draws.iter().map(|scores| auroc(cohort.labels(), scores, None)).collect()
 }
 
 fn calibration(scores: &Scores, task: &str, bins: usize) -> Result<Calibration> {

@@ -56,12 +56,14 @@ pub use auroc::auroc;
 pub use bootstrap::{BandPoint, Bootstrap, Resamples, Rule, TaskScores};
 pub use calibration::{ReliabilityBin, brier, expected_calibration_error, reliability};
 pub use cohort::Cohort;
-pub use compare::{Comparison, Comparisons, TaskComparison, compare, compare_models};
+pub use compare::{Comparison, Comparisons, Conditions, TaskComparison, compare, compare_models, compare_under};
 pub use delong::{DeLongTest, delong, delong_test};
 pub use draws::DrawVariance;
 pub use error::{Error, Result, RowMismatch, Undefined};
 pub use evaluate::{Calibration, Evaluation, ResultRow, Results};
-pub use files::{PatientSource, join_ground_truth, read_predictions, read_stamp_beside, write_new, write_predictions};
+pub use files::{
+    PatientSource, Predictions, join_ground_truth, read_predictions, read_stamp_beside, write_new, write_predictions,
+};
 pub use fold::fold_studies;
 pub use holm::holm;
 pub use interval::{Interval, Method, Unit};

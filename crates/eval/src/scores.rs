@@ -123,7 +123,13 @@ impl Scores {
     /// # Errors
     /// [`Error::UnknownTask`] with the nearest names; a task named twice.
     pub fn select_tasks<S: AsRef<str>>(&self, names: &[S]) -> Result<Self> {
-        let columns = names.iter().map(|name| self.task(name.as_ref())).collect::<Result<Vec<_>>>()?;
+        self.select_tasks_of(names, "the scores")
+    }
+
+    /// The same, with the file that a task is missing from.
+    pub(crate) fn select_tasks_of<S: AsRef<str>>(&self, names: &[S], place: &str) -> Result<Self> {
+        let find = |name: &S| find_task(&self.tasks, name.as_ref(), place);
+        let columns = names.iter().map(find).collect::<Result<Vec<_>>>()?;
         let tasks = columns.iter().map(|&column| self.tasks[column].clone()).collect();
         let axis = ndarray::Axis(1);
         let (labels, scores) = (self.labels.select(axis, &columns), self.scores.select(axis, &columns));

@@ -34,6 +34,19 @@ pub struct Group {
 const UNKNOWN: &str = "unknown";
 
 impl Subgroup {
+    /// Every division.
+    pub const ALL: [Self; 4] = [Self::Sex, Self::AgeBand, Self::Projection, Self::View];
+
+    /// Its name on the command line: `sex`, `age`, `projection`, `view`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sex => "sex",
+            Self::AgeBand => "age",
+            Self::Projection => "projection",
+            Self::View => "view",
+        }
+    }
+
     fn of(self, row: &Row) -> String {
         let value = match self {
             Self::Sex => row.sex.clone(),
@@ -62,12 +75,16 @@ fn age_band(years: f64) -> Option<&'static str> {
 /// Many groups mean many comparisons, and small ones have wide intervals: the intervals are there to be read.
 ///
 /// # Errors
-/// As [`Evaluation::run`].
+/// As [`Evaluation::run`]; [`Error::Setting`] if no row says which group it is in.
 pub fn subgroups(evaluation: &Evaluation, draws: &[Scores], by: Subgroup) -> Result<Vec<ResultRow>> {
     let Some(first) = draws.first() else {
         return Err(Error::Setting { name: "label draws", found: "0".into(), expected: "at least 1" });
     };
     let draws = draws.iter().map(|draw| first.align(draw)).collect::<Result<Vec<_>>>()?;
+    if !first.rows().iter().any(|row| by.of(row) != UNKNOWN) {
+        let found = format!("no row that says its {}", by.name());
+        return Err(Error::Setting { name: "subgroup", found, expected: "a column for it, here or in another file" });
+    }
     let of_row: Vec<String> = first.rows().iter().map(|row| by.of(row)).collect();
     let mut values = of_row.clone();
     values.sort_by(|a, b| (a == UNKNOWN).cmp(&(b == UNKNOWN)).then_with(|| a.cmp(b)));

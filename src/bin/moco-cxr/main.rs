@@ -5,6 +5,7 @@
 
 mod audit;
 mod bench;
+mod compare;
 mod completions;
 mod device;
 mod devices;
@@ -48,6 +49,7 @@ enum Command {
     Predict(predict::Arguments),
     Embed(embed::Arguments),
     Evaluate(evaluate::Arguments),
+    Compare(compare::Arguments),
     Audit(audit::Arguments),
     Inspect(inspect::Arguments),
     Report(report::Arguments),
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Embed(arguments) => embed::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
+        Command::Compare(arguments) => compare::run(arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Report(arguments) => report::run(arguments),

@@ -1,0 +1,71 @@
+//! The folder of an evaluation.
+
+use std::path::Path;
+
+use super::write::write_new;
+use crate::error::{Error, Result};
+use crate::evaluate::Results;
+use crate::metric::Metric;
+use crate::plots::{Curve, pr_svg, reliability_svg, roc_svg};
+use crate::scores::Scores;
+
+/// Bins of the reliability diagrams.
+const BINS: usize = 10;
+
+impl Results {
+    /// Writes `results.json` and `results.csv` into `folder`, and for each task whose curves exist `TASK/roc.svg`, `pr.svg`
+    /// and, where its scores are probabilities, `reliability.svg`, if `plots` is set: one curve a label draw.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] for a file that is there; failures to write.
+    pub fn write_folder(&self, folder: &Path, draws: &[Scores], plots: bool) -> Result<()> {
+        std::fs::create_dir_all(folder).map_err(io(folder))?;
+        self.write_json(&folder.join("results.json"))?;
+        self.write_csv(&folder.join("results.csv"))?;
+        let Some(first) = draws.first().filter(|_| plots) else { return Ok(()) };
+        for task in first.tasks() {
+            let (cohort, scores) = Scores::cohort_of_draws(draws, task)?;
+            let names: Vec<String> = (1..=scores.len()).map(|draw| self.curve_name(task, draw, scores.len())).collect();
+            let curves: Vec<Curve<'_>> = names
+                .iter()
+                .zip(&scores)
+                .map(|(name, scores)| Curve { name, labels: cohort.labels(), scores })
+                .collect();
+            let probabilities = scores.iter().flatten().all(|score| (0.0..=1.0).contains(score));
+            let plots = [
+                ("roc.svg", Some(roc_svg(task, &curves))),
+                ("pr.svg", Some(pr_svg(task, &curves))),
+                ("reliability.svg", probabilities.then(|| reliability_svg(task, &curves, BINS))),
+            ];
+            for (name, plot) in plots {
+                let Some(svg) = plot.map(Error::or_reason).transpose()?.and_then(|svg| svg.ok()) else { continue };
+                let folder = folder.join(folder_name(task));
+                std::fs::create_dir_all(&folder).map_err(io(&folder))?;
+                write_new(&folder.join(name), svg.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The task with its AUROC and interval, or the draw.
+    fn curve_name(&self, task: &str, draw: usize, draws: usize) -> String {
+        if draws > 1 {
+            return format!("{task}, draw {draw}");
+        }
+        let row = self.rows.iter().find(|row| row.task == task && row.group.is_none() && row.metric == Metric::Auroc);
+        match row.and_then(|row| row.interval.as_ref()) {
+            Some(interval) => format!("{task}, AUROC {interval}"),
+            None => task.to_owned(),
+        }
+    }
+}
+
+/// A task's name as a folder: `Pleural Effusion` becomes `pleural-effusion`.
+fn folder_name(task: &str) -> String {
+    task.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Io { path, source }
+}

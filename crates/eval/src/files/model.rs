@@ -1,0 +1,127 @@
+//! The prediction files of one model: one a label draw, with the conditions they were made under.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::join::join_ground_truth;
+use super::read::{PatientSource, read_predictions};
+use super::results::read_stamp_beside;
+use super::sheet::Sheet;
+use crate::error::{Error, Result, RowMismatch};
+use crate::fold::fold_studies;
+use crate::scores::{Scores, unique};
+use crate::stamp::Stamp;
+
+/// The scores of one model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predictions {
+    /// One entry a label draw, in the order of the files.
+    pub draws: Vec<Scores>,
+    /// The conditions that `results.json` beside the files names; empty for files of other tools.
+    pub stamp: Stamp,
+}
+
+impl Predictions {
+    /// Reads prediction files, each a label draw. A folder stands for the `predictions*.csv` in it, in the order of their
+    /// names. With `ground_truth` (a file and the name of the key column) the labels are those of that file.
+    ///
+    /// # Errors
+    /// As [`read_predictions`] and [`join_ground_truth`]; a folder without predictions; [`Error::StampMismatch`] between
+    /// the draws; a task (of `tasks`, all without) that a file lacks, with the nearest names.
+    pub fn read(paths: &[PathBuf], ground_truth: Option<(&Path, &str)>, tasks: Option<&[String]>) -> Result<Self> {
+        let (mut draws, mut stamp) = (Vec::new(), None::<Stamp>);
+        for path in paths {
+            for file in files(path)? {
+                let scores = match ground_truth {
+                    Some((truth, key)) => join_ground_truth(truth, &file, key, tasks)?,
+                    None => read_predictions(&file)?,
+                };
+                draws.push(match tasks {
+                    Some(tasks) => scores.select_tasks_of(tasks, &file.display().to_string())?,
+                    None => scores,
+                });
+                let beside = read_stamp_beside(&file)?;
+                stamp = Some(match stamp {
+                    None => beside,
+                    Some(stamp) => stamp.merged(&beside)?,
+                });
+            }
+        }
+        Ok(Self { draws, stamp: stamp.unwrap_or_default() })
+    }
+
+    /// Folds images to studies by the highest score.
+    ///
+    /// # Errors
+    /// As [`fold_studies`].
+    pub fn folded(self) -> Result<Self> {
+        let draws = self.draws.iter().map(fold_studies).collect::<Result<_>>()?;
+        Ok(Self { draws, stamp: Stamp { rows: Some("studies".to_owned()), ..self.stamp } })
+    }
+
+    /// Describes the rows (patient, sex, age, projection, view) by the columns of another file, such as CheXpert's own
+    /// `test.csv`, whose column `key` names the rows. What the predictions say themselves is kept.
+    ///
+    /// # Errors
+    /// A key column that is missing or has an id twice; rows that the file does not have; cells that cannot be read.
+    pub fn described_by(self, file: &Path, key: &str) -> Result<Self> {
+        let sheet = Sheet::read(file)?;
+        let column = sheet.column(key)?;
+        let ids = || sheet.records.iter().map(|(_, record)| &record[column]);
+        unique(&file.display().to_string(), key, ids())?;
+        let places: HashMap<&str, usize> = ids().enumerate().map(|(place, id)| (id, place)).collect();
+        let (known, known_by) = sheet.rows_keyed(column)?;
+        let describe = |scores: Scores| {
+            let of = |row: &crate::Row| places.get(row.path.as_str()).or_else(|| places.get(row.study.as_str()));
+            let missing: Vec<&str> =
+                scores.rows().iter().filter(|row| of(row).is_none()).map(|row| row.path.as_str()).collect();
+            if !missing.is_empty() {
+                let place = file.display().to_string();
+                return Err(RowMismatch::error(key, (place, &[]), ("the predictions".to_owned(), &missing)));
+            }
+            let rows: Vec<crate::Row> = scores
+                .rows()
+                .iter()
+                .filter_map(|row| {
+                    let (known, mut row) = (&known[*of(row)?], row.clone());
+                    row.sex = row.sex.or_else(|| known.sex.clone());
+                    row.age = row.age.or(known.age);
+                    row.projection = row.projection.or_else(|| known.projection.clone());
+                    row.view = row.view.or_else(|| known.view.clone());
+                    if scores.patient_source() == PatientSource::Row && known_by != PatientSource::Row {
+                        row.patient.clone_from(&known.patient);
+                    }
+                    Some(row)
+                })
+                .collect();
+            let source = match scores.patient_source() {
+                PatientSource::Row => known_by,
+                own => own,
+            };
+            let (tasks, labels, values) = (scores.tasks(), scores.labels(), scores.scores());
+            Ok(Scores::new(tasks.to_vec(), rows, labels.to_owned(), values.to_owned())?.with_patient_source(source))
+        };
+        Ok(Self { draws: self.draws.into_iter().map(describe).collect::<Result<_>>()?, stamp: self.stamp })
+    }
+}
+
+/// The prediction files that a path stands for.
+fn files(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("predictions") && name.ends_with(".csv") {
+            files.push(entry.path());
+        }
+    }
+    if files.is_empty() {
+        return Err(Error::EmptyFile { path: path.to_owned(), what: "no predictions*.csv in this folder" });
+    }
+    files.sort();
+    Ok(files)
+}

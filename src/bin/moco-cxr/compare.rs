@@ -1,0 +1,115 @@
+//! `moco-cxr compare`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use moco_cxr::{
+    Existing, RunFolder,
+    eval::{Conditions, Metric, compare_under, write_new},
+};
+
+use crate::Fault;
+use crate::evaluate::{BootstrapArguments, Input, IntervalKind, note_patients};
+
+/// Two models on the same rows: differences with paired intervals, and tests corrected over tasks.
+///
+/// Both are evaluated on the same resamples. p-values come from the bootstrap and, for AUROC, from DeLong's paired test,
+/// each also after Holm's correction over the tasks. Results made under different label policies, splits or protocols
+/// (results.json beside the predictions says so) are refused.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  moco-cxr compare ours/predictions.csv theirs/predictions.csv\n  moco-cxr compare a.csv b.csv --ground-truth groundtruth.csv --key Study --interval paper --out comparison"
+)]
+pub(crate) struct Arguments {
+    /// Predictions of one model: a CSV file, or a folder whose predictions*.csv are its label draws.
+    #[arg(value_name = "A")]
+    first: PathBuf,
+    /// Predictions of the other, on the same rows.
+    #[arg(value_name = "B")]
+    second: PathBuf,
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    bootstrap: BootstrapArguments,
+    /// What is compared.
+    #[arg(long, value_enum, default_value = "auroc")]
+    metric: Statistic,
+    /// Compare results although label policy, split or protocol differ; the differences are printed and written.
+    #[arg(long)]
+    compare_despite_differences: bool,
+    /// New or empty folder for comparison.json and comparison.csv.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// No notes.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Statistic {
+    Auroc,
+    Auprc,
+    /// Sensitivity at specificity 0.9.
+    Sensitivity,
+    Brier,
+}
+
+impl From<Statistic> for Metric {
+    fn from(statistic: Statistic) -> Self {
+        match statistic {
+            Statistic::Auroc => Self::Auroc,
+            Statistic::Auprc => Self::Auprc,
+            Statistic::Sensitivity => Self::SensitivityAt { specificity: 0.9 },
+            Statistic::Brier => Self::Brier,
+        }
+    }
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
+    if arguments.bootstrap.interval == IntervalKind::Delong {
+        return Err("--interval delong: DeLong's test is always beside the difference; choose how its interval is made: paper, percentile or bca".into());
+    }
+    if let Some(out) = &arguments.out {
+        RunFolder::check(out, Existing::Refuse)?;
+    }
+    let read = |path: &PathBuf| arguments.input.fold(arguments.input.read(std::slice::from_ref(path))?);
+    let (first, second) = (read(&arguments.first)?, read(&arguments.second)?);
+    let conditions = if arguments.compare_despite_differences { Conditions::MayDiffer } else { Conditions::Equal };
+    let comparisons = compare_under(
+        (&first.draws, &first.stamp),
+        (&second.draws, &second.stamp),
+        arguments.metric.into(),
+        &arguments.bootstrap.settings(),
+        conditions,
+    )
+    .map_err(|error| match error {
+        moco_cxr::eval::Error::StampMismatch { .. } => {
+            Fault::from(format!("{error} (--compare-despite-differences compares them all the same)"))
+        }
+        other => other.into(),
+    })?;
+    if !arguments.quiet {
+        note_patients(first.draws.first().map(|draw| draw.patient_source()));
+        let unchecked = first.stamp.unchecked(&second.stamp);
+        if !unchecked.is_empty() {
+            eprintln!("note: not known of both, so not checked: {}", unchecked.join(", "));
+        }
+        for difference in &comparisons.differences {
+            eprintln!("note: compared although they differ in {difference}");
+        }
+    }
+    if let Some(out) = &arguments.out {
+        RunFolder::open(out, Existing::Refuse)?;
+        comparisons.write_json(&out.join("comparison.json"))?;
+        write_new(&out.join("comparison.csv"), comparisons.table().to_csv().as_bytes())?;
+    }
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&comparisons)?);
+    } else {
+        print!("{}", comparisons.table().to_markdown());
+    }
+    Ok(())
+}
