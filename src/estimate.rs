@@ -7,7 +7,7 @@ use moco_core::{BatchSource, BoxError, Decay, HostBatch, Observer, Request, Rule
 use ndarray::Array3;
 use serde::Serialize;
 
-use crate::{PretrainSettings, Result};
+use crate::{PretrainSettings, Result, device::guard};
 
 /// Bytes of a number.
 const F32: u64 = 4;
@@ -99,6 +99,10 @@ impl StepEstimate {
     /// Settings out of range, or a device that cannot be had or fails.
     pub fn measure(settings: &PretrainSettings) -> Result<Self> {
         settings.validate()?;
+        guard(settings.device, || Self::timed(settings))
+    }
+
+    fn timed(settings: &PretrainSettings) -> Result<Self> {
         let device = settings.device.select()?;
         let PretrainSettings { arch, channels, normalization, .. } = *settings;
         let groups = settings.train.moco.groups;
@@ -111,7 +115,10 @@ impl StepEstimate {
             schedule: Schedule { warmup_epochs: 0.0, decay: Decay::Constant, ..settings.train.schedule.clone() },
             ..settings.train.clone()
         };
-        let mut trainer = train.init(NetworkConfig { arch, channels, normalization }.init(0, &device))?;
+        let mut network = NetworkConfig { arch, channels, normalization }.init(0, &device);
+        settings.precision.check(&device)?;
+        network.set_precision(settings.precision);
+        let mut trainer = train.init(network)?;
         let mut timed = Timed { begun: None, seconds: 0.0 };
         trainer.run(&mut Noise { images, side: settings.views.size }, &mut timed)?;
         let all = settings.train.batch_size * settings.train.accumulate;

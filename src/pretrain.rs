@@ -10,7 +10,9 @@ use cxr_data::{
 use moco_core::{BatchSource, BoxError, Checkpoints, End, HostBatch, Observer, differences};
 use serde_json::json;
 
-use crate::{Error, Existing, KeyFrom, PretrainSettings, Result, RunFolder, images, run_log::RunLog, weights};
+use crate::{
+    Error, Existing, KeyFrom, PretrainSettings, Result, RunFolder, device::guard, images, run_log::RunLog, weights,
+};
 
 /// Pairs on the contact sheet of a run, and pairs beside each other there.
 const SHEET: (usize, usize) = (16, 4);
@@ -89,7 +91,9 @@ pub fn pretrain(
     let sheet = if resuming { None } else { Some(contact_sheet(settings, &manifest, &rows)?) };
     let network =
         NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
-    let (network, init) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
+    let (mut network, init) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
+    settings.precision.check(&device)?;
+    network.set_precision(settings.precision);
     let mut trainer = settings.train.init(network)?;
 
     let folder = RunFolder::open(out, existing)?;
@@ -124,7 +128,7 @@ pub fn pretrain(
     if let Some(sheet) = sheet {
         log.views(&folder, &sheet)?;
     }
-    let end = trainer.run(&mut source, &mut log);
+    let end = guard(settings.device, || Ok::<_, Error>(trainer.run(&mut source, &mut log)?));
     let step = trainer.position().step;
     log.close(&match &end {
         Ok(End::Finished) => format!("finished at step {step}"),

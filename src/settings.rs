@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use backbones::{Arch, Normalization};
+use backbones::{Arch, Normalization, Precision};
 use cxr_data::{Dataset, OnBad, ViewConfig};
 use moco_core::{Keep, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ pub struct PretrainSettings {
     pub init: String,
     /// Where it runs. A resume may change it.
     pub device: DeviceChoice,
+    /// Arithmetic of the activations.
+    pub precision: Precision,
     /// Threads that decode and augment; 0 for one per core. A resume may change it.
     pub workers: usize,
     /// The images.

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, Once, PoisonError},
 };
 
-use crate::{DeviceChoice, Error, Result};
+use crate::{DeviceChoice, Error};
 
 /// What the last panic on a watched thread or on one of the device's said, and how many watch.
 static WATCH: Mutex<(usize, Option<String>)> = Mutex::new((0, None));
@@ -19,7 +19,10 @@ static WATCH: Mutex<(usize, Option<String>)> = Mutex::new((0, None));
 ///
 /// # Errors
 /// What `work` returns, or [`Error::Device`].
-pub fn guard<T>(choice: DeviceChoice, work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub fn guard<T, E: From<Error>>(
+    choice: DeviceChoice,
+    work: impl FnOnce() -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
     if choice == DeviceChoice::CPU
         || (choice == DeviceChoice::Auto && !cfg!(any(feature = "cuda", feature = "rocm", feature = "wgpu")))
     {
@@ -27,7 +30,7 @@ pub fn guard<T>(choice: DeviceChoice, work: impl FnOnce() -> Result<T>) -> Resul
     }
     quietly(work).unwrap_or_else(|text| {
         let remedy = remedy(&text);
-        Err(Error::Device { asked: choice.to_string(), reason: format!("it failed: {text}; {remedy}") })
+        Err(Error::Device { asked: choice.to_string(), reason: format!("it failed: {text}; {remedy}") }.into())
     })
 }
 
@@ -92,12 +95,12 @@ mod tests {
     #[test]
     fn a_device_that_panics_is_an_error_with_a_remedy() {
         let choice = DeviceChoice::On(Backend::Wgpu, 0);
-        let fault = guard(choice, || -> Result<()> { panic!("can't allocate buffer of size: 12") });
+        let fault = guard(choice, || -> Result<(), Error> { panic!("can't allocate buffer of size: 12") });
         let text = fault.err().map(|e| e.to_string()).unwrap_or_default();
         assert!(text.contains("wgpu:0") && text.contains("can't allocate") && text.contains("--batch-size"), "{text}");
-        let fault = guard(choice, || -> Result<()> { panic!("device lost") });
+        let fault = guard(choice, || -> Result<(), Error> { panic!("device lost") });
         assert!(fault.err().is_some_and(|e| e.to_string().contains("--device cpu")));
-        assert!(guard(choice, || Ok(3)).is_ok_and(|n| n == 3));
+        assert!(guard(choice, || Ok::<_, Error>(3)).is_ok_and(|n| n == 3));
     }
 
     #[test]

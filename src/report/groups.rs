@@ -67,8 +67,12 @@ impl Evaluations {
     }
 
     fn of(&self, task: &TaskScores, by: Subgroup) -> Vec<ResultRow> {
-        let evaluation =
-            Evaluation { metrics: vec![Metric::Auroc], bootstrap: self.bootstrap.clone(), calibration_bins: None };
+        let evaluation = Evaluation {
+            metrics: vec![Metric::Auroc],
+            bootstrap: self.bootstrap.clone(),
+            delong: false,
+            calibration_bins: None,
+        };
         // Settings were checked; a group without an AUROC is a row with the reason.
         subgroups(&evaluation, std::slice::from_ref(&task.scores), by).unwrap_or_default()
     }

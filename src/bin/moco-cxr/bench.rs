@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 
 impl StepArguments {
     fn run(&self) -> Result<StepReport, Fault> {
-        let device = self.device.choose(DeviceChoice::Auto, &mut |text| eprintln!("note: {text}"))?;
+        let device = self.device.choose(DeviceChoice::Auto, false)?;
         let Self { arch, image_size, batch_size, moco_k, precision, warmup, steps, .. } = *self;
         let bench = StepBench { device, arch, image_size, batch_size, queue_size: moco_k, precision, warmup, steps };
         Ok(bench.run()?)

@@ -1,6 +1,7 @@
 //! `--device` and what is asked of a device before it is used.
 
 use std::{
+    cell::OnceCell,
     collections::BTreeMap,
     path::PathBuf,
     process::{Command, Stdio},
@@ -8,7 +9,9 @@ use std::{
 };
 
 use clap::Args;
-use moco_cxr::{Adapter, Backend, DeviceChoice, Error, ParityReport, keep_kernels, kernel_folder};
+use moco_cxr::{
+    Adapter, Backend, DeviceChoice, Error, ParityReport, burn::tensor::Device, guard, keep_kernels, kernel_folder,
+};
 
 use crate::Fault;
 
@@ -27,12 +30,38 @@ pub(crate) struct DeviceArguments {
     /// Do not check that the device computes what the CPU computes.
     #[arg(long)]
     no_selftest: bool,
+    /// What [`Self::choose`] found.
+    #[arg(skip)]
+    chosen: OnceCell<DeviceChoice>,
 }
 
 impl DeviceArguments {
     /// The device to use instead of `setting`: one that exists, is hardware (or allowed) and computes what the CPU
-    /// computes. `auto` becomes the first that does.
-    pub(crate) fn choose(&self, setting: DeviceChoice, note: &mut dyn FnMut(&str)) -> Result<DeviceChoice, Fault> {
+    /// computes. `auto` becomes the first that does. Asked once, kept after.
+    pub(crate) fn choose(&self, setting: DeviceChoice, quiet: bool) -> Result<DeviceChoice, Fault> {
+        if let Some(chosen) = self.chosen.get() {
+            return Ok(*chosen);
+        }
+        let mut note = |text: &str| {
+            if !quiet {
+                eprintln!("note: {text}");
+            }
+        };
+        let chosen = self.find(setting, &mut note)?;
+        Ok(*self.chosen.get_or_init(|| chosen))
+    }
+
+    /// Runs a command whose device fails with an error and not with a panic.
+    pub(crate) fn guarded(&self, quiet: bool, work: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+        guard(self.choose(DeviceChoice::Auto, quiet)?, work)
+    }
+
+    /// The device itself.
+    pub(crate) fn select(&self) -> Result<Device, Fault> {
+        Ok(self.choose(DeviceChoice::Auto, true)?.select()?)
+    }
+
+    fn find(&self, setting: DeviceChoice, note: &mut dyn FnMut(&str)) -> Result<DeviceChoice, Fault> {
         if let Some(folder) = kernel_folder() {
             keep_kernels(&folder);
         }
@@ -56,7 +85,9 @@ impl DeviceArguments {
                 let choice = DeviceChoice::On(adapter.backend, adapter.index);
                 match self.test(choice, adapter, note) {
                     Ok(()) => {
-                        note(&format!("device: {choice} ({})", adapter.name));
+                        if backend != Backend::Cpu {
+                            note(&format!("device: {choice} ({})", adapter.name));
+                        }
                         return Ok(choice);
                     }
                     Err(fault) => note(&format!("{choice} is passed over: {fault}")),
@@ -64,15 +95,6 @@ impl DeviceArguments {
             }
         }
         Ok(DeviceChoice::Auto.adapter().map(|a| DeviceChoice::On(a.backend, a.index))?)
-    }
-
-    /// The device itself, for commands whose settings hold none.
-    pub(crate) fn open(
-        &self,
-        note: &mut dyn FnMut(&str),
-    ) -> Result<(DeviceChoice, moco_cxr::burn::tensor::Device), Fault> {
-        let choice = self.choose(DeviceChoice::Auto, note)?;
-        Ok((choice, choice.select()?))
     }
 
     /// In a child process, because a wrong driver may end the process.

@@ -20,6 +20,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+    let shared = &arguments.images;
+    shared.device.guarded(shared.quiet, || work(arguments))
+}
+
+fn work(arguments: &Arguments) -> Result<(), Fault> {
     let Arguments { images, out } = arguments;
     RunFolder::check(out, Existing::Refuse)?;
     let loaded = images.weights()?;

@@ -37,6 +37,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+    let shared = &arguments.labelled;
+    shared.device.guarded(shared.quiet, || work(arguments))
+}
+
+fn work(arguments: &Arguments) -> Result<(), Fault> {
     let &Arguments { epochs, lr, batch_size, checkpoint, from_linear, .. } = arguments;
     let settings = FineTuneSettings { trained: Trained::All, epochs, lr, batch_size, checkpoint, from_linear };
     train(&arguments.labelled, "finetune", &settings)

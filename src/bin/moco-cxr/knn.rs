@@ -28,6 +28,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+    let shared = &arguments.labelled;
+    shared.device.guarded(shared.quiet, || work(arguments))
+}
+
+fn work(arguments: &Arguments) -> Result<(), Fault> {
     let &Arguments { ref labelled, k, temperature, batch_size } = arguments;
     let mut settings = labelled.settings();
     settings.batch_size = batch_size;

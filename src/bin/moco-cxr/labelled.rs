@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    AskedPreprocessing, DeviceChoice, Existing, FractionResult, Labelled, LinearData, LoadedNetwork, LoadedPart, Parts,
+    AskedPreprocessing, Existing, FractionResult, Labelled, LinearData, LoadedNetwork, LoadedPart, Parts,
     ProbeSettings, RunFolder, ValidFrom, adapt_statistics,
     backbones::Arch,
     check_against_pretraining,
@@ -13,7 +13,7 @@ use moco_cxr::{
     load_weights, results_table,
 };
 
-use crate::Fault;
+use crate::{Fault, device::DeviceArguments};
 
 #[derive(Debug, Args)]
 pub(crate) struct LabelledArguments {
@@ -62,9 +62,8 @@ pub(crate) struct LabelledArguments {
     /// Seed of splits, draws, folds, heads, order and bootstrap.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// auto or cpu.
-    #[arg(long, default_value_t)]
-    pub(crate) device: DeviceChoice,
+    #[command(flatten)]
+    pub(crate) device: DeviceArguments,
     /// What to do with an image that cannot be read: fail or skip.
     #[arg(long, value_name = "ACTION", default_value_t = OnBad::Fail)]
     on_bad_image: OnBad,
@@ -76,7 +75,7 @@ pub(crate) struct LabelledArguments {
     json: bool,
     /// No progress.
     #[arg(long, short)]
-    quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// Weights and data, checked.

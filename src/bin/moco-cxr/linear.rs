@@ -43,6 +43,11 @@ enum Protocol {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+    let shared = &arguments.labelled;
+    shared.device.guarded(shared.quiet, || work(arguments))
+}
+
+fn work(arguments: &Arguments) -> Result<(), Fault> {
     match arguments.protocol {
         Protocol::Standard => standard(arguments),
         Protocol::Faithful => faithful(arguments),

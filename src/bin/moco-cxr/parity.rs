@@ -4,7 +4,7 @@ use clap::Args;
 use moco_cxr::{
     Backend, DeviceChoice, ParityBatch, ParityReport,
     backbones::{Arch, NetworkConfig},
-    devices, load_run, parity, self_test,
+    devices, load_weights, parity, self_test,
 };
 
 use crate::{
@@ -18,8 +18,8 @@ use crate::{
     after_help = "Example:\n  moco-cxr parity --weights runs/first\n\nExits with 1 when a difference exceeds its bound. A bound is ten times what rounding every weight to the device's\nprecision changes on the CPU."
 )]
 pub(crate) struct Arguments {
-    /// Folder of a pretraining run, or `random`.
-    #[arg(long, value_name = "RUN", default_value = "random")]
+    /// Folder of a run or an export, a weight file, or random (a ResNet18).
+    #[arg(long, value_name = "RUN|FILE|random", default_value = "random")]
     weights: String,
     /// Compare this device only; may be repeated. [default: all but software adapters]
     #[arg(long = "device", value_name = "DEVICE")]
@@ -96,7 +96,7 @@ impl Arguments {
         let cpu = DeviceChoice::CPU.select()?;
         let network = match self.weights.as_str() {
             "random" => NetworkConfig::new(Arch::ResNet18).init(0, &cpu),
-            run => load_run(run.as_ref(), &cpu)?.network,
+            weights => load_weights(weights, None, 0, &cpu)?.network,
         };
         Ok(parity(&network, &ParityBatch::synthetic(self.batch_size, self.image_size), choice)?)
     }

@@ -34,6 +34,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+    let shared = &arguments.images;
+    shared.device.guarded(shared.quiet, || work(arguments))
+}
+
+fn work(arguments: &Arguments) -> Result<(), Fault> {
     let Arguments { images, out, .. } = arguments;
     if out.exists() {
         return Err(format!("{}: found a file or folder of that name, expected a new file", out.display()).into());

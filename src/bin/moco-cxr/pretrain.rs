@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    DeviceChoice, Existing, PretrainSettings,
-    backbones::Arch,
+    Existing, PretrainSettings,
+    backbones::{Arch, Precision},
     cxr_data::{Dataset, OnBad},
     moco_core::{Decay, End},
     pretrain,
@@ -13,7 +13,9 @@ use moco_cxr::{
 use serde_json::json;
 
 use crate::{
-    Fault, dry_run,
+    Fault,
+    device::DeviceArguments,
+    dry_run,
     interrupt::{self, Interrupt},
     progress::Progress,
 };
@@ -81,9 +83,11 @@ pub(crate) struct Arguments {
     /// Seed of everything.
     #[arg(long)]
     seed: Option<u64>,
-    /// auto or cpu.
+    #[command(flatten)]
+    device: DeviceArguments,
+    /// Arithmetic of the activations: f32 or bf16.
     #[arg(long)]
-    device: Option<DeviceChoice>,
+    precision: Option<Precision>,
     /// What to do with an image that cannot be read: fail or skip.
     #[arg(long, value_name = "ACTION")]
     on_bad_image: Option<OnBad>,
@@ -108,7 +112,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
-    let settings = arguments.settings()?;
+    let mut settings = arguments.settings()?;
+    settings.device = arguments.device.choose(settings.device, arguments.quiet)?;
     if arguments.dry_run {
         return dry_run::run(&settings, arguments.json);
     }
@@ -178,7 +183,8 @@ impl Arguments {
         set(&mut s.train.schedule.decay, self.cos.then_some(Decay::Cosine));
         set(&mut s.train.seed, self.seed);
         set(&mut s.workers, self.workers);
-        set(&mut s.device, self.device);
+        set(&mut s.device, self.device.device);
+        set(&mut s.precision, self.precision);
         set(&mut s.data.on_bad, self.on_bad_image);
         if s.data.dir.as_os_str().is_empty() {
             return Err("no data: found neither --data nor data.dir in --config, expected a folder".into());

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    AskedPreprocessing, DeviceChoice, LoadedNetwork, LoadedPart, ProbeSettings,
+    AskedPreprocessing, LoadedNetwork, LoadedPart, ProbeSettings,
     cxr_data::{Dataset, OnBad, Part},
     load_images, load_weights,
 };
 
-use crate::Fault;
+use crate::{Fault, device::DeviceArguments};
 
 #[derive(Debug, Args)]
 pub(crate) struct UnlabelledArguments {
@@ -40,9 +40,8 @@ pub(crate) struct UnlabelledArguments {
     /// Threads that decode; 0 for one per core.
     #[arg(long, short = 'j', default_value_t = 0)]
     workers: usize,
-    /// auto or cpu.
-    #[arg(long, default_value_t)]
-    device: DeviceChoice,
+    #[command(flatten)]
+    pub(crate) device: DeviceArguments,
     /// What to do with an image that cannot be read: fail or skip.
     #[arg(long, value_name = "ACTION", default_value_t = OnBad::Fail)]
     on_bad_image: OnBad,
