@@ -8,7 +8,7 @@ use cxr_data::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, PretrainSettings, Result, images};
+use crate::{Error, Labelled, PretrainSettings, ProbeSettings, Result, images};
 
 /// Share of the training patients that is held out to choose on, where no part was published for that.
 const HELD_OUT: f64 = 0.2;
@@ -66,6 +66,14 @@ pub struct Parts {
 }
 
 impl LoadedPart {
+    /// Its readable rows with their labels, as `settings` name tasks and label policy.
+    ///
+    /// # Errors
+    /// As [`Labelled::new`].
+    pub fn labelled(&self, settings: &ProbeSettings) -> Result<Labelled<'_>> {
+        Labelled::new(&self.manifest, &self.rows, &settings.tasks, settings.policy)
+    }
+
     /// These rows of the manifest (the readable of them) as a part of their own.
     fn select(&self, rows: &[usize], part: Part) -> Self {
         let rows: Vec<usize> = rows.iter().copied().filter(|row| self.rows.binary_search(row).is_ok()).collect();
@@ -185,9 +193,10 @@ impl LinearData {
         workers: usize,
         note: &mut dyn FnMut(&str),
     ) -> Result<Parts> {
-        let split = match shenzhen_split(&all.manifest, seed) {
-            Ok(split) if is_shenzhen(&all.manifest) => split,
-            _ => {
+        let paper = is_shenzhen(&all.manifest).then(|| shenzhen_split(&all.manifest, seed)).and_then(|split| split.ok());
+        let split = match paper {
+            Some(split) => split,
+            None => {
                 let mut parts = patient_split(&all.manifest, &SHARES, seed)?.into_iter();
                 let mut next = || parts.next().unwrap_or_default();
                 ShenzhenSplit { train: next(), valid: next(), test: next() }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use backbones::{Classifier, ImportOptions, Network, WeightFile, import};
-use cxr_data::{Dataset, LabelPolicy, Manifest, OnBad, Part};
-use eval::{Scores, fold_studies};
+use backbones::{Classifier, Network};
+use cxr_data::{Dataset, LabelPolicy, Manifest, OnBad, Part, ViewConfig};
+use eval::{Checkpoint, Scores, fold_studies};
 use ndarray::{Array2, Axis};
 
 use crate::{
@@ -17,8 +17,11 @@ use crate::{
 /// One or several networks that score images together.
 #[derive(Debug)]
 pub struct Scorer {
-    networks: Vec<Classifier<Network>>,
-    loaded: LoadedNetwork,
+    classifier: Classifier<Network>,
+    /// The networks of an ensemble, read one after the other; none for the classifier alone.
+    ensemble: Vec<Checkpoint>,
+    labels: Vec<String>,
+    views: ViewConfig,
 }
 
 impl Scorer {
@@ -27,14 +30,14 @@ impl Scorer {
     /// # Errors
     /// Weights without a classifier.
     pub fn new(loaded: LoadedNetwork) -> Result<Self> {
-        let Some(network) = loaded.classifier() else {
+        let Some(classifier) = loaded.classifier() else {
             return Err(Error::Setting {
                 key: "weights".into(),
                 found: format!("{}, which has no scores", loaded.provenance),
                 expected: "an exported classifier, as `moco-cxr finetune` leaves it in export/".into(),
             });
         };
-        Ok(Self { networks: vec![network], loaded })
+        Ok(Self { classifier, ensemble: Vec::new(), labels: loaded.labels, views: loaded.views })
     }
 
     /// All networks that were chosen in a fine-tuning with several (`--checkpoint top10`), whose folder is `run`.
@@ -42,34 +45,23 @@ impl Scorer {
     /// # Errors
     /// As [`Self::new`]; no such networks there.
     pub fn ensemble(loaded: LoadedNetwork, run: &Path) -> Result<Self> {
-        let Self { networks, loaded } = Self::new(loaded)?;
+        let alone = Self::new(loaded)?;
         let folder = run.join(ENSEMBLE);
-        let files = files_of(&folder).map_err(Error::io(&folder))?;
-        if files.is_empty() {
-            let (found, expected) =
-                ("no weights".to_owned(), "those of a fine-tuning with --checkpoint top10".to_owned());
-            return Err(Error::Setting { key: folder.display().to_string(), found, expected });
+        if !folder.is_dir() {
+            let expected = "the folder of a fine-tuning with --checkpoint top10".to_owned();
+            return Err(Error::Setting { key: run.display().to_string(), found: format!("no {ENSEMBLE}/"), expected });
         }
-        let load = |file: &std::path::PathBuf| {
-            Ok(import(&WeightFile::open(file)?, networks[0].clone(), &ImportOptions::strict())?.0)
-        };
-        let networks = files.iter().map(load).collect::<Result<_>>()?;
-        Ok(Self { networks, loaded })
+        Ok(Self { ensemble: eval::read_checkpoints(&folder)?, ..alone })
     }
 
     /// How many networks score.
-    pub fn len(&self) -> usize {
-        self.networks.len()
-    }
-
-    /// Never: there is one at least.
-    pub fn is_empty(&self) -> bool {
-        self.networks.is_empty()
+    pub fn networks(&self) -> usize {
+        self.ensemble.len().max(1)
     }
 
     /// What its scores mean, in order.
     pub fn labels(&self) -> &[String] {
-        &self.loaded.labels
+        &self.labels
     }
 
     /// Probabilities of the images of a part, one column a label. The data's own labels stand beside them where it has a
@@ -85,23 +77,26 @@ impl Scorer {
             return Err(Error::Setting { key: "data".into(), found, expected: "at least one".into() });
         }
         let names: Vec<_> = rows.iter().map(|&row| score_row(&part.manifest.records[row])).collect();
-        let loader = loader(&part.manifest, &rows, self.loaded.views, settings)?;
-        let mut sum: Option<Scores> = None;
-        for network in &self.networks {
+        let loader = loader(&part.manifest, &rows, self.views, settings)?;
+        // Rows as they are reported, with one network's logits.
+        let logits = |network: &Classifier<Network>| -> eval::Result<Scores> {
             let (logits, _) = eval::predict(network, loader.in_order::<u8>().map(one_view))?;
-            let mut scores = Scores::new(self.labels().to_vec(), names.clone(), labels.clone(), logits)?;
-            if settings.fold_studies {
-                scores = fold_studies(&scores)?;
-            }
-            let share = scores.scores().mapv(|logit| 1.0 / (1.0 + (-logit).exp()) / self.len() as f64);
-            let total = match &sum {
-                None => share,
-                Some(sum) => &sum.scores() + &share,
-            };
-            let (rows, labels) = (scores.rows().to_vec(), scores.labels().to_owned());
-            sum = Some(Scores::new(self.labels().to_vec(), rows, labels, total)?);
-        }
-        sum.ok_or_else(|| Error::Setting { key: "weights".into(), found: "none".into(), expected: "one".into() })
+            let scores = Scores::new(self.labels.clone(), names.clone(), labels.clone(), logits)?;
+            if settings.fold_studies { fold_studies(&scores) } else { Ok(scores) }
+        };
+        let mut folded = None;
+        let probabilities = if self.ensemble.is_empty() {
+            let scores = folded.insert(logits(&self.classifier)?);
+            scores.scores().mapv(|logit| 1.0 / (1.0 + (-logit).exp()))
+        } else {
+            eval::ensemble(&self.classifier, &self.ensemble, |network| {
+                Ok(folded.insert(logits(network)?).scores().to_owned())
+            })?
+        };
+        let none = || Error::Setting { key: "weights".into(), found: "none".into(), expected: "one at least".into() };
+        let folded = folded.ok_or_else(none)?;
+        let (rows, labels) = (folded.rows().to_vec(), folded.labels().to_owned());
+        Ok(Scores::new(self.labels.clone(), rows, labels, probabilities)?)
     }
 }
 
@@ -141,20 +136,4 @@ fn labels_of(
         targets.column_mut(task).assign(&column);
     }
     Ok((keep.iter().map(|&i| applied.rows[i]).collect(), targets))
-}
-
-/// Weight files of a folder by name; none where there is no folder.
-fn files_of(folder: &Path) -> std::io::Result<Vec<std::path::PathBuf>> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "safetensors") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }

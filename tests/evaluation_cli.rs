@@ -133,7 +133,7 @@ fn a_fine_tuning_leaves_results_and_a_classifier_that_describes_itself() {
     for words in ["Classifier `resnet18`", "AUROC, Pleural Effusion, 24 patients", "uncertain=ignore", &interval] {
         assert!(card.contains(words), "{words:?} is not in {card}");
     }
-    assert_eq!(names(&tuned.join("ensemble")).len(), EPOCHS);
+    assert_eq!(names(&tuned.join("ensemble")).len(), EPOCHS + 1, "the networks and their index");
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn what_cannot_be_done_is_refused_before_anything_is_written() {
     says(&unlabelled("predict", weights, &[]), &["has no scores", "expected an exported classifier"]);
     says(&unlabelled("predict", tuned, &["--image-size", "64"]), &["image size: found 64, expected 32"]);
     says(&unlabelled("predict", tuned, &["--mean", "0.4"]), &["mean: found 0.4, expected [0.502"]);
-    says(&unlabelled("predict", &tuned.join("export"), &["--ensemble"]), &["ensemble", "--checkpoint top10"]);
+    says(&unlabelled("predict", &tuned.join("export"), &["--ensemble"]), &["no ensemble/", "--checkpoint top10"]);
     says(&unlabelled("embed", tuned, &["--std", "0.2"]), &["std: found 0.2"]);
 
     // In use, or not to be had.

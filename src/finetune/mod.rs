@@ -7,11 +7,12 @@ mod images;
 mod settings;
 mod write;
 
-use backbones::{Classifier, Linear, Network, StateDict};
+use backbones::{Classifier, Linear, Network};
 use burn::{module::Module, tensor::Device};
-use eval::{FineTune, FineTuned, Measured, Scores, SupervisedConfig, mean_auroc};
+use eval::{Checkpoint, FineTune, FineTuned, Measured, Scores, SupervisedConfig, mean_auroc};
 use ndarray::Array2;
 use serde::Serialize;
+use tempfile::TempDir;
 
 use self::images::Images;
 pub use self::settings::{CheckpointChoice, FineTuneSettings};
@@ -20,7 +21,7 @@ use crate::{
     scores,
 };
 
-/// Folder of the tensors of all chosen networks, where there are several.
+/// Folder of all chosen networks, where they may be several (`eval::read_checkpoints`).
 pub(crate) const ENSEMBLE: &str = "ensemble";
 
 /// One training: what it was trained on and how its networks measured on the validation rows.
@@ -62,14 +63,17 @@ pub struct FineTuneOutcome {
     pub model: Classifier<Network>,
     /// Steps it has seen.
     pub steps: u64,
-    /// All chosen networks of that draw, best first: steps and tensors.
-    pub members: Vec<(u64, StateDict)>,
+    /// All chosen networks of that draw, best first.
+    pub members: Vec<Checkpoint>,
+    /// Where they lie, if they are several.
+    folder: Option<TempDir>,
 }
 
 /// Trains on every draw of every fraction, chooses networks on `valid`, and evaluates them on `test`. The score of a row is
 /// a probability; where views are folded to studies, the highest logit of a study is taken before the sigmoid, and the
 /// sigmoid before the mean over networks, as the reference does.
 ///
+/// Where several networks are chosen they are kept as files in the system's temporary folder meanwhile, not in memory.
 /// `watch` is told of every epoch.
 ///
 /// # Errors
@@ -99,22 +103,22 @@ pub fn fine_tune(
         let mut model_scores = Vec::new();
         for (number, draw) in draws.iter().enumerate() {
             let name = format!("fraction {fraction}, draw {} of {}", number + 1, draws.len());
-            let tuned = all.train(draw, fraction, number, &name)?;
+            let folder = (settings.checkpoint == CheckpointChoice::Top10).then(temporary).transpose()?;
+            let tuned = all.train(draw, fraction, number, &name, folder.as_ref())?;
             model_scores.push(all.test_scores(&tuned)?);
             let history = tuned.history.iter().map(Measurement::of).collect();
             let chosen = tuned.top.iter().map(|checkpoint| checkpoint.step).collect();
             runs.push(TrainingRun { fraction, draw: number, images: draw.places.len(), chosen, history });
             if fraction == largest && number == 0 {
-                let members: Vec<_> = tuned.top.iter().map(|c| (c.step, c.weights.clone())).collect();
-                model = Some((tuned.best()?, members));
+                model = Some((tuned.best()?, tuned.top, folder));
             }
         }
         outcome.push(fraction, &draws, model_scores, None, probe)?;
     }
     let none = || Error::Setting { key: "fraction".into(), found: "none".into(), expected: "at least one".into() };
-    let (model, members) = model.ok_or_else(none)?;
-    let steps = members.first().map_or(0, |(step, _)| *step);
-    Ok(FineTuneOutcome { outcome, runs, model, steps, members })
+    let (model, members, folder) = model.ok_or_else(none)?;
+    let steps = members.first().map_or(0, |best: &Checkpoint| best.step);
+    Ok(FineTuneOutcome { outcome, runs, model, steps, members, folder })
 }
 
 impl Measurement {
@@ -151,7 +155,14 @@ struct All<'a> {
 }
 
 impl All<'_> {
-    fn train(&mut self, draw: &LabelDraw, fraction: f64, number: usize, name: &str) -> Result<FineTuned<Network>> {
+    fn train(
+        &mut self,
+        draw: &LabelDraw,
+        fraction: f64,
+        number: usize,
+        name: &str,
+        folder: Option<&TempDir>,
+    ) -> Result<FineTuned<Network>> {
         if draw.places.len() < 2 {
             let found = format!("{} labelled images ({name})", draw.places.len());
             let expected = "at least 2, to have a batch variance".to_owned();
@@ -165,21 +176,21 @@ impl All<'_> {
         let training = SupervisedConfig { trained: settings.trained, lr: settings.lr }.init(&model)?;
         let epochs = settings.epochs_for(fraction);
         let config = FineTune { keep: settings.checkpoint.keep(), ..FineTune::new(epochs) };
-        let mut epoch = 0;
-        let tuned = config.run(
-            training,
-            |epoch| match train.epoch(&draw.places, epoch, seed, settings.batch_size) {
-                Ok(batches) => Box::new(batches.map(|batch| batch.map_err(Error::from))) as Box<dyn Iterator<Item = _>>,
-                Err(fault) => Box::new(std::iter::once(Err(fault))),
-            },
-            |model| {
-                let auroc = mean_auroc(&logits(model, valid, probe).map_err(inner)?)?;
-                epoch += 1;
-                watch(&format!("{name}, epoch {epoch} of {epochs}: AUROC {auroc:.3} on validation rows"));
-                Ok(auroc)
-            },
-        )?;
-        Ok(tuned)
+        let mut done = 0;
+        let batches = |epoch| match train.epoch(&draw.places, epoch, seed, settings.batch_size) {
+            Ok(batches) => Box::new(batches.map(|batch| batch.map_err(Error::from))) as Box<dyn Iterator<Item = _>>,
+            Err(fault) => Box::new(std::iter::once(Err(fault))),
+        };
+        let validate = |model: &Classifier<Network>| {
+            let auroc = mean_auroc(&logits(model, valid, probe).map_err(inner)?)?;
+            done += 1;
+            watch(&format!("{name}, epoch {done} of {epochs}: AUROC {auroc:.3} on validation rows"));
+            Ok(auroc)
+        };
+        Ok(match folder {
+            Some(folder) => config.run_in(&folder.path().join(ENSEMBLE), training, batches, validate)?,
+            None => config.run(training, batches, validate)?,
+        })
     }
 
     /// torchvision's initial layer, or that of a linear probe on this draw.
@@ -210,6 +221,10 @@ impl All<'_> {
         let rows = rows.ok_or_else(none)?;
         Ok(Scores::new(rows.tasks().to_vec(), rows.rows().to_vec(), rows.labels().to_owned(), probabilities)?)
     }
+}
+
+fn temporary() -> Result<TempDir> {
+    TempDir::with_prefix("moco-cxr-").map_err(Error::io(std::env::temp_dir()))
 }
 
 /// Logits of the rows (or studies) of a part, in eval mode.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use backbones::{ExportInfo, Metric, export, safetensors_bytes};
+use backbones::{ExportInfo, Metric, export};
 use eval::{Stamp, Table};
 use serde_json::json;
 
@@ -40,13 +40,8 @@ impl FineTuneOutcome {
         self.outcome.write_into(run.path(), name, probe, stamp)?;
         eval::write_new(&run.join("history.csv"), self.history().to_csv().as_bytes())?;
         export(&run.join("export"), &self.model, &self.info(start, probe, settings, stamp))?;
-        if self.members.len() > 1 {
-            let members = run.join(ENSEMBLE);
-            std::fs::create_dir_all(&members).map_err(Error::io(&members))?;
-            for (step, tensors) in &self.members {
-                let bytes = safetensors_bytes(tensors, *step)?;
-                eval::write_new(&members.join(format!("step-{step:08}.safetensors")), &bytes)?;
-            }
+        if let Some(kept) = &self.folder {
+            copy_folder(&kept.path().join(ENSEMBLE), &run.join(ENSEMBLE))?;
         }
         folder.finish()
     }
@@ -118,4 +113,14 @@ impl FineTuneOutcome {
             metrics: metrics.collect(),
         }
     }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to).map_err(Error::io(to))?;
+    for entry in std::fs::read_dir(from).map_err(Error::io(from))? {
+        let file = entry.map_err(Error::io(from))?;
+        let copy = to.join(file.file_name());
+        std::fs::copy(file.path(), &copy).map_err(Error::io(&copy))?;
+    }
+    Ok(())
 }

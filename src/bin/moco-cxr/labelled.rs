@@ -171,7 +171,7 @@ impl Prepared {
         arguments: &LabelledArguments,
     ) -> Result<(Labelled<'a>, Option<Labelled<'a>>, Labelled<'a>), Fault> {
         let labelled = |name: &str, part: &'a LoadedPart| -> Result<Labelled<'a>, Fault> {
-            let labels = Labelled::new(&part.manifest, &part.rows, &self.settings.tasks, self.settings.policy)?;
+            let labels = part.labelled(&self.settings)?;
             arguments.note(&format!("{name}: {}", labels.labels()));
             Ok(labels)
         };

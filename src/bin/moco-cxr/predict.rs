@@ -55,7 +55,7 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
     write_predictions(out, &scores)?;
     let rows = if arguments.study_max { "studies" } else { "images" };
     if images.json {
-        let summary = json!({ "out": out, "rows": scores.len(), "of": rows, "scores": scorer.labels(), "networks": scorer.len() });
+        let summary = json!({ "out": out, "rows": scores.len(), "of": rows, "scores": scorer.labels(), "networks": scorer.networks() });
         println!("{summary:#}");
     } else if !images.quiet {
         println!("{}: {} of {} {rows}", out.display(), scorer.labels().join(", "), scores.len());
