@@ -59,6 +59,7 @@ mod predict;
 pub mod prelude;
 mod preprocessing;
 mod pretrain;
+mod preview;
 mod probe;
 mod report;
 mod run_folder;
@@ -84,7 +85,9 @@ pub use parts::{LinearData, LoadedPart, Parts, ValidFrom, check_against_pretrain
 pub use predict::{Scorer, load_images};
 pub use preprocessing::AskedPreprocessing;
 pub use estimate::{MemoryEstimate, StepEstimate};
+pub use images::build_cache;
 pub use pretrain::{Pretrained, Watch, pretrain};
+pub use preview::preview;
 pub use probe::{
     ArmLogits, FractionResult, ProbeSettings, TaskResult, evaluate_fraction, evaluate_scores, fit_draws, fit_probe,
     scores,

@@ -27,6 +27,8 @@ pub struct LinearData {
     pub dataset: Dataset,
     /// What becomes of an image that cannot be read.
     pub on_bad: OnBad,
+    /// For a set without patients: a pattern whose first group, in an image's path, is the patient.
+    pub patient_regex: Option<String>,
 }
 
 /// Where the rows come from on which a penalty or a checkpoint is chosen. Nothing is ever reported on them.
@@ -95,6 +97,10 @@ impl Parts {
 }
 
 impl LinearData {
+    fn options(&self) -> LoadOptions {
+        LoadOptions { on_bad: self.on_bad, patient_regex: self.patient_regex.clone(), ..LoadOptions::default() }
+    }
+
     /// Training part and the part reported on, after the check that they share no patient.
     ///
     /// # Errors
@@ -130,13 +136,13 @@ impl LinearData {
     }
 
     fn read(&self, dir: &Path, part: Part, workers: usize, note: &mut dyn FnMut(&str)) -> Result<LoadedPart> {
-        let (manifest, rows) = images::load(dir, self.dataset, part, self.on_bad, workers, note)?;
+        let (manifest, rows) = images::load(dir, self.dataset, part, &self.options(), workers, note)?;
         Ok(LoadedPart { manifest, rows, part })
     }
 
     /// The rows of a part, no image opened.
     fn table(&self, dir: &Path, part: Part) -> cxr_data::Result<Manifest> {
-        load_with(dir, self.dataset, part, &LoadOptions { on_bad: self.on_bad, ..LoadOptions::default() })
+        load_with(dir, self.dataset, part, &self.options())
     }
 
     /// Whether the folder gives the same rows for every part.
@@ -246,7 +252,7 @@ pub(crate) fn leak_free(parts: &[(&str, Role, &Manifest)], note: &mut dyn FnMut(
 /// Names the patients, or the data that could not be read.
 pub fn check_against_pretraining(run: &Path, test: &LoadedPart, note: &mut dyn FnMut(&str)) -> Result<()> {
     let data = PretrainSettings::read(&run.join("config.toml"))?.data;
-    let seen = cxr_data::load(&data.dir, data.dataset, Part::Train).map_err(|e| Error::Setting {
+    let seen = load_with(&data.dir, data.dataset, Part::Train, &data.load_options()).map_err(|e| Error::Setting {
         key: format!("the pretraining data of {}", run.display()),
         found: e.to_string(),
         expected: "to read its patients, to be sure that none is in the test part (or --unchecked-pretraining)".into(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use backbones::{Classifier, Network};
-use cxr_data::{Dataset, LabelPolicy, Manifest, OnBad, Part, ViewConfig};
+use cxr_data::{LoadOptions, Dataset, LabelPolicy, Manifest, OnBad, Part, ViewConfig};
 use eval::{Checkpoint, Scores, fold_studies};
 use ndarray::{Array2, Axis};
 
@@ -112,7 +112,8 @@ pub fn load_images(
     workers: usize,
     note: &mut dyn FnMut(&str),
 ) -> Result<LoadedPart> {
-    let (manifest, rows) = images::load(dir, dataset, part, on_bad, workers, note)?;
+    let options = LoadOptions { on_bad, ..LoadOptions::default() };
+    let (manifest, rows) = images::load(dir, dataset, part, &options, workers, note)?;
     Ok(LoadedPart { manifest, rows, part })
 }
 

@@ -4,14 +4,15 @@ use std::{path::Path, sync::Arc};
 
 use backbones::{Network, NetworkConfig};
 use cxr_data::{
-    BatchLoader, BatchOptions, Files, Manifest, MemoryCache, OnBad, PairBatch, PairSampling, Part, Radiograph,
-    SameGroup, SameImage, preview,
+    BatchLoader, BatchOptions, Manifest, OnBad, PairBatch, PairSampling, Radiograph, SameGroup, SameImage, preview,
+};
 };
 use moco_core::{BatchSource, BoxError, Checkpoints, End, HostBatch, Observer, differences};
 use serde_json::json;
 
 use crate::{
-    Error, Existing, KeyFrom, PretrainSettings, Result, RunFolder, device::guard, images, run_log::RunLog, weights,
+    Error, Existing, KeyFrom, PretrainSettings, Result, RunFolder, device::guard, images::TrainImages, run_log::RunLog,
+    weights,
 };
 
 /// Pairs on the contact sheet of a run, and pairs beside each other there.
@@ -76,19 +77,13 @@ pub fn pretrain(
         watch.note(text);
         notes.push(text.to_owned());
     };
-    let (manifest, rows) = images::load(
-        &settings.data.dir,
-        settings.data.dataset,
-        Part::Train,
-        settings.data.on_bad,
-        settings.workers(),
-        &mut note,
-    )?;
+    let images = TrainImages::open(settings, &mut note)?;
+    let mut source = Source(loader(settings, &images)?);
+    let sheet = if resuming { None } else { Some(contact_sheet(settings, &images)?) };
+    let TrainImages { manifest, rows, .. } = images;
     if resuming {
         check_same_data(&manifest, out)?;
     }
-    let mut source = Source::new(settings, &manifest, &rows)?;
-    let sheet = if resuming { None } else { Some(contact_sheet(settings, &manifest, &rows)?) };
     let network =
         NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
     let (mut network, init) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
@@ -130,6 +125,10 @@ pub fn pretrain(
     }
     let end = guard(settings.device, || Ok::<_, Error>(trainer.run(&mut source, &mut log)?));
     let step = trainer.position().step;
+    let replaced = source.0.replaced();
+    if replaced > 0 {
+        log.note(&format!("{replaced} times an image had vanished and the next of its epoch took its place"))?;
+    }
     log.close(&match &end {
         Ok(End::Finished) => format!("finished at step {step}"),
         Ok(End::Stopped) => format!("stopped at step {step}"),
@@ -148,7 +147,7 @@ fn check_same(settings: &PretrainSettings, out: &Path) -> Result<()> {
     let before = PretrainSettings::read(&out.join("config.toml"))?;
     // The place of the data may change, its content may not: see `check_same_data`.
     let free = |key: &str| {
-        matches!(key, "train.epochs" | "workers" | "device" | "data.dir" | "data.in_memory")
+        matches!(key, "train.epochs" | "workers" | "device" | "data.dir" | "data.in_memory" | "data.cache")
             || key.starts_with("checkpoints.")
     };
     let keys = differences(&before, settings, free);
@@ -178,13 +177,12 @@ impl PretrainSettings {
     }
 }
 
-/// The views that the first images of the run get, byte for byte.
-fn contact_sheet(settings: &PretrainSettings, manifest: &Manifest, rows: &[usize]) -> Result<Radiograph> {
+/// Pairs of the first views the run will see.
+fn contact_sheet(settings: &PretrainSettings, images: &TrainImages) -> Result<Radiograph> {
     let mut settings = settings.clone();
     // The order of an epoch and the views of an image do not depend on the size of a batch.
     settings.train.batch_size = settings.train.batch_size.min(SHEET.0);
-    let Source(loader) = Source::new(&settings, manifest, rows)?;
-    let first = loader.pairs::<u8>(0, 0)?.next().transpose()?;
+    let first = loader(&settings, images)?.pairs::<u8>(0, 0)?.next().transpose()?;
     let empty = || Error::Setting { key: "data".into(), found: "no images".into(), expected: "at least one".into() };
     Ok(preview::pairs(&first.ok_or_else(empty)?, SHEET.1)?)
 }
@@ -192,33 +190,29 @@ fn contact_sheet(settings: &PretrainSettings, manifest: &Manifest, rows: &[usize
 /// The batches of `cxr-data` as `moco-core` takes them.
 struct Source(BatchLoader);
 
-impl Source {
-    fn new(settings: &PretrainSettings, manifest: &Manifest, rows: &[usize]) -> Result<Self> {
-        let batch_size = settings.train.batch_size;
-        if rows.len() < batch_size {
-            let found = format!("{batch_size} for a set of {} images", rows.len());
-            let expected = format!("at most {}", rows.len());
-            return Err(Error::Setting { key: "train.batch_size".into(), found, expected });
-        }
-        let options = BatchOptions {
-            batch_size,
-            workers: settings.workers(),
-            seed: settings.train.seed,
-            on_bad: OnBad::Fail,
-            ..BatchOptions::default()
-        };
-        let pairs: Arc<dyn PairSampling> = match settings.data.key_from {
-            KeyFrom::Image => Arc::new(SameImage),
-            KeyFrom::Study => Arc::new(SameGroup::study(manifest, rows)),
-            KeyFrom::Patient => Arc::new(SameGroup::patient(manifest, rows)),
-        };
-        let mut loader = BatchLoader::new(manifest, settings.views, options)?.with_rows(rows)?.with_pairs(pairs);
-        if settings.data.in_memory {
-            let files = Arc::new(Files::new(manifest));
-            loader = loader.with_source(Arc::new(MemoryCache::new(files, manifest.records.len(), settings.views)));
-        }
-        Ok(Self(loader))
+/// What decides the bytes of a run's batches, in one place for the run and its preview.
+pub(crate) fn loader(settings: &PretrainSettings, images: &TrainImages) -> Result<BatchLoader> {
+    let TrainImages { manifest, rows, source } = images;
+    let batch_size = settings.train.batch_size;
+    if rows.len() < batch_size {
+        let found = format!("{batch_size} for a set of {} images", rows.len());
+        let expected = format!("at most {}", rows.len());
+        return Err(Error::Setting { key: "train.batch_size".into(), found, expected });
     }
+    let options = BatchOptions {
+        batch_size,
+        workers: settings.workers(),
+        seed: settings.train.seed,
+        on_bad: OnBad::Fail,
+        ..BatchOptions::default()
+    };
+    let pairs: Arc<dyn PairSampling> = match settings.data.key_from {
+        KeyFrom::Image => Arc::new(SameImage),
+        KeyFrom::Study => Arc::new(SameGroup::study(manifest, rows)),
+        KeyFrom::Patient => Arc::new(SameGroup::patient(manifest, rows)),
+    };
+    let loader = BatchLoader::new(manifest, settings.views, options)?.with_rows(rows)?;
+    Ok(loader.with_source(source.clone()).with_pairs(pairs))
 }
 
 impl BatchSource for Source {

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use backbones::{Arch, Normalization, Precision};
-use cxr_data::{Dataset, OnBad, ViewConfig};
+use cxr_data::{Dataset, LoadOptions, OnBad, ViewConfig};
 use moco_core::{Keep, TrainConfig};
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -63,6 +63,13 @@ pub struct DataSettings {
     pub key_from: KeyFrom,
     /// Keeps decoded, resized images in memory (for sets that fit).
     pub in_memory: bool,
+    /// Folder of the cache of decoded, resized images, completed before the first step; empty for none. A resume may
+    /// change it.
+    #[serde(default)]
+    pub cache: PathBuf,
+    /// For a set without patients: a pattern whose first group, in an image's path, is the patient; empty for none.
+    #[serde(default)]
+    pub patient_regex: String,
 }
 
 /// Which image the key view is taken from.
@@ -86,6 +93,14 @@ pub struct CheckpointSettings {
     pub every_steps: u64,
     /// Which stay.
     pub keep: Keep,
+}
+
+impl DataSettings {
+    /// How the folder is read.
+    pub fn load_options(&self) -> LoadOptions {
+        let patient_regex = Some(self.patient_regex.clone()).filter(|pattern| !pattern.is_empty());
+        LoadOptions { on_bad: self.on_bad, patient_regex, ..LoadOptions::default() }
+    }
 }
 
 impl PretrainSettings {

@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     /// Layout of the data.
     #[arg(long, default_value_t)]
     dataset: Dataset,
+    /// For a set without patients: a pattern whose first group, in an image's path, is the patient.
+    #[arg(long, value_name = "REGEX")]
+    patient_regex: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -26,7 +29,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     // Missing files are for the audit to count, not for the loader to stop at.
-    let options = LoadOptions { on_bad: OnBad::Skip, ..LoadOptions::default() };
+    let patient_regex = arguments.patient_regex.clone();
+    let options = LoadOptions { on_bad: OnBad::Skip, patient_regex, ..LoadOptions::default() };
     let mut parts = Vec::new();
     for (name, part, role) in
         [("train", Part::Train, Role::Train), ("valid", Part::Valid, Role::Valid), ("test", Part::Test, Role::Test)]

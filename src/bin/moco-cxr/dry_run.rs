@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::HumanDuration;
 use moco_cxr::{
     MemoryEstimate, PretrainSettings, StepEstimate,
-    cxr_data::{LoadOptions, Part, load_with},
+    cxr_data::{Part, load_with},
 };
 use serde_json::json;
 
@@ -15,8 +15,7 @@ use crate::Fault;
 pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Fault> {
     settings.validate()?;
     let data = &settings.data;
-    let options = LoadOptions { on_bad: data.on_bad, ..LoadOptions::default() };
-    let images = load_with(&data.dir, data.dataset, Part::Train, &options)?.records.len();
+    let images = load_with(&data.dir, data.dataset, Part::Train, &data.load_options())?.records.len();
     let (batch, train) = (settings.train.batch_size, &settings.train);
     let steps = ((images / batch).div_ceil(train.accumulate)) as u64;
     let memory = MemoryEstimate::of(settings);

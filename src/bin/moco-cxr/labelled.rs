@@ -67,6 +67,9 @@ pub(crate) struct LabelledArguments {
     /// What to do with an image that cannot be read: fail or skip.
     #[arg(long, value_name = "ACTION", default_value_t = OnBad::Fail)]
     on_bad_image: OnBad,
+    /// For a set without patients: a pattern whose first group, in an image's path, is the patient.
+    #[arg(long, value_name = "REGEX")]
+    patient_regex: Option<String>,
     /// New or empty folder for predictions, results and curves; it appears whole or not at all.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -108,6 +111,7 @@ impl LabelledArguments {
             test: self.test_data.clone(),
             dataset: self.dataset,
             on_bad: self.on_bad_image,
+            patient_regex: self.patient_regex.clone(),
         }
         .load_parts(&valid, self.seed, settings.workers, &mut note)?;
         self.check_pretraining(&loaded, &parts)?;

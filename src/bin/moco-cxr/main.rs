@@ -5,8 +5,10 @@
 
 mod audit;
 mod bench;
+mod cache;
 mod compare;
 mod completions;
+mod data_settings;
 mod device;
 mod devices;
 mod dry_run;
@@ -21,8 +23,10 @@ mod linear;
 mod parity;
 mod predict;
 mod pretrain;
+mod preview;
 mod progress;
 mod report;
+mod splits;
 mod synth;
 mod unlabelled;
 
@@ -51,6 +55,9 @@ enum Command {
     Evaluate(evaluate::Arguments),
     Compare(compare::Arguments),
     Audit(audit::Arguments),
+    Preview(preview::Arguments),
+    Cache(cache::Arguments),
+    Splits(splits::Arguments),
     Inspect(inspect::Arguments),
     Report(report::Arguments),
     Synth(synth::Arguments),
@@ -72,6 +79,9 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Preview(arguments) => preview::run(&arguments),
+        Command::Cache(arguments) => cache::run(&arguments),
+        Command::Splits(arguments) => splits::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Report(arguments) => report::run(arguments),
         Command::Synth(arguments) => synth::run(&arguments),

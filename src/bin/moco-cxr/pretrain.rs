@@ -91,6 +91,12 @@ pub(crate) struct Arguments {
     /// What to do with an image that cannot be read: fail or skip.
     #[arg(long, value_name = "ACTION")]
     on_bad_image: Option<OnBad>,
+    /// Folder of the cache of decoded, resized images; made and completed before the first step.
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// For a set without patients: a pattern whose first group, in an image's path, is the patient.
+    #[arg(long, value_name = "REGEX")]
+    patient_regex: Option<String>,
     /// Folder of the run; new or empty unless --resume or --overwrite is given.
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
@@ -186,6 +192,8 @@ impl Arguments {
         set(&mut s.device, self.device.device);
         set(&mut s.precision, self.precision);
         set(&mut s.data.on_bad, self.on_bad_image);
+        set(&mut s.data.cache, self.cache.clone());
+        set(&mut s.data.patient_regex, self.patient_regex.clone());
         if s.data.dir.as_os_str().is_empty() {
             return Err("no data: found neither --data nor data.dir in --config, expected a folder".into());
         }

@@ -1,5 +1,6 @@
 //! Completing a cache: which entries can stay, and appending the others.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -47,6 +48,18 @@ pub struct CacheReport {
     pub unreadable: Vec<(usize, String)>,
     /// Length of the data file in bytes.
     pub bytes: u64,
+}
+
+impl fmt::Display for CacheReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reused, added, stale, damaged, unreadable, bytes } = self;
+        let images = reused + added + stale + damaged;
+        write!(
+            f,
+            "{images} images: {reused} as they were, {added} added, {stale} changed and {damaged} damaged ones "
+        )?;
+        write!(f, "decoded again, {} of all cannot be read; {:.1} MB", unreadable.len(), *bytes as f64 / 1e6)
+    }
 }
 
 /// Completes the cache of a manifest; returns the entry of each row, the data file, and what was done.

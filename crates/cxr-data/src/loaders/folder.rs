@@ -129,6 +129,10 @@ fn from_table(dir: &Path, path: &Path, pattern: Option<&Pattern>, options: &Load
         });
     }
     notes.extend(finder.notes());
+    if let (Some(column), Some(_)) = (patient, pattern) {
+        let (table, column) = (path.display(), &table.header[column]);
+        notes.push(format!("{table}: the patient pattern is not used: the column \"{column}\" names the patients"));
+    }
     let tasks = columns.iter().map(|&column| table.header[column].clone()).collect();
     let patients_known = patient.is_some() || pattern.is_some();
     Ok(Manifest { root: dir.into(), tasks, records, patients_known, notes })

@@ -97,13 +97,17 @@ pub fn load(dir: &Path, dataset: Dataset, part: Part) -> Result<Manifest> {
 /// cell its format does not know, or an image is missing.
 pub fn load_with(dir: &Path, dataset: Dataset, part: Part, options: &LoadOptions) -> Result<Manifest> {
     let found = if dataset == Dataset::Auto { Some(detect(dir)?) } else { None };
-    let mut manifest = match found.as_ref().map_or(dataset, |(dataset, _)| *dataset) {
+    let kind = found.as_ref().map_or(dataset, |(dataset, _)| *dataset);
+    let mut manifest = match kind {
         Dataset::Chexpert => chexpert::load(dir, part, options),
         Dataset::Shenzhen => nlm::SHENZHEN.load(dir, part),
         Dataset::Montgomery => nlm::MONTGOMERY.load(dir, part),
         Dataset::Nih => nih::load(dir, part, options),
         Dataset::Folder | Dataset::Auto => folder::load(dir, part, options),
     }?;
+    if options.patient_regex.is_some() && !matches!(kind, Dataset::Folder | Dataset::Auto) {
+        manifest.notes.push(format!("the patient pattern is not used: the data set \"{kind}\" names its patients"));
+    }
     if let Some((dataset, sign)) = found {
         manifest.notes.insert(0, format!("{}: taken for the data set \"{dataset}\" ({sign})", dir.display()));
     }

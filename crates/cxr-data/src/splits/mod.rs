@@ -8,6 +8,7 @@ mod mt19937;
 mod nested;
 mod patients;
 mod shenzhen;
+mod table;
 
 pub use fractions::{Draw, bernoulli_draws, paper_draws};
 pub use medaug::{read_draw, write_draw};
@@ -15,6 +16,7 @@ pub use mt19937::Mt19937;
 pub use nested::nested_fractions;
 pub use patients::patient_split;
 pub use shenzhen::{ShenzhenSplit, shenzhen_draws, shenzhen_split};
+pub use table::RowTable;
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
