@@ -102,8 +102,10 @@ pub enum Error {
     },
     /// An image file has a size that no radiograph has.
     #[error(
-        "{}: {width} x {height} pixels; expected sides of {} to {} and at most {} pixels in all",
-        path.display(), crate::decode::MIN_SIDE, crate::decode::MAX_SIDE, crate::decode::MAX_PIXELS
+        "{}: {width} x {height} pixels; expected sides of {} to {}, one at most {} times the other, and at most {} pixels \
+         in all",
+        path.display(), crate::decode::MIN_SIDE, crate::decode::MAX_SIDE, crate::decode::MAX_ASPECT,
+        crate::decode::MAX_PIXELS
     )]
     ImageSize {
         /// The image file.

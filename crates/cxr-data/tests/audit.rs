@@ -1,5 +1,5 @@
 //! The audit passes what is sound and finds each thing that is planted.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 
@@ -164,6 +164,14 @@ fn real_sets_pass() {
     // highest correlation among them is 0.959, the threshold 0.98.)
     let one = [Subset { name: "all", role: Role::Pretrain, manifest: &all }];
     let report = audit(&one, &[LabelPolicy::default()]).unwrap();
+    let rows: Vec<usize> = (0..all.len()).collect();
+    let pairs = |images: usize| images * images.saturating_sub(1) / 2;
+    let of_one_patient: usize = all.patients(&rows).iter().map(|rows| pairs(rows.len())).sum();
+    println!(
+        "near duplicates: {} of {} pairs of images of different patients",
+        report.subsets[0].near_duplicates.len(),
+        pairs(all.len()) - of_one_patient
+    );
     assert_eq!(report.subsets[0].near_duplicates, []);
     // One real repeated export is known: two studies of one patient.
     let repeated: Vec<_> = report.subsets[0].duplicates.iter().map(|group| group.paths.len()).collect();

@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use cxr_data::{
-    BatchLoader, BatchOptions, CacheOptions, Error, Files, ImageCache, MemoryCache, OnBad, PairBatch, SameGroup,
+    BatchLoader, BatchOptions, CacheOptions, Error, Files, ImageCache, Level, MemoryCache, OnBad, PairBatch, SameGroup,
     ViewBatch, ViewConfig, decode, prescan, preview, render, seed,
 };
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ fn options(batch_size: usize, workers: usize) -> BatchOptions {
     BatchOptions { batch_size, workers, ahead: 3, seed: 11, ..BatchOptions::default() }
 }
 
-fn pairs(loader: &BatchLoader, epoch: u64, first: usize) -> Vec<PairBatch> {
+fn pairs<T: Level>(loader: &BatchLoader, epoch: u64, first: usize) -> Vec<PairBatch<T>> {
     loader.pairs(epoch, first).unwrap().map(Result::unwrap).collect()
 }
 
@@ -36,7 +36,7 @@ proptest! {
             let loader = BatchLoader::new(&manifest, views, options(batch, workers)).unwrap().with_rows(&rows).unwrap();
             if grouped { loader.with_pairs(Arc::new(SameGroup::study(&manifest, &rows))) } else { loader }
         };
-        let expected = pairs(&loader(1), epoch, 0);
+        let expected = pairs::<u8>(&loader(1), epoch, 0);
         prop_assert_eq!(expected.len(), rows.len() / batch);
         for workers in [2, 8] {
             prop_assert_eq!(&pairs(&loader(workers), epoch, 0), &expected, "{} workers", workers);
@@ -46,9 +46,15 @@ proptest! {
         prop_assert_eq!(&pairs(&cached, epoch, 0), &expected, "cold cache");
         prop_assert_eq!(&pairs(&cached, epoch, 0), &expected, "warm cache");
         let (mapped, _) = ImageCache::open(&dir.path().join("cache"), &manifest, &views, CacheOptions::default()).unwrap();
-        prop_assert_eq!(&pairs(&loader(2).with_source(Arc::new(mapped)), epoch, 0), &expected, "mapped cache");
+        let mapped = loader(8).with_source(Arc::new(mapped));
+        prop_assert_eq!(&pairs(&mapped, epoch, 0), &expected, "mapped cache");
         let first = (resume * (expected.len() + 1) as f64) as usize;
         prop_assert_eq!(&pairs(&loader(2), epoch, first), &expected[first..], "resumed at {}", first);
+        prop_assert_eq!(&pairs(&mapped, epoch, first), &expected[first..], "resumed at {}, mapped cache", first);
+        // The same views in 16 bit, of which 8 and 16 bit images are cached.
+        let wide = pairs::<u16>(&loader(1), epoch, 0);
+        prop_assert_eq!(&pairs(&loader(8), epoch, first), &wide[first..], "16 bit, resumed at {}", first);
+        prop_assert_eq!(&pairs(&mapped, epoch, 0), &wide, "16 bit, mapped cache");
     }
 }
 
@@ -58,7 +64,7 @@ fn a_batch_holds_what_its_key_says() {
     let dir = tempfile::tempdir().unwrap();
     let manifest = data_set(dir.path(), 10);
     let views = ViewConfig::small(24);
-    let batches = pairs(&BatchLoader::new(&manifest, views, options(4, 2)).unwrap(), 5, 0);
+    let batches = pairs::<u8>(&BatchLoader::new(&manifest, views, options(4, 2)).unwrap(), 5, 0);
     let order = seed::epoch_order(11, 5, 10);
     let batch = &batches[1];
     assert_eq!(batch.rows, order[4..8]);
@@ -110,7 +116,7 @@ fn a_file_that_vanishes_is_replaced_by_the_next_and_counted() {
     let loader = BatchLoader::new(&manifest, ViewConfig::moco_cxr(24), options(4, 2)).unwrap();
     let order = seed::epoch_order(11, 0, 8);
     std::fs::remove_file(manifest.image_path(order[5])).unwrap();
-    let batches = pairs(&loader, 0, 0);
+    let batches = pairs::<u8>(&loader, 0, 0);
     assert_eq!(batches[1].rows, [order[4], order[6], order[6], order[7]]);
     assert_eq!(loader.replaced(), 1);
     // All gone: the folder, not a file. The first missing file is named.
@@ -135,7 +141,7 @@ fn a_damaged_file_fails_in_its_place_or_is_skipped() {
     assert!(matches!(outcomes[1].as_ref().unwrap_err(), Error::Decode { path, .. } if path == &bad));
     options.on_bad = OnBad::Skip;
     let loader = BatchLoader::new(&manifest, ViewConfig::moco_cxr(24), options).unwrap();
-    assert_eq!(pairs(&loader, 0, 0)[1].rows, [order[2], order[4]]);
+    assert_eq!(pairs::<u8>(&loader, 0, 0)[1].rows, [order[2], order[4]]);
     assert_eq!(loader.replaced(), 1);
     let found = prescan(&manifest, 3);
     assert_eq!(found.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [order[3]]);
@@ -147,7 +153,7 @@ fn a_damaged_file_fails_in_its_place_or_is_skipped() {
 fn a_contact_sheet_shows_what_training_gets() {
     let dir = tempfile::tempdir().unwrap();
     let manifest = data_set(dir.path(), 6);
-    let batch = pairs(&BatchLoader::new(&manifest, ViewConfig::small(24), options(5, 2)).unwrap(), 0, 0).remove(0);
+    let batch = pairs::<u8>(&BatchLoader::new(&manifest, ViewConfig::small(24), options(5, 2)).unwrap(), 0, 0).remove(0);
     let path = dir.path().join("sheet.png");
     preview::pairs(&batch, 2).unwrap().write_png(&path).unwrap();
     let sheet = decode::read(&path).unwrap();

@@ -112,11 +112,14 @@ fn sizes_outside_the_limits_are_refused_before_decoding() {
     let one = sample_png(dir.path(), 1, 1);
     let message = decode::read(&one).unwrap_err().to_string();
     assert!(
-        message.ends_with("1x1.png: 1 x 1 pixels; expected sides of 8 to 16384 and at most 100000000 pixels in all"),
+        message.ends_with(
+            "1x1.png: 1 x 1 pixels; expected sides of 8 to 16384, one at most 16 times the other, and at most \
+             100000000 pixels in all"
+        ),
         "{message}"
     );
     // Only the header says so: nothing of that size is in the file.
-    for (width, height) in [(20_000, 20_000), (20_000, 8), (16_000, 16_000)] {
+    for (width, height) in [(20_000, 20_000), (20_000, 8), (16_000, 16_000), (8, 16_384), (129, 8)] {
         let error = decode::read(write(dir.path(), "large.png", &png_header(width, height))).unwrap_err();
         assert!(
             matches!(error, Error::ImageSize { width: w, height: h, .. } if (w, h) == (width as usize, height as usize)),

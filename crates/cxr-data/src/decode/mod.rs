@@ -18,6 +18,9 @@ pub const MIN_SIDE: usize = 8;
 pub const MAX_SIDE: usize = 16_384;
 /// Most pixels that are decoded (10,000 x 10,000): bounds what a damaged or hostile header can make us allocate.
 pub const MAX_PIXELS: usize = 100_000_000;
+/// Most that one side may be longer than the other. The whole spine on one film has less than 5; beyond this a picture is
+/// a strip, and a short side enlarged to the size of a view would need gigabytes for the long one.
+pub const MAX_ASPECT: usize = 16;
 
 /// Kind of an image file, by its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,7 +68,8 @@ impl Format {
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read, [`Error::Decode`] when it is empty, no image, damaged, truncated, or
-/// made its decoder panic, [`Error::ImageSize`] outside [`MIN_SIDE`], [`MAX_SIDE`], [`MAX_PIXELS`].
+/// made its decoder panic, [`Error::ImageSize`] outside [`MIN_SIDE`], [`MAX_SIDE`], [`MAX_PIXELS`],
+/// [`MAX_ASPECT`].
 pub fn read(path: impl AsRef<Path>) -> Result<Radiograph> {
     read_with_format(path).map(|(radiograph, _)| radiograph)
 }
@@ -129,7 +133,8 @@ impl Fault {
 /// Refuses sizes outside the limits before anything is allocated for them.
 fn check_size(width: usize, height: usize) -> std::result::Result<(), Fault> {
     let sides = MIN_SIDE..=MAX_SIDE;
-    if sides.contains(&width) && sides.contains(&height) && width * height <= MAX_PIXELS {
+    let (short, long) = (width.min(height), width.max(height));
+    if sides.contains(&short) && sides.contains(&long) && width * height <= MAX_PIXELS && long <= MAX_ASPECT * short {
         Ok(())
     } else {
         Err(Fault::Size(width, height))

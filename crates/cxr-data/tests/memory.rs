@@ -1,0 +1,45 @@
+//! Memory stays flat from epoch to epoch, whatever is decoded, cached and thrown away in between.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod support;
+
+use std::sync::Arc;
+
+use cxr_data::{BatchLoader, BatchOptions, CacheOptions, ImageCache, PairBatch, ViewConfig};
+use support::data_set;
+
+/// Resident memory of this process in bytes (the second number of `statm` counts pages of 4 KiB).
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    4096 * statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap()
+}
+
+/// 3,000 images an epoch (50 files, each many times), from the files and from the cache. A leak of one view an image
+/// would be 3,000 * 64 * 64 = 12 MB an epoch; the allocator's own breathing was below 1 MB. The bound is between.
+#[test]
+fn three_epochs_need_no_more_than_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut manifest = data_set(dir.path(), 50);
+    manifest.records = manifest.records.iter().cycle().take(3000).cloned().collect();
+    let views = ViewConfig::moco_cxr(64);
+    let options = BatchOptions { batch_size: 16, workers: 2, ..BatchOptions::default() };
+    let files = BatchLoader::new(&manifest, views, options).unwrap();
+    let (cache, _) = ImageCache::open(&dir.path().join("cache"), &manifest, &views, CacheOptions::default()).unwrap();
+    let cached = files.clone().with_source(Arc::new(cache));
+    for (name, loader) in [("files", files), ("cache", cached)] {
+        let after: Vec<u64> = (0..3)
+            .map(|epoch| {
+                let batches = loader.pairs(epoch, 0).unwrap().map(|batch: Result<PairBatch, _>| batch.unwrap());
+                assert_eq!(batches.map(|batch| batch.rows.len()).sum::<usize>(), 2992);
+                resident()
+            })
+            .collect();
+        println!(
+            "{name}: resident after each epoch, MB: {:?}",
+            after.iter().map(|b| *b as f64 / 1e6).collect::<Vec<_>>()
+        );
+        assert!(after[2] < after[0] + 4_000_000, "{name}: {after:?}");
+    }
+}
