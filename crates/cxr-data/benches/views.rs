@@ -10,7 +10,9 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use cxr_data::{Radiograph, ViewConfig, decode, prepare, render, seed};
+use cxr_data::{
+    CacheOptions, Dataset, ImageCache, ImageSource, Part, Radiograph, ViewConfig, decode, load, prepare, render, seed,
+};
 
 /// The bytes of all files of a folder, sorted by name.
 fn files(kind: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -65,15 +67,39 @@ fn views(criterion: &mut Criterion) {
                 black_box(prepare(image, &config));
             });
         }
-        // (c): from an image as the cache holds it.
-        let cached: Vec<_> = images.iter().map(|image| prepare(image, &config).into_owned()).collect();
-        cycle(criterion, &format!("{kind}_cached_to_two_views"), &cached, |image, sample| {
-            two_views(image, &config, sample)
+        // (c): from the memory-mapped cache.
+        let cache = Cache::of(kind, &config);
+        cycle(criterion, &format!("{kind}_cached_to_two_views"), &cache.rows, |&row, sample| {
+            two_views(&cache.images.image(row).unwrap(), &config, sample);
         });
+        cycle(criterion, &format!("{kind}_cache_read"), &cache.rows, |&row, _| {
+            black_box(cache.images.image(row).unwrap());
+        });
+        // The strong views, and what is left of them without the operations on grey values.
         let strong = ViewConfig::small(320);
-        cycle(criterion, &format!("{kind}_cached_to_two_strong_views"), &cached, |image, sample| {
-            two_views(image, &strong, sample);
-        });
+        let bare = ViewConfig { crop: strong.crop, sampling: strong.sampling, ..config };
+        for (name, views) in [("strong", strong), ("strong_geometry_only", bare)] {
+            cycle(criterion, &format!("{kind}_image_to_two_views_{name}"), &images, |image, sample| {
+                two_views(image, &views, sample);
+            });
+        }
+    }
+}
+
+/// A cache of the files of a folder, in a folder that lasts as long as it does.
+struct Cache {
+    images: ImageCache,
+    rows: Vec<usize>,
+    _folder: tempfile::TempDir,
+}
+
+impl Cache {
+    fn of(kind: &str, views: &ViewConfig) -> Self {
+        let data = std::env::var_os("MOCO_CXR_BENCH_DATA").unwrap();
+        let manifest = load(&Path::new(&data).join(kind), Dataset::Folder, Part::All).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (images, _) = ImageCache::open(folder.path(), &manifest, views, CacheOptions::default()).unwrap();
+        Self { images, rows: (0..manifest.len()).collect(), _folder: folder }
     }
 }
 
