@@ -30,10 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     synth::write(&set, &data)?;
     said(&format!("drew a synthetic set in {}", data.display()));
 
-    // The preset for a few thousand images, at 64 px; epochs are what five minutes allow. In a few hundred steps the query
-    // encoder changes quickly; were its average to follow at the preset's pace, a key would tell its age, and the task be
-    // solved by that instead of by the image. So the keys move as slowly as in the paper (m = 0.999), and four groups
-    // keep the batch statistics of a query from those of its key.
+    // The preset for a few thousand images, at 64 px; epochs are what five minutes allow. Four groups keep the batch
+    // statistics of a query from those of its key.
     let mut settings = PretrainSettings::named("small", &data)?.with_set("views.size=64")?;
     settings.channels = 1;
     settings.data.in_memory = true;
@@ -41,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     settings.train.epochs = 6;
     settings.train.schedule.lr = 1e-3;
     settings.train.schedule.warmup_epochs = 0.5;
-    (settings.train.moco.momentum, settings.train.moco.groups) = (0.999, 4);
+    settings.train.moco.groups = 4;
     let mut watch = Epochs(start);
     let run = pretrain(&settings, &out.join("run"), Existing::Refuse, &mut watch)?;
     said("pretrained; computing features");

@@ -12,17 +12,98 @@
 //! the pieces of a linear probe ([`Labelled`], [`fit_draws`], [`evaluate_fraction`]), the folder of a run
 //! ([`RunFolder`]) and its [`Report`].
 //!
-//! # One example
-//! A synthetic set, a network pretrained on it for one tiny epoch, and its features:
+//! # I have a folder of radiographs
+//! [`pretrain`] reads it, whatever its layout ([`cxr_data::Dataset`]), and leaves a [`RunFolder`] with weights for
+//! PyTorch and for [`load_run`]. Not run here, since it takes hours; `examples/pretrain_folder.rs` is a small one.
 //!
 //! ```no_run
-//! use moco_cxr::{Existing, PretrainSettings, cxr_data::synth, pretrain};
+//! use moco_cxr::prelude::*;
 //!
-//! synth::write(&synth::SynthConfig::default(), "synth".as_ref())?;
-//! let mut settings = PretrainSettings::named("small", "synth")?.with_set("views.size=64")?;
-//! settings.train.epochs = 1;
-//! let run = pretrain(&settings, "run".as_ref(), Existing::Refuse, &mut ())?;
+//! let mut settings = PretrainSettings::named("small", "my-radiographs")?.with_set("views.size=224")?;
+//! settings.train.epochs = 50;
+//! let run = pretrain(&settings, "runs/first".as_ref(), Existing::Refuse, &mut ())?;
 //! println!("weights in {}", run.folder.join("export").display());
+//! # Ok::<(), moco_cxr::Error>(())
+//! ```
+//!
+//! # I have a PyTorch checkpoint
+//! [`backbones::import`] takes torchvision's files, MoCo's and MoCo-CXR's checkpoints and safetensors, strictly: what is
+//! missing or left over is an error that lists it. In place of a `.pth`, the file of this example is written here.
+//!
+//! ```
+//! use moco_cxr::{backbones::{ImportOptions, WeightFile, import, safetensors_bytes, state_dict}, prelude::*};
+//!
+//! let device = Device::flex();
+//! let folder = std::env::temp_dir().join(format!("moco-cxr-doc-{}", std::process::id()));
+//! std::fs::create_dir_all(&folder)?;
+//! let path = folder.join("resnet18.safetensors"); // or resnet18-f37072fd.pth, checkpoint_0019.pth.tar, …
+//! # let weights = state_dict(&NetworkConfig::new(Arch::ResNet18).init(7, &device))?;
+//! # std::fs::write(&path, safetensors_bytes(&weights, 0)?)?;
+//!
+//! let network = NetworkConfig::new(Arch::ResNet18).init(0, &device);
+//! let (mut network, report) = import(&WeightFile::open(&path)?, network, &ImportOptions::backbone(Arch::ResNet18))?;
+//! assert!(report.is_complete());
+//!
+//! let images = Tensor::<4>::ones([2, 1, 64, 64], &device); // grey values from 0 to 1
+//! assert_eq!(network.features(images, Mode::Eval).dims(), [2, 512]);
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # I only want AUC with intervals
+//! [`eval`] alone does (`moco-cxr-eval` without its feature `train` builds without Burn). Patients are resampled, since
+//! images of a patient are not independent. `examples/score_csv.rs` reads a file.
+//!
+//! ```
+//! use moco_cxr::eval::{Bootstrap, Cohort, Metric};
+//!
+//! let labels = vec![true, false, true, false, true, false];
+//! let scores = [vec![0.9, 0.2, 0.6, 0.7, 0.8, 0.1]];
+//! let cohort = Cohort::new(labels, &["p1", "p1", "p2", "p3", "p3", "p4"])?;
+//! let auc = Bootstrap::default().interval(&cohort, &scores, Metric::Auroc)?;
+//! assert_eq!((auc.estimate, auc.patients), (8.0 / 9.0, 4));
+//! assert!(auc.lower < auc.estimate && auc.estimate <= auc.upper);
+//! # Ok::<(), moco_cxr::eval::Error>(())
+//! ```
+//!
+//! # I have my own backbone
+//! Any Burn module with [`Backbone`](backbones::Backbone) can be pretrained by a [`moco_core::Trainer`], on the same views
+//! ([`LoaderSource`]) or on any other batches. Here two steps on a handful of drawn images.
+//!
+//! ```
+//! use moco_cxr::{
+//!     LoaderSource,
+//!     backbones::{BatchNorm, Conv2d, Initializer},
+//!     burn::{self, module::Module, tensor::activation::relu},
+//!     cxr_data::{BatchLoader, BatchOptions, load, synth},
+//!     prelude::*,
+//! };
+//!
+//! #[derive(Module, Debug)]
+//! struct Tiny { conv: Conv2d, norm: BatchNorm }
+//!
+//! impl Backbone for Tiny {
+//!     fn feature_dim(&self) -> usize { 8 }
+//!     fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
+//!         let x = relu(self.norm.forward(self.conv.forward(images), mode)); // [B, 8, H, W]
+//!         x.mean_dims(&[2, 3]).reshape([-1, 8])                             // [B, 8]
+//!     }
+//! }
+//!
+//! let folder = std::env::temp_dir().join(format!("moco-cxr-own-{}", std::process::id()));
+//! let few = synth::SynthConfig { train_patients: 12, valid_patients: 0, test_patients: 0, size: 48, ..Default::default() };
+//! synth::write(&few, &folder)?;
+//! let images = load(&folder, Dataset::Auto, Part::Train)?;
+//! let options = BatchOptions { batch_size: 4, workers: 1, ..Default::default() };
+//! let mut source = LoaderSource(BatchLoader::new(&images, ViewConfig::small(32), options)?);
+//!
+//! let mut init = Initializer::new(0, &Device::flex());
+//! let mut config = Preset::small().train;
+//! (config.epochs, config.batch_size, config.moco.queue_size) = (1, 4, 16);
+//! let mut trainer = config.init(Tiny { conv: init.conv2d(1, 8, 3, 2, 1), norm: init.batch_norm(8) })?;
+//! trainer.run(&mut source, &mut ())?;
+//! let pretrained: Tiny = trainer.moco.encoder_q.backbone;
+//! # std::fs::remove_dir_all(&folder)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -50,6 +131,7 @@ mod knn;
 mod labelled;
 mod layers;
 mod linear;
+mod loader_source;
 mod nearest;
 mod new_folder;
 mod outcome;
@@ -86,6 +168,7 @@ pub use predict::{Scorer, load_images};
 pub use preprocessing::AskedPreprocessing;
 pub use estimate::{MemoryEstimate, StepEstimate};
 pub use images::build_cache;
+pub use loader_source::LoaderSource;
 pub use pretrain::{Pretrained, Watch, pretrain};
 pub use preview::preview;
 pub use probe::{

@@ -4,15 +4,14 @@ use std::{path::Path, sync::Arc};
 
 use backbones::{Network, NetworkConfig};
 use cxr_data::{
-    BatchLoader, BatchOptions, Manifest, OnBad, PairBatch, PairSampling, Radiograph, SameGroup, SameImage, preview,
+    BatchLoader, BatchOptions, Manifest, OnBad, PairSampling, Radiograph, SameGroup, SameImage, preview,
 };
-};
-use moco_core::{BatchSource, BoxError, Checkpoints, End, HostBatch, Observer, differences};
+use moco_core::{BatchSource, Checkpoints, End, Observer, differences};
 use serde_json::json;
 
 use crate::{
-    Error, Existing, KeyFrom, PretrainSettings, Result, RunFolder, device::guard, images::TrainImages, run_log::RunLog,
-    weights,
+    Error, Existing, KeyFrom, PretrainSettings, Result, RunFolder, device::guard, images::TrainImages,
+    loader_source::LoaderSource as Source, run_log::RunLog, weights,
 };
 
 /// Pairs on the contact sheet of a run, and pairs beside each other there.
@@ -187,9 +186,6 @@ fn contact_sheet(settings: &PretrainSettings, images: &TrainImages) -> Result<Ra
     Ok(preview::pairs(&first.ok_or_else(empty)?, SHEET.1)?)
 }
 
-/// The batches of `cxr-data` as `moco-core` takes them.
-struct Source(BatchLoader);
-
 /// What decides the bytes of a run's batches, in one place for the run and its preview.
 pub(crate) fn loader(settings: &PretrainSettings, images: &TrainImages) -> Result<BatchLoader> {
     let TrainImages { manifest, rows, source } = images;
@@ -213,24 +209,4 @@ pub(crate) fn loader(settings: &PretrainSettings, images: &TrainImages) -> Resul
     };
     let loader = BatchLoader::new(manifest, settings.views, options)?.with_rows(rows)?;
     Ok(loader.with_source(source.clone()).with_pairs(pairs))
-}
-
-impl BatchSource for Source {
-    fn batches_per_epoch(&self) -> usize {
-        self.0.batches_per_epoch()
-    }
-
-    fn epoch(
-        &mut self,
-        epoch: u64,
-        first_batch: usize,
-    ) -> Box<dyn Iterator<Item = std::result::Result<HostBatch, BoxError>> + '_> {
-        match self.0.pairs::<u8>(epoch, first_batch) {
-            Ok(batches) => Box::new(batches.map(|batch| {
-                let PairBatch { query, key, patients, .. } = batch?;
-                Ok(HostBatch { query, key, patients })
-            })),
-            Err(e) => Box::new(std::iter::once(Err(BoxError::from(e)))),
-        }
-    }
 }

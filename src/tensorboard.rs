@@ -271,8 +271,10 @@ mod tests {
         assert!(holds(&events[2].1, b"b/c") && holds(&events[2].1, &(-2.0_f32).to_le_bytes()));
         // Values lie between -0.5 and 0.5; the middles of the bins give sum -0.25 and sum of squares 0.1875.
         let doubles = [-0.5_f64, 0.5, 3.0, -0.25, 0.1875];
-        let fields: Vec<u8> =
-            (1_u8..).zip(doubles).flat_map(|(field, x)| [vec![field << 3 | 1], x.to_le_bytes().to_vec()].concat()).collect();
+        let fields: Vec<u8> = (1_u8..)
+            .zip(doubles)
+            .flat_map(|(field, x)| [vec![field << 3 | 1], x.to_le_bytes().to_vec()].concat())
+            .collect();
         assert!(holds(&events[3].1, &fields));
         assert!(holds(&events[4].1, &[1 << 3, 2, 2 << 3, 3, 3 << 3, 1, 4 << 3 | 2, 3, b'p', b'n', b'g']));
     }

@@ -78,12 +78,7 @@ impl Preset {
     /// their age, so that the newest is found without looking at the image (seen: the loss falls while the effective rank
     /// of the keys falls from 80 to 9).
     pub fn small() -> Self {
-        let moco = MocoConfig {
-            queue_size: 1024,
-            queue_init: QueueInit::Masked,
-            groups: 2,
-            ..MocoConfig::new()
-        };
+        let moco = MocoConfig { queue_size: 1024, queue_init: QueueInit::Masked, groups: 2, ..MocoConfig::new() };
         let train = TrainConfig {
             epochs: 100,
             batch_size: 32,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::backbones::inspect;
+use serde_json::json;
 
 use crate::Fault;
 
@@ -13,9 +14,32 @@ use crate::Fault;
 pub(crate) struct Arguments {
     /// A PyTorch file (zip, legacy or tar form) or a safetensors file.
     file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    print!("{}", inspect(&arguments.file)?);
+    let found = inspect(&arguments.file)?;
+    if arguments.json {
+        let tensors: Vec<_> = found
+            .tensors
+            .iter()
+            .map(|(name, dtype, shape)| json!({ "name": name, "dtype": dtype.to_string(), "shape": shape }))
+            .collect();
+        let scalars: Vec<_> =
+            found.scalars.iter().map(|(name, value)| json!({ "name": name, "value": value.to_string() })).collect();
+        let result = json!({
+            "path": found.path,
+            "format": found.format.to_string(),
+            "looks_like": found.looks_like,
+            "arch": found.arch,
+            "tensors": tensors,
+            "scalars": scalars,
+        });
+        println!("{}", serde_json::to_string_pretty(&result)?);
+    } else {
+        print!("{found}");
+    }
     Ok(())
 }

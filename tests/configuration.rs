@@ -1,0 +1,166 @@
+//! Where settings come from, which of them wins, what `--dry-run` says of them, and what is said of those that do not exist.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::{fs, path::PathBuf, sync::OnceLock};
+
+use serde_json::Value;
+use support::{Ran, run, scratch, succeed, synth};
+use toml::Table;
+
+/// Small enough to try a step in a moment.
+const TINY: [&str; 8] = ["--image-size", "32", "--batch-size", "8", "--moco-k", "32", "--set", "workers=1"];
+
+/// A folder, a set in it, and how many images it has to train on.
+fn made() -> &'static (PathBuf, PathBuf, u64) {
+    static MADE: OnceLock<(PathBuf, PathBuf, u64)> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let folder = scratch("configuration");
+        let (set, summary) = synth(&folder, "set", 7, [20, 1, 1]);
+        (folder, set, summary["train"]["images"].as_u64().unwrap())
+    })
+}
+
+fn dry_run(more: &[&str]) -> Ran {
+    let (folder, set, _) = made();
+    let out = folder.join("never");
+    let command = arguments!["pretrain", "--dry-run", "--data", set, "--out", out];
+    let ran = run(command.into_iter().chain(TINY.iter().chain(more).map(Into::into)));
+    assert!(!out.exists(), "a dry run leaves nothing");
+    ran
+}
+
+/// The settings that a dry run prints.
+fn resolved(more: &[&str]) -> Table {
+    let ran = dry_run(more);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    toml::from_str(&ran.stdout).expect("settings, and estimates as comments")
+}
+
+fn file(name: &str, text: &str) -> String {
+    let path = made().0.join(name);
+    fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn the_command_line_wins_over_the_file_and_the_file_over_the_preset() {
+    let file = file("some.toml", "[train]\nepochs = 7\naccumulate = 2\n[train.moco]\ntemperature = 0.5\ndim = 64\n");
+    let base = ["--preset", "moco-cxr", "--init", "random"];
+    let with_file = [&base[..], &["--config", &file]].concat();
+    let with_all = [&with_file[..], &["--set", "train.moco.dim=32", "--epochs", "3"]].concat();
+    let facts = |settings: &Table| {
+        let train = settings["train"].as_table().unwrap();
+        let moco = train["moco"].as_table().unwrap();
+        let number = |value: &toml::Value| value.as_integer().unwrap();
+        let temperature = moco["temperature"].as_float().unwrap();
+        (number(&train["epochs"]), number(&train["accumulate"]), temperature, number(&moco["dim"]))
+    };
+    assert_eq!(facts(&resolved(&base)), (20, 1, 0.2, 128));
+    assert_eq!(facts(&resolved(&with_file)), (7, 2, 0.5, 64));
+    assert_eq!(facts(&resolved(&with_all)), (3, 2, 0.5, 32));
+    // What nobody set is the preset's.
+    assert_eq!(resolved(&with_all)["train"]["schedule"]["decay"]["name"].as_str(), Some("milestones"));
+}
+
+#[test]
+fn a_setting_with_settings_of_its_own_is_changed_in_part_or_as_a_whole() {
+    let rule = |more: &[&str]| resolved(more)["train"]["optimizer"]["rule"].as_table().unwrap().clone();
+    let changed = rule(&["--set", "train.optimizer.rule.eps=1e-6"]);
+    assert_eq!((changed["name"].as_str(), changed["eps"].as_float()), (Some("adam"), Some(1e-6)));
+    let other = rule(&["--set", "train.optimizer.rule.name=sgd"]);
+    assert_eq!((other["name"].as_str(), other["momentum"].as_float()), (Some("sgd"), Some(0.9)));
+    // One that the preset does not have.
+    assert_eq!(resolved(&["--set", "train.clip_norm=5"])["train"]["clip_norm"].as_float(), Some(5.0));
+    assert_eq!(resolved(&["--set", "views.crop=random"])["views"]["crop"].as_str(), Some("random"));
+}
+
+#[test]
+fn what_a_dry_run_prints_gives_the_same_settings_again() {
+    let first = dry_run(&["--seed", "3", "--lr", "0.002"]);
+    let file = file("again.toml", &first.stdout);
+    let (folder, set, _) = made();
+    let command = arguments!["pretrain", "--dry-run", "--config", file, "--data", set, "--out", folder.join("never")];
+    let again = succeed(command);
+    let settings = |ran: &Ran| toml::from_str::<Table>(&ran.stdout).unwrap();
+    assert_eq!(settings(&first), settings(&again));
+}
+
+#[test]
+fn every_file_in_configs_is_a_preset_and_can_be_given_as_a_file() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("configs");
+    for name in support::names(&folder) {
+        let preset = name.strip_suffix(".toml").expect("a TOML file");
+        let path = folder.join(&name).display().to_string();
+        let tiny = ["--init", "random", "--arch", "resnet18", "--set", "train.moco.groups=1"];
+        let by_name = resolved(&[&["--preset", preset][..], &tiny].concat());
+        // Over another preset: the file leaves nothing of it.
+        assert_eq!(by_name, resolved(&[&["--preset", "small", "--config", &path][..], &tiny].concat()), "{name}");
+    }
+}
+
+#[test]
+fn a_dry_run_counts_what_a_run_needs() {
+    let images = made().2;
+    let ran = dry_run(&["--json", "--epochs", "5"]);
+    let result: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let number = |pointer: &str| result.pointer(pointer).unwrap().as_f64().unwrap();
+    assert_eq!(result["images"], images);
+    assert_eq!(
+        (result["steps_per_epoch"].as_u64(), result["steps"].as_u64()),
+        (Some(images / 8), Some(images / 8 * 5))
+    );
+    // ResNet18 without its classifier, and 512·512 + 512 + 512·128 + 128 for the head.
+    assert_eq!(result["parameters"], 11_176_512 + 328_320);
+    let parts = ["weights", "gradients", "optimizer", "queue", "activations"];
+    let sum: f64 = parts.iter().map(|part| number(&format!("/memory/parts/{part}"))).sum();
+    assert_eq!(sum, number("/memory/bytes"));
+    assert_eq!(number("/memory/parts/queue"), 4.0 * 32.0 * 128.0);
+    let (step, all) = (number("/time/step_s"), number("/time/seconds"));
+    assert!(step > 0.0 && (all - step * number("/steps")).abs() < 1e-6 * all, "{result}");
+    let text = dry_run(&[]).stdout;
+    for word in [
+        "# parameters  11.50 million",
+        "# memory      about ",
+        &format!("# data        {images} images"),
+        "# time        about ",
+    ] {
+        assert!(text.contains(word), "{word:?} is not in: {text}");
+    }
+}
+
+#[test]
+fn what_does_not_exist_is_refused_with_what_may_have_been_meant() {
+    let refused = |more: &[&str], code: i32, words: &[&str]| {
+        let ran = dry_run(more);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{more:?}");
+        words.iter().for_each(|word| assert!(ran.stderr.contains(word), "{word:?} is not in: {}", ran.stderr));
+    };
+    refused(
+        &["--set", "temperature=0.1"],
+        1,
+        &["unknown field `temperature`", "did you mean `train.moco.temperature`?"],
+    );
+    let file = file("typo.toml", "# a run\n[train]\nepochs = 3\n\n[train.moco]\nqueue_sise = 64\n");
+    refused(&["--config", &file], 1, &["typo.toml line 6", "`queue_sise`", "did you mean `queue_size`?"]);
+    refused(&["--preset", "smal"], 1, &["\"smal\"", "did you mean \"small\"?"]);
+    refused(&["--moco-kk", "3"], 2, &["--moco-kk", "'--moco-k'"]);
+    refused(&["--arch", "resnet81"], 2, &["resnet81", "resnet18"]);
+    let ran = run(["pretrian"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("'pretrain'"), "{}", ran.stderr);
+}
+
+#[test]
+fn every_shell_gets_completions_of_every_subcommand() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = succeed(["completions", shell]).stdout;
+        for word in ["pretrain", "linear", "image-size"] {
+            assert!(script.contains(word), "{shell} knows no {word}");
+        }
+    }
+    let ran = run(["completions", "tcsh"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("bash"), "{}", ran.stderr);
+}

@@ -1,0 +1,115 @@
+//! Ctrl-C: the first one saves the run, the second one ends it at once.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::OnceLock,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use support::{metrics, names, scratch, succeed, synth, tiny_config, tool};
+
+/// A set, and settings of a run of two short epochs.
+fn made() -> &'static (PathBuf, PathBuf, PathBuf) {
+    static MADE: OnceLock<(PathBuf, PathBuf, PathBuf)> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let folder = scratch("interrupt");
+        let (set, _) = synth(&folder, "set", 6, [30, 0, 0]);
+        let config = tiny_config(&folder);
+        (folder, set, config)
+    })
+}
+
+fn pretrain(out: &Path, more: &[&str]) -> Command {
+    let (_, set, config) = made();
+    let command = arguments!["pretrain", "--data", set, "--config", config, "--epochs", "2", "--out", out];
+    let mut command = tool(command.into_iter().chain(more.iter().map(Into::into)));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn wait(child: &mut Child, what: &str, has_come: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !has_come() {
+        assert!(child.try_wait().unwrap().is_none(), "ended before {what}");
+        assert!(start.elapsed() < Duration::from_secs(300), "{what} never came");
+        sleep(Duration::from_millis(1));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+fn lines(path: &Path) -> usize {
+    fs::read(path).map_or(0, |bytes| bytes.iter().filter(|&&b| b == b'\n').count())
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Runs until the third step and sends a signal.
+fn interrupted(out: &Path, name: &str, more: &[&str]) -> Output {
+    let mut child = pretrain(out, more).spawn().unwrap();
+    wait(&mut child, "the third step", || lines(&out.join("metrics.jsonl")) >= 3);
+    signal(&child, name);
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn an_interrupted_run_says_how_to_go_on_and_ends_as_the_one_that_was_not() {
+    let (folder, ..) = made();
+    let undisturbed = folder.join("undisturbed");
+    assert!(pretrain(&undisturbed, &["--quiet"]).status().unwrap().success());
+    let out = folder.join("interrupted");
+    let ran = interrupted(&out, "-INT", &[]);
+    assert_eq!(ran.status.code(), Some(130), "{}", text(&ran.stderr));
+    let (said, noted) = (text(&ran.stdout), text(&ran.stderr));
+    assert!(noted.contains("interrupted: writing a checkpoint"), "{noted}");
+    let step = metrics(&out).len() as u64;
+    assert_eq!(fs::read_to_string(out.join("checkpoints/latest")).unwrap().trim(), format!("step-{step:08}"));
+    let (stopped, again) = said.trim().split_once("; go on with: moco-cxr ").expect("how to go on");
+    assert_eq!(stopped, format!("stopped at step {step}"));
+    assert!(fs::read_to_string(out.join("train.log")).unwrap().ends_with(&format!("{stopped}\n")));
+
+    // The very command, but for the name of the program.
+    succeed(again.split(' '));
+    let model = |run: &Path| fs::read(run.join("export/model.safetensors")).unwrap();
+    assert!(model(&out) == model(&undisturbed), "the weights differ");
+    assert_eq!(metrics(&out).len(), metrics(&undisturbed).len());
+    let log = fs::read_to_string(out.join("train.log")).unwrap();
+    assert!(log.contains(&format!("resuming at step {step}")), "{log}");
+}
+
+#[test]
+fn a_scheduler_that_ends_a_run_finds_a_checkpoint_and_the_state_as_json() {
+    let out = made().0.join("terminated");
+    let ran = interrupted(&out, "-TERM", &["--json", "--quiet"]);
+    assert_eq!((ran.status.code(), text(&ran.stderr).as_str()), (Some(130), ""));
+    let result: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!((result["finished"].as_bool(), result["weights"].is_null()), (Some(false), true));
+    assert_eq!(result["step"], metrics(&out).len());
+    assert!(result["resume"].as_str().unwrap().ends_with(&format!("--resume --out {}", out.display())));
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let out = made().0.join("twice");
+    // Steps of a second or so: the second signal comes within the step that the first one lets finish.
+    let mut child = pretrain(&out, &["--set", "views.size=160", "--batch-size", "16"]).spawn().unwrap();
+    wait(&mut child, "the first step", || lines(&out.join("metrics.jsonl")) >= 1);
+    signal(&child, "-INT");
+    signal(&child, "-INT");
+    let ran = child.wait_with_output().unwrap();
+    assert_eq!(ran.status.code(), Some(130));
+    assert_eq!(text(&ran.stdout), "", "it did not go on to the end of the step");
+    let checkpoints = out.join("checkpoints");
+    assert!(!checkpoints.exists() || !names(&checkpoints).contains(&"latest".to_owned()));
+}
