@@ -39,7 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = asked.apply(load_weights(&weights, arch, 0, &Device::flex())?, &weights)?;
     println!("{}", start.provenance);
 
-    let source = LinearData { train: data, test: None, dataset: Dataset::Chexpert, on_bad: OnBad::Fail, patient_regex: None };
+    let source =
+        LinearData { train: data, test: None, dataset: Dataset::Chexpert, on_bad: OnBad::Fail, patient_regex: None };
     let parts = source.load_parts(&ValidFrom::HeldOut(0), 0, 2, &mut |text| println!("{text}"))?;
     let split = parts.split();
     let Parts { train, valid, test, .. } = parts;

@@ -51,7 +51,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", loaded.provenance);
 
     // The valid part is chosen on, the test part reported on; that the two and train share no patient is checked.
-    let source = LinearData { train: data.clone(), test: None, dataset: Dataset::Chexpert, on_bad: OnBad::Fail, patient_regex: None };
+    let source = LinearData {
+        train: data.clone(),
+        test: None,
+        dataset: Dataset::Chexpert,
+        on_bad: OnBad::Fail,
+        patient_regex: None,
+    };
     let mut note = |text: &str| println!("{text}");
     let Parts { train, valid, test, .. } = source.load_parts(&ValidFrom::Folder(data), 0, 2, &mut note)?;
     let valid = valid.ok_or("no valid part")?;

@@ -58,7 +58,13 @@ fn train(data: &Path, out: &Path) -> Result<String, Box<dyn Error>> {
     let asked = AskedPreprocessing { size: Some(32), ..AskedPreprocessing::default() };
     let random = load_weights("random", Some(Arch::ResNet18), 0, &Device::flex())?;
     let start = asked.apply(random, "random")?;
-    let source = LinearData { train: data.into(), test: None, dataset: Dataset::Chexpert, on_bad: OnBad::Fail, patient_regex: None };
+    let source = LinearData {
+        train: data.into(),
+        test: None,
+        dataset: Dataset::Chexpert,
+        on_bad: OnBad::Fail,
+        patient_regex: None,
+    };
     let parts = source.load_parts(&ValidFrom::HeldOut(0), 0, 2, &mut |_| {})?;
     let split = parts.split();
     let probe = ProbeSettings::new(vec!["Pleural Effusion".into(), "Cardiomegaly".into()]);

@@ -44,7 +44,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let run = pretrain(&settings, &out.join("run"), Existing::Refuse, &mut watch)?;
     said("pretrained; computing features");
 
-    let source = LinearData { train: data, test: None, dataset: Dataset::Chexpert, on_bad: OnBad::Fail, patient_regex: None };
+    let source =
+        LinearData { train: data, test: None, dataset: Dataset::Chexpert, on_bad: OnBad::Fail, patient_regex: None };
     let (train, test) = source.load(2, &mut |note| println!("{note}"))?;
     let mut probe = ProbeSettings::new(synth::Finding::ALL.map(|f| f.column().to_owned()).to_vec());
     probe.fractions = vec![0.01, 0.1, 1.0];

@@ -37,7 +37,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let loaded = load_weights(&weights, None, 0, &Device::flex())?;
     println!("{}", loaded.provenance);
 
-    let source = LinearData { train: data.clone(), test: None, dataset: Dataset::Shenzhen, on_bad: OnBad::Fail, patient_regex: None };
+    let source = LinearData {
+        train: data.clone(),
+        test: None,
+        dataset: Dataset::Shenzhen,
+        on_bad: OnBad::Fail,
+        patient_regex: None,
+    };
     let mut note = |text: &str| println!("{text}");
     let parts = source.load_parts(&ValidFrom::HeldOut(seed), seed, 2, &mut note)?;
     let split = parts.split();

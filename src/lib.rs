@@ -157,18 +157,18 @@ pub use device::{Adapter, Backend, BackendReport, DeviceChoice, devices, guard, 
 pub use draws::{LabelDraw, label_draws, plain_draws};
 pub use embed::embed;
 pub use error::{Error, Result};
+pub use estimate::{MemoryEstimate, StepEstimate};
 pub use finetune::{CheckpointChoice, FineTuneOutcome, FineTuneSettings, Measurement, TrainingRun, fine_tune};
+pub use images::build_cache;
 pub use knn::knn;
 pub use labelled::{Labelled, adapt_statistics};
 pub use linear::{Arm, linear};
+pub use loader_source::LoaderSource;
 pub use outcome::Outcome;
 pub use parity::{Difference, ParityBatch, ParityReport, parity, self_test};
 pub use parts::{LinearData, LoadedPart, Parts, ValidFrom, check_against_pretraining};
 pub use predict::{Scorer, load_images};
 pub use preprocessing::AskedPreprocessing;
-pub use estimate::{MemoryEstimate, StepEstimate};
-pub use images::build_cache;
-pub use loader_source::LoaderSource;
 pub use pretrain::{Pretrained, Watch, pretrain};
 pub use preview::preview;
 pub use probe::{
@@ -178,6 +178,6 @@ pub use probe::{
 pub use report::{Report, ReportOptions, results_table};
 pub use run_folder::{Existing, MetricsLog, RunFolder};
 pub use settings::{CheckpointSettings, DataSettings, KeyFrom, PretrainSettings};
-pub use weights::{LoadedNetwork, load_run, load_weights};
 pub use speed::Speed;
 pub use tensorboard::TensorBoard;
+pub use weights::{LoadedNetwork, load_run, load_weights};

@@ -199,7 +199,8 @@ impl LinearData {
         workers: usize,
         note: &mut dyn FnMut(&str),
     ) -> Result<Parts> {
-        let paper = is_shenzhen(&all.manifest).then(|| shenzhen_split(&all.manifest, seed)).and_then(|split| split.ok());
+        let paper =
+            is_shenzhen(&all.manifest).then(|| shenzhen_split(&all.manifest, seed)).and_then(|split| split.ok());
         let split = match paper {
             Some(split) => split,
             None => {

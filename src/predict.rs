@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use backbones::{Classifier, Network};
-use cxr_data::{LoadOptions, Dataset, LabelPolicy, Manifest, OnBad, Part, ViewConfig};
+use cxr_data::{Dataset, LabelPolicy, LoadOptions, Manifest, OnBad, Part, ViewConfig};
 use eval::{Checkpoint, Scores, fold_studies};
 use ndarray::{Array2, Axis};
 

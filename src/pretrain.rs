@@ -3,9 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use backbones::{Network, NetworkConfig};
-use cxr_data::{
-    BatchLoader, BatchOptions, Manifest, OnBad, PairSampling, Radiograph, SameGroup, SameImage, preview,
-};
+use cxr_data::{BatchLoader, BatchOptions, Manifest, OnBad, PairSampling, Radiograph, SameGroup, SameImage, preview};
 use moco_core::{BatchSource, Checkpoints, End, Observer, differences};
 use serde_json::json;
 

@@ -67,8 +67,25 @@ fn made() -> &'static Made {
 fn every_subcommand_is_listed_and_its_example_uses_options_it_has() {
     let all = succeed(["--help"]).stdout;
     let subcommands = [
-        "pretrain", "linear", "knn", "finetune", "predict", "embed", "evaluate", "compare", "audit", "preview", "cache",
-        "splits", "inspect", "report", "synth", "devices", "parity", "bench", "completions",
+        "pretrain",
+        "linear",
+        "knn",
+        "finetune",
+        "predict",
+        "embed",
+        "evaluate",
+        "compare",
+        "audit",
+        "preview",
+        "cache",
+        "splits",
+        "inspect",
+        "report",
+        "synth",
+        "devices",
+        "parity",
+        "bench",
+        "completions",
     ];
     for subcommand in subcommands {
         assert!(all.contains(subcommand), "{all}");

@@ -153,7 +153,8 @@ fn a_damaged_file_fails_in_its_place_or_is_skipped() {
 fn a_contact_sheet_shows_what_training_gets() {
     let dir = tempfile::tempdir().unwrap();
     let manifest = data_set(dir.path(), 6);
-    let batch = pairs::<u8>(&BatchLoader::new(&manifest, ViewConfig::small(24), options(5, 2)).unwrap(), 0, 0).remove(0);
+    let batch =
+        pairs::<u8>(&BatchLoader::new(&manifest, ViewConfig::small(24), options(5, 2)).unwrap(), 0, 0).remove(0);
     let path = dir.path().join("sheet.png");
     preview::pairs(&batch, 2).unwrap().write_png(&path).unwrap();
     let sheet = decode::read(&path).unwrap();
