@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 N, S, D, K, T, M, STEPS = 4, 12, 6, 20, 0.2, 0.9, 10
+CHECKPOINT = 6  # steps before the checkpoint of `save`; the queue has wrapped around
 
 
 def value(p: int, i: int) -> float:
@@ -75,7 +76,7 @@ def make_optimizer(name: str, params) -> torch.optim.Optimizer:
     return torch.optim.Adam(params, lr=1e-3, weight_decay=1e-4)
 
 
-def moco(name: str, dtype: torch.dtype) -> dict:
+def moco(name: str, dtype: torch.dtype, checkpoint: pathlib.Path | None = None) -> dict:
     """Ten steps; all state after the last."""
     torch.manual_seed(0)
     encoder_q, encoder_k = Encoder().to(dtype), Encoder().to(dtype)
@@ -84,6 +85,8 @@ def moco(name: str, dtype: torch.dtype) -> dict:
     queue, ptr, losses, norms = first_queue(dtype), 0, [], []
     optimizer = make_optimizer(name, encoder_q.parameters())
     for step in range(STEPS):
+        if checkpoint and step == CHECKPOINT:
+            save(checkpoint, encoder_q, encoder_k, queue, ptr, optimizer)
         q = encoder_q(images(step, 0, dtype))  # [N, D]
         with torch.no_grad():
             for pk, pq in zip(encoder_k.parameters(), encoder_q.parameters()):
@@ -105,6 +108,23 @@ def moco(name: str, dtype: torch.dtype) -> dict:
     return state | {"queue": queue}
 
 
+def save(path: pathlib.Path, encoder_q: Encoder, encoder_k: Encoder, queue, ptr: int, optimizer) -> None:
+    """As MoCo's `main_moco.py` saves a run. The SGD one looks like PyTorch 1.4: legacy form, state keyed by addresses."""
+    state = {f"module.encoder_q.{n}": t for n, t in encoder_q.state_dict().items()}
+    state |= {f"module.encoder_k.{n}": t for n, t in encoder_k.state_dict().items()}
+    state |= {"module.queue": queue.T, "module.queue_ptr": torch.tensor([ptr])}
+    record = optimizer.state_dict()
+    group = record["param_groups"][0]
+    group["params"] = list(range(2 * len(group["params"])))  # those of the key encoder, too, which have no state
+    old = isinstance(optimizer, torch.optim.SGD)
+    if old:
+        address = lambda number: 140_000_000_000_000 + 72 * (97 * number % 101)
+        group["params"] = [address(number) for number in group["params"]]
+        record["state"] = {address(number): value for number, value in record["state"].items()}
+    content = {"epoch": 1, "arch": "narrow", "state_dict": state, "optimizer": record}
+    torch.save(content, path, _use_new_zipfile_serialization=not old)
+
+
 def gap_of(name: str) -> str:
     """Quantities that share one measured f32-to-f64 gap."""
     if name.startswith("encoder"):
@@ -113,10 +133,11 @@ def gap_of(name: str) -> str:
     return name
 
 
-def steps() -> dict:
+def steps(out_dir: pathlib.Path) -> dict:
     out = {}
     for name in ("sgd", "adam"):
-        exact, single = moco(name, torch.float64), moco(name, torch.float32)
+        checkpoint = out_dir / f"checkpoint_{name}.pth.tar"
+        exact, single = moco(name, torch.float64, checkpoint), moco(name, torch.float32)
         gaps: dict[str, float] = {}
         for key, tensor in exact.items():
             gap = (tensor.double() - single[key].double()).abs().max().item()
@@ -212,7 +233,7 @@ def main(out_dir: pathlib.Path) -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
-    results = {"steps": steps(), "info_nce": info_nce(), "optimizers": optimizers(), "schedules": schedules()}
+    results = {"steps": steps(out_dir), "info_nce": info_nce(), "optimizers": optimizers(), "schedules": schedules()}
     for name, content in results.items():
         text = json.dumps({"versions": versions} | {name: content}, separators=(",", ":"))
         (out_dir / f"{name}.json").write_text(text.replace('],"', '],\n"') + "\n")

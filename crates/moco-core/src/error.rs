@@ -87,6 +87,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A checkpoint of MoCo in PyTorch that this run cannot go on from.
+    #[error("checkpoint of MoCo: found {found}, expected {expected}")]
+    Reference {
+        /// The file, and what is in it.
+        found: String,
+        /// What this run needs.
+        expected: String,
+    },
     /// A run is to be resumed with another configuration.
     #[error("resume: the configuration differs from the checkpoint's in {}", .differences.join("; "))]
     ResumeDiffers {

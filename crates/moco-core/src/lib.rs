@@ -92,7 +92,7 @@ mod spread;
 mod train_config;
 mod train_loop;
 
-pub use checkpoint::{Checkpoints, Found, Ignored, Keep, RunState, differences};
+pub use checkpoint::{Checkpoints, Found, Ignored, Keep, MocoImport, RunState, differences};
 pub use config::{MocoConfig, QueueInit};
 pub use doctor::{Diagnosis, EpochReport};
 pub use encoder::{Encoder, ProjectionHead, Relu};

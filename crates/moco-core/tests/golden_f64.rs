@@ -6,10 +6,10 @@ mod support;
 
 use std::sync::LazyLock;
 
-use backbones::Linear;
+use backbones::{Linear, WeightFile};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
-use moco_core::{Decay, NamedGradients, Negatives, OptimizerConfig, Rule, Schedule, info_nce};
-use support::{gap, golden, list, numbers, value};
+use moco_core::{Decay, NamedGradients, Negatives, OptimizerConfig, Rule, Schedule, Step, info_nce};
+use support::{K, gap, golden, list, numbers, value};
 
 static DEVICE: LazyLock<Device> = LazyLock::new(|| {
     let mut device = Device::flex();
@@ -35,6 +35,52 @@ fn ten_steps_of_moco_equal_pytorch() {
             assert!(gap < 1e-8, "{name}, {key}: off by {gap:e}");
         }
     }
+}
+
+/// A checkpoint that PyTorch wrote after six of those steps, as MoCo's `main_moco.py` saves it (the SGD one in the form of
+/// PyTorch 1.4), and the other four steps here. The bound is that of the ten steps.
+#[test]
+fn a_run_of_pytorch_goes_on() {
+    let golden = golden("steps");
+    for name in ["sgd", "adam"] {
+        let path = format!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/moco/checkpoint_{}.pth.tar"), name);
+        let file = WeightFile::open(&path).unwrap();
+        let mut trainer = support::trainer(name, K, &DEVICE);
+        let import = trainer.begin_from_moco(&file).unwrap();
+        let (_, lr) = support::optimizer(name);
+        assert_eq!((import.epoch, import.keys, import.optimizer_states, import.lr), (Some(1), K, 10, Some(lr)));
+        for index in 6..support::STEPS {
+            let views = vec![support::batch(index as usize).to_device(support::N, &DEVICE).unwrap()];
+            let step = Step { index, lr, clip_norm: None };
+            trainer.moco.step(views, &mut trainer.optimizer, &step).unwrap();
+        }
+        let expected = golden[name]["values"].as_object().unwrap();
+        for (key, values) in support::state(&trainer.moco) {
+            let gap = gap(&values, &list(&expected[&key]));
+            assert!(gap < 1e-8, "{name}, {key}: off by {gap:e}");
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_of_pytorch_that_does_not_fit_is_refused_and_nothing_moves() {
+    let open =
+        |name: &str| WeightFile::open(format!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/{}"), name)).unwrap();
+    let fault = |optimizer: &str, k: usize, name: &str| {
+        let mut trainer = support::trainer(optimizer, k, &DEVICE);
+        let before = support::state(&trainer.moco);
+        let fault = trainer.begin_from_moco(&open(name)).unwrap_err().to_string();
+        assert!(support::state(&trainer.moco) == before, "{fault}");
+        fault
+    };
+    let other = fault("adam", K, "moco/checkpoint_sgd.pth.tar");
+    assert!(other.contains("exp_avg (the state of conv1.weight)"), "{other}");
+    let short = fault("adam", K - 1, "moco/checkpoint_adam.pth.tar");
+    assert!(short.contains("queue: [6, 20], expected [6, 19]"), "{short}");
+    let foreign = fault("adam", K, "weights/moco_zip.pth.tar");
+    assert!(foreign.contains("encoder_q: 5 missing") && foreign.contains("layer1.0.conv1.weight"), "{foreign}");
+    let none = fault("adam", K, "weights/torchvision_2017.pth");
+    assert!(none.contains("expected a checkpoint of MoCo"), "{none}");
 }
 
 #[test]

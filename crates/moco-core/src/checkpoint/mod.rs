@@ -18,8 +18,10 @@
 mod differences;
 mod files;
 mod folder;
+mod reference;
 mod state;
 
 pub use differences::differences;
 pub use folder::{Checkpoints, Found, Ignored, Keep};
+pub use reference::MocoImport;
 pub use state::RunState;

@@ -116,11 +116,11 @@ impl<B: Backbone> Trainer<B> {
     }
 }
 
-fn query_name(name: &str) -> String {
+pub(super) fn query_name(name: &str) -> String {
     format!("encoder_q.{}", file_name(name))
 }
 
-fn load<B: Backbone>(encoder: &Encoder<B>, side: &str, weights: &StateDict) -> Result<Encoder<B>> {
+pub(super) fn load<B: Backbone>(encoder: &Encoder<B>, side: &str, weights: &StateDict) -> Result<Encoder<B>> {
     let mut dict = StateDict::new();
     let own = format!("{side}.");
     for (name, data) in weights {

@@ -71,7 +71,7 @@ impl Rule {
     pub const LARS: Self = Self::Lars { momentum: 0.9, trust: 0.001 };
 
     /// Names of a tensor's state, as PyTorch calls them.
-    pub(super) fn slots(self) -> &'static [&'static str] {
+    pub(crate) fn slots(self) -> &'static [&'static str] {
         match self {
             Self::Sgd { momentum: 0.0, .. } => &[],
             Self::Sgd { .. } | Self::Lars { .. } => &["momentum_buffer"],

@@ -8,7 +8,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor, TensorData, activation::relu},
 };
-use moco_core::{HostBatch, Moco, MocoConfig, OptimizerConfig, Rule, Step};
+use moco_core::{Decay, HostBatch, Moco, MocoConfig, OptimizerConfig, Rule, Schedule, Step, TrainConfig, Trainer};
 use ndarray::Array3;
 use serde_json::Value;
 
@@ -128,6 +128,13 @@ pub fn run(name: &str, device: &Device) -> BTreeMap<String, Vec<f64>> {
         found.entry("loss".into()).or_default().push(measures.loss);
         found.entry("gradient_norm".into()).or_default().push(measures.gradient_norm.unwrap());
     }
+    found.extend(state(&moco));
+    found
+}
+
+/// Both encoders and the queue, by the names of the script.
+pub fn state(moco: &Moco<Narrow>) -> BTreeMap<String, Vec<f64>> {
+    let mut found = BTreeMap::new();
     for (side, encoder) in [("encoder_q", &moco.encoder_q), ("encoder_k", &moco.encoder_k)] {
         for (name, data) in backbones::state_dict(encoder).unwrap() {
             found.insert(format!("{side}.{}", name.trim_start_matches("backbone.")), numbers(data));
@@ -135,6 +142,16 @@ pub fn run(name: &str, device: &Device) -> BTreeMap<String, Vec<f64>> {
     }
     found.insert("queue".into(), numbers(moco.queue.to_record().unwrap()["queue"].clone()));
     found
+}
+
+/// A trainer with the script's settings and a queue of `k`, at its beginning.
+pub fn trainer(optimizer_name: &str, k: usize, device: &Device) -> Trainer<Narrow> {
+    let (optimizer, lr) = optimizer(optimizer_name);
+    let moco = MocoConfig { dim: D, queue_size: k, momentum: 0.9, temperature: 0.2, ..MocoConfig::new() };
+    let schedule = Schedule { lr, warmup_epochs: 0.0, decay: Decay::Constant };
+    let config =
+        TrainConfig { seed: 0, epochs: 1, batch_size: N, accumulate: 1, clip_norm: None, moco, optimizer, schedule };
+    config.init(Narrow::new(0, device)).unwrap()
 }
 
 pub fn numbers(data: TensorData) -> Vec<f64> {
