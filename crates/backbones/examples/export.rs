@@ -4,7 +4,7 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-use backbones::{Arch, Backbone, ExportInfo, Mode, NetworkConfig, export};
+use backbones::{Arch, Backbone, ExportInfo, Mode, NetworkConfig, export_with_onnx};
 use burn::tensor::{Device, Tensor, TensorData};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         steps: 20,
         metrics: Vec::new(),
     };
-    export(&folder, &net, &info)?;
+    export_with_onnx(&folder, &net, &info)?;
     let features = net.features(images, Mode::Eval).into_data().try_to_vec::<f32>()?;
     let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
     fs::write(folder.join("images.f32"), floats(&pixels))?;

@@ -37,5 +37,5 @@ pub use state_dict::{NamePath, StateDict, TensorKind, load_state_dict, state_dic
 pub use stem::{Normalization, Stem};
 pub use weights::{
     Dtype, ExportInfo, Fate, Format, ImportOptions, Inspection, Metric, Report, Scalar, TensorInfo, WeightFile, export,
-    import, import_dict, inspect, layout, safetensors_bytes,
+    export_with_onnx, import, import_dict, inspect, layout, onnx_bytes, safetensors_bytes,
 };

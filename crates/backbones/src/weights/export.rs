@@ -65,14 +65,27 @@ pub struct Metric {
 /// # Errors
 /// When the folder exists already (nothing is ever overwritten), or cannot be written.
 pub fn export<M: Module>(folder: &Path, module: &M, info: &ExportInfo) -> Result<Vec<PathBuf>> {
-    let weights = safetensors_bytes(&state_dict(module)?, info.steps)?;
-    let files: [(&str, Vec<u8>); 4] = [
-        ("model.safetensors", weights),
+    write_folder(folder, &files(&state_dict(module)?, info)?)
+}
+
+/// As [`export`], and `model.onnx` (see [`onnx_bytes`](super::onnx_bytes)) beside the other files.
+///
+/// # Errors
+/// As [`export`], and when the module is none of this crate's architectures.
+pub fn export_with_onnx<M: Module>(folder: &Path, module: &M, info: &ExportInfo) -> Result<Vec<PathBuf>> {
+    let dict = state_dict(module)?;
+    let mut files = files(&dict, info)?;
+    files.push(("model.onnx", super::onnx_bytes(&dict, info)?));
+    write_folder(folder, &files)
+}
+
+fn files(dict: &StateDict, info: &ExportInfo) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    Ok(vec![
+        ("model.safetensors", safetensors_bytes(dict, info.steps)?),
         ("config.json", pretty(&config(info))),
         ("preprocessor_config.json", pretty(&preprocessor(info))),
         ("README.md", card::card(info).into_bytes()),
-    ];
-    write_folder(folder, &files)
+    ])
 }
 
 /// A state dictionary as safetensors, as `safetensors.torch.load_file` and `load_state_dict(strict=True)` take it: with

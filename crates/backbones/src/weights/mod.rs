@@ -1,4 +1,4 @@
-//! Weight files: PyTorch's and safetensors in, strictly; safetensors and a model card out.
+//! Weight files: PyTorch's and safetensors in, strictly; safetensors, ONNX and a model card out.
 //!
 //! A file's way in: [`WeightFile::open`] recognises the format and lists the tensors ([`inspect`] prints them), names and
 //! shapes are fitted to the network, and only then numbers are read ([`import`]).
@@ -13,6 +13,7 @@ mod import;
 mod inspect;
 mod layout;
 mod names;
+mod onnx;
 mod pickle;
 mod report;
 mod safetensors;
@@ -22,10 +23,11 @@ mod torch_zip;
 mod zip;
 
 pub use dtype::Dtype;
-pub use export::{ExportInfo, Metric, export, safetensors_bytes};
+pub use export::{ExportInfo, Metric, export, export_with_onnx, safetensors_bytes};
 pub use file::{Format, Scalar, TensorInfo, WeightFile};
 pub use fit::ImportOptions;
 pub use import::{import, import_dict};
 pub use inspect::{Inspection, inspect};
 pub use layout::layout;
+pub use onnx::onnx_bytes;
 pub use report::{Fate, Report};
