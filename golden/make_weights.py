@@ -60,9 +60,18 @@ def main(out: pathlib.Path) -> None:
     published = torch.load(data / "weights/resnet20-12fca82f.th", map_location="cpu", weights_only=False)
     sums = {key: [list(t.shape), t.double().sum().item()] for key, t in flat(published).items()}
 
+    torch.save({"state_dict": {"conv1.weight": Hostile()}}, out / "hostile.pth")
+
     versions = {"torch": torch.__version__, "safetensors": safetensors.__version__, "numpy": np.__version__}
     text = {"versions": versions, "files": expected, "resnet20": sums}
     (out / "expected.json").write_text(json.dumps(text, separators=(",", ":"), sort_keys=True) + "\n")
+
+
+class Hostile:
+    """Unpickled, it would call a function; nothing that reads weights may."""
+
+    def __reduce__(self):
+        return print, ("this must never be printed",)
 
 
 def tensor(name: str, shape: tuple[int, ...]) -> torch.Tensor:

@@ -46,6 +46,48 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A folder that is to be made, and is there.
+    #[error("{}: already exists, expected a new folder; nothing is overwritten", path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Published weights that are not on this machine.
+    #[error(
+        "{what}: found no {files} in {}; get {url} and put it there (MOCO_CXR_CACHE names another folder), or, with the \
+         feature hub, let `moco-cxr` fetch them",
+        folder.display()
+    )]
+    NoWeights {
+        /// Whose.
+        what: String,
+        /// What the file may be called.
+        files: String,
+        /// Where it is published.
+        url: String,
+        /// Where it should be.
+        folder: PathBuf,
+    },
+    /// A published file that is not what it was.
+    #[error("{}: found SHA-256 {found}, expected {expected}: {why}", path.display())]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+        /// Its checksum.
+        found: String,
+        /// What it should begin with.
+        expected: String,
+        /// Where that is from.
+        why: String,
+    },
+    /// A download that failed; nothing of it is left.
+    #[error("fetching {url}: {reason}")]
+    Download {
+        /// From where.
+        url: String,
+        /// What happened.
+        reason: String,
+    },
     /// A setting that cannot be.
     #[error("{key}: found {found}, expected {expected}")]
     Setting {

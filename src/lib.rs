@@ -180,4 +180,6 @@ pub use run_folder::{Existing, MetricsLog, RunFolder};
 pub use settings::{CheckpointSettings, DataSettings, KeyFrom, PretrainSettings};
 pub use speed::Speed;
 pub use tensorboard::TensorBoard;
-pub use weights::{LoadedNetwork, load_run, load_weights};
+pub use weights::{
+    Fetching, ImportSettings, LoadedNetwork, export_weights, fetch_weights, import_weights, load_run, load_weights,
+};

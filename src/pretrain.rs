@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use backbones::{Network, NetworkConfig};
 use cxr_data::{BatchLoader, BatchOptions, Manifest, OnBad, PairSampling, Radiograph, SameGroup, SameImage, preview};
-use moco_core::{BatchSource, Checkpoints, End, Observer, differences};
+use moco_core::{BatchSource, Checkpoints, End, MocoImport, Observer, differences};
 use serde_json::json;
 
 use crate::{
@@ -87,6 +87,15 @@ pub fn pretrain(
     settings.precision.check(&device)?;
     network.set_precision(settings.precision);
     let mut trainer = settings.train.init(network)?;
+    if settings.init_moco {
+        let file = weights::weight_file_of(&settings.init, settings.arch)?;
+        let MocoImport { epoch, keys, optimizer_states, .. } = trainer.begin_from_moco(&file)?;
+        let epoch = epoch.map(|epoch| format!(" after epoch {epoch}")).unwrap_or_default();
+        note(&format!(
+            "going on from {}{epoch}: both encoders, {keys} keys, optimizer state of {optimizer_states} tensors",
+            file.path().display()
+        ));
+    }
 
     let folder = RunFolder::open(out, existing)?;
     trainer.checkpoints = Some(Checkpoints::new(folder.join("checkpoints"), settings.checkpoints.keep));

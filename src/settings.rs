@@ -29,8 +29,11 @@ pub struct PretrainSettings {
     pub arch: Arch,
     /// Input channels of the first convolution: 3 to begin from or compare with published weights, 1 for a grey network.
     pub channels: usize,
-    /// `random`, or a weight file.
+    /// `random`, `imagenet`, `moco-cxr:NAME`, a run, or a weight file.
     pub init: String,
+    /// Goes on from a checkpoint of MoCo: takes its key encoder, projection head, queue and optimiser, too.
+    #[serde(default)]
+    pub init_moco: bool,
     /// Where it runs. A resume may change it.
     pub device: DeviceChoice,
     /// Arithmetic of the activations.

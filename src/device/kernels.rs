@@ -2,18 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-/// Where kernels are kept: `$MOCO_CXR_CACHE/kernels`, else `moco-cxr/kernels` in the user's cache folder
-/// (`$XDG_CACHE_HOME`, `~/.cache`, `~/Library/Caches` or `%LOCALAPPDATA%`). `None` where there is no such folder.
+/// Where kernels are kept: `kernels` in the cache folder (`MOCO_CXR_CACHE`, without it `moco-cxr` in `XDG_CACHE_HOME` or
+/// `~/.cache`). `None` where there is no such folder.
 pub fn kernel_folder() -> Option<PathBuf> {
-    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let cache = var("MOCO_CXR_CACHE").or_else(|| {
-        let user = var("XDG_CACHE_HOME").or_else(|| var("LOCALAPPDATA")).or_else(|| {
-            let home = var("HOME")?;
-            Some(home.join(if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" }))
-        })?;
-        Some(user.join("moco-cxr"))
-    })?;
-    Some(cache.join("kernels"))
+    Some(crate::weights::cache_folder().ok()?.join("kernels"))
 }
 
 /// Has Burn keep tuned and compiled kernels in `folder`, so that the next run starts in seconds.

@@ -1,16 +1,13 @@
 //! From a source of weights to a network, and what is needed to use it.
 
-use std::{
-    fmt::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use backbones::{Arch, Classifier, ImportOptions, Inspection, Linear, Network, NetworkConfig, WeightFile, import};
 use burn::tensor::Device;
 use cxr_data::ViewConfig;
-use sha2::{Digest, Sha256};
 
 use super::{
+    cache::sha256,
     folder::{NetworkFile, Preprocessing, run_of, weight_file},
     source::{Assumed, Source},
 };
@@ -52,6 +49,9 @@ impl LoadedNetwork {
 /// - a weight file of any supported form; its architecture is recognised by its tensors unless `arch` says it; size, mean
 ///   and deviation come from a `preprocessor_config.json` beside it, and are MoCo-CXR's where there is none (a note says
 ///   so),
+/// - `imagenet` (needs `arch`), torchvision's weights, or `moco-cxr:NAME`, such as `moco-cxr:r8w-00001`, from the folder
+///   of published weights; [`fetch_weights`](crate::fetch_weights) puts them there. The folder is `MOCO_CXR_CACHE`, without
+///   it `moco-cxr` in `XDG_CACHE_HOME` or in `~/.cache`; a file's checksum is recorded when it is first used,
 /// - `random` (needs `arch`), drawn from `seed`.
 ///
 /// Heads of files are dropped, except for that of an exported classifier, whose `config.json` says what its scores mean.
@@ -93,6 +93,18 @@ pub(crate) fn initial(config: &NetworkConfig, init: &str, seed: u64, device: &De
     }
 }
 
+/// The weight file that a source means.
+pub(crate) fn weight_file_of(source: &str, arch: Arch) -> Result<WeightFile> {
+    match Source::parse(source, Some(arch))? {
+        Source::File(path, _) => Ok(WeightFile::open(path)?),
+        Source::Random => Err(Error::Setting {
+            key: "init".into(),
+            found: "random".into(),
+            expected: "a checkpoint of MoCo to go on from".into(),
+        }),
+    }
+}
+
 fn random(arch: Option<Arch>, seed: u64, device: &Device) -> Result<LoadedNetwork> {
     let arch = arch.ok_or_else(|| Error::Setting {
         key: "arch".into(),
@@ -131,14 +143,8 @@ fn from_file(path: &Path, arch: Option<Arch>, assumed: Assumed, device: &Device)
             (size, normalization)
         }
     };
-    let arch = arch.or(inspection.arch).or(described.as_ref().map(|d| d.model_type)).ok_or_else(|| Error::Setting {
-        key: path.display().to_string(),
-        found: inspection.looks_like.clone(),
-        expected: format!(
-            "the weights of {} (`moco-cxr inspect` lists what the file holds)",
-            Arch::ALL.map(Arch::name).join(", ")
-        ),
-    })?;
+    let arch = arch.or(inspection.arch).or(described.as_ref().map(|d| d.model_type));
+    let arch = arch.ok_or_else(|| unknown_architecture(path, &inspection))?;
     let config = NetworkConfig { arch, channels: inspection.channels.unwrap_or(3), normalization };
     let labels = described.map(|d| d.labels()).unwrap_or_default();
     let (network, head) = if labels.is_empty() {
@@ -166,10 +172,15 @@ fn from_file(path: &Path, arch: Option<Arch>, assumed: Assumed, device: &Device)
 }
 
 /// `a backbone resnet18 without classifier, from runs/first/export/model.safetensors (SHA-256 ...)`
-fn provenance(file: &WeightFile, inspection: &Inspection) -> String {
-    let sum = Sha256::digest(file.bytes()).iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
-        text
-    });
-    format!("{}, from {} (SHA-256 {sum})", inspection.looks_like, file.path().display())
+pub(super) fn provenance(file: &WeightFile, inspection: &Inspection) -> String {
+    format!("{}, from {} (SHA-256 {})", inspection.looks_like, file.path().display(), sha256(file.bytes()))
+}
+
+pub(super) fn unknown_architecture(path: &Path, inspection: &Inspection) -> Error {
+    let names = Arch::ALL.map(Arch::name).join(", ");
+    Error::Setting {
+        key: path.display().to_string(),
+        found: inspection.looks_like.clone(),
+        expected: format!("the weights of {names} (`moco-cxr inspect` lists what the file holds)"),
+    }
 }

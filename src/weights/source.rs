@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use backbones::{Arch, Normalization};
 
-use super::folder::weight_file;
+use super::{cache::Published, folder::weight_file};
 use crate::{Error, Result};
 
 /// Where weights come from.
@@ -27,14 +27,16 @@ pub(super) struct Assumed {
 impl Assumed {
     /// 320 px and `image_transform.py`'s mean and deviation (paper's code; the text says 224).
     pub(super) const MOCO_CXR: Self = Self { size: 320, normalization: Normalization::MOCO_CXR, whose: "MoCo-CXR's" };
+    /// 224 px and torchvision's mean and deviation.
+    pub(super) const IMAGENET: Self = Self { size: 224, normalization: Normalization::IMAGENET, whose: "ImageNet's" };
 }
 
-const EXPECTED: &str =
-    "random, the folder of a finished pretraining run, an export folder, or a weight file (PyTorch's or safetensors)";
+const EXPECTED: &str = "random, imagenet, moco-cxr:NAME, the folder of a finished pretraining run, an export folder, \
+                        or a weight file (PyTorch's or safetensors)";
 
 impl Source {
-    /// `random`, a run, an export folder or a file.
-    pub(super) fn parse(source: &str, _arch: Option<Arch>) -> Result<Self> {
+    /// `random`, `imagenet`, `moco-cxr:NAME`, a run, an export folder or a file.
+    pub(super) fn parse(source: &str, arch: Option<Arch>) -> Result<Self> {
         let fault = |found: &str| Error::Setting {
             key: format!("weights {source:?}"),
             found: found.to_owned(),
@@ -42,6 +44,11 @@ impl Source {
         };
         if source == "random" {
             return Ok(Self::Random);
+        }
+        if let Some(published) = Published::parse(source, arch)? {
+            let imagenet = matches!(published, Published::ImageNet(_));
+            let assumed = if imagenet { Assumed::IMAGENET } else { Assumed::MOCO_CXR };
+            return Ok(Self::File(published.find()?, assumed));
         }
         let file = |path| Self::File(path, Assumed::MOCO_CXR);
         let path = Path::new(source);

@@ -13,7 +13,7 @@ use moco_cxr::{
     load_weights, results_table,
 };
 
-use crate::{Fault, device::DeviceArguments};
+use crate::{Fault, device::DeviceArguments, fetch::fetch};
 
 #[derive(Debug, Args)]
 pub(crate) struct LabelledArguments {
@@ -29,8 +29,8 @@ pub(crate) struct LabelledArguments {
     /// Layout of the data.
     #[arg(long, default_value_t)]
     dataset: Dataset,
-    /// Folder of a run or of an export, a weight file, imagenet, or random (with --arch).
-    #[arg(long, value_name = "RUN|FILE|random|imagenet")]
+    /// Folder of a run or of an export, a weight file, moco-cxr:NAME, or imagenet or random (with --arch).
+    #[arg(long, value_name = "RUN|FILE|NAME")]
     weights: String,
     /// Architecture of the weights: resnet18, resnet34, resnet50 or densenet121. [default: recognised by the file]
     #[arg(long, short)]
@@ -100,6 +100,7 @@ impl LabelledArguments {
         settings.validate()?;
         RunFolder::check(&self.out, Existing::Refuse)?;
         let device = self.device.select()?;
+        fetch(&self.weights, self.arch, self.quiet)?;
         let loaded = load_weights(&self.weights, self.arch, self.seed, &device)?;
         let asked = AskedPreprocessing { size: self.image_size, ..AskedPreprocessing::default() };
         let loaded = asked.apply(loaded, &self.weights)?;

@@ -14,7 +14,10 @@ mod devices;
 mod dry_run;
 mod embed;
 mod evaluate;
+mod export;
+mod fetch;
 mod finetune;
+mod import;
 mod inspect;
 mod interrupt;
 mod knn;
@@ -60,6 +63,8 @@ enum Command {
     Splits(splits::Arguments),
     Inspect(inspect::Arguments),
     Report(report::Arguments),
+    Import(import::Arguments),
+    Export(export::Arguments),
     Synth(synth::Arguments),
     Devices(devices::Arguments),
     Parity(parity::Arguments),
@@ -84,6 +89,8 @@ fn main() -> ExitCode {
         Command::Splits(arguments) => splits::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Report(arguments) => report::run(arguments),
+        Command::Import(arguments) => import::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Parity(arguments) => parity::run(&arguments),

@@ -16,6 +16,7 @@ use crate::{
     Fault,
     device::DeviceArguments,
     dry_run,
+    fetch::fetch,
     interrupt::{self, Interrupt},
     progress::Progress,
 };
@@ -44,9 +45,12 @@ pub(crate) struct Arguments {
     /// resnet18, resnet34, resnet50 or densenet121.
     #[arg(long, short)]
     arch: Option<Arch>,
-    /// Initial weights: random, or a file.
+    /// Initial weights: random, imagenet, moco-cxr:NAME, a run, or a file.
     #[arg(long)]
     init: Option<String>,
+    /// Go on from a checkpoint of MoCo: --init gives its key encoder, head, queue and optimizer, too.
+    #[arg(long, requires = "init")]
+    init_moco: bool,
     /// Side of a view in pixels.
     #[arg(long, value_name = "PX")]
     image_size: Option<usize>,
@@ -128,6 +132,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
         (_, true) => Existing::Overwrite,
         _ => Existing::Refuse,
     };
+    fetch(&settings.init, Some(settings.arch), arguments.quiet)?;
     let images_per_step = settings.train.batch_size * settings.train.accumulate;
     let mut progress = Progress::new(arguments.quiet, images_per_step, Interrupt::listen()?);
     let run = pretrain(&settings, &arguments.out, existing, &mut progress)?;
@@ -177,6 +182,7 @@ impl Arguments {
         set(&mut s.data.dataset, *dataset);
         set(&mut s.arch, *arch);
         set(&mut s.init, init.clone());
+        set(&mut s.init_moco, self.init_moco.then_some(true));
         set(&mut s.views.size, *image_size);
         set(&mut s.train.epochs, *epochs);
         set(&mut s.train.batch_size, *batch_size);

@@ -9,7 +9,7 @@ use moco_cxr::{
     load_images, load_weights,
 };
 
-use crate::{Fault, device::DeviceArguments};
+use crate::{Fault, device::DeviceArguments, fetch::fetch};
 
 #[derive(Debug, Args)]
 pub(crate) struct UnlabelledArguments {
@@ -74,6 +74,7 @@ impl UnlabelledArguments {
             return Err("--batch-size: found 0, expected at least 1".into());
         }
         let device = self.device.select()?;
+        fetch(&self.weights, None, self.quiet)?;
         let loaded = load_weights(&self.weights, None, 0, &device)?;
         let asked = AskedPreprocessing { size: self.image_size, mean: self.mean, std: self.std };
         let loaded = asked.apply(loaded, &self.weights)?;

@@ -1,0 +1,26 @@
+//! Published weights fetched before a command begins, with a bar.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use moco_cxr::{backbones::Arch, fetch_weights};
+
+use crate::Fault;
+
+/// Fetches what `source` names if it is published and not on this machine; see [`fetch_weights`].
+pub(crate) fn fetch(source: &str, arch: Option<Arch>, quiet: bool) -> Result<(), Fault> {
+    let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {eta}")?;
+    let mut bar: Option<ProgressBar> = None;
+    let fetched = fetch_weights(source, arch, &mut |at| {
+        if quiet {
+            return;
+        }
+        let bar = bar.get_or_insert_with(|| {
+            eprintln!("note: fetching {}", at.url);
+            ProgressBar::new(at.total.unwrap_or(0)).with_style(style.clone()).with_message("fetching")
+        });
+        bar.set_position(at.done);
+    });
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    Ok(fetched?)
+}
