@@ -144,6 +144,7 @@ mod pretrain;
 mod preview;
 mod probe;
 mod report;
+mod reproduce;
 mod run_folder;
 mod run_log;
 mod settings;
@@ -176,6 +177,7 @@ pub use probe::{
     scores,
 };
 pub use report::{Report, ReportOptions, results_table};
+pub use reproduce::{Arm as PaperArm, Cell, Cost, Init, PaperTable, Quantity, Reproduced, Tuning, reproduction_table};
 pub use run_folder::{Existing, MetricsLog, RunFolder};
 pub use settings::{CheckpointSettings, DataSettings, KeyFrom, PretrainSettings};
 pub use speed::Speed;

@@ -81,7 +81,7 @@ pub use tables::Table;
 #[cfg(feature = "train")]
 pub use train::{
     Checkpoint, Features, FineTune, FineTuned, Frozen, MayMove, Measured, PAPER_EPOCHS, Supervised, SupervisedConfig,
-    Trained, ensemble, estimate_running_statistics, extract_features, masked_bce, mean_auroc, predict,
+    Trained, ensemble, estimate_running_statistics, extract_features, masked_bce, mean_auroc, paper_epochs, predict,
     read_checkpoints,
 };
 #[cfg(feature = "train")]

@@ -29,6 +29,7 @@ mod pretrain;
 mod preview;
 mod progress;
 mod report;
+mod reproduce;
 mod splits;
 mod synth;
 mod unlabelled;
@@ -57,6 +58,7 @@ enum Command {
     Embed(embed::Arguments),
     Evaluate(evaluate::Arguments),
     Compare(compare::Arguments),
+    Reproduce(reproduce::Arguments),
     Audit(audit::Arguments),
     Preview(preview::Arguments),
     Cache(cache::Arguments),
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
         Command::Embed(arguments) => embed::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
+        Command::Reproduce(arguments) => reproduce::run(arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Preview(arguments) => preview::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),

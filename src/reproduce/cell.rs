@@ -1,0 +1,130 @@
+//! A cell of the paper's tables: which models it needs, and what the paper says.
+
+use std::fmt;
+
+/// What a network starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Init {
+    /// MoCo pretraining with the paper's rate, 1e-4.
+    MoCo,
+    /// MoCo pretraining with another rate.
+    MoCoRate(&'static str),
+    /// ImageNet weights.
+    ImageNet,
+}
+
+/// How a network is trained with labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tuning {
+    /// A linear layer on a frozen network.
+    Linear,
+    /// All of it.
+    EndToEnd,
+}
+
+/// A model of the paper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arm {
+    /// `resnet18` or `densenet121`.
+    pub arch: &'static str,
+    /// What it starts from.
+    pub init: Init,
+    /// How it is trained.
+    pub tuning: Tuning,
+}
+
+impl Arm {
+    /// The folder below the results in which its numbers are looked for, such as `resnet18-moco-linear`.
+    pub fn folder(self) -> String {
+        let init = match self.init {
+            Init::MoCo => "moco".to_owned(),
+            Init::MoCoRate(rate) => format!("moco-lr{rate}"),
+            Init::ImageNet => "imagenet".to_owned(),
+        };
+        format!("{}-{init}-{}", self.arch, self.subcommand())
+    }
+
+    /// The subcommand that makes them, whose name its file of results has.
+    pub fn subcommand(self) -> &'static str {
+        match self.tuning {
+            Tuning::Linear => "linear",
+            Tuning::EndToEnd => "finetune",
+        }
+    }
+}
+
+impl fmt::Display for Arm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tuning = match self.tuning {
+            Tuning::Linear => "linear",
+            Tuning::EndToEnd => "end to end",
+        };
+        match self.init {
+            Init::MoCo => write!(f, "{} MoCo {tuning}", self.arch),
+            Init::MoCoRate(rate) => write!(f, "{} MoCo at rate {rate} {tuning}", self.arch),
+            Init::ImageNet => write!(f, "{} ImageNet {tuning}", self.arch),
+        }
+    }
+}
+
+/// What a cell measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantity {
+    /// AUROC of a model.
+    Auroc(Arm),
+    /// AUROC of the first minus that of the second, on the same resamples.
+    Improvement(Arm, Arm),
+}
+
+impl Quantity {
+    /// The models it needs.
+    pub fn arms(self) -> Vec<Arm> {
+        match self {
+            Self::Auroc(arm) => vec![arm],
+            Self::Improvement(first, second) => vec![first, second],
+        }
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auroc(arm) => write!(f, "{arm}"),
+            Self::Improvement(first, second) => write!(f, "{first} minus {second}"),
+        }
+    }
+}
+
+/// A cell of a table, with the numbers of the paper: the mean of its bootstrap, and its 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cell {
+    /// What is measured.
+    pub quantity: Quantity,
+    /// The label column.
+    pub task: &'static str,
+    /// Fraction of the training labels.
+    pub fraction: f64,
+    /// The paper's number.
+    pub value: f64,
+    /// Lower limit of its interval.
+    pub lower: f64,
+    /// Upper limit.
+    pub upper: f64,
+}
+
+impl Cell {
+    /// Whether a number lies in the paper's interval.
+    pub fn contains(&self, value: f64) -> bool {
+        (self.lower..=self.upper).contains(&value)
+    }
+
+    /// Label draws that the paper has at this fraction.
+    pub fn draws(&self) -> usize {
+        match self.fraction {
+            1.0 => 1,
+            0.0625 => 8,
+            0.25 => 4,
+            _ => 5,
+        }
+    }
+}
