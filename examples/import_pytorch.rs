@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Grey values in [0, 1]; the network normalises, and folds a three-channel stem to the one plane.
     let images = Tensor::<4>::from_data([[[[0.5_f32; 64]; 64]]; 2], &device);
     let features = network.features(images, Mode::Eval);
-    let first: Vec<f32> = features.clone().slice([0..1, 0..4]).into_data().to_vec().map_err(|e| format!("{e:?}"))?;
+    let first: Vec<f32> = features.clone().slice([0..1, 0..4]).into_data().try_to_vec()?;
     println!("features {:?}, the first of them {first:.3?}", features.dims());
     Ok(())
 }

@@ -99,8 +99,8 @@ impl<'a> RunLog<'a> {
         let shares = self.speed.shares().map(|(name, share)| (format!("speed/share_{name}"), share));
         scalars.extend(shares.iter().map(|(tag, share)| (tag.as_str(), *share)));
         self.board.scalars(metrics.step, &scalars)?;
+        self.board.flush()?; // a step at a time, so that a running TensorBoard follows
         if self.said.elapsed() >= EVERY {
-            self.board.flush()?;
             let text = format!(
                 "step {}/{}: loss {:.4} (chance {:.4}), top-1 {:.3}, lr {:.2e}, {}",
                 metrics.step, self.total, m.loss, metrics.chance, m.top1, metrics.lr, self.speed

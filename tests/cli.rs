@@ -23,6 +23,8 @@ struct Made {
     set: PathBuf,
     images: usize,
     run: PathBuf,
+    /// What the run said on standard error.
+    said: String,
 }
 
 fn made() -> &'static Made {
@@ -59,7 +61,7 @@ fn made() -> &'static Made {
         assert!(ran.stdout.contains(&run.join("export").display().to_string()), "{}", ran.stdout);
         let reports = ran.stderr.lines().filter(|line| line.starts_with("epoch ")).count();
         assert_eq!(reports, EPOCHS, "one line an epoch:\n{}", ran.stderr);
-        Made { folder, set, images: summary["train"]["images"].as_u64().unwrap() as usize, run }
+        Made { folder, set, images: summary["train"]["images"].as_u64().unwrap() as usize, run, said: ran.stderr }
     })
 }
 
@@ -129,6 +131,58 @@ fn a_run_leaves_the_folder_of_the_design() {
         names(&run.join("checkpoints").join(&latest)),
         ["complete.json", "optimizer.safetensors", "position.json", "queue.safetensors", "weights.safetensors"]
     );
+}
+
+#[test]
+fn the_log_for_people_holds_what_they_were_told_with_the_time() {
+    let Made { run, said, images, .. } = made();
+    let log = fs::read_to_string(run.join("train.log")).unwrap();
+    let (times, lines): (Vec<&str>, Vec<&str>) = log.lines().map(|line| line.split_once(' ').unwrap()).unzip();
+    assert!(times.iter().all(|time| time.len() == 20 && time.ends_with('Z')), "{times:?}");
+    assert!(times.is_sorted());
+    for line in said.lines().filter(|line| !line.starts_with("step ")) {
+        assert!(lines.contains(&line), "{line:?} is not in {log}");
+    }
+    assert_eq!(lines.last(), Some(&format!("finished at step {}", EPOCHS * (images / BATCH)).as_str()));
+}
+
+#[test]
+fn tensorboard_finds_scalars_histograms_and_the_views() {
+    let tb = made().run.join("tb");
+    let [events, views] = &names(&tb)[..] else { panic!("{:?}", names(&tb)) };
+    assert_eq!(views, "views.png");
+    let (events, png) = (fs::read(tb.join(events)).unwrap(), fs::read(tb.join(views)).unwrap());
+    let holds = |part: &[u8]| events.windows(part.len()).any(|window| window == part);
+    for tag in ["train/loss", "train/top1", "epoch/effective_rank", "embedding/coordinates", "speed/images_per_s"] {
+        assert!(holds(tag.as_bytes()), "{tag}");
+    }
+    // Two rows of four pairs of 32 px with gaps of 4: the first batch.
+    let size = [284_u32, 68].map(u32::to_be_bytes).concat();
+    assert_eq!((&png[1..4], &png[16..24]), (&b"PNG"[..], &size[..]));
+    assert!(holds(&png), "the contact sheet");
+}
+
+#[test]
+fn a_run_names_the_commit_it_was_built_from() {
+    let commit = &read_json(&made().run.join("run.json"))["git_commit"];
+    if Path::new(env!("CARGO_MANIFEST_DIR")).join(".git").exists() {
+        let (sha, rest) = commit.as_str().expect("a commit").split_at(40);
+        assert!(sha.chars().all(|c| c.is_ascii_hexdigit()) && matches!(rest, "" | "-dirty"), "{commit}");
+    } else {
+        assert!(commit.is_null() || commit.as_str().is_some_and(|sha| sha.len() == 40), "{commit}");
+    }
+}
+
+#[test]
+fn a_weight_file_is_listed_as_text_and_as_json() {
+    let file = made().run.join("export/model.safetensors");
+    let result: Value = serde_json::from_str(&succeed(arguments!["inspect", file, "--json"]).stdout).unwrap();
+    assert_eq!(result["arch"], "resnet18");
+    let tensors = result["tensors"].as_array().unwrap();
+    let conv = tensors.iter().find(|tensor| tensor["name"] == "conv1.weight").unwrap();
+    assert_eq!(conv["shape"], serde_json::json!([64, 3, 7, 7]));
+    let text = succeed(arguments!["inspect", file]).stdout;
+    assert!(tensors.iter().all(|tensor| text.contains(tensor["name"].as_str().unwrap())), "{text}");
 }
 
 #[test]

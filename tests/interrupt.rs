@@ -102,10 +102,12 @@ fn a_scheduler_that_ends_a_run_finds_a_checkpoint_and_the_state_as_json() {
 #[test]
 fn a_second_signal_stops_at_once() {
     let out = made().0.join("twice");
-    // Steps of a second or so: the second signal comes within the step that the first one lets finish.
-    let mut child = pretrain(&out, &["--set", "views.size=160", "--batch-size", "16"]).spawn().unwrap();
+    // Steps of seconds: the second signal comes within the step that the first one lets finish.
+    let mut child = pretrain(&out, &["--set", "views.size=224", "--batch-size", "16"]).spawn().unwrap();
     wait(&mut child, "the first step", || lines(&out.join("metrics.jsonl")) >= 1);
     signal(&child, "-INT");
+    // Signals of a kind that nobody has taken yet are one.
+    sleep(Duration::from_millis(300));
     signal(&child, "-INT");
     let ran = child.wait_with_output().unwrap();
     assert_eq!(ran.status.code(), Some(130));
