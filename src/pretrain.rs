@@ -97,6 +97,8 @@ pub fn pretrain(
         ));
     }
 
+    // The CPU computes while it is asked; a GPU while the next batch is made.
+    trainer.in_flight = if settings.device.is_cpu() { 0 } else { 2 };
     let folder = RunFolder::open(out, existing)?;
     trainer.checkpoints = Some(Checkpoints::new(folder.join("checkpoints"), settings.checkpoints.keep));
     if resuming {

@@ -27,6 +27,12 @@ impl DeviceChoice {
     /// The CPU.
     pub const CPU: Self = Self::On(Backend::Cpu, 0);
 
+    /// Whether it is the CPU, or `auto` where nothing else is compiled in.
+    pub fn is_cpu(self) -> bool {
+        let gpus = cfg!(any(feature = "cuda", feature = "rocm", feature = "wgpu"));
+        matches!(self, Self::On(Backend::Cpu, _)) || (self == Self::Auto && !gpus)
+    }
+
     /// The device, without autodiff.
     ///
     /// Nothing is computed here: whether the device computes *right* is what [`crate::parity`] finds out.

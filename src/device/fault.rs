@@ -23,9 +23,7 @@ pub fn guard<T, E: From<Error>>(
     choice: DeviceChoice,
     work: impl FnOnce() -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
-    if choice == DeviceChoice::CPU
-        || (choice == DeviceChoice::Auto && !cfg!(any(feature = "cuda", feature = "rocm", feature = "wgpu")))
-    {
+    if choice.is_cpu() {
         return work();
     }
     quietly(work).unwrap_or_else(|text| {

@@ -98,7 +98,7 @@ pub use doctor::{Diagnosis, EpochReport};
 pub use encoder::{Encoder, ProjectionHead, Relu};
 pub use error::{BoxError, Error, Result};
 pub use loss::{InfoNce, info_nce};
-pub use metrics::{Measures, StepMetrics, StepTimes};
+pub use metrics::{Measures, Pending, StepMetrics, StepTimes};
 pub use moco::{Moco, Step};
 pub use observer::{Observer, Request};
 pub use online_probe::{Best, OnlineProbe, ProbeResult};

@@ -24,12 +24,26 @@ pub struct Measures {
     pub gradient_norm: Option<f64>,
 }
 
-impl Measures {
-    /// One transfer for everything: `measures` holds `[5]` per micro-batch, see [`crate::loss::InfoNce`].
-    pub(crate) fn read(measures: Vec<Tensor<1>>, norm: Option<Tensor<1>>, step: u64) -> Result<Self> {
+/// What a step measured, still on the device.
+#[derive(Debug)]
+pub struct Pending {
+    /// `[5]` per micro-batch, see [`crate::loss::InfoNce`].
+    pub(crate) measures: Vec<Tensor<1>>,
+    pub(crate) norm: Option<Tensor<1>>,
+    pub(crate) step: u64,
+}
+
+impl Pending {
+    /// Waits for the device and reads everything in one transfer.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] when loss or gradient is; [`Error::Device`] when the device fails.
+    pub fn read(self) -> Result<Measures> {
+        let Self { measures, norm, step } = self;
         let parts = measures.len();
         let Some(norm) = norm.filter(|_| parts > 0) else {
-            return Ok(Self { loss: 0.0, top1: 0.0, top5: 0.0, positive: 0.0, negative: 0.0, gradient_norm: None });
+            let (loss, top1, top5, positive, negative) = Default::default();
+            return Ok(Measures { loss, top1, top5, positive, negative, gradient_norm: None });
         };
         let all = Tensor::cat(measures.into_iter().chain([norm]).collect(), 0); // [5·parts + 1]
         let values = all.try_into_data().map_err(|e| e.to_string());
@@ -44,7 +58,7 @@ impl Measures {
             }
         }
         let gradient_norm = Some(norm);
-        Ok(Self { loss, top1: mean(1), top5: mean(2), positive: mean(3), negative: mean(4), gradient_norm })
+        Ok(Measures { loss, top1: mean(1), top5: mean(2), positive: mean(3), negative: mean(4), gradient_norm })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     Encoder, Error, MocoConfig, NamedGradients, Optimizer, Queue, Result, Views,
     ema::{ema_update, momentum_copy},
     loss::info_nce,
-    metrics::{Laps, Measures, StepTimes},
+    metrics::{Laps, Measures, Pending, StepTimes},
     random::permutation,
 };
 
@@ -67,6 +67,29 @@ impl<B: Backbone> Moco<B> {
     /// # Errors
     /// [`Error::NonFinite`] when loss or gradient is; [`Error::Device`] when the device fails.
     pub fn step(&mut self, batch: Vec<Views>, optimizer: &mut Optimizer, update: &Step) -> Result<Measures> {
+        let mut work = self.contrast(batch, update);
+        let mut clock = Laps::start();
+        let measures = work.pending().read()?; // sync point: loss and gradient norm
+        self.times.wait_s += clock.lap();
+        if let (Some(norm), Some(max)) = (measures.gradient_norm, update.clip_norm) {
+            work.gradients.clip(norm, max);
+        }
+        self.apply(work, optimizer, update);
+        Ok(measures)
+    }
+
+    /// As [`Self::step`] without waiting for the device: what it measured is read later, while the device is at the next
+    /// step. A loss that is not finite is then found later, too, when weights have been updated with it; nothing of that
+    /// should be kept. The gradient is not clipped, because its norm is not known.
+    pub fn launch(&mut self, batch: Vec<Views>, optimizer: &mut Optimizer, update: &Step) -> Pending {
+        let work = self.contrast(batch, update);
+        let pending = work.pending();
+        self.apply(work, optimizer, update);
+        pending
+    }
+
+    /// Up to the gradients.
+    fn contrast(&mut self, batch: Vec<Views>, update: &Step) -> Work {
         let (mut clock, mut times) = (Laps::start(), StepTimes::default());
         // From the query's weights before this step's update, as `forward` of the reference does.
         self.encoder_k = ema_update(self.encoder_k.clone(), &self.encoder_q, self.config.momentum);
@@ -89,20 +112,20 @@ impl<B: Backbone> Moco<B> {
             times.forward_s += clock.lap();
         }
         gradients.scale(1.0 / parts as f64);
-        let measures = Measures::read(measures, gradients.norm(), update.index)?; // sync point: loss and gradient norm
-        times.wait_s += clock.lap();
-        if let Some(norm) = measures.gradient_norm {
-            if let Some(max) = update.clip_norm {
-                gradients.clip(norm, max);
-            }
-            self.encoder_q = optimizer.step(self.encoder_q.clone(), gradients, update.lr);
+        self.times = times;
+        Work { gradients, measures, written, step: update.index }
+    }
+
+    /// Update of the query encoder, and the keys into the queue.
+    fn apply(&mut self, work: Work, optimizer: &mut Optimizer, update: &Step) {
+        let mut clock = Laps::start();
+        if !work.measures.is_empty() {
+            self.encoder_q = optimizer.step(self.encoder_q.clone(), work.gradients, update.lr);
         }
-        for (k, patients) in written {
+        for (k, patients) in work.written {
             self.queue.enqueue(k, &patients, update.index);
         }
-        times.update_s += clock.lap();
-        self.times = times;
-        Ok(measures)
+        self.times.update_s += clock.lap();
     }
 
     /// Embeddings of the key views, with batch statistics and without a tape. With several groups the batch is shuffled
@@ -135,6 +158,22 @@ impl<B: Backbone> Moco<B> {
     /// Where the encoders live, without autodiff.
     pub fn device(&self) -> Device {
         self.encoder_k.devices().into_iter().next().unwrap_or_default()
+    }
+}
+
+/// A step before its update.
+struct Work {
+    gradients: NamedGradients,
+    /// `[5]` of each micro-batch; none while the queue is empty, when there is no update.
+    measures: Vec<Tensor<1>>,
+    /// Keys and patients of each micro-batch.
+    written: Vec<(Tensor<2>, Vec<u32>)>,
+    step: u64,
+}
+
+impl Work {
+    fn pending(&self) -> Pending {
+        Pending { measures: self.measures.clone(), norm: self.gradients.norm(), step: self.step }
     }
 }
 

@@ -1,13 +1,14 @@
 //! The loop: epochs over a source of batches.
 
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
 use backbones::Backbone;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BatchSource, Best, BoxError, Checkpoints, EpochReport, EpochSums, Error, Found, HostBatch, Moco, Observer,
-    OnlineProbe, Optimizer, Request, Result, Similarities, Step, StepMetrics, StepTimes, TrainConfig,
+    BatchSource, Best, BoxError, Checkpoints, EpochReport, EpochSums, Error, Found, HostBatch, Measures, Moco,
+    Observer, OnlineProbe, Optimizer, Pending, Request, Result, Similarities, Step, StepMetrics, StepTimes,
+    TrainConfig, metrics::Laps,
 };
 
 /// Where a run is.
@@ -44,10 +45,15 @@ pub struct Trainer<B: Backbone> {
     pub checkpoints: Option<Checkpoints>,
     /// A labelled set to watch.
     pub probe: Option<OnlineProbe>,
+    /// Steps launched before the loss of the oldest is read. 0 reads each at once; 1 or 2 let a GPU compute while the next
+    /// batch is fetched and uploaded. Numbers are the same; a loss that is not finite is found that much later, before
+    /// any checkpoint is written. With a `clip_norm` every step is read at once.
+    pub in_flight: usize,
     pub(crate) config: TrainConfig,
     pub(crate) position: Position,
     pub(crate) sums: EpochSums,
     pub(crate) best: Option<Best>,
+    landed: Option<Instant>,
 }
 
 impl<B: Backbone> Trainer<B> {
@@ -61,6 +67,8 @@ impl<B: Backbone> Trainer<B> {
             position: Position::default(),
             sums: EpochSums::default(),
             best: None,
+            in_flight: 0,
+            landed: None,
         }
     }
 
@@ -126,12 +134,20 @@ impl<B: Backbone> Trainer<B> {
     /// Steps up to the end of the epoch, or up to one after which the observer asks to stop.
     fn steps(&mut self, source: &mut dyn BatchSource, batches: usize, observer: &mut dyn Observer) -> Result<Request> {
         let mut stream = source.epoch(self.position.epoch, self.position.batch);
+        let mut flying = VecDeque::new();
         while self.position.batch < batches {
             let start = Instant::now();
             let group = self.next_batches(&mut stream, batches)?;
-            let metrics = self.step(&group, batches, start.elapsed().as_secs_f64())?;
-            let request = observer.on_step(&metrics);
-            if request == Request::Stop || self.position.batch == batches {
+            let step = self.step(&group, batches, start.elapsed().as_secs_f64())?;
+            flying.push_back(step);
+            let last = self.position.batch == batches;
+            let mut request = Request::Continue;
+            while flying.len() > if last || request > Request::Continue { 0 } else { self.in_flight } {
+                // Never empty here.
+                let Some(step) = flying.pop_front() else { break };
+                request = request.max(observer.on_step(&self.land(step)?));
+            }
+            if request == Request::Stop || last {
                 return Ok(request);
             }
             if request == Request::Checkpoint {
@@ -153,7 +169,7 @@ impl<B: Backbone> Trainer<B> {
         (batch..last).map(next).collect()
     }
 
-    fn step(&mut self, group: &[HostBatch], batches: usize, data_s: f64) -> Result<StepMetrics> {
+    fn step(&mut self, group: &[HostBatch], batches: usize, data_s: f64) -> Result<Flying> {
         let start = Instant::now();
         let TrainConfig { batch_size, accumulate, clip_norm, epochs, .. } = self.config;
         let index = self.position.step;
@@ -162,20 +178,43 @@ impl<B: Backbone> Trainer<B> {
         let views = group.iter().map(|batch| batch.to_device(batch_size, &device)).collect::<Result<_>>()?;
         let upload_s = start.elapsed().as_secs_f64();
         let negatives = self.moco.queue.filled();
-        let measures = self.moco.step(views, &mut self.optimizer, &Step { index, lr, clip_norm })?;
+        let update = Step { index, lr, clip_norm };
+        let measured = if self.in_flight == 0 || clip_norm.is_some() {
+            Measured::Read(self.moco.step(views, &mut self.optimizer, &update)?)
+        } else {
+            Measured::Pending(self.moco.launch(views, &mut self.optimizer, &update))
+        };
         self.position.step += 1;
         self.position.batch += group.len();
-        let metrics = StepMetrics {
-            step: self.position.step,
-            epoch: self.position.epoch,
-            batch: self.position.batch,
+        Ok(Flying {
+            measured,
+            position: self.position,
             lr,
-            measures,
             chance: (1.0 + negatives as f64).ln(),
             data_s,
-            step_s: start.elapsed().as_secs_f64(),
+            start,
             times: StepTimes { upload_s, ..self.moco.times() },
+        })
+    }
+
+    /// Reads what a step measured.
+    fn land(&mut self, flying: Flying) -> Result<StepMetrics> {
+        let Flying { measured, position, lr, chance, data_s, start, mut times } = flying;
+        let measures = match measured {
+            Measured::Read(measures) => measures,
+            Measured::Pending(pending) => {
+                let mut clock = Laps::start();
+                let measures = pending.read()?;
+                times.wait_s += clock.lap();
+                measures
+            }
         };
+        // A step that was launched before another had landed shares its time.
+        let begun = self.landed.map_or(start, |landed| landed.max(start));
+        let step_s = begun.elapsed().as_secs_f64();
+        self.landed = Some(Instant::now());
+        let Position { step, epoch, batch } = position;
+        let metrics = StepMetrics { step, epoch, batch, lr, measures, chance, data_s, step_s, times };
         self.sums.add(&metrics);
         Ok(metrics)
     }
@@ -212,6 +251,23 @@ impl<B: Backbone> Trainer<B> {
         }
         Ok(())
     }
+}
+
+/// A step that was launched.
+struct Flying {
+    measured: Measured,
+    /// After it.
+    position: Position,
+    lr: f64,
+    chance: f64,
+    data_s: f64,
+    start: Instant,
+    times: StepTimes,
+}
+
+enum Measured {
+    Read(Measures),
+    Pending(Pending),
 }
 
 type BatchStream<'a> = Box<dyn Iterator<Item = std::result::Result<HostBatch, BoxError>> + 'a>;

@@ -123,6 +123,28 @@ fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
 }
 
 #[test]
+fn steps_in_flight_change_when_a_loss_is_read_and_nothing_else() {
+    let config = TrainConfig { clip_norm: None, ..config(Rule::ADAM) };
+    let run = |in_flight, stop_at| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Log { stop_at, ..Log::default() };
+        let mut trainer = trainer(&config, folder.path());
+        trainer.in_flight = in_flight;
+        let end = trainer.run(&mut Source, &mut log).unwrap();
+        (bytes(folder.path(), trainer.position().step), log.lines, end)
+    };
+    let at_once = run(0, None);
+    for in_flight in [1, 3, 100] {
+        assert!(run(in_flight, None) == at_once, "{in_flight} in flight");
+    }
+    // Asked to stop at 7 while 8 and 9 are under way: these are landed and kept, so that the log is whole.
+    let (state, lines, end) = run(2, Some(7));
+    assert_eq!(end, End::Stopped);
+    assert!(state == run(0, Some(9)).0);
+    assert!(lines.last().unwrap().starts_with("9 1 "), "{lines:?}");
+}
+
+#[test]
 fn a_checkpoint_cut_or_changed_anywhere_is_never_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(Rule::ADAM);
