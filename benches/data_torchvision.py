@@ -56,7 +56,7 @@ def make_files(folder: pathlib.Path) -> None:
         Image.fromarray(np.ascontiguousarray(view)).save(folder / f"png/{i}.png")
 
 
-def seconds_per_item(work, items, budget: float = 6.0) -> float:
+def seconds_per_item(work, items, budget: float = 4.0) -> float:
     """The median over rounds of the mean over items; one round of warm-up."""
     rounds = []
     end = math.inf
@@ -101,7 +101,8 @@ def main() -> None:
         python[f"{kind}_decode"] = {"grey": seconds_per_item(lambda path: Image.open(path).convert("L").load(), paths)}
 
     environment = os.environ | {"MOCO_CXR_BENCH_DATA": str(folder)}
-    subprocess.run(["cargo", "bench", "-p", "cxr-data", "--bench", "views"], cwd=ROOT, env=environment, check=True)
+    command = "cargo bench -p cxr-data --bench views -- --warm-up-time 0.5 --measurement-time 2".split()
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
     criterion = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "criterion"
     rust = {}
     for estimates in sorted(criterion.glob("*/new/estimates.json")):

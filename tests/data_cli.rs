@@ -404,6 +404,7 @@ fn an_image_that_vanishes_is_replaced_and_counted() {
     settings.train.epochs = 2;
     // One batch holds all, so that the image is met in every epoch.
     settings.train.batch_size = made().images;
+    settings.train.moco.groups = 1;
     let mut watch = Vanishing { image: images(&root, Part::Train)[1].clone(), notes: Vec::new() };
     pretrain(&settings, &copy.path().join("run"), Existing::Refuse, &mut watch).unwrap();
     let counted = watch.notes.iter().any(|note| note.starts_with("2 times an image had vanished"));

@@ -31,11 +31,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     // Missing files are for the audit to count, not for the loader to stop at.
     let patient_regex = arguments.patient_regex.clone();
     let options = LoadOptions { on_bad: OnBad::Skip, patient_regex, ..LoadOptions::default() };
+    // A set without published parts gives the whole of itself for each; it is audited once.
+    let whole = load_with(&arguments.data, arguments.dataset, Part::All, &options).ok();
     let mut parts = Vec::new();
     for (name, part, role) in
         [("train", Part::Train, Role::Train), ("valid", Part::Valid, Role::Valid), ("test", Part::Test, Role::Test)]
     {
         match load_with(&arguments.data, arguments.dataset, part, &options) {
+            Ok(manifest)
+                if part != Part::Train && whole.as_ref().is_some_and(|whole| whole.records == manifest.records) => {}
             Ok(manifest) => parts.push((name, role, manifest)),
             // A set need not have every part, but the training part it must have.
             Err(cxr_data::Error::Layout { .. }) if part != Part::Train => {}

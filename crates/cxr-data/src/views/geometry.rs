@@ -39,27 +39,43 @@ fn round15(value: f64) -> f64 {
 ///
 /// # Shapes
 /// Returns `side * side` values, row by row.
+///
+/// # Panics
+/// If the image has a side beyond 65,536 pixels.
 pub(super) fn nearest<S: Level>(image: Plane<'_, S>, side: usize, params: &ViewParams) -> Vec<S> {
     let Plane { width, height, values } = image;
+    assert!(width.max(height) <= 1 << 16, "an image of {width} x {height} pixels; at most 65,536 a side");
     let map = Affine::rotation(params.rotation.unwrap_or(0.0), width, height);
     let fixed = |value: f64| (value * 65_536.0 + 0.5).floor() as i64;
     let [step_x, step_y] = [fixed(map.xx), fixed(map.yx)];
     let [row_x, row_y] = [fixed(map.xy), fixed(map.yy)];
     let first_x = fixed(map.x0 + map.xx * 0.5 + map.xy * 0.5) + step_x * params.crop.left as i64;
     let first_y = fixed(map.y0 + map.yx * 0.5 + map.yy * 0.5) + step_y * params.crop.left as i64;
+    // Where left and right change places the columns run the other way from the last one: floor(W - 1 / 65536 - x) is
+    // W - 1 - floor(x), exactly.
+    let (first_x, step_x, row_x) =
+        if params.flip { (((width as i64) << 16) - 1 - first_x, -step_x, -row_x) } else { (first_x, step_x, row_x) };
+    // Both coordinates in one number, y in the upper half: one addition a pixel. Inside the image both are in 0..2^32.
+    let step = (step_y << 32).wrapping_add(step_x) as u64;
+    let place = |at: u64| (at >> 48) as usize * width + (at as u32 >> 16) as usize;
     let mut view = vec![S::default(); side * side];
     for (row, out) in view.chunks_exact_mut(side).enumerate() {
         let down = (params.crop.top + row) as i64;
         let (x, y) = (first_x + row_x * down, first_y + row_y * down);
         // The columns of this row that fall into the image: one stretch, known beforehand, so that the loop need not ask.
         let inside = intersect(columns_inside(x, step_x, width, side), columns_inside(y, step_y, height, side));
-        let (mut x, mut y) = (x + step_x * inside.start as i64, y + step_y * inside.start as i64);
-        for pixel in &mut out[inside] {
-            let column = (x >> 16) as usize;
-            let column = if params.flip { width - 1 - column } else { column };
-            *pixel = values[(y >> 16) as usize * width + column];
-            x += step_x;
-            y += step_y;
+        let (x, y) = (x + step_x * inside.start as i64, y + step_y * inside.start as i64);
+        let mut at = (y << 32).wrapping_add(x) as u64;
+        let mut pixels = out[inside].chunks_exact_mut(4);
+        for four in &mut pixels {
+            for (i, pixel) in (0..).zip(four) {
+                *pixel = values[place(at.wrapping_add(step.wrapping_mul(i)))];
+            }
+            at = at.wrapping_add(step.wrapping_mul(4));
+        }
+        for pixel in pixels.into_remainder() {
+            *pixel = values[place(at)];
+            at = at.wrapping_add(step);
         }
     }
     view

@@ -17,6 +17,7 @@ mod intensity;
 mod params;
 mod resize;
 
+use std::any::Any;
 use std::borrow::Cow;
 
 use ndarray::Array2;
@@ -49,7 +50,7 @@ pub fn prepare<'a>(image: &'a Radiograph, config: &ViewConfig) -> Cow<'a, Radiog
 /// Returns `[S, S]`, row by row from the top, S = [`ViewConfig::size`]; 0 = black, the full range of `T` = white.
 ///
 /// # Panics
-/// If `config` does not pass [`ViewConfig::validate`].
+/// If `config` does not pass [`ViewConfig::validate`], or the prepared image has a side beyond 65,536 pixels.
 #[must_use]
 pub fn render<T: Level>(image: &Radiograph, config: &ViewConfig, rng: &mut impl Rng) -> Array2<T> {
     let prepared = prepare(image, config);
@@ -84,14 +85,13 @@ struct Plane<'a, S> {
 
 fn view_of<S: Level, T: Level>(image: Plane<'_, S>, config: &ViewConfig, params: &ViewParams) -> Vec<T> {
     let side = config.size;
-    let from_source = |values: Vec<S>| -> Vec<T> { values.into_iter().map(Level::convert).collect() };
     let to_unit = |values: Vec<S>| -> Vec<f32> { values.into_iter().map(Level::to_unit).collect() };
     // Nearest sampling keeps the source's own values, and without an intensity operation they are the view.
     let mut unit = match config.sampling {
         Sampling::Nearest => {
             let values = geometry::nearest(image, side, params);
             match params.clahe {
-                false if !params.changes_intensity() => return from_source(values),
+                false if !params.changes_intensity() => return convert(values),
                 false => to_unit(values),
                 true => to_unit(clahe(&values, side, side, &config.clahe)),
             }
@@ -110,4 +110,13 @@ fn view_of<S: Level, T: Level>(image: Plane<'_, S>, config: &ViewConfig, params:
     };
     intensity::apply(&mut unit, side, params);
     unit.into_iter().map(T::from_unit).collect()
+}
+
+/// The values at another depth; at the same depth they are moved, which saves a pass over the view.
+fn convert<S: Level, T: Level>(values: Vec<S>) -> Vec<T> {
+    let mut values = Some(values);
+    match (&mut values as &mut dyn Any).downcast_mut::<Option<Vec<T>>>() {
+        Some(same) => same.take().unwrap_or_default(),
+        None => values.into_iter().flatten().map(Level::convert).collect(),
+    }
 }
