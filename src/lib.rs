@@ -177,7 +177,9 @@ pub use probe::{
     scores,
 };
 pub use report::{Report, ReportOptions, results_table};
-pub use reproduce::{Arm as PaperArm, Cell, Cost, Init, PaperTable, Quantity, Reproduced, Tuning, reproduction_table};
+pub use reproduce::{
+    Arm as PaperArm, Cell, Cost, Init, PaperTable, Quantity, Reproduced, Tuning, reproduction_table, write_draws,
+};
 pub use run_folder::{Existing, MetricsLog, RunFolder};
 pub use settings::{CheckpointSettings, DataSettings, KeyFrom, PretrainSettings};
 pub use speed::Speed;

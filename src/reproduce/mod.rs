@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! RESULTS/resnet18-moco-linear/
-//!   pleural-effusion/fraction-0.01/predictions-0.csv ...   scores of every label draw, if they were kept
+//!   pleural-effusion/fraction-0.01/predictions-0.csv ...   scores of every label draw, if they were kept ([`write_draws`])
 //!   pleural-effusion/results.json                          the conditions
 //!   linear.json                                            else: AUROC with interval of every fraction
 //! ```
@@ -20,8 +20,8 @@ mod paper;
 use std::path::Path;
 
 use eval::{
-    Bootstrap, Conditions, Interval, Metric, Predictions, Scores, Stamp, Table, compare_under, paper_epochs,
-    read_stamp_beside,
+    Bootstrap, Conditions, Evaluation, Interval, Metric, Predictions, Scores, Stamp, Table, compare_under,
+    paper_epochs, read_stamp_beside, write_predictions,
 };
 use serde::{Deserialize, Serialize};
 
@@ -175,12 +175,40 @@ fn improvement(cell: &Cell, (first, second): (Arm, Arm), results: &Path, bootstr
     })
 }
 
+/// Writes the scores of a model's label draws at one fraction where [`PaperTable::reproduce`] looks for them:
+/// `TASK/fraction-F/predictions-D.csv` in `folder` for every task, with results of all draws beside them.
+///
+/// # Errors
+/// A file that is there already, or what the disk says; draws that differ in their rows.
+pub fn write_draws(folder: &Path, fraction: f64, draws: &[Scores], bootstrap: &Bootstrap, stamp: &Stamp) -> Result<()> {
+    let Some(first) = draws.first() else { return Ok(()) };
+    let evaluation = Evaluation { bootstrap: bootstrap.clone(), ..Evaluation::default() };
+    for task in first.tasks() {
+        let folder = folder.join(folder_name(task)).join(fraction_name(fraction));
+        std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        let draws = draws.iter().map(|draw| draw.select_tasks(&[task])).collect::<eval::Result<Vec<_>>>()?;
+        for (number, draw) in draws.iter().enumerate() {
+            write_predictions(&folder.join(format!("predictions-{number}.csv")), draw)?;
+        }
+        evaluation.run(&draws, stamp.clone())?.write_folder(&folder, &draws, false)?;
+    }
+    Ok(())
+}
+
+fn folder_name(task: &str) -> String {
+    task.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
+}
+
+fn fraction_name(fraction: f64) -> String {
+    format!("fraction-{fraction}")
+}
+
 fn task_folder(cell: &Cell, arm: Arm, results: &Path) -> std::path::PathBuf {
-    results.join(arm.folder()).join(cell.task.to_lowercase().replace(' ', "-"))
+    results.join(arm.folder()).join(folder_name(cell.task))
 }
 
 fn draws_folder(cell: &Cell, arm: Arm, results: &Path) -> std::path::PathBuf {
-    task_folder(cell, arm, results).join(format!("fraction-{}", cell.fraction))
+    task_folder(cell, arm, results).join(fraction_name(cell.fraction))
 }
 
 fn stamp(cell: &Cell, arm: Arm, results: &Path) -> Result<Stamp> {

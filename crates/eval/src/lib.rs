@@ -30,6 +30,7 @@ mod cohort;
 mod compare;
 mod delong;
 mod draws;
+mod epochs;
 mod error;
 mod evaluate;
 mod files;
@@ -59,6 +60,7 @@ pub use cohort::Cohort;
 pub use compare::{Comparison, Comparisons, Conditions, TaskComparison, compare, compare_models, compare_under};
 pub use delong::{DeLongTest, delong, delong_test};
 pub use draws::DrawVariance;
+pub use epochs::{PAPER_EPOCHS, paper_epochs};
 pub use error::{Error, Result, RowMismatch, Undefined};
 pub use evaluate::{Calibration, Evaluation, ResultRow, Results};
 pub use files::{
@@ -80,9 +82,8 @@ pub use subgroups::{Group, Subgroup, subgroups};
 pub use tables::Table;
 #[cfg(feature = "train")]
 pub use train::{
-    Checkpoint, Features, FineTune, FineTuned, Frozen, MayMove, Measured, PAPER_EPOCHS, Supervised, SupervisedConfig,
-    Trained, ensemble, estimate_running_statistics, extract_features, masked_bce, mean_auroc, paper_epochs, predict,
-    read_checkpoints,
+    Checkpoint, Features, FineTune, FineTuned, Frozen, MayMove, Measured, Supervised, SupervisedConfig, Trained,
+    ensemble, estimate_running_statistics, extract_features, masked_bce, mean_auroc, predict, read_checkpoints,
 };
 #[cfg(feature = "train")]
 pub use train::{GradCam, grad_cam};

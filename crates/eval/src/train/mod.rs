@@ -14,7 +14,7 @@ mod supervised;
 pub use bce::masked_bce;
 pub use checkpoints::{Checkpoint, ensemble, read_checkpoints};
 pub use features::{Features, extract_features};
-pub use finetune::{FineTune, FineTuned, Measured, PAPER_EPOCHS, mean_auroc, paper_epochs};
+pub use finetune::{FineTune, FineTuned, Measured, mean_auroc};
 pub use frozen::{Frozen, MayMove};
 pub use grad_cam::{GradCam, grad_cam};
 pub use running_statistics::estimate_running_statistics;
