@@ -18,7 +18,7 @@ use crate::evaluate::{BootstrapArguments, Input, IntervalKind, note_patients};
 /// (results.json beside the predictions says so) are refused.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  moco-cxr compare ours/predictions.csv theirs/predictions.csv\n  moco-cxr compare a.csv b.csv --ground-truth groundtruth.csv --key Study --interval paper --out comparison"
+    after_help = "Example:\n  moco-cxr compare ours/predictions.csv theirs/predictions.csv\n  moco-cxr compare a.csv b.csv --ground-truth groundtruth.csv --key Study --interval paper --out comparison"
 )]
 pub(crate) struct Arguments {
     /// Predictions of one model: a CSV file, or a folder whose predictions*.csv are its label draws.

@@ -13,7 +13,7 @@ use crate::Fault;
 /// Statistics with intervals of prediction files, from this tool or any other.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  moco-cxr evaluate run/eval/pleural-effusion/predictions.csv\n  moco-cxr evaluate --ground-truth groundtruth.csv --predictions scores.csv --key Study --interval bca --plots --out results\n  moco-cxr evaluate scores.csv --metadata test.csv --key Path --subgroup sex --subgroup age"
+    after_help = "Example:\n  moco-cxr evaluate run/eval/pleural-effusion/predictions.csv\n  moco-cxr evaluate --ground-truth groundtruth.csv --predictions scores.csv --key Study --interval bca --plots --out results\n  moco-cxr evaluate scores.csv --metadata test.csv --key Path --subgroup sex --subgroup age"
 )]
 pub(crate) struct Arguments {
     /// Files with label_TASK and score_TASK columns in any order; several are label draws of one model. A folder stands for

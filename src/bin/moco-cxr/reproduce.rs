@@ -20,7 +20,7 @@ use crate::Fault;
 /// app2: AUROC, Shenzhen. app3: improvement, Shenzhen. app4: other CheXpert tasks, linear. app5: the same, end to end.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  moco-cxr reproduce app1 --results results/chexpert --out app1\n  moco-cxr reproduce table1 --results results/chexpert --dry-run"
+    after_help = "Example:\n  moco-cxr reproduce app1 --results results/chexpert --out app1\n  moco-cxr reproduce table1 --results results/chexpert --dry-run"
 )]
 pub(crate) struct Arguments {
     /// Which table.
