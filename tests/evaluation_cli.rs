@@ -340,6 +340,8 @@ fn what_cannot_be_done_is_refused_before_anything_is_written() {
     says(&labelled("finetune", &["--epochs", "0"]), &["epochs", "found 0"]);
     says(&labelled("finetune", &["--batch-size", "1"]), &["batch size", "found 1", "at least 2"]);
     says(&labelled("finetune", &["--lr", "0"]), &["lr", "above 0"]);
+    // The synthetic set never draws a fracture.
+    says(&labelled("finetune", &["--task", "Fracture"]), &["test labels", "0 positive", "Fracture", "both classes"]);
     says(&labelled("finetune", &["--image-size", "64"]), &["image size: found 64, expected 32", "trained with"]);
     says(&labelled("linear", &["--epochs", "3"]), &["--epochs", "standard", "faithful"]);
     says(&labelled("linear", &["--protocol", "faithful", "--baseline-random"]), &["--baseline-random", "standard"]);

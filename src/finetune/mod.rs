@@ -89,6 +89,7 @@ pub fn fine_tune(
     probe.validate()?;
     settings.validate()?;
     check_valid(valid, &probe.tasks)?;
+    check_test(test, &probe.tasks)?;
     let [train, valid, test] = [train, valid, test].map(|part| Images::new(part, start.views, probe));
     let features = match settings.from_linear {
         true => Some(train.labelled().features(&start.network, start.views, probe)?),
@@ -131,14 +132,26 @@ impl Measurement {
 /// A checkpoint can only be chosen where some task has both classes; found now, not after the first epoch.
 fn check_valid(valid: &Labelled<'_>, tasks: &[String]) -> Result<()> {
     let counts = &valid.labels().counts;
-    let targets = valid.targets();
-    let has = |task: usize, class: f64| targets.column(task).iter().any(|&target| target == class);
-    if (0..counts.len()).any(|task| has(task, 0.0) && has(task, 1.0)) {
+    if (0..counts.len()).any(|task| has_both(valid, task)) {
         return Ok(());
     }
-    let found = format!("no task with positive and negative ones in {} images ({})", targets.nrows(), tasks.join(", "));
+    let images = valid.rows().len();
+    let found = format!("no task with positive and negative ones in {images} images ({})", tasks.join(", "));
     let expected = "both classes of one task at least, to choose a checkpoint by AUROC".to_owned();
     Err(Error::Setting { key: "validation labels".into(), found, expected })
+}
+
+/// Every task is reported on; found now, not after the last epoch.
+fn check_test(test: &Labelled<'_>, tasks: &[String]) -> Result<()> {
+    let Some(task) = (0..tasks.len()).find(|&task| !has_both(test, task)) else { return Ok(()) };
+    let after = &test.labels().counts[task].after;
+    let found = format!("{} positive and {} negative images of {}", after.positive, after.negative, tasks[task]);
+    Err(Error::Setting { key: "test labels".into(), found, expected: "both classes, to have an AUROC".into() })
+}
+
+fn has_both(labelled: &Labelled<'_>, task: usize) -> bool {
+    let targets = labelled.targets();
+    [0.0, 1.0].iter().all(|class| targets.column(task).iter().any(|target| target == class))
 }
 
 /// What all trainings share.
@@ -197,9 +210,8 @@ impl All<'_> {
     fn head(&self, draw: &LabelDraw, seed: u64) -> Result<Linear> {
         let tasks = self.probe.tasks.len();
         let device = device_of(&self.start.network);
-        let fresh = self.start.config.init_classifier(tasks, seed, &device).head;
         match &self.features {
-            None => Ok(fresh),
+            None => Ok(self.start.config.init_classifier(tasks, seed, &device).head),
             Some(features) => {
                 let probe = fit_probe(self.train.labelled(), features, None, draw, self.probe)?;
                 Ok(probe.head(&device))
