@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example custom_backbone [-- --out runs/custom]
 //!
-//! Half a minute; the images are drawn. What a network must offer is one trait of two functions; the projection head, the
+//! A minute or less; the images are drawn. What a network must offer is one trait of two functions; the projection head, the
 //! key encoder and the queue are put around it.
 
 #![allow(clippy::print_stdout)]
@@ -58,16 +58,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     RunFolder::open(&out, Existing::Refuse)?;
 
     let set =
-        synth::SynthConfig { train_patients: 150, valid_patients: 0, test_patients: 0, size: 80, ..Default::default() };
+        synth::SynthConfig { train_patients: 300, valid_patients: 0, test_patients: 0, size: 80, ..Default::default() };
     synth::write(&set, &out.join("data"))?;
     let images = load(&out.join("data"), Dataset::Auto, Part::Train)?;
     let options = BatchOptions { batch_size: 32, ..Default::default() };
-    let mut source = LoaderSource(BatchLoader::new(&images, ViewConfig::small(64), options)?);
+    let mut source = LoaderSource(BatchLoader::new(&images, ViewConfig::moco_cxr(64), options)?);
 
     let mut config = Preset::small().train;
-    config.epochs = 4;
+    config.epochs = 6;
     config.moco.queue_size = 128;
-    config.schedule.lr = 1e-3;
+    (config.schedule.lr, config.schedule.warmup_epochs) = (3e-3, 0.5);
     let device = DeviceChoice::Auto.select()?;
     let mut trainer = config.init(Plain::new(0, &device))?;
     trainer.run(&mut source, &mut Lines)?;

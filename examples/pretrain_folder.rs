@@ -2,8 +2,8 @@
 //!
 //!     cargo run --release --example pretrain_folder [-- --images MY-RADIOGRAPHS] [--out runs/folder]
 //!
-//! Without `--images` a hundred small pictures are drawn first, and the run is over within a minute. Settings are the preset
-//! `small` with a few of its numbers changed, as one would for a folder of that size.
+//! Without `--images` a hundred small pictures are drawn first, and the run is over within a minute, too short to learn
+//! anything. Settings are the preset `small` with a few of its numbers changed, as one would for a folder of that size.
 
 #![allow(clippy::print_stdout)]
 

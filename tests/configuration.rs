@@ -115,7 +115,7 @@ fn a_dry_run_counts_what_a_run_needs() {
     );
     // ResNet18 without its classifier, and 512·512 + 512 + 512·128 + 128 for the head.
     assert_eq!(result["parameters"], 11_176_512 + 328_320);
-    let parts = ["weights", "gradients", "optimizer", "queue", "activations"];
+    let parts = ["weights", "gradients", "optimizer", "queue", "activations", "checkpoint", "program"];
     let sum: f64 = parts.iter().map(|part| number(&format!("/memory/parts/{part}"))).sum();
     assert_eq!(sum, number("/memory/bytes"));
     assert_eq!(number("/memory/parts/queue"), 4.0 * 32.0 * 128.0);

@@ -39,13 +39,15 @@ pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Faul
     let mb = |bytes: u64| format!("{:.0} MB", bytes as f64 / 1e6);
     println!("\n# parameters  {:.2} million in the query encoder with its head", memory.parameters as f64 / 1e6);
     println!(
-        "# memory      about {}, estimated: weights {}, gradients {}, optimiser {}, queue {}, activations {}",
+        "# memory      about {}, estimated: weights {}, gradients {}, optimiser {}, queue {}, activations {}, checkpoint {}, program {}",
         mb(memory.total()),
         mb(memory.weights),
         mb(memory.gradients),
         mb(memory.optimizer),
         mb(memory.queue),
-        mb(memory.activations)
+        mb(memory.activations),
+        mb(memory.checkpoint),
+        mb(memory.program)
     );
     println!("# data        {images} images, {steps} steps an epoch, {} in all", steps * train.epochs);
     println!(
