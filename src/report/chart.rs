@@ -9,8 +9,8 @@ use super::{axis::Axis, page::escape};
 const LEFT: f64 = 52.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 44.0;
-/// Width of an average letter of a label at the charts' 13 units.
-const LETTER: f64 = 6.7;
+/// Width of a letter of a label at the charts' 13 units, half bold, in a wide font.
+const LETTER: f64 = 7.8;
 /// Smallest distance of two labels at the end of their curves.
 const LABEL_STEP: f64 = 15.0;
 
@@ -40,7 +40,7 @@ pub(super) struct Chart {
 impl Chart {
     /// Of usual size: two fit beside each other on a desk, one fills a phone, at letters of 10 pixels or more.
     pub(super) fn new(x: Axis, y: Axis, description: impl Into<String>) -> Self {
-        Self::sized(440.0, 280.0, x, y, description)
+        Self::sized(400.0, 270.0, x, y, description)
     }
 
     /// Of another size.

@@ -58,7 +58,8 @@ impl Evaluations {
         let mut conditions: Vec<&str> =
             self.tasks.iter().map(|t| t.conditions.as_str()).filter(|c| !c.is_empty()).collect();
         conditions.dedup();
-        let note: String = conditions.iter().map(|c| format!("<p class=\"note\">Under: {}.</p>", escape(c))).collect();
+        let note: String =
+            conditions.iter().map(|c| format!("<p class=\"note\">Conditions: {}.</p>", escape(c))).collect();
         Ok(figures("grid", self.tasks.iter().map(one)) + &note)
     }
 

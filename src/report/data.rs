@@ -62,6 +62,7 @@ impl Data {
             let options = LoadOptions { on_bad: OnBad::Skip, ..LoadOptions::default() };
             for (name, part) in [("train", Part::Train), ("valid", Part::Valid), ("test", Part::Test)] {
                 match load_with(dir, settings.data.dataset, part, &options) {
+                    Ok(manifest) if manifest.is_empty() => {}
                     Ok(manifest) => data.parts.push(PartCounts::of(name, &manifest)),
                     Err(cxr_data::Error::Layout { .. }) => {} // a set need not have every part
                     Err(fault) => note(&format!("{name} part of {}: {fault}", dir.display())),

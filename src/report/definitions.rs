@@ -46,8 +46,8 @@ const DEFINITIONS: &[(&str, &str)] = &[
     ),
     (
         "key deviation",
-        "Standard deviation of the coordinates of the newest keys, times the root of their number: 1 when they are spread \
-         evenly over the sphere, 0 when all are the same.",
+        "Mean standard deviation of the coordinates of the newest keys: 1/√D when they are spread evenly over the sphere of \
+         D dimensions, 0 when all are the same.",
     ),
     (
         "loss",
@@ -76,11 +76,19 @@ const DEFINITIONS: &[(&str, &str)] = &[
 
 /// A term, its definition on hover and one link away; the name itself where it has none.
 pub(super) fn term(name: &str) -> String {
+    term_as(name, name)
+}
+
+/// A term in other words: at the beginning of a sentence.
+
+/// A term in other words: at the beginning of a sentence.
+pub(super) fn term_as(name: &str, shown: &str) -> String {
+    let shown = escape(shown);
     match DEFINITIONS.iter().find(|(known, _)| *known == name) {
         Some((_, text)) => {
-            format!("<a class=\"term\" href=\"#def-{}\" title=\"{}\">{}</a>", slug(name), escape(text), escape(name))
+            format!("<a class=\"term\" href=\"#def-{}\" title=\"{}\">{shown}</a>", slug(name), escape(text))
         }
-        None => escape(name),
+        None => shown,
     }
 }
 

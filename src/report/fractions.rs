@@ -101,22 +101,19 @@ fn chart(task: &str, results: &[FractionResult]) -> String {
 
 fn table(results: &[FractionResult]) -> String {
     let paired = results.iter().flat_map(|r| &r.tasks).any(|t| t.difference.is_some());
-    let mut table = DataTable::new("AUROC by label fraction")
-        .text("labels")
-        .text("finding")
-        .numbers("images")
-        .numbers("draws")
-        .numbers(&auroc_heading());
+    let mut table = DataTable::new("AUROC by label fraction").text("labels").text("finding").numbers(&auroc_heading());
     if paired {
         table = table.numbers("random network").numbers("difference, paired");
     }
+    table = table.numbers("images").numbers("draws");
     for FractionResult { fraction, images, draws, tasks } in results {
         for TaskResult { task, auroc, baseline, difference } in tasks {
-            let mut row = vec![percent(*fraction), escape(task), whole(*images), draws.to_string(), interval(auroc)];
+            let mut row = vec![percent(*fraction), escape(task), interval(auroc)];
             if paired {
                 let cell = |i: &Option<eval::Interval>| i.as_ref().map_or_else(|| "–".to_owned(), interval);
                 row.extend([cell(baseline), cell(difference)]);
             }
+            row.extend([whole(*images), draws.to_string()]);
             table.push(row);
         }
     }

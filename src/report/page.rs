@@ -159,3 +159,46 @@ pub(super) fn auroc_heading() -> String {
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Relative luminance (WCAG 2.2) of `#rrggbb`.
+    fn luminance(colour: &str) -> f64 {
+        let channel = |i: usize| {
+            let value = f64::from(u8::from_str_radix(&colour[i..i + 2], 16).expect("a colour")) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
+    }
+
+    #[test]
+    fn every_colour_of_text_and_curves_stands_out_in_both_themes() {
+        let blocks: Vec<&str> = STYLE.split(":root {").skip(1).take(2).collect();
+        assert_eq!(blocks.len(), 2);
+        for block in blocks {
+            let of = |name: &str| {
+                let at = block.find(&format!("--{name}: #")).unwrap_or_else(|| panic!("--{name}"));
+                luminance(&block[at + name.len() + 4..][..7])
+            };
+            for name in ["text", "quiet", "link", "good", "bad", "s1", "s2", "s3", "s4"] {
+                for ground in ["ground", "raised"] {
+                    let (a, b) = (of(name), of(ground));
+                    let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
+                    assert!(contrast >= 4.5, "--{name} on --{ground}: {contrast:.2}, WCAG asks for 4.5");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_column_names_the_rows() {
+        let mut table = DataTable::new("a < b").text("name").numbers("n");
+        table.push(["x".to_owned(), "1".to_owned()]);
+        let html = table.to_html();
+        assert!(html.contains("<caption>a &lt; b</caption>"), "{html}");
+        assert!(html.contains("<th scope=\"col\" class=\"n\">n</th>"), "{html}");
+        assert!(html.contains("<tr><th scope=\"row\">x</th><td class=\"n\">1</td></tr>"), "{html}");
+    }
+}

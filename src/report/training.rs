@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     axis::{Axis, signed, whole},
     chart::Chart,
-    definitions::term,
+    definitions::{term, term_as},
     page::{Fact, Section, command, escape, figure, figures},
 };
 
@@ -108,7 +108,7 @@ impl Training {
                 detail: format!("nats, epoch {}; {} is {chance:.2}", last.number, term("guessing")),
             },
             Fact {
-                name: format!("{} accuracy", term("top-1")),
+                name: format!("{} accuracy", term_as("top-1", "Top-1")),
                 value: format!("{:.1} %", 100.0 * top1),
                 detail: format!("of queries find their key among {}", whole(chance.exp())),
             },
@@ -118,9 +118,9 @@ impl Training {
     /// Loss, accuracy, doctor.
     pub(super) fn section(&self) -> Section {
         let lead = format!(
-            "{} on every step (mean of a few steps, band from lowest to highest) beside {}; accuracy and the measures of the \
-             run doctor once an epoch.",
-            term("loss"),
+            "{} on every step (where there are many, the mean of a few and a band from their lowest to their highest) beside \
+             {}; accuracy and the measures of the run doctor once an epoch.",
+            term_as("loss", "Loss"),
             term("guessing")
         );
         let missing = format!("{} writes metrics.jsonl.", command("moco-cxr pretrain --data DIR --out RUN"));
@@ -140,7 +140,7 @@ impl Training {
         if self.broken > 0 {
             let _ = write!(
                 html,
-                "<p class=\"note\">{} lines of metrics.jsonl cannot be read and were left out.</p>",
+                "<p class=\"note\">{} line(s) of metrics.jsonl cannot be read and were left out.</p>",
                 self.broken
             );
         }
@@ -198,7 +198,11 @@ impl Training {
     }
 
     fn loss(&self) -> String {
-        let (loss, chance) = (self.windows(|s| s.loss), self.windows(|s| s.chance));
+        let (mut loss, mut chance) = (self.windows(|s| s.loss), self.windows(|s| s.chance));
+        // While a masked queue fills, guessing becomes harder and the loss grows with it: that would fill the drawing.
+        let full = chance.iter().map(|w| w.1).fold(0.0, f64::max);
+        let begin = chance.iter().position(|w| w.1 >= 0.98 * full).unwrap_or(0);
+        (loss, chance) = (loss.split_off(begin), chance.split_off(begin));
         let y =
             Axis::around("loss, nats", loss.iter().flat_map(|w| [w.2, w.3]).chain(chance.iter().map(|w| w.1)), false);
         let mut chart = Chart::new(self.steps_axis(), y, "Loss by optimiser step, and the loss of guessing")
@@ -209,7 +213,9 @@ impl Training {
         chart.line(&line(&loss), 1);
         chart.end_label("guessing", &line(&chance), 0);
         chart.end_label("loss", &line(&loss), 1);
-        figure("Loss", &chart.finish(), &format!("InfoNCE; below {} something is learned.", term("guessing")))
+        let from = if begin > 0 { ", from where the queue is nearly full" } else { "" };
+        let note = format!("InfoNCE{from}; below {} something is learned.", term("guessing"));
+        figure("Loss", &chart.finish(), &note)
     }
 
     /// A chart of once an epoch: its curves by name and key.
@@ -221,8 +227,8 @@ impl Training {
         let y = Axis::around(axis, lines.iter().flatten().map(|p| p.1), from_zero);
         let last = self.epochs.last().map_or(1.0, |e| e.number);
         let mut x = Axis::with_ticks("epoch", 0.0, last, 6);
-        x.ticks.retain(|(value, _)| value.fract() == 0.0 && *value <= last);
-        x.high = last.max(1.0);
+        x.ticks.retain(|(value, _)| value.fract() == 0.0 && (1.0..=last).contains(value));
+        (x.low, x.high) = if last > 1.0 { (1.0, last) } else { (0.5, 1.5) };
         let names: Vec<&str> = curves.iter().map(|c| c.0).collect();
         let mut chart = Chart::new(x, y, description).with_room_for(&names);
         for (i, line) in lines.iter().enumerate() {
@@ -240,7 +246,7 @@ impl Training {
         figure(
             "Accuracy of the pretext task",
             &chart.finish(),
-            &format!("{} and top-5, mean of an epoch.", term("top-1")),
+            &format!("{} and top-5, mean of an epoch.", term_as("top-1", "Top-1")),
         )
     }
 
@@ -256,9 +262,12 @@ impl Training {
 
     fn spread(&self) -> String {
         let curves = [("alignment", "alignment", 1.0), ("uniformity", "uniformity", 1.0)];
-        let chart = self.by_epoch("", true, &curves, "Alignment and uniformity by epoch");
-        let note =
-            format!("{} (0 to 4) and {} (0 or less); both lower is better.", term("alignment"), term("uniformity"));
+        let chart = self.by_epoch("no unit", true, &curves, "Alignment and uniformity by epoch");
+        let note = format!(
+            "{} (0 to 4) and {} (0 or less); lower is better in both.",
+            term_as("alignment", "Alignment"),
+            term("uniformity")
+        );
         figure("Alignment and uniformity", &chart.finish(), &note)
     }
 
@@ -267,8 +276,9 @@ impl Training {
         let chart = self.by_epoch("directions", true, &curves, "Effective rank of the keys by epoch");
         let deviation = self.epochs.last().map_or(f64::NAN, |e| e.get("feature_std"));
         let note = format!(
-            "{} of the newest keys; the deviation of their coordinates is {deviation:.3} at the end.",
-            term("effective rank")
+            "{} of the newest keys; {} {deviation:.3} at the end.",
+            term_as("effective rank", "Effective rank"),
+            term("key deviation")
         );
         figure("Effective rank", &chart.finish(), &note)
     }
@@ -282,7 +292,10 @@ impl Training {
     fn gradient(&self) -> String {
         let (mut chart, line) = self.step_chart("norm", true, |s| s.gradient, "Norm of the gradient by optimiser step");
         chart.line(&line, 1);
-        let note = format!("{}; peaks that do not pass call for a lower rate or clipping.", term("gradient norm"));
+        let note = format!(
+            "{}; peaks that do not pass call for a lower rate or clipping.",
+            term_as("gradient norm", "Gradient norm")
+        );
         figure("Gradient", &chart.finish(), &note)
     }
 
@@ -305,7 +318,7 @@ impl Training {
         let lead = format!(
             "{} of positive and negative pairs in the last batch of an epoch, in shares of each kind. Two heaps that part mean \
              that images are told apart; both at 1 is a collapse.",
-            term("similarity")
+            term_as("similarity", "Similarities")
         );
         let known: Vec<(&Epoch, &Similarities)> =
             self.epochs.iter().filter_map(|e| Some((e, e.similarities.as_ref()?))).collect();
@@ -372,7 +385,7 @@ mod tests {
         let training = Training::parse(&format!("{}{{\"split\":\"tr", log(10)));
         assert_eq!((training.steps.len(), training.broken), (9, 1));
         let html = training.section().body.expect("a body");
-        assert!(html.contains("1 lines of metrics.jsonl cannot be read"), "{html}");
+        assert!(html.contains("1 line(s) of metrics.jsonl cannot be read"), "{html}");
         assert!(html.contains("25 % of it waiting"), "{html}");
     }
 
