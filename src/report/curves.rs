@@ -32,13 +32,11 @@ impl Evaluations {
 
     /// Reliability diagrams.
     pub(super) fn reliability_section(&self) -> Section {
-        let lead = format!(
-            "Observed share of positives where the network says so-and-so likely, in ten bins; the area of a dot is its share of \
+        let lead = "Observed share of positives where the network says so-and-so likely, in ten bins; the area of a dot is its share of \
              rows, the bar Wilson's 95 % interval with rows as independent. On the diagonal probabilities mean what they say. \
-             Scores beyond 0 and 1 are logits and were put through the logistic function."
-        );
+             Scores beyond 0 and 1 are logits and were put through the logistic function.";
         let body = self.each(|task| self.reliability(task));
-        Section { id: "reliability", title: "Reliability", lead, body }
+        Section { id: "reliability", title: "Reliability", lead: lead.to_owned(), body }
     }
 
     fn each(&self, draw: impl Fn(&TaskScores) -> Result<String>) -> std::result::Result<String, String> {

@@ -346,14 +346,15 @@ fn histogram(epoch: f64, similarities: &Similarities) -> String {
     let width = 2.0 / positive.len().max(1) as f64;
     let x = Axis::with_ticks("cosine similarity", -1.0, 1.0, 4);
     let top = positive.iter().chain(&negative).copied().fold(0.0, f64::max);
-    let y = Axis::with_ticks("pairs, %", 0.0, top, 3);
+    let y = Axis::with_ticks("pairs, %", 0.0, 1.4 * top, 3); // room for the names above the bars
+    let high = y.high;
     let description = format!("Histogram of similarities in epoch {epoch}");
     let mut chart = Chart::sized(320.0, 200.0, x, y, description);
     chart.bars(-1.0, width, &negative, 2);
     chart.bars(-1.0, width, &positive, 1);
     for (name, shares, series) in [("negative", &negative, 2), ("positive", &positive, 1)] {
         let mean: f64 = shares.iter().enumerate().map(|(i, s)| s / 100.0 * (-1.0 + width * (i as f64 + 0.5))).sum();
-        let y = if series == 1 { 0.98 } else { 0.86 } * top;
+        let y = if series == 1 { 0.96 } else { 0.82 } * high;
         let text = signed(&format!("{name}, mean {mean:.2}"));
         chart.label(&text, (-0.97, y), "start", series);
     }
