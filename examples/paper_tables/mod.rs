@@ -43,7 +43,13 @@ fn smoke(table: PaperTable, out: &Path) -> Outcome<PathBuf> {
         ..Default::default()
     };
     synth::write(&set, &data)?;
-    let source = LinearData { train: data.clone(), test: None, dataset: Dataset::Chexpert, on_bad: OnBad::Fail };
+    let source = LinearData {
+        train: data.clone(),
+        test: None,
+        dataset: Dataset::Chexpert,
+        on_bad: OnBad::Fail,
+        patient_regex: None,
+    };
     let parts = source.load(2, &mut |note| println!("note: {note}"))?;
 
     let mut arms: Vec<(PaperArm, Vec<f64>, &str)> = Vec::new();

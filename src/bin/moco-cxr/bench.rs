@@ -1,6 +1,6 @@
 //! `moco-cxr bench`.
 
-use clap::{Args, Subcommand};
+use clap::{Args, ValueEnum};
 use moco_cxr::{
     DeviceChoice, StepBench, StepReport,
     backbones::{Arch, Precision},
@@ -8,24 +8,14 @@ use moco_cxr::{
 
 use crate::{Fault, device::DeviceArguments};
 
-/// Measure what this machine does in a second.
+/// Measure what this machine does in a second; prints JSON.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  moco-cxr bench step --device cuda --arch resnet18 --image-size 224 --batch-size 256 --precision bf16"
 )]
 pub(crate) struct Arguments {
-    #[command(subcommand)]
+    /// step: one pretraining step, as images per second, milliseconds of its parts, and memory.
     what: What,
-}
-
-#[derive(Debug, Subcommand)]
-enum What {
-    /// One pretraining step: images per second, milliseconds of its parts, memory. Prints JSON.
-    Step(StepArguments),
-}
-
-#[derive(Debug, Args)]
-struct StepArguments {
     #[command(flatten)]
     device: DeviceArguments,
     /// resnet18, resnet34, resnet50 or densenet121.
@@ -51,15 +41,20 @@ struct StepArguments {
     steps: usize,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum What {
+    Step,
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    let What::Step(step) = &arguments.what;
-    let report = step.run()?;
+    let What::Step = arguments.what;
+    let report = arguments.step()?;
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())
 }
 
-impl StepArguments {
-    fn run(&self) -> Result<StepReport, Fault> {
+impl Arguments {
+    fn step(&self) -> Result<StepReport, Fault> {
         let device = self.device.choose(DeviceChoice::Auto, false)?;
         let Self { arch, image_size, batch_size, moco_k, precision, warmup, steps, .. } = *self;
         let bench = StepBench { device, arch, image_size, batch_size, queue_size: moco_k, precision, warmup, steps };
