@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let Arguments { weights, arch, onnx, seed, out, quiet } = arguments;
     fetch(weights, *arch, *quiet)?;
-    let loaded = load_weights(weights, *arch, *seed, &DeviceChoice::Cpu.select()?)?;
+    let loaded = load_weights(weights, *arch, *seed, &DeviceChoice::CPU.select()?)?;
     if !quiet {
         loaded.notes.iter().for_each(|note| eprintln!("note: {note}"));
     }

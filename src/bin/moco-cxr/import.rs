@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         labels: labels.clone(),
         onnx: *onnx,
     };
-    match import_weights(&settings, out, &DeviceChoice::Cpu.select()?) {
+    match import_weights(&settings, out, &DeviceChoice::CPU.select()?) {
         Ok(report) if *quiet => println!("{report}"),
         Ok(report) => println!("{report:#}"),
         // All of it is wanted most when something does not fit.
