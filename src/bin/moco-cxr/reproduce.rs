@@ -80,7 +80,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
         }
     }
     if arguments.dry_run {
-        return Ok(dry_run(table, &commands, arguments.images_per_second));
+        dry_run(table, &commands, arguments.images_per_second);
+        return Ok(());
     }
     let printed = reproduction_table(&cells);
     if let Some(out) = &arguments.out {
@@ -112,7 +113,7 @@ fn print_commands(commands: &[&str]) {
     }
 }
 
-/// Training images of the sets the paper used, and images of their validation parts.
+/// What the whole table takes on the set the paper used, with the images of its training and validation parts.
 fn dry_run(table: PaperTable, commands: &[&str], images_per_second: Option<f64>) {
     let shenzhen = matches!(table, PaperTable::Table2 | PaperTable::App2 | PaperTable::App3);
     let (set, images, valid) = if shenzhen { ("Shenzhen", 430.0, 99.0) } else { ("CheXpert", 223_414.0, 234.0) };
