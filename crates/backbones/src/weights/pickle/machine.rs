@@ -5,23 +5,10 @@ use std::collections::HashMap;
 use super::{
     bytes::{Bytes, Fault},
     calls,
-    value::{Id, Storage, StridedTensor, Value, Values},
+    literals::literal,
+    persistent::{LONGEST_NAME, Persistent},
+    value::{Id, Value, Values},
 };
-use crate::weights::dtype::Dtype;
-
-/// Names that are copied are short, so that recalling a long one many times does not fill the memory.
-const LONGEST_NAME: usize = 256;
-
-/// What a persistent id of the pickle stands for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Persistent<'a> {
-    /// Nothing: this pickle must not contain any.
-    Nothing,
-    /// `("storage", class, key, location, length[, view])`, the zip and the legacy form.
-    Storages,
-    /// The number of a tensor, the tar form.
-    Tensors(&'a HashMap<String, StridedTensor>),
-}
 
 /// Runs one pickle up to its end; returns its result. `values` receives all values.
 pub(crate) fn load(bytes: &mut Bytes<'_>, persistent: Persistent<'_>, values: &mut Values) -> Result<Id, Fault> {
@@ -46,74 +33,20 @@ impl Machine<'_, '_> {
             if opcode == b'.' {
                 return self.pop().map_err(|problem| Fault { position, problem });
             }
-            if !self.push_literal(opcode, bytes)? {
+            if let Some(value) = literal(opcode, bytes)? {
+                self.push(value);
+            } else if !self.read(opcode, bytes)? {
                 self.step(opcode, bytes).map_err(|problem| Fault { position, problem })?;
             }
         }
     }
 
-    /// Numbers, texts and names, whose bytes follow the opcode.
-    fn push_literal(&mut self, opcode: u8, bytes: &mut Bytes<'_>) -> Result<bool, Fault> {
-        let value = match opcode {
-            b'N' => Value::None,
-            0x88 => Value::Bool(true),
-            0x89 => Value::Bool(false),
-            b'I' | b'L' => match bytes.line()?.trim_end_matches('L') {
-                "00" => Value::Bool(false),
-                "01" => Value::Bool(true),
-                digits => digits.parse().map_or(Value::Opaque, Value::Int),
-            },
-            b'J' => Value::Int(i64::from(i32::from_le_bytes(bytes.array()?))),
-            b'K' => Value::Int(i64::from(bytes.u8()?)),
-            b'M' => Value::Int(i64::from(bytes.u16()?)),
-            0x8a => {
-                let length = bytes.u8()?;
-                long(bytes.take(usize::from(length))?)
-            }
-            0x8b => {
-                let length = bytes.u32()?;
-                long(bytes.take(length as usize)?)
-            }
-            b'F' => bytes.line()?.parse().map_or(Value::Opaque, Value::Float),
-            b'G' => Value::Float(f64::from_be_bytes(bytes.array()?)),
-            b'S' => Value::Text(bytes.line()?.trim_matches(['\'', '"']).to_owned()),
-            b'V' => Value::Text(bytes.line()?.to_owned()),
-            b'U' | 0x8c => {
-                let length = bytes.u8()?;
-                python_text(bytes.take(usize::from(length))?)
-            }
-            b'T' | b'X' => {
-                let length = bytes.u32()?;
-                python_text(bytes.take(length as usize)?)
-            }
-            0x8d => {
-                let length = bytes.size()?;
-                python_text(bytes.take(length)?)
-            }
-            b'C' => {
-                let length = bytes.u8()?;
-                bytes.take(usize::from(length))?;
-                Value::Opaque
-            }
-            b'B' => {
-                let length = bytes.u32()?;
-                bytes.take(length as usize)?;
-                Value::Opaque
-            }
-            0x8e | 0x96 => {
-                let length = bytes.size()?;
-                bytes.take(length)?;
-                Value::Opaque
-            }
-            b'c' => Value::Global(format!("{} {}", bytes.line()?, bytes.line()?)),
-            b')' => Value::Tuple(Vec::new()),
-            b']' => Value::List(Vec::new()),
-            b'}' => Value::Dict(Vec::new()),
-            0x8f => Value::Opaque,
+    /// Instructions with bytes behind them that are no literals: the protocol, the memo, and persistent ids as text.
+    fn read(&mut self, opcode: u8, bytes: &mut Bytes<'_>) -> Result<bool, Fault> {
+        match opcode {
             // Protocol, frame: nothing to do but to skip their arguments.
-            0x80 => return bytes.u8().map(|_| true),
-            0x95 => return bytes.u64().map(|_| true),
-            // The memo.
+            0x80 => drop(bytes.u8()?),
+            0x95 => drop(bytes.u64()?),
             b'p' | b'q' | b'r' | 0x94 => {
                 let position = bytes.position();
                 let slot = match opcode {
@@ -126,7 +59,6 @@ impl Machine<'_, '_> {
                     return Err(Fault { position, problem: "remembers a value where there is none".to_owned() });
                 };
                 self.memo.insert(slot, top);
-                return Ok(true);
             }
             b'g' | b'h' | b'j' => {
                 let position = bytes.position();
@@ -142,7 +74,6 @@ impl Machine<'_, '_> {
                     });
                 };
                 self.stack.push(id);
-                return Ok(true);
             }
             b'P' => {
                 let position = bytes.position();
@@ -150,11 +81,9 @@ impl Machine<'_, '_> {
                 let key = self.values.add(key);
                 let value = self.resolve(key).map_err(|problem| Fault { position, problem })?;
                 self.stack.push(value);
-                return Ok(true);
             }
             _ => return Ok(false),
-        };
-        self.push(value);
+        }
         Ok(true)
     }
 
@@ -297,64 +226,9 @@ impl Machine<'_, '_> {
     }
 
     fn resolve(&mut self, key: Id) -> Result<Id, String> {
-        let value = match self.persistent {
-            Persistent::Nothing => return Err("refers to data outside, expected none here".to_owned()),
-            Persistent::Storages => Value::Storage(self.storage(key)?),
-            Persistent::Tensors(tensors) => match self.values.get(key) {
-                Value::Text(key) => match tensors.get(key) {
-                    Some(tensor) => Value::Tensor(tensor.clone()),
-                    None => return Err(format!("refers to tensor {key:.64}, which the file does not hold")),
-                },
-                _ => return Err("refers to a tensor by something that is not text".to_owned()),
-            },
-        };
+        let value = self.persistent.resolve(self.values, key)?;
         Ok(self.values.add(value))
     }
-
-    fn storage(&self, key: Id) -> Result<Storage, String> {
-        let Value::Tuple(items) = self.values.get(key) else {
-            return Err("refers to outside data by something that is not a tuple".to_owned());
-        };
-        let [kind, class, key, _location, length, rest @ ..] = items.as_slice() else {
-            return Err(format!("refers to outside data by {} values, expected 5 or 6", items.len()));
-        };
-        let (Some("storage"), Value::Global(class)) = (self.values.text(*kind), self.values.get(*class)) else {
-            return Err("refers to outside data that is not a storage".to_owned());
-        };
-        let name = class.strip_prefix("torch ").or(class.strip_prefix("torch.cuda ")).unwrap_or_default();
-        let dtype = Dtype::of_storage(name).ok_or_else(|| format!("numbers of unknown kind: {class}"))?;
-        let (Some(key), Some(length)) = (self.values.text(*key), self.values.size(*length)) else {
-            return Err("a storage without key or length".to_owned());
-        };
-        if key.len() > LONGEST_NAME {
-            return Err(format!("a storage whose key has {} bytes", key.len()));
-        }
-        let view = rest.first().map(|&view| self.values.get(view));
-        let start = match view {
-            None | Some(Value::None) => 0,
-            Some(Value::Tuple(view)) if view.len() == 3 => {
-                self.values.size(view[1]).ok_or("a view of a storage without its start")?
-            }
-            Some(_) => return Err("a view of a storage that is not described by three values".to_owned()),
-        };
-        Ok(Storage { key: key.to_owned(), dtype, length, start })
-    }
-}
-
-/// Little-endian two's complement.
-fn long(bytes: &[u8]) -> Value {
-    if bytes.len() > 8 {
-        return Value::Opaque;
-    }
-    let sign = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xff } else { 0 };
-    let mut wide = [sign; 8];
-    wide[..bytes.len()].copy_from_slice(bytes);
-    Value::Int(i64::from_le_bytes(wide))
-}
-
-/// Strings of Python 2 may hold any bytes; those that are no text are none of ours.
-fn python_text(bytes: &[u8]) -> Value {
-    std::str::from_utf8(bytes).map_or(Value::Opaque, |text| Value::Text(text.to_owned()))
 }
 
 fn index(bytes: &mut Bytes<'_>) -> Result<u64, Fault> {

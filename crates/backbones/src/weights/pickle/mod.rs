@@ -9,9 +9,12 @@
 
 mod bytes;
 mod calls;
+mod literals;
 mod machine;
+mod persistent;
 mod value;
 
 pub(super) use bytes::{Bytes, Fault};
-pub(super) use machine::{Persistent, load};
+pub(super) use machine::load;
+pub(super) use persistent::Persistent;
 pub(super) use value::{Id, Storage, StridedTensor, Value, Values};
