@@ -58,7 +58,7 @@ def foreign(tool: str, arch: str, folder: pathlib.Path) -> None:
     assert all(torch.equal(reread[name], full[name]) for name in reread) and len(reread) > len(backbone) // 2
     for form, path in files.items():
         out = folder / form
-        report = run(tool, "import", path, "--out", out, "--quiet", "--onnx")
+        report = run(tool, "import", path, "--arch", arch, "--out", out, "--quiet", "--onnx")
         state = safetensors.torch.load_file(out / "model.safetensors")
         net.load_state_dict(state, strict=True)
         counters = [name for name in state if name.endswith("num_batches_tracked")]
@@ -68,7 +68,7 @@ def foreign(tool: str, arch: str, folder: pathlib.Path) -> None:
         print(f"{arch}, {form}: {len(same)} tensors equal bit for bit, loaded strictly ({summary})")
     error = worst(folder / "legacy/model.onnx", images, {"features": features})
     print(f"{arch}, ONNX: features within {error:.1e} of the largest")
-    run(tool, "import", files["tar"], "--out", folder / "head", "--quiet", "--onnx", *(a for l in LABELS for a in ("--label", l)))
+    run(tool, "import", files["tar"], "--arch", arch, "--out", folder / "head", "--quiet", "--onnx", *(a for l in LABELS for a in ("--label", l)))
     error = worst(folder / "head/model.onnx", images, {"features": features, "logits": scores})
     print(f"{arch}, ONNX with classifier: features and scores within {error:.1e} of the largest")
 

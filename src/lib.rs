@@ -109,6 +109,7 @@
 //!
 //! # Features
 //! `cli` and `flex` (the CPU) are on. A library user who wants less: `default-features = false, features = ["flex"]`.
+//! `hub` (off) fetches published weights, see [`fetch_weights`].
 //! Burn's `simd` and `rayon` are always on: without them its CPU backend runs scalar and on one thread.
 
 #![recursion_limit = "256"] // for Burn's GPU backends

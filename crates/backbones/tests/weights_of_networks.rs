@@ -5,9 +5,9 @@ use std::fs;
 
 use backbones::{
     Arch, Backbone, Error, ExportInfo, ImportOptions, Metric, Mode, NetworkConfig, WeightFile, export, import, inspect,
-    layout, tensor_names,
+    layout, safetensors_bytes, tensor_names,
 };
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 #[test]
 fn networks_have_the_tensors_of_their_layout() {
@@ -66,6 +66,18 @@ fn what_is_exported_comes_back_bit_for_bit() {
         // Nothing is overwritten, and no partial folder stays behind.
         assert!(matches!(export(&out, &net, &info(arch)), Err(Error::Io { .. })));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
+
+/// Every tensor of ResNet18 is one of ResNet34 as well, with the same shape.
+#[test]
+fn each_architecture_is_recognised_by_its_tensors() {
+    for arch in Arch::ALL {
+        let zeros = |(name, shape): (String, Vec<usize>)| (name, TensorData::zeros::<f32, _>(shape));
+        let dict = layout(arch, 1, Some(7)).into_iter().map(zeros).collect();
+        let file = WeightFile::from_bytes("zeros", safetensors_bytes(&dict, 0).unwrap()).unwrap();
+        let found = file.inspect();
+        assert_eq!((found.arch, found.channels, found.classes), (Some(arch), Some(1), Some(7)), "{found}");
     }
 }
 

@@ -70,19 +70,20 @@ struct Recognised {
     classes: Option<usize>,
 }
 
-/// The architecture whose backbone is complete in the file.
+/// The architecture whose backbone is complete in the file; of several the largest, because every tensor of ResNet18 is
+/// one of ResNet34, too.
 fn recognise(file: &WeightFile) -> Option<Recognised> {
     let channels = |shape: &[usize]| matches!(shape, [64, 1 | 3, 7, 7]).then(|| shape[1]);
     let channels = file.tensors().iter().find_map(|t| channels(&t.shape))?;
-    Arch::ALL.into_iter().find_map(|arch| {
+    let fits = |arch: Arch| {
         let (taken, report) = match_names(file, &layout(arch, channels, None), &ImportOptions::strict());
-        let fits =
-            report.missing.is_empty() && !report.tensors.iter().any(|(_, f)| matches!(f, Fate::Misshapen { .. }));
-        let head = format!("{}{}.weight", report.prefix, arch.head_name());
-        let classes = file.tensors().iter().find(|t| t.name == head && t.shape.len() == 2).map(|t| t.shape[0]);
-        let prefix = report.prefix;
-        (fits && !taken.is_empty()).then_some(Recognised { arch, channels, prefix, classes })
-    })
+        let misshapen = report.tensors.iter().any(|(_, fate)| matches!(fate, Fate::Misshapen { .. }));
+        (report.missing.is_empty() && !misshapen).then_some((taken.len(), arch, report.prefix))
+    };
+    let (_, arch, prefix) = Arch::ALL.into_iter().filter_map(fits).max_by_key(|(taken, ..)| *taken)?;
+    let head = format!("{prefix}{}.weight", arch.head_name());
+    let classes = file.tensors().iter().find(|t| t.name == head && t.shape.len() == 2).map(|t| t.shape[0]);
+    Some(Recognised { arch, channels, prefix, classes })
 }
 
 /// What the file looks like, in words.
