@@ -130,10 +130,13 @@ def exported(folder: pathlib.Path) -> None:
     net.load_state_dict(state, strict=True)
     images = np.fromfile(folder / "images.f32", np.float32).reshape(2, 3, 64, 96)
     ours = np.fromfile(folder / "features.f32", np.float32).reshape(2, -1)
-    theirs = forward(net, torch.from_numpy(images))
-    error = np.abs(ours - theirs).max() / np.abs(theirs).max()
+    single = forward(net, torch.from_numpy(images))
+    exact = forward(net.double(), torch.from_numpy(images).double())
+    error, own = (np.abs(features - exact).max() / np.abs(exact).max() for features in (ours, single))
     print(f"{arch}, exported: {len(state)} tensors loaded strictly, features within {error:.1e} of the largest", end="")
-    assert error < 1e-5
+    print(f" of PyTorch in f64 (PyTorch in f32: {own:.1e})", end="")
+    # Where f32 itself carries 1e-5 only just, PyTorch's own distance from f64 is the measure.
+    assert error < max(1e-5, 2 * own), error
     error = worst(folder / "model.onnx", {0: torch.from_numpy(images)}, {"features": {0: ours}})
     print(f"; ONNX Runtime's within {error:.1e}")
 
