@@ -4,7 +4,9 @@ use std::path::Path;
 
 use eval::{Curve, Evaluation, Scores, Stamp, roc_svg, write_predictions};
 
-use crate::{Error, FractionResult, LabelDraw, ProbeSettings, Result, evaluate_scores, new_folder::NewFolder};
+use crate::{
+    Error, FractionResult, LabelDraw, ProbeSettings, Result, evaluate_scores, new_folder::NewFolder, write_draws,
+};
 
 /// Scores and results of a model, fraction by fraction; of a baseline beside it, if there is one.
 #[derive(Debug, Default)]
@@ -42,8 +44,8 @@ impl Outcome {
     }
 
     /// Writes, for every task, `predictions.csv` (the first draw of the largest fraction), `results.json`,
-    /// `results.csv` and `roc.svg` into `out/TASK/`, and all fractions into `out/NAME.json`. `out` must be new or empty;
-    /// it appears whole or not at all.
+    /// `results.csv` and `roc.svg` into `out/TASK/`, all draws of a fraction into `out/TASK/fraction-F/`, and the summary of
+    /// all fractions into `out/NAME.json`. `out` must be new or empty; it appears whole or not at all.
     ///
     /// # Errors
     /// A folder that is not empty, or what the disk says.
@@ -65,6 +67,10 @@ impl Outcome {
             results.write_json(&folder.join("results.json"))?;
             results.write_csv(&folder.join("results.csv"))?;
             eval::write_new(&folder.join("roc.svg"), self.roc(task, settings)?.as_bytes())?;
+        }
+        // Every draw of every fraction, where `reproduce` and `compare` find them.
+        for (results, draws) in self.results.iter().zip(&self.scores) {
+            write_draws(out, results.fraction, draws, &settings.bootstrap, stamp)?;
         }
         let text = serde_json::to_string_pretty(&self.results).unwrap_or_default();
         Ok(eval::write_new(&out.join(format!("{name}.json")), text.as_bytes())?)
@@ -91,6 +97,6 @@ impl Outcome {
 }
 
 /// A task's name as a folder: `Pleural Effusion` becomes `pleural-effusion`.
-fn folder_name(task: &str) -> String {
+pub(crate) fn folder_name(task: &str) -> String {
     task.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }

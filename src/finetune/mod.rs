@@ -105,7 +105,7 @@ pub fn fine_tune(
         for (number, draw) in draws.iter().enumerate() {
             let name = format!("fraction {fraction}, draw {} of {}", number + 1, draws.len());
             let folder = (settings.checkpoint == CheckpointChoice::Top10).then(temporary).transpose()?;
-            let tuned = all.train(draw, fraction, number, &name, folder.as_ref())?;
+            let tuned = all.train(draw, number, &name, folder.as_ref())?;
             model_scores.push(all.test_scores(&tuned)?);
             let history = tuned.history.iter().map(Measurement::of).collect();
             let chosen = tuned.top.iter().map(|checkpoint| checkpoint.step).collect();
@@ -171,7 +171,6 @@ impl All<'_> {
     fn train(
         &mut self,
         draw: &LabelDraw,
-        fraction: f64,
         number: usize,
         name: &str,
         folder: Option<&TempDir>,
@@ -187,7 +186,7 @@ impl All<'_> {
             Classifier::new(self.start.network.clone(), self.head(draw, seed)?, self.start.config.arch.head_name());
         let Self { train, valid, probe, settings, watch, .. } = self;
         let training = SupervisedConfig { trained: settings.trained, lr: settings.lr }.init(&model)?;
-        let epochs = settings.epochs_for(fraction);
+        let epochs = settings.epochs_for(draw.places.len());
         let config = FineTune { keep: settings.checkpoint.keep(), ..FineTune::new(epochs) };
         let mut done = 0;
         let batches = |epoch| match train.epoch(&draw.places, epoch, seed, settings.batch_size) {

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use eval::{PAPER_EPOCHS, Trained};
+use eval::Trained;
 
 use crate::{Error, Result};
 
@@ -76,11 +76,9 @@ impl FineTuneSettings {
         Self { trained, epochs: None, lr: 3e-5, batch_size: 16, checkpoint, from_linear: false }
     }
 
-    /// Passes over a draw of this fraction: those set, or the paper's at the fraction nearest by ratio.
-    pub fn epochs_for(&self, fraction: f64) -> usize {
-        let distance = |(paper, _): &(f64, usize)| (paper / fraction).ln().abs();
-        let nearest = PAPER_EPOCHS.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
-        self.epochs.or(nearest.map(|(_, epochs)| *epochs)).unwrap_or(1)
+    /// Passes over a draw of so many labelled images: those set, or the paper's, see [`eval::paper_epochs`].
+    pub fn epochs_for(&self, labelled: usize) -> usize {
+        self.epochs.unwrap_or_else(|| eval::paper_epochs(labelled as f64))
     }
 
     /// Checks what can be checked without the data.
@@ -130,12 +128,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn epochs_are_the_papers_at_its_fractions_and_those_of_the_nearest_elsewhere() {
+    fn epochs_follow_the_number_of_labelled_images_unless_they_are_set() {
         let settings = FineTuneSettings::new(Trained::All);
-        for (fraction, epochs) in PAPER_EPOCHS {
-            assert_eq!(settings.epochs_for(fraction), epochs);
-        }
-        assert_eq!([0.0002, 0.02, 0.0625, 0.25, 0.5].map(|f| settings.epochs_for(f)), [220, 95, 41, 41, 18]);
-        assert_eq!(FineTuneSettings { epochs: Some(3), ..settings }.epochs_for(0.01), 3);
+        assert_eq!([222, 2_234, 22_341, 223_414, 430].map(|n| settings.epochs_for(n)), [220, 95, 41, 18, 220]);
+        assert_eq!(FineTuneSettings { epochs: Some(3), ..settings }.epochs_for(222), 3);
     }
 }

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use cell::{Arm, Cell, Init, Quantity, Tuning};
 pub use paper::PaperTable;
 
-use crate::{Error, Result};
+use crate::{Error, Result, outcome::folder_name};
 
 /// One cell: the paper's number and ours.
 #[derive(Debug, Clone, Serialize)]
@@ -193,10 +193,6 @@ pub fn write_draws(folder: &Path, fraction: f64, draws: &[Scores], bootstrap: &B
         evaluation.run(&draws, stamp.clone())?.write_folder(&folder, &draws, false)?;
     }
     Ok(())
-}
-
-fn folder_name(task: &str) -> String {
-    task.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }
 
 fn fraction_name(fraction: f64) -> String {

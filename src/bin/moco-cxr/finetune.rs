@@ -19,7 +19,8 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     labelled: LabelledArguments,
-    /// Passes over the labelled images. [default: 220, 95, 41, 18 at fractions 0.001, 0.01, 0.1, 1, or the nearest]
+    /// Passes over the labelled images. [default: 220, 95, 41 or 18, as the paper for the fraction of
+    /// CheXpert with that many images]
     #[arg(long)]
     epochs: Option<usize>,
     /// Learning rate of Adam.
