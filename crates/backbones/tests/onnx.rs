@@ -140,7 +140,7 @@ fn a_model_holds_every_tensor_under_its_name_and_connects_all_nodes() {
                     assert!(known.contains(&name), "{output} before {name}");
                     unused.remove(&name);
                 }
-                assert_eq!(texts(&node, 3), [output.clone()], "a node has the name of its output");
+                assert_eq!(texts(&node, 3), std::slice::from_ref(&output), "a node has the name of its output");
                 assert!(known.insert(output.clone()), "{output} twice");
                 unused.insert(output);
                 *operators.entry(texts(&node, 4).remove(0)).or_default() += 1;
