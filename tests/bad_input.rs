@@ -91,7 +91,7 @@ fn settings_out_of_range_are_named_with_what_was_found_and_expected() {
         (&["--epochs", "0"], &["train.epochs: found 0", "at least 1"]),
         (&["--lr", "0"], &["train.schedule.lr: found 0", "above 0"]),
         (&["--set", "channels=2"], &["channels", "found 2", "1 or 3"]),
-        (&["--init", "no/such.safetensors"], &["no/such.safetensors", "No such file"]),
+        (&["--init", "no/such.safetensors"], &["no/such.safetensors", "no such file or folder"]),
     ];
     for (arguments, words) in cases {
         let mut all = arguments!["--data", set, "--config", config].to_vec();

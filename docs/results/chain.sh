@@ -20,7 +20,7 @@ run() {
 
 nih=$data/chexpert-layout
 films=$data/shenzhen-128
-run pretrain --data "$nih" --preset small --image-size 64 --epochs 8 --seed 0 --out "$out/run"
+run pretrain --data "$nih" --preset small --image-size 64 --epochs 6 --seed 0 --out "$out/run"
 run linear --data "$nih" --weights "$out/run" --task Pneumonia --fraction 0.1 --fraction 1 --baseline-random --out "$out/linear"
 run knn --data "$nih" --weights "$out/run" --task Pneumonia --fraction 0.1 --fraction 1 --quiet --out "$out/knn"
 run finetune --data "$nih" --weights "$out/run" --task Pneumonia --epochs 6 --checkpoint top10 --out "$out/finetune"
