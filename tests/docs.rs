@@ -191,6 +191,6 @@ fn the_readme_lists_every_command_and_every_example() {
     assert!(names.contains(&"pretrain"), "{names:?}");
     for example in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")).unwrap() {
         let name = example.unwrap().file_name().into_string().unwrap();
-        assert!(readme.contains(&format!("](examples/{name})")), "no row for {name}");
+        assert!(!name.ends_with(".rs") || readme.contains(&format!("](examples/{name})")), "no row for {name}");
     }
 }
