@@ -134,8 +134,9 @@ pub fn pretrain(
     let end = guard(settings.device, || Ok::<_, Error>(trainer.run(&mut source, &mut log)?));
     let step = trainer.position().step;
     let replaced = source.0.replaced();
+    let vanished = format!("{replaced} times an image had vanished and the next of its epoch took its place");
     if replaced > 0 {
-        log.note(&format!("{replaced} times an image had vanished and the next of its epoch took its place"))?;
+        log.note(&format!("note: {vanished}"))?;
     }
     log.close(&match &end {
         Ok(End::Finished) => format!("finished at step {step}"),
@@ -143,6 +144,9 @@ pub fn pretrain(
         Err(fault) => format!("error: {fault}"),
     })?;
     let end = end?;
+    if replaced > 0 {
+        watch.note(&vanished);
+    }
     let network = trainer.moco.encoder_q.backbone.clone();
     if end == End::Finished {
         weights::export(&folder, settings, &network, step)?;

@@ -218,7 +218,7 @@ fn arguments_that_cannot_be_read_are_bad_arguments() {
     let cases: [(&[&str], &str); 7] = [
         (&["--image-size", "big"], "big"),
         (&["--arch", "resnet19"], "resnet18, resnet34, resnet50, densenet121"),
-        (&["--device", "cuda"], "CPU"),
+        (&["--device", "tpu"], "expected auto, cpu, cuda"),
         (&["--dataset", "mars"], "chexpert"),
         (&["--on-bad-image", "maybe"], "fail, skip"),
         (&["--resume", "--overwrite"], "cannot be used with"),

@@ -264,7 +264,7 @@ fn a_probe_and_an_evaluation_of_its_predictions_give_the_same_numbers() {
 
     for (row, name) in rows.iter().zip(["pleural-effusion", "cardiomegaly"]) {
         let folder = out.join(name);
-        assert_eq!(names(&folder), ["predictions.csv", "results.csv", "results.json", "roc.svg"]);
+        assert_eq!(names(&folder), ["fraction-1", "predictions.csv", "results.csv", "results.json", "roc.svg"]);
         let written = read_json(&folder.join("results.json"));
         assert_eq!(written["rows"][0]["metric"], "auroc");
         assert_eq!(written["rows"][0]["interval"]["estimate"], row["auroc"]["estimate"]);

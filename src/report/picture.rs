@@ -29,9 +29,9 @@ impl Picture {
         let mut png = Vec::new();
         let sides = (u32::try_from(width), u32::try_from(height));
         if let (Ok(w), Ok(h)) = sides {
-            // Writing to memory fails for sizes only that do not fit the bytes; then there is no picture, and its
-            // description stands in its place.
-            if PngEncoder::new(&mut png).write_image(bytes, w, h, colour).is_err() {
+            // Without a byte for each place there is no picture, and its description stands in its place.
+            let fits = bytes.len() == width * height * usize::from(colour.channel_count());
+            if !fits || PngEncoder::new(&mut png).write_image(bytes, w, h, colour).is_err() {
                 png.clear();
             }
         }

@@ -236,8 +236,8 @@ fn command(table: PaperTable, arm: Arm, results: &Path) -> String {
     let tasks: String = tasks.iter().map(|task| format!(" --task {task:?}")).collect();
     let fractions: String = fractions.iter().map(|fraction| format!(" --fraction {fraction}")).collect();
     let weights = match arm.init {
-        Init::MoCo => "MOCO_RUN".to_owned(),
-        Init::MoCoRate(rate) => format!("MOCO_RUN_LR_{rate}"),
+        Init::MoCo => format!("MOCO_{}_RUN", arm.arch.to_uppercase()),
+        Init::MoCoRate(rate) => format!("MOCO_{}_RUN_LR_{rate}", arm.arch.to_uppercase()),
         Init::ImageNet => format!("imagenet --arch {}", arm.arch),
     };
     let (name, out) = (arm.subcommand(), results.join(arm.folder()));

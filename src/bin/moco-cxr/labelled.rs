@@ -8,7 +8,7 @@ use moco_cxr::{
     ProbeSettings, RunFolder, ValidFrom, adapt_statistics,
     backbones::Arch,
     check_against_pretraining,
-    cxr_data::{Dataset, LabelPolicy, OnBad},
+    cxr_data::{Dataset, LabelPolicy, OnBad, Part},
     eval::Stamp,
     load_weights, results_table,
 };
@@ -182,7 +182,8 @@ impl Prepared {
         };
         let train = labelled("train", &self.parts.train)?;
         let valid = self.parts.valid.as_ref().map(|valid| labelled("valid", valid)).transpose()?;
-        Ok((train, valid, labelled("test", &self.parts.test)?))
+        let name = if self.parts.test.part == Part::Test { "test" } else { "valid, reported on" };
+        Ok((train, valid, labelled(name, &self.parts.test)?))
     }
 
     pub(crate) fn stamp(&self, protocol: impl Into<String>) -> Stamp {
