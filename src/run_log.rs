@@ -1,6 +1,7 @@
 //! The logs of a run: `metrics.jsonl` and `tb/` for programs, `train.log` for people.
 
 use std::{
+    collections::HashSet,
     path::Path,
     time::{Duration, Instant},
 };
@@ -23,6 +24,8 @@ pub(crate) struct RunLog<'a> {
     total: u64,
     every_steps: u64,
     said: Instant,
+    /// Remarks of the doctor that were made in full.
+    remarks: HashSet<String>,
     fault: Option<Error>,
 }
 
@@ -45,6 +48,7 @@ impl<'a> RunLog<'a> {
             total,
             every_steps,
             said: Instant::now(),
+            remarks: HashSet::new(),
             fault: None,
         })
     }
@@ -126,7 +130,17 @@ impl<'a> RunLog<'a> {
         self.board.scalars(report.step, &scalars)?;
         self.board.histogram(report.step, "embedding/coordinates", (-4.0, 4.0), &report.coordinates)?;
         self.board.flush()?;
-        self.line(&report.line())
+        let text = report.line();
+        let (first, remarks) = text.split_once('\n').unwrap_or((&text, ""));
+        let mut said = first.to_owned();
+        // In full once: what stays true in every epoch would bury the numbers.
+        let (new, old): (Vec<&str>, Vec<&str>) =
+            remarks.lines().partition(|remark| self.remarks.insert((*remark).to_owned()));
+        if !old.is_empty() {
+            said.push_str(&format!(" [{} as before]", if old.len() == 1 { "remark" } else { "remarks" }));
+        }
+        new.iter().for_each(|remark| said.push_str(&format!("\n{remark}")));
+        self.line(&said)
     }
 
     /// The first fault is kept and ends the run.

@@ -1,5 +1,5 @@
 //! `moco-cxr report`: the page of a run that has everything, and of runs that lack things; in a browser, where there is one.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, clippy::print_stderr)]
 
 mod report_browser;
 mod support;

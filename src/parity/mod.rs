@@ -147,6 +147,23 @@ fn apart(reference: &[f32], found: &[f32]) -> (f64, f64) {
 mod tests {
     use super::*;
 
+    /// What a driver that computes a little wrong would give: weights off by a thousandth.
+    #[cfg(feature = "flex")]
+    #[test]
+    fn a_thousandth_is_found_where_the_last_bits_are_not() {
+        let cpu = Device::flex();
+        let (network, batch) = (tiny::Tiny::new(&cpu), ParityBatch::synthetic(4, 16));
+        let on = |rounding| compute(shaken(&network, rounding).expect("a copy"), &batch, &cpu).expect("the CPU");
+        let reference = compute(network.clone(), &batch, &cpu).expect("the CPU");
+        let far = |rounding, part: fn(&Computed) -> &[f32]| apart(part(&reference), part(&on(rounding))).0;
+        let parts: [fn(&Computed) -> &[f32]; 3] = [|c| &c.features, |c| &c.gradients, |c| &c.keys];
+        for part in parts {
+            let bound = ALLOWED * far(2f64.powi(-20), part).max(2f64.powi(-20));
+            assert!(far(2f64.powi(-22), part) <= bound);
+            assert!(far(1e-3, part) > bound);
+        }
+    }
+
     #[test]
     fn differences_are_relative_and_nan_never_passes() {
         assert_eq!(apart(&[1.0, -4.0], &[1.0, -3.0]), (0.25, 0.125));

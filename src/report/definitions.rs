@@ -80,8 +80,6 @@ pub(super) fn term(name: &str) -> String {
 }
 
 /// A term in other words: at the beginning of a sentence.
-
-/// A term in other words: at the beginning of a sentence.
 pub(super) fn term_as(name: &str, shown: &str) -> String {
     let shown = escape(shown);
     match DEFINITIONS.iter().find(|(known, _)| *known == name) {

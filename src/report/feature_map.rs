@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn rare_findings_are_not_drawn() {
-        let label = |i: usize, every: usize| if i % every == 0 { Label::Positive } else { Label::Negative };
+        let label = |i: usize, every: usize| if i.is_multiple_of(every) { Label::Positive } else { Label::Negative };
         let finding = |name: &str, every| (name.to_owned(), (0..40).map(|i| label(i, every)).collect());
         let points = (0..40).map(|i| [f64::from(i), f64::from(i % 7)]).collect();
         let map = FeatureMap {

@@ -72,7 +72,7 @@ impl Exported {
             .map(|i| config["id2label"][i.to_string()].as_str().map_or_else(|| format!("task {i}"), str::to_owned))
             .collect();
         let empty = NetworkConfig { arch, channels, normalization }.init_classifier(labels.len(), 0, device);
-        let file = WeightFile::open(&export.join("model.safetensors"))?;
+        let file = WeightFile::open(export.join("model.safetensors"))?;
         let (model, _) = import(&file, empty, &ImportOptions::strict())?;
         Ok(Some(Self { model, labels, size }))
     }

@@ -59,7 +59,7 @@ impl Diagnosis {
                 "strengthen the augmentation (crop, rotation, contrast), lengthen the queue; with batch norm on one device set groups to 2 or more"
             }
             Self::QueueLargerThanData => {
-                "set moco.queue_size well below the number of images (a quarter is a good start)"
+                "set the length of the queue (queue_size, --moco-k) well below the number of images (a quarter is a good start)"
             }
             Self::NonFinite => {
                 "lower the learning rate, add warm-up or clip_norm, and look for broken images; resume from the last checkpoint"

@@ -87,7 +87,7 @@ fn grey_levels(bytes: Vec<u8>, shape: [usize; 4], device: &Device) -> Tensor<4> 
     if device.supports_dtype(DType::U8) {
         return Tensor::<4, Int>::from_data(TensorData::new(bytes, shape), (device, DType::U8)).float();
     }
-    unpacked(&bytes, device).slice([0..bytes.len()]).reshape(shape)
+    unpacked(&bytes, device).narrow(0, 0, bytes.len()).reshape(shape)
 }
 
 /// For devices without bytes (wgpu): four in an integer, taken apart by shifts. `[4·⌈M/4⌉]`, the last ones filled up.

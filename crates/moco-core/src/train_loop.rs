@@ -265,6 +265,7 @@ struct Flying {
     times: StepTimes,
 }
 
+#[allow(clippy::large_enum_variant)] // a handful of them at a time
 enum Measured {
     Read(Measures),
     Pending(Pending),

@@ -58,7 +58,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         );
     }
     let (size, batch) = (arguments.image_size.to_string(), arguments.batch_size.to_string());
-    let options = ["--weights", &arguments.weights, "--image-size", &size, "--batch-size", &batch];
+    let mut options = vec!["--weights", &arguments.weights, "--image-size", &size, "--batch-size", &batch];
+    options.extend(arguments.self_test.then_some("--self-test"));
     let (mut reports, mut faults) = (Vec::new(), Vec::new());
     for choice in choices {
         match in_child(&options, choice) {
