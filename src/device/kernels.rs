@@ -16,10 +16,7 @@ pub fn kernel_folder() -> Option<PathBuf> {
 pub fn keep_kernels(folder: &Path) -> bool {
     #[cfg(feature = "kernel-cache")]
     {
-        use burn::cubecl::{
-            config::{CubeClRuntimeConfig, cache::CacheConfig},
-            environment::config::RuntimeConfig,
-        };
+        use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig};
         let mut config = CubeClRuntimeConfig::default().override_from_env();
         config.environment.path = CacheConfig::Directory(folder.to_path_buf());
         config.compilation.cache = true;
