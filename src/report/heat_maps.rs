@@ -1,13 +1,10 @@
 //! Grad-CAM of a fine-tuned network: for each finding its surest hits, its worst misses and false alarms.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use backbones::{Arch, Classifier, ImportOptions, Network, NetworkConfig, Normalization, WeightFile, import};
-use burn::tensor::Device;
-use cxr_data::{BatchLoader, BatchOptions, Dataset, Label, Manifest, OnBad, ViewBatch, ViewConfig};
+use cxr_data::{BatchLoader, BatchOptions, Dataset, Label, Manifest, OnBad, ViewBatch};
 use eval::{grad_cam, predict};
 use ndarray::{Array3, ArrayView2};
-use serde_json::Value;
 
 use super::{
     definitions::term,
@@ -15,7 +12,7 @@ use super::{
     page::{Section, command, escape, figures},
     picture::Picture,
 };
-use crate::{DeviceChoice, Error, Result};
+use crate::{DeviceChoice, Result, load_weights};
 
 /// Findings shown, the first of the network's.
 const FINDINGS: usize = 4;
@@ -36,53 +33,6 @@ struct Example {
     picture: Picture,
 }
 
-/// A classifier that describes itself, as `finetune` leaves it in `export/`.
-struct Exported {
-    model: Classifier<Network>,
-    labels: Vec<String>,
-    size: usize,
-}
-
-impl Exported {
-    fn load(export: &Path, device: &Device) -> Result<Option<Self>> {
-        let (config, preprocessor) =
-            (json(&export.join("config.json"))?, json(&export.join("preprocessor_config.json"))?);
-        let classes = config["num_classes"].as_u64().unwrap_or(0);
-        if classes == 0 {
-            return Ok(None); // a backbone
-        }
-        let fault = |reason: &str| Error::Config { origin: export.display().to_string(), reason: reason.to_owned() };
-        let arch: Arch = config["model_type"].as_str().unwrap_or_default().parse()?;
-        let number = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
-        let (Some(channels), Some(size)) = (number(&config["num_channels"]), number(&preprocessor["size"]["height"]))
-        else {
-            return Err(fault("found no num_channels or size, expected those of an exported network"));
-        };
-        let three = |name: &str| match preprocessor[name]
-            .as_array()
-            .map(|v| v.iter().filter_map(Value::as_f64).collect::<Vec<_>>())
-            .as_deref()
-        {
-            Some([one]) => Ok([*one; 3]),
-            Some([a, b, c]) => Ok([*a, *b, *c]),
-            _ => Err(fault(&format!("found no {name}, expected 1 or 3 numbers"))),
-        };
-        let normalization = Normalization { mean: three("image_mean")?, std: three("image_std")? };
-        let labels: Vec<String> = (0..classes)
-            .map(|i| config["id2label"][i.to_string()].as_str().map_or_else(|| format!("task {i}"), str::to_owned))
-            .collect();
-        let empty = NetworkConfig { arch, channels, normalization }.init_classifier(labels.len(), 0, device);
-        let file = WeightFile::open(export.join("model.safetensors"))?;
-        let (model, _) = import(&file, empty, &ImportOptions::strict())?;
-        Ok(Some(Self { model, labels, size }))
-    }
-}
-
-fn json(path: &Path) -> Result<Value> {
-    let text = fs::read_to_string(path).map_err(Error::io(path))?;
-    serde_json::from_str(&text).map_err(|e| Error::Config { origin: path.display().to_string(), reason: e.to_string() })
-}
-
 impl HeatMaps {
     /// Of the classifier in `export`, on up to `most` images; nothing if it is no classifier.
     ///
@@ -95,14 +45,15 @@ impl HeatMaps {
         most: usize,
         device: &DeviceChoice,
     ) -> Result<Self> {
-        let Some(Exported { model, labels, size }) = Exported::load(export, &device.select()?)? else {
-            return Ok(Self::default());
+        let loaded = load_weights(&export.display().to_string(), None, 0, &device.select()?)?;
+        let Some(model) = loaded.classifier() else {
+            return Ok(Self::default()); // a backbone
         };
+        let (labels, views) = (loaded.labels, loaded.views);
         let (manifest, rows, part) = images_to_show(dir, dataset, most)?;
         if rows.is_empty() {
             return Ok(Self::default());
         }
-        let views = ViewConfig::eval(size);
         let batches = |rows: &[usize]| -> Result<_> {
             let options =
                 BatchOptions { batch_size: BATCH.min(rows.len()), on_bad: OnBad::Fail, ..BatchOptions::default() };

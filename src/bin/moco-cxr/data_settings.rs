@@ -20,7 +20,7 @@ pub(crate) struct DataArguments {
     #[arg(long)]
     dataset: Option<Dataset>,
     /// Settings to begin from: moco-cxr, moco-v2, small or medaug. [default: small]
-    #[arg(long, conflicts_with = "config")]
+    #[arg(long)]
     preset: Option<String>,
     /// Settings of a run (its config.toml), or any part of them to lay over the preset.
     #[arg(long, value_name = "FILE")]
