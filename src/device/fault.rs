@@ -2,14 +2,20 @@
 
 use std::{
     any::Any,
+    cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Mutex, Once, PoisonError},
 };
 
 use crate::{DeviceChoice, Error};
 
-/// What the last panic on a watched thread or on one of the device's said, and how many watch.
-static WATCH: Mutex<(usize, Option<String>)> = Mutex::new((0, None));
+/// What panics on the devices' own threads said while somebody watched, and how many watch.
+static HEARD: Mutex<(usize, Vec<String>)> = Mutex::new((0, Vec::new()));
+
+thread_local! {
+    /// Watches that this thread has begun: its own panic comes back to it and is nobody else's.
+    static WATCHES: Cell<usize> = const { Cell::new(0) };
+}
 
 /// Runs work on a device and turns a device that fails (a driver that goes away, memory that runs out) into an error
 /// with its remedy.
@@ -44,37 +50,56 @@ fn remedy(text: &str) -> &'static str {
 }
 
 /// Catches a panic and returns its message, without the usual report.
+///
+/// The device's own thread panics first, with the cause; what reaches this thread is often only its consequence. Both are
+/// told, the cause first.
 pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
     install();
-    lock().0 += 1;
+    let before = {
+        let mut heard = lock();
+        heard.0 += 1;
+        heard.1.len()
+    };
+    WATCHES.set(WATCHES.get() + 1);
     let result = catch_unwind(AssertUnwindSafe(work));
-    let mut watch = lock();
-    watch.0 -= 1;
-    let heard = watch.1.take();
-    drop(watch);
-    // The device's own thread panics first, with the cause; what reaches this thread is often only its consequence.
-    result.map_err(|payload| heard.unwrap_or_else(|| message(payload.as_ref())))
+    WATCHES.set(WATCHES.get() - 1);
+    let mut heard = lock();
+    let cause = heard.1.get(before).cloned();
+    heard.0 -= 1;
+    if heard.0 == 0 {
+        heard.1.clear();
+    }
+    drop(heard);
+    result.map_err(|payload| {
+        let own = message(payload.as_ref());
+        match cause {
+            Some(cause) if cause != own => format!("{cause}; then: {own}"),
+            _ => own,
+        }
+    })
 }
 
-/// While somebody watches, panics are kept instead of printed; the first is the cause.
+/// While somebody watches, panics are kept instead of printed.
 fn install() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            let mut watch = lock();
-            if watch.0 == 0 {
-                drop(watch);
+            if WATCHES.get() > 0 {
+                return; // its message comes back with the panic itself
+            }
+            let mut heard = lock();
+            if heard.0 == 0 {
+                drop(heard);
                 return usual(info);
             }
-            let text = message(info.payload());
-            watch.1.get_or_insert(text);
+            heard.1.push(message(info.payload()));
         }));
     });
 }
 
-fn lock() -> std::sync::MutexGuard<'static, (usize, Option<String>)> {
-    WATCH.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock() -> std::sync::MutexGuard<'static, (usize, Vec<String>)> {
+    HEARD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {
@@ -102,11 +127,23 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_on_the_devices_own_thread_is_what_is_reported() {
+    fn the_cause_on_the_devices_own_thread_is_told_first() {
         let text = quietly(|| {
             let _ = std::thread::spawn(|| panic!("the cause")).join();
             panic!("the consequence");
         });
-        assert_eq!(text, Err::<(), _>("the cause".to_owned()));
+        assert_eq!(text, Err::<(), _>("the cause; then: the consequence".to_owned()));
+    }
+
+    /// Devices can be watched from several threads: what one's own thread says never ends up in another's error.
+    #[test]
+    fn watches_on_several_threads_keep_their_panics_apart() {
+        let texts = (0..8).map(|n| std::thread::spawn(move || quietly(|| panic!("fault {n}"))));
+        for (n, text) in texts.collect::<Vec<_>>().into_iter().enumerate() {
+            let text: Result<(), String> = text.join().expect("the panic was caught");
+            assert!(text.as_ref().is_err_and(|text| text.ends_with(&format!("fault {n}"))), "{text:?}");
+            let others = (0..8).filter(|other| *other != n);
+            assert!(text.is_err_and(|text| others.map(|o| format!("fault {o}")).all(|other| !text.contains(&other))));
+        }
     }
 }
