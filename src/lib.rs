@@ -156,7 +156,7 @@ mod weights;
 
 pub use bench::{Phases, StepBench, StepReport};
 pub use device::{Adapter, Backend, BackendReport, DeviceChoice, devices, guard, keep_kernels, kernel_folder};
-pub use draws::{LabelDraw, label_draws, plain_draws};
+pub use draws::{DrawRule, LabelDraw, label_draws, plain_draws};
 pub use embed::embed;
 pub use error::{Error, Result};
 pub use estimate::{MemoryEstimate, StepEstimate};

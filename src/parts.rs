@@ -6,9 +6,10 @@ use cxr_data::{
     Dataset, Label, LoadOptions, Manifest, OnBad, Part, Role, Subset, check_patients, load_with,
     splits::{ShenzhenSplit, patient_split, shenzhen_split},
 };
+use eval::Stamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Labelled, PretrainSettings, ProbeSettings, Result, images};
+use crate::{DrawRule, Error, Labelled, LoadedNetwork, PretrainSettings, ProbeSettings, Result, images};
 
 /// Share of the training patients that is held out to choose on, where no part was published for that.
 const HELD_OUT: f64 = 0.2;
@@ -84,6 +85,32 @@ impl LoadedPart {
 }
 
 impl Parts {
+    /// The conditions of results: label policy, rows and label draws, protocol, what a row is.
+    pub fn stamp(&self, probe: &ProbeSettings, protocol: impl Into<String>) -> Stamp {
+        let draws = match probe.draw_rule {
+            DrawRule::Patients => "",
+            DrawRule::Paper => ", the paper's label draws",
+        };
+        let mut stamp = Stamp::new(probe.policy.to_string(), format!("{}{draws}", self.split()), protocol);
+        stamp.rows = Some(if probe.fold_studies { "studies" } else { "images" }.to_owned());
+        stamp
+    }
+
+    /// Checks that the patients chosen on and reported on were not among the pretraining images of a network (patients
+    /// held out of the training part may have been seen without labels, as the training part itself). Where its run is
+    /// not known a note says that nothing was checked.
+    ///
+    /// # Errors
+    /// As [`check_against_pretraining`].
+    pub fn check_pretraining(&self, loaded: &LoadedNetwork, note: &mut dyn FnMut(&str)) -> Result<()> {
+        let Some(run) = loaded.run.as_deref().filter(|run| run.join("config.toml").is_file()) else {
+            note("not checked: whether test patients were among the pretraining images");
+            return Ok(());
+        };
+        let valid = self.valid.iter().filter(|_| !self.held_out);
+        valid.chain([&self.test]).try_for_each(|part| check_against_pretraining(run, part, note))
+    }
+
     /// What was done on which rows, for the stamp of results.
     pub fn split(&self) -> String {
         let chosen = match (&self.valid, self.held_out) {
@@ -97,6 +124,26 @@ impl Parts {
 }
 
 impl LinearData {
+    /// Checks that the draws asked for can be had of these parts: the paper's are of `train.csv` as it is, row by row.
+    ///
+    /// # Errors
+    /// The paper's draws, where patients were held out of the training part or rows without image are skipped.
+    pub fn check_draws(&self, parts: &Parts, rule: DrawRule) -> Result<()> {
+        let fault = |found: &str, expected: &str| {
+            Err(Error::Setting { key: "label draws: paper".into(), found: found.into(), expected: expected.into() })
+        };
+        match rule {
+            DrawRule::Paper if parts.held_out => fault(
+                "patients held out of the training part to choose on",
+                "all of train.csv: a folder to choose on (--valid-data), or one to report on (--test-data), which leaves the valid part to choose on",
+            ),
+            DrawRule::Paper if self.on_bad == OnBad::Skip => {
+                fault("rows without image to be skipped", "every row of train.csv (--on-bad-image fail)")
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn options(&self) -> LoadOptions {
         LoadOptions { on_bad: self.on_bad, patient_regex: self.patient_regex.clone(), ..LoadOptions::default() }
     }
@@ -228,7 +275,7 @@ impl LinearData {
 }
 
 /// By its one label, and that it is known of every image.
-fn is_shenzhen(manifest: &Manifest) -> bool {
+pub(crate) fn is_shenzhen(manifest: &Manifest) -> bool {
     manifest.tasks == ["Tuberculosis"]
         && manifest.records.iter().all(|r| matches!(r.labels[..], [Label::Positive | Label::Negative]))
 }

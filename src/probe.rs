@@ -11,7 +11,7 @@ use eval::{
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, LabelDraw, Labelled, Result};
+use crate::{DrawRule, Error, LabelDraw, Labelled, Result};
 
 /// What is probed, and how much of the labels is used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub struct ProbeSettings {
     pub fractions: Vec<f64>,
     /// Draws of each fraction below 1 (a fraction of 1 has one).
     pub draws: usize,
+    /// How they are drawn.
+    pub draw_rule: DrawRule,
     /// What becomes of uncertain and unmentioned labels.
     pub policy: LabelPolicy,
     /// Folds images to studies by the highest logit, as the paper reports; otherwise every image counts.
@@ -46,6 +48,7 @@ impl ProbeSettings {
             tasks,
             fractions: vec![1.0],
             draws: 5,
+            draw_rule: DrawRule::Patients,
             policy: LabelPolicy::default(),
             fold_studies: true,
             folds: 5,

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use cell::{Arm, Cell, Init, Quantity, Tuning};
 pub use paper::PaperTable;
 
-use crate::{Error, Result, outcome::folder_name};
+use crate::{Error, Result, new_folder::NewFolder, outcome::folder_name};
 
 /// One cell: the paper's number and ours.
 #[derive(Debug, Clone, Serialize)]
@@ -176,7 +176,8 @@ fn improvement(cell: &Cell, (first, second): (Arm, Arm), results: &Path, bootstr
 }
 
 /// Writes the scores of a model's label draws at one fraction where [`PaperTable::reproduce`] looks for them:
-/// `TASK/fraction-F/predictions-D.csv` in `folder` for every task, with results of all draws beside them.
+/// `TASK/fraction-F/predictions-D.csv` in `folder` for every task, with results of all draws beside them. Each of these
+/// folders appears whole or not at all.
 ///
 /// # Errors
 /// A file that is there already, or what the disk says; draws that differ in their rows.
@@ -184,13 +185,13 @@ pub fn write_draws(folder: &Path, fraction: f64, draws: &[Scores], bootstrap: &B
     let Some(first) = draws.first() else { return Ok(()) };
     let evaluation = Evaluation { bootstrap: bootstrap.clone(), ..Evaluation::default() };
     for task in first.tasks() {
-        let folder = folder.join(folder_name(task)).join(fraction_name(fraction));
-        std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        let folder = NewFolder::begin(&folder.join(folder_name(task)).join(fraction_name(fraction)))?;
         let draws = draws.iter().map(|draw| draw.select_tasks(&[task])).collect::<eval::Result<Vec<_>>>()?;
         for (number, draw) in draws.iter().enumerate() {
-            write_predictions(&folder.join(format!("predictions-{number}.csv")), draw)?;
+            write_predictions(&folder.path().join(format!("predictions-{number}.csv")), draw)?;
         }
-        evaluation.run(&draws, stamp.clone())?.write_folder(&folder, &draws, false)?;
+        evaluation.run(&draws, stamp.clone())?.write_folder(folder.path(), &draws, false)?;
+        folder.finish()?;
     }
     Ok(())
 }

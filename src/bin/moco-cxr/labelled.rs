@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    AskedPreprocessing, Existing, FractionResult, Labelled, LinearData, LoadedNetwork, LoadedPart, Parts,
+    AskedPreprocessing, DrawRule, Existing, FractionResult, Labelled, LinearData, LoadedNetwork, LoadedPart, Parts,
     ProbeSettings, RunFolder, ValidFrom, adapt_statistics,
     backbones::Arch,
-    check_against_pretraining,
     cxr_data::{Dataset, LabelPolicy, OnBad, Part},
     eval::Stamp,
     load_weights, results_table,
@@ -47,6 +46,10 @@ pub(crate) struct LabelledArguments {
     /// Label draws of each fraction below 1.
     #[arg(long, default_value_t = 5)]
     draws: usize,
+    /// Whose labels are drawn: patients (whole ones), or paper (image by image; of CheXpert's train.csv the paper's own
+    /// draws, of Shenzhen by its rules).
+    #[arg(long, value_name = "RULE", default_value_t)]
+    label_draws: DrawRule,
     /// What becomes of labels, as uncertain=ignore,not-mentioned=negative,views=all.
     #[arg(long, default_value_t)]
     policy: LabelPolicy,
@@ -107,14 +110,15 @@ impl LabelledArguments {
         let mut note = |text: &str| self.note(text);
         loaded.notes.iter().chain([&loaded.provenance]).for_each(|text| note(text));
         let valid = self.valid_data.clone().map_or(valid, ValidFrom::Folder);
-        let parts = LinearData {
+        let data = LinearData {
             train: self.data.clone(),
             test: self.test_data.clone(),
             dataset: self.dataset,
             on_bad: self.on_bad_image,
             patient_regex: self.patient_regex.clone(),
-        }
-        .load_parts(&valid, self.seed, settings.workers, &mut note)?;
+        };
+        let parts = data.load_parts(&valid, self.seed, settings.workers, &mut note)?;
+        data.check_draws(&parts, settings.draw_rule)?;
         self.check_pretraining(&loaded, &parts)?;
         Ok(Prepared { settings, loaded, parts })
     }
@@ -123,23 +127,18 @@ impl LabelledArguments {
         if ["random", "imagenet"].contains(&self.weights.as_str()) {
             return Ok(()); // no radiograph was seen
         }
-        let run = loaded.run.as_deref().filter(|run| run.join("config.toml").is_file());
-        let Some(run) = run.filter(|_| !self.unchecked_pretraining) else {
+        if self.unchecked_pretraining {
             self.note("not checked: whether test patients were among the pretraining images");
             return Ok(());
-        };
-        // Patients held out of the training part may have been seen without labels, as the training part itself.
-        let valid = parts.valid.iter().filter(|_| !parts.held_out);
-        for part in valid.chain([&parts.test]) {
-            check_against_pretraining(run, part, &mut |text| self.note(text))?;
         }
-        Ok(())
+        Ok(parts.check_pretraining(loaded, &mut |text| self.note(text))?)
     }
 
     pub(crate) fn settings(&self) -> ProbeSettings {
         let mut settings = ProbeSettings::new(self.tasks.clone());
         (settings.fractions, settings.draws) = (self.fractions.clone(), self.draws);
         (settings.policy, settings.seed) = (self.policy, self.seed);
+        settings.draw_rule = self.label_draws;
         settings.fold_studies = !self.per_image;
         settings.bootstrap.seed = self.seed;
         if self.workers > 0 {
@@ -187,8 +186,6 @@ impl Prepared {
     }
 
     pub(crate) fn stamp(&self, protocol: impl Into<String>) -> Stamp {
-        let mut stamp = Stamp::new(self.settings.policy.to_string(), self.parts.split(), protocol);
-        stamp.rows = Some(if self.settings.fold_studies { "studies" } else { "images" }.to_owned());
-        stamp
+        self.parts.stamp(&self.settings, protocol)
     }
 }
