@@ -124,4 +124,9 @@ impl Error {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
+
+    pub(crate) fn json(path: &std::path::Path) -> impl FnOnce(serde_json::Error) -> Self {
+        let origin = path.display().to_string();
+        move |fault| Self::Config { origin, reason: fault.to_string() }
+    }
 }

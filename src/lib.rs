@@ -179,7 +179,8 @@ pub use probe::{
 };
 pub use report::{Report, ReportOptions, results_table};
 pub use reproduce::{
-    Arm as PaperArm, Cell, Cost, Init, PaperTable, Quantity, Reproduced, Tuning, reproduction_table, write_draws,
+    Arm as PaperArm, Cell, Cost, Fit, Init, LinearProtocol, Model, NotMade, PaperTable, Quantity, Reproduced,
+    Reproduction, Tuning, reproduction_conditions, reproduction_table, write_draws,
 };
 pub use run_folder::{Existing, MetricsLog, RunFolder};
 pub use settings::{CheckpointSettings, DataSettings, KeyFrom, PretrainSettings};

@@ -34,17 +34,21 @@ pub struct Arm {
 }
 
 impl Arm {
-    /// The folder below the results in which its numbers are looked for, such as `resnet18-moco-linear`.
-    pub fn folder(self) -> String {
-        let init = match self.init {
-            Init::MoCo => "moco".to_owned(),
-            Init::MoCoRate(rate) => format!("moco-lr{rate}"),
-            Init::ImageNet => "imagenet".to_owned(),
-        };
-        format!("{}-{init}-{}", self.arch, self.subcommand())
+    /// What it starts from, by name: `resnet18-moco`, `resnet18-moco-lr1e-3`, `densenet121-imagenet`.
+    pub fn start(self) -> String {
+        match self.init {
+            Init::MoCo => format!("{}-moco", self.arch),
+            Init::MoCoRate(rate) => format!("{}-moco-lr{rate}", self.arch),
+            Init::ImageNet => format!("{}-imagenet", self.arch),
+        }
     }
 
-    /// The subcommand that makes them, whose name its file of results has.
+    /// The folder below the results in which its numbers are looked for, such as `resnet18-moco-linear`.
+    pub fn folder(self) -> String {
+        format!("{}-{}", self.start(), self.subcommand())
+    }
+
+    /// The subcommand that makes such a model, whose name its file of results has.
     pub fn subcommand(self) -> &'static str {
         match self.tuning {
             Tuning::Linear => "linear",

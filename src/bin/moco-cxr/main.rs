@@ -85,7 +85,7 @@ fn main() -> ExitCode {
         Command::Embed(arguments) => embed::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
-        Command::Reproduce(arguments) => reproduce::run(arguments),
+        Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Preview(arguments) => preview::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),
