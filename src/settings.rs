@@ -40,6 +40,9 @@ pub struct PretrainSettings {
     pub precision: Precision,
     /// Threads that decode and augment; 0 for one per core. A resume may change it.
     pub workers: usize,
+    /// Tells of every so many steps in a line, also of `train.log`; 0 for a line a minute. A resume may change it.
+    #[serde(default)]
+    pub print_freq: u64,
     /// The images.
     pub data: DataSettings,
     /// What intensities are normalised with.
@@ -126,8 +129,8 @@ impl PretrainSettings {
         let Some((_, text)) = PRESETS.iter().find(|(preset, _)| *preset == name) else {
             return Err(Error::Setting {
                 key: "preset".into(),
-                found: format!("{name:?}{}", did_you_mean(name, Self::PRESETS)),
-                expected: format!("one of {}", Self::PRESETS.join(", ")),
+                found: format!("{name:?}"),
+                expected: format!("one of {}{}", Self::PRESETS.join(", "), did_you_mean(name, Self::PRESETS)),
             });
         };
         let origin = format!("preset {name}");
@@ -243,6 +246,8 @@ mod tests {
             for fact in ["command", "hardware", "time", "expected", &format!("--preset {name} ")] {
                 assert!(head.contains(fact), "configs/{name}.toml does not state {fact}");
             }
+            let time = head.split("# time").nth(1).and_then(|rest| rest.split("# expected").next()).unwrap();
+            assert!(time.contains(" images/s ") && time.contains("--dry-run"), "configs/{name}.toml: {time}");
         }
     }
 
