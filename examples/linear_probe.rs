@@ -76,9 +76,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let outcome = linear(&train_labels, &test_labels, &features, Some(&baseline), &probe)?;
     let stamp = Stamp::new(probe.policy.to_string(), "synthetic, seed 0", "linear, standard: L2 chosen on valid");
-    outcome.write(&out.join("linear"), "linear", &probe, &stamp)?;
+    outcome.write(&out.join("linear"), &loaded, &probe, &stamp)?;
     println!("\nlinear probe, beside the same network with random weights\n");
-    print!("{}", results_table(&outcome.results).to_markdown());
+    print!("{}", results_table(&outcome.outcome.results).to_markdown());
 
     let neighbours = knn(&train_labels, &test_labels, &features, Knn::default(), &probe)?;
     println!("\n200 nearest neighbours, nothing trained\n");

@@ -15,7 +15,7 @@ use moco_cxr::{
     AskedPreprocessing, Existing, FineTuneSettings, LinearData, ProbeSettings, RunFolder, Scorer, ValidFrom,
     backbones::Arch,
     burn::tensor::Device,
-    cxr_data::{Dataset, OnBad, Part, synth},
+    cxr_data::{Dataset, LoadOptions, OnBad, Part, synth},
     eval::{Stamp, Trained, write_predictions},
     fine_tune, load_images, load_weights,
 };
@@ -37,7 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Size, mean and deviation come with the weights.
     let scorer = Scorer::new(load_weights(&weights, None, 0, &Device::flex())?)?;
     let mut note = |text: &str| println!("{text}");
-    let images = load_images(&data, Dataset::Folder, Part::All, OnBad::Skip, 2, &mut note)?;
+    let options = LoadOptions { on_bad: OnBad::Skip, ..LoadOptions::default() };
+    let images = load_images(&data, Dataset::Folder, Part::All, &options, 2, &mut note)?;
     let mut settings = ProbeSettings::new(scorer.labels().to_vec());
     settings.fold_studies = false; // one line an image
     let scores = scorer.score(&images, &settings)?;

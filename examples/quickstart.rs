@@ -14,7 +14,7 @@ use moco_cxr::{
     backbones::NetworkConfig,
     cxr_data::{Dataset, OnBad, synth},
     eval::Stamp,
-    linear,
+    linear, load_run,
     moco_core::{EpochReport, Observer, Request},
     pretrain, results_table,
 };
@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let outcome = linear(&train_labels, &test_labels, &moco, Some(&random), &probe)?;
 
     let stamp = Stamp::new(probe.policy.to_string(), format!("synthetic, seed {seed}"), "standard linear probe");
-    outcome.write(&run.folder.join("eval"), "linear", &probe, &stamp)?;
+    outcome.write(&run.folder.join("eval"), &load_run(run.folder.path(), &device)?, &probe, &stamp)?;
     let summary = format!(
         "{} on {} synthetic images, {} epochs, seed {seed}; tested on {} patients never seen in training.",
         settings.arch,
@@ -75,7 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     (report.title, report.summary) = ("moco-cxr quickstart".into(), summary.clone());
     let page = run.folder.join("report.html");
     report.write(&page)?;
-    println!("\n{summary}\n\n{}", results_table(&outcome.results).to_markdown());
+    println!("\n{summary}\n\n{}", results_table(&outcome.outcome.results).to_markdown());
     said(&format!("report: {}", page.display()));
     Ok(())
 }

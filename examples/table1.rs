@@ -11,5 +11,5 @@ use moco_cxr::PaperTable;
 mod paper_tables;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    paper_tables::run(PaperTable::Table1)
+    paper_tables::run(PaperTable::Table1, &std::env::args().skip(1).collect::<Vec<_>>())
 }

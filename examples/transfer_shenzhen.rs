@@ -62,10 +62,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     adapt_statistics(&mut random, &train.manifest, &train.rows, views, &probe)?;
     let outcome = linear(&labels[0], &labels[2], &arm(&loaded.network)?, Some(&arm(&random)?), &probe)?;
     let stamp = Stamp::new(probe.policy.to_string(), split, "linear, standard: L2 chosen on valid");
-    outcome.write(&out.join("transfer"), "linear", &probe, &stamp)?;
+    outcome.write(&out.join("transfer"), &loaded, &probe, &stamp)?;
 
     println!("\n{} test films, one of each patient; intervals resample patients\n", test.rows.len());
-    print!("{}", results_table(&outcome.results).to_markdown());
+    print!("{}", results_table(&outcome.outcome.results).to_markdown());
     println!("\nfiles in {}", out.join("transfer").display());
     Ok(())
 }

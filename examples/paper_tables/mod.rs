@@ -17,8 +17,7 @@ use moco_cxr::{
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
-pub(crate) fn run(table: PaperTable) -> Outcome {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+pub(crate) fn run(table: PaperTable, arguments: &[String]) -> Outcome {
     let results = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--results", folder] => PathBuf::from(folder),
         ["--smoke"] => smoke(table, &PathBuf::from(format!("runs/smoke-{}", table.name())))?,
@@ -52,22 +51,22 @@ fn smoke(table: PaperTable, out: &Path) -> Outcome<PathBuf> {
     };
     let parts = source.load(2, &mut |note| println!("note: {note}"))?;
 
-    let mut arms: Vec<(PaperArm, Vec<f64>, &str)> = Vec::new();
-    for cell in table.cells().iter().filter(|cell| cell.fraction >= 0.1) {
-        for arm in cell.quantity.arms() {
-            match arms.iter_mut().find(|(other, ..)| *other == arm) {
-                Some((_, fractions, _)) if fractions.contains(&cell.fraction) => {}
-                Some((_, fractions, _)) => fractions.push(cell.fraction),
-                None => arms.push((arm, vec![cell.fraction], cell.task)),
+    let cells: Vec<_> = table.cells().into_iter().filter(|cell| cell.fraction >= 0.1).collect();
+    let mut made: Vec<PaperArm> = Vec::new();
+    for arm in cells.iter().flat_map(|cell| cell.quantity.arms()) {
+        if made.contains(&arm) || arm.arch != "resnet18" || arm.tuning != Tuning::Linear {
+            continue;
+        }
+        let mut wanted: Vec<(f64, &str)> = Vec::new();
+        for cell in cells.iter().filter(|cell| cell.quantity.arms().contains(&arm)) {
+            if !wanted.contains(&(cell.fraction, cell.task)) {
+                wanted.push((cell.fraction, cell.task));
             }
         }
-    }
-    for (arm, fractions, task) in arms {
-        if arm.arch == "resnet18" && arm.tuning == Tuning::Linear {
-            let network = network(arm.init, &data, out, &parts.0)?;
-            linear_model(&network, &fractions, task, &parts, &results.join(arm.folder()))?;
-            println!("made {}", arm.folder());
-        }
+        let network = network(arm.init, &data, out, &parts.0)?;
+        linear_model(&network, &wanted, &parts, &results.join(arm.folder()))?;
+        println!("made {}", arm.folder());
+        made.push(arm);
     }
     println!();
     Ok(results)
@@ -100,11 +99,10 @@ fn network(init: Init, data: &Path, out: &Path, train: &LoadedPart) -> Outcome<N
     Ok(pretrain(&settings, &out.join(format!("moco-{rate}")), Existing::Refuse, &mut ())?.network)
 }
 
-/// Heads on the label draws of every fraction, their scores kept as `task`.
+/// Heads on the label draws of every fraction, their scores kept as those of the task beside it.
 fn linear_model(
     network: &Network,
-    fractions: &[f64],
-    task: &str,
+    wanted: &[(f64, &str)],
     (train, test): &(LoadedPart, LoadedPart),
     folder: &Path,
 ) -> Outcome {
@@ -113,7 +111,7 @@ fn linear_model(
     let test = Labelled::new(&test.manifest, &test.rows, &settings.tasks, settings.policy)?;
     let (x, held_out) = (train.features(network, views(), &settings)?, test.features(network, views(), &settings)?);
     let stamp = Stamp::new(settings.policy.to_string(), "synthetic", "linear, standard");
-    for &fraction in fractions {
+    for &(fraction, task) in wanted {
         let draws = label_draws(&train, fraction, &settings)?;
         let named = |scores: Scores| {
             let rows = scores.rows().to_vec();

@@ -1,0 +1,20 @@
+//! The tables of the paper's appendix: `app1` AUROC on CheXpert, `app2` and `app3` AUROC and improvement on Shenzhen, `app4`
+//! and `app5` other tasks of CheXpert, linear and end to end.
+//!
+//!     cargo run --release --example appendix -- app1 --results results/chexpert   # models made by `moco-cxr linear` and `finetune`
+//!     cargo run --release --example appendix -- app1 --smoke                      # minutes, no download
+//!
+//! The smoke run draws a synthetic set and trains linear models for seconds (`app5` has none); a drawn effusion stands for
+//! every task, random weights for ImageNet's. Its numbers have nothing to do with the paper's beside them.
+
+use moco_cxr::PaperTable;
+
+mod paper_tables;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let named =
+        |name: &String| PaperTable::ALL.into_iter().find(|table| table.name() == name && name.starts_with("app"));
+    let table = arguments.first().and_then(named).ok_or("expected app1, app2, app3, app4 or app5 first")?;
+    paper_tables::run(table, &arguments[1..])
+}
