@@ -99,7 +99,8 @@ pub(crate) fn features(
     settings: &ProbeSettings,
 ) -> Result<Array2<f32>> {
     let loader = loader(manifest, rows, views, settings)?;
-    let Features { values, .. } = extract_features(network, loader.in_order::<u8>().map(one_view))?.sorted();
+    let batches = settings.watch.over(loader.in_order::<u8>().map(one_view), rows.len());
+    let Features { values, .. } = extract_features(network, batches)?.sorted();
     Ok(values)
 }
 
@@ -115,7 +116,8 @@ pub fn adapt_statistics(
     settings: &ProbeSettings,
 ) -> Result<()> {
     let loader = loader(manifest, rows, views, settings)?;
-    Ok(estimate_running_statistics(network, loader.shuffled::<u8>(0, 0)?.map(one_view))?)
+    let batches = settings.watch.over(loader.shuffled::<u8>(0, 0)?.map(one_view), rows.len());
+    Ok(estimate_running_statistics(network, batches)?)
 }
 
 /// Batches of rows of a manifest, decoded from their files.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use backbones::{Classifier, Network};
-use cxr_data::{Dataset, LabelPolicy, LoadOptions, Manifest, OnBad, Part, ViewConfig};
+use cxr_data::{Dataset, LabelPolicy, LoadOptions, Manifest, Part, ViewConfig};
 use eval::{Checkpoint, Scores, fold_studies};
 use ndarray::{Array2, Axis};
 
@@ -34,7 +34,7 @@ impl Scorer {
             return Err(Error::Setting {
                 key: "weights".into(),
                 found: format!("{}, which has no scores", loaded.provenance),
-                expected: "an exported classifier, as `moco-cxr finetune` leaves it in export/".into(),
+                expected: "an exported classifier, as `moco-cxr linear` and `finetune` leave it in export/".into(),
             });
         };
         Ok(Self { classifier, ensemble: Vec::new(), labels: loaded.labels, views: loaded.views })
@@ -80,7 +80,8 @@ impl Scorer {
         let loader = loader(&part.manifest, &rows, self.views, settings)?;
         // Rows as they are reported, with one network's logits.
         let logits = |network: &Classifier<Network>| -> eval::Result<Scores> {
-            let (logits, _) = eval::predict(network, loader.in_order::<u8>().map(one_view))?;
+            let batches = settings.watch.over(loader.in_order::<u8>().map(one_view), rows.len());
+            let (logits, _) = eval::predict(network, batches)?;
             let scores = Scores::new(self.labels.clone(), names.clone(), labels.clone(), logits)?;
             if settings.fold_studies { fold_studies(&scores) } else { Ok(scores) }
         };
@@ -108,12 +109,11 @@ pub fn load_images(
     dir: &Path,
     dataset: Dataset,
     part: Part,
-    on_bad: OnBad,
+    options: &LoadOptions,
     workers: usize,
     note: &mut dyn FnMut(&str),
 ) -> Result<LoadedPart> {
-    let options = LoadOptions { on_bad, ..LoadOptions::default() };
-    let (manifest, rows) = images::load(dir, dataset, part, &options, workers, note)?;
+    let (manifest, rows) = images::load(dir, dataset, part, options, workers, note)?;
     Ok(LoadedPart { manifest, rows, part })
 }
 

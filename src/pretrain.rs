@@ -122,9 +122,8 @@ pub fn pretrain(
 
     let per_epoch = source.batches_per_epoch().div_ceil(settings.train.accumulate) as u64;
     let (done, total) = (trainer.position().step, per_epoch * settings.train.epochs);
-    let images_per_step = settings.train.batch_size * settings.train.accumulate;
     watch.start(done, total);
-    let mut log = RunLog::open(&folder, (done, total), images_per_step, settings.checkpoints.every_steps, watch)?;
+    let mut log = RunLog::open(&folder, (done, total), settings, watch)?;
     for text in &notes {
         log.note(&format!("note: {text}"))?;
     }
@@ -159,8 +158,10 @@ fn check_same(settings: &PretrainSettings, out: &Path) -> Result<()> {
     let before = PretrainSettings::read(&out.join("config.toml"))?;
     // The place of the data may change, its content may not: see `check_same_data`.
     let free = |key: &str| {
-        matches!(key, "train.epochs" | "workers" | "device" | "data.dir" | "data.in_memory" | "data.cache")
-            || key.starts_with("checkpoints.")
+        matches!(
+            key,
+            "train.epochs" | "workers" | "print_freq" | "device" | "data.dir" | "data.in_memory" | "data.cache"
+        ) || key.starts_with("checkpoints.")
     };
     let keys = differences(&before, settings, free);
     if keys.is_empty() { Ok(()) } else { Err(Error::ResumeDiffers { path: out.into(), keys }) }

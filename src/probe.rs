@@ -11,7 +11,7 @@ use eval::{
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::{DrawRule, Error, LabelDraw, Labelled, Result};
+use crate::{DrawRule, Error, ImageWatch, LabelDraw, Labelled, Result};
 
 /// What is probed, and how much of the labels is used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,9 @@ pub struct ProbeSettings {
     pub workers: usize,
     /// The intervals.
     pub bootstrap: Bootstrap,
+    /// Who is told how far a pass over images is.
+    #[serde(skip)]
+    pub watch: ImageWatch,
 }
 
 impl ProbeSettings {
@@ -56,6 +59,7 @@ impl ProbeSettings {
             batch_size: 64,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             bootstrap: Bootstrap::default(),
+            watch: ImageWatch::default(),
         }
     }
 

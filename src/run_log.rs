@@ -9,9 +9,9 @@ use std::{
 use cxr_data::Radiograph;
 use moco_core::{EpochReport, Observer, Request, StepMetrics};
 
-use crate::{Error, MetricsLog, Result, RunFolder, Speed, TensorBoard, Watch, train_log::TrainLog};
+use crate::{Error, MetricsLog, PretrainSettings, Result, RunFolder, Speed, TensorBoard, Watch, train_log::TrainLog};
 
-/// How often a line tells of the steps since the last one.
+/// How often a line tells of the steps since the last one, where the settings say nothing.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Writes every step and epoch down before the watcher sees it, and asks for the checkpoints that the settings want.
@@ -23,6 +23,7 @@ pub(crate) struct RunLog<'a> {
     speed: Speed,
     total: u64,
     every_steps: u64,
+    print_freq: u64,
     said: Instant,
     /// Remarks of the doctor that were made in full.
     remarks: HashSet<String>,
@@ -30,13 +31,11 @@ pub(crate) struct RunLog<'a> {
 }
 
 impl<'a> RunLog<'a> {
-    /// Opens the logs of a run that stands at step `done` of `total`; a checkpoint is asked for every so many steps, 0 for
-    /// none.
+    /// Opens the logs of a run that stands at step `done` of `total`.
     pub(crate) fn open(
         folder: &RunFolder,
         (done, total): (u64, u64),
-        images_per_step: usize,
-        every_steps: u64,
+        settings: &PretrainSettings,
         watch: &'a mut dyn Watch,
     ) -> Result<Self> {
         Ok(Self {
@@ -44,9 +43,10 @@ impl<'a> RunLog<'a> {
             text: TrainLog::open(folder)?,
             board: TensorBoard::create(&folder.join("tb"), done)?,
             watch,
-            speed: Speed::new(images_per_step),
+            speed: Speed::new(settings.train.batch_size * settings.train.accumulate),
             total,
-            every_steps,
+            every_steps: settings.checkpoints.every_steps,
+            print_freq: settings.print_freq,
             said: Instant::now(),
             remarks: HashSet::new(),
             fault: None,
@@ -104,7 +104,11 @@ impl<'a> RunLog<'a> {
         scalars.extend(shares.iter().map(|(tag, share)| (tag.as_str(), *share)));
         self.board.scalars(metrics.step, &scalars)?;
         self.board.flush()?; // a step at a time, so that a running TensorBoard follows
-        if self.said.elapsed() >= EVERY {
+        let due = match self.print_freq {
+            0 => self.said.elapsed() >= EVERY,
+            steps => metrics.step.is_multiple_of(steps),
+        };
+        if due {
             let text = format!(
                 "step {}/{}: loss {:.4} (chance {:.4}), top-1 {:.3}, lr {:.2e}, {}",
                 metrics.step, self.total, m.loss, metrics.chance, m.top1, metrics.lr, self.speed

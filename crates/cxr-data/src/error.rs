@@ -69,14 +69,14 @@ pub enum Error {
         found: String,
     },
     /// A word that stands for one of a few choices is none of them.
-    #[error("unknown {what} \"{value}\"; expected one of {expected}")]
+    #[error("unknown {what} \"{value}\"; {}", choices(value, expected))]
     UnknownName {
         /// What the word should name (a data set, a label, a policy).
         what: &'static str,
         /// The word.
         value: String,
-        /// The choices.
-        expected: String,
+        /// The choices; none where there is nothing to choose from.
+        expected: Vec<String>,
     },
     /// The pattern that finds a patient in a path cannot be used.
     #[error("patient pattern \"{pattern}\": {reason}")]
@@ -177,4 +177,16 @@ fn quoted(names: &[String]) -> String {
         return "no columns".into();
     }
     names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+}
+
+/// `expected one of a, b, c`, and which of them was probably meant.
+fn choices(value: &str, expected: &[String]) -> String {
+    if expected.is_empty() {
+        return "there is none to choose from".into();
+    }
+    let plain = |name: &str| name.to_lowercase().replace(['-', '_'], " ");
+    let alike = |name: &&String| strsim::jaro_winkler(&plain(value), &plain(name));
+    let meant = expected.iter().max_by(|a, b| alike(a).total_cmp(&alike(b))).filter(|name| alike(name) > 0.7);
+    let meant = meant.map_or_else(String::new, |name| format!("; did you mean \"{name}\"?"));
+    format!("expected one of {}{meant}", expected.join(", "))
 }

@@ -144,7 +144,7 @@ impl LabelPolicy {
             return Err(Error::UnknownName {
                 what: "label column",
                 value: task.to_string(),
-                expected: format!("the {} columns of the set", manifest.tasks.len()),
+                expected: (0..manifest.tasks.len()).map(|column| column.to_string()).collect(),
             });
         }
         let (mut rows, mut other_view, mut unknown_view) = (Vec::new(), 0, 0);
@@ -239,7 +239,7 @@ impl FromStr for LabelPolicy {
                     return Err(Error::UnknownName {
                         what: "part of a label policy",
                         value: choice.into(),
-                        expected: "uncertain=..., not-mentioned=..., views=...".into(),
+                        expected: ["uncertain=...", "not-mentioned=...", "views=..."].map(String::from).into(),
                     });
                 }
             }

@@ -159,11 +159,7 @@ impl Manifest {
             self.tasks.iter().position(|task| plain(task) == wanted).ok_or_else(|| Error::UnknownName {
                 what: "label",
                 value: name.into(),
-                expected: if self.tasks.is_empty() {
-                    "none: this set has no labels".into()
-                } else {
-                    self.tasks.join(", ")
-                },
+                expected: self.tasks.clone(),
             })
         };
         names.iter().map(|name| find(name.as_ref())).collect()

@@ -7,12 +7,12 @@ use moco_cxr::{
     AskedPreprocessing, DrawRule, Existing, FractionResult, Labelled, LinearData, LoadedNetwork, LoadedPart, Parts,
     ProbeSettings, RunFolder, ValidFrom, adapt_statistics,
     backbones::Arch,
-    cxr_data::{Dataset, LabelPolicy, OnBad, Part},
+    cxr_data::{Dataset, LabelPolicy, LoadOptions, OnBad, Part, load_with},
     eval::Stamp,
     load_weights, results_table,
 };
 
-use crate::{Fault, device::DeviceArguments, fetch::fetch};
+use crate::{Fault, device::DeviceArguments, fetch::fetch, pass_bar};
 
 #[derive(Debug, Args)]
 pub(crate) struct LabelledArguments {
@@ -110,6 +110,7 @@ impl LabelledArguments {
         let mut note = |text: &str| self.note(text);
         loaded.notes.iter().chain([&loaded.provenance]).for_each(|text| note(text));
         let valid = self.valid_data.clone().map_or(valid, ValidFrom::Folder);
+        self.check_tasks()?;
         let data = LinearData {
             train: self.data.clone(),
             test: self.test_data.clone(),
@@ -121,6 +122,16 @@ impl LabelledArguments {
         data.check_draws(&parts, settings.draw_rule)?;
         self.check_pretraining(&loaded, &parts)?;
         Ok(Prepared { settings, loaded, parts })
+    }
+
+    /// A task that is not there is found before every image is looked at. What else may be wrong is told by who reads all.
+    fn check_tasks(&self) -> Result<(), Fault> {
+        let patient_regex = self.patient_regex.clone();
+        let options = LoadOptions { on_bad: self.on_bad_image, patient_regex, ..LoadOptions::default() };
+        if let Ok(manifest) = load_with(&self.data, self.dataset, Part::Train, &options) {
+            manifest.task_indices(&self.tasks)?;
+        }
+        Ok(())
     }
 
     fn check_pretraining(&self, loaded: &LoadedNetwork, parts: &Parts) -> Result<(), Fault> {
@@ -141,6 +152,7 @@ impl LabelledArguments {
         settings.draw_rule = self.label_draws;
         settings.fold_studies = !self.per_image;
         settings.bootstrap.seed = self.seed;
+        settings.watch = pass_bar::watch(self.quiet);
         if self.workers > 0 {
             settings.workers = self.workers;
         }

@@ -24,6 +24,7 @@ mod knn;
 mod labelled;
 mod linear;
 mod parity;
+mod pass_bar;
 mod predict;
 mod pretrain;
 mod preview;

@@ -78,9 +78,15 @@ pub(crate) struct Arguments {
     /// Length of an embedding.
     #[arg(long)]
     moco_dim: Option<usize>,
-    /// Cosine schedule.
+    /// MoCo v2's head of two layers; on in every preset (--set train.moco.mlp=false is v1's single layer).
     #[arg(long)]
+    mlp: bool,
+    /// Cosine schedule: half a cosine, from the learning rate to 0.
+    #[arg(long, conflicts_with = "schedule")]
     cos: bool,
+    /// Step schedule: the learning rate is a tenth from each of these epochs on, counted from 0.
+    #[arg(long, value_name = "EPOCH", num_args = 1.., value_delimiter = ',')]
+    schedule: Vec<u64>,
     /// Threads that decode and augment; 0 for one per core.
     #[arg(long, short = 'j')]
     workers: Option<usize>,
@@ -101,9 +107,9 @@ pub(crate) struct Arguments {
     /// For a set without patients: a pattern whose first group, in an image's path, is the patient.
     #[arg(long, value_name = "REGEX")]
     patient_regex: Option<String>,
-    /// Folder of the run; new or empty unless --resume or --overwrite is given.
-    #[arg(long, value_name = "RUN")]
-    out: PathBuf,
+    /// Folder of the run; new or empty unless --resume or --overwrite is given. Not needed for a --dry-run.
+    #[arg(long, value_name = "RUN", required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
     /// Go on from the newest checkpoint in --out.
     #[arg(long, conflicts_with = "overwrite")]
     resume: bool,
@@ -113,6 +119,9 @@ pub(crate) struct Arguments {
     /// Print the resolved settings, what they need in memory and, from a few steps on random images, in time; then stop.
     #[arg(long)]
     dry_run: bool,
+    /// Tell of every N steps in a line. [default: a line a minute, none where there is a bar]
+    #[arg(long, short, value_name = "N")]
+    print_freq: Option<u64>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -127,6 +136,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     if arguments.dry_run {
         return dry_run::run(&settings, arguments.json);
     }
+    let out = arguments.out.as_deref().ok_or("--out: found nothing, expected the folder of the run")?;
     let existing = match (arguments.resume, arguments.overwrite) {
         (true, _) => Existing::Resume,
         (_, true) => Existing::Overwrite,
@@ -134,10 +144,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     };
     fetch(&settings.init, Some(settings.arch), arguments.quiet)?;
     let images_per_step = settings.train.batch_size * settings.train.accumulate;
-    let mut progress = Progress::new(arguments.quiet, images_per_step, Interrupt::listen()?);
-    let run = pretrain(&settings, &arguments.out, existing, &mut progress)?;
+    let mut progress = Progress::new(arguments.quiet, settings.print_freq > 0, images_per_step, Interrupt::listen()?);
+    let run = pretrain(&settings, out, existing, &mut progress)?;
+    progress.finish();
     let finished = run.end == End::Finished;
-    let again = format!("moco-cxr pretrain --resume --out {}", arguments.out.display());
+    let again = format!("moco-cxr pretrain --resume --out {}", out.display());
     if arguments.json {
         let result = json!({
             "run": run.folder.path(),
@@ -164,11 +175,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
 impl Arguments {
     /// Preset, then file, then `--set`, then flags.
     fn settings(&self) -> Result<PretrainSettings, Fault> {
-        let resumed = self.out.join("config.toml");
-        let mut s = match (&self.config, &self.preset) {
+        let resumed = self.out.as_ref().filter(|_| self.resume).map(|out| out.join("config.toml"));
+        let mut s = match (&self.config, &self.preset, resumed.filter(|file| file.is_file())) {
             // A resume without settings goes on with the run's own.
-            (None, None) if self.resume && resumed.is_file() => PretrainSettings::read(&resumed)?,
-            (config, preset) => {
+            (None, None, Some(resumed)) => PretrainSettings::read(&resumed)?,
+            (config, preset, _) => {
                 let data = self.data.clone().unwrap_or_default();
                 let base = PretrainSettings::named(preset.as_deref().unwrap_or("small"), data)?;
                 config.as_ref().map_or(Ok(base.clone()), |file| base.with_file(file))?
@@ -192,7 +203,9 @@ impl Arguments {
         set(&mut s.train.moco.momentum, self.moco_m);
         set(&mut s.train.moco.temperature, self.moco_t);
         set(&mut s.train.moco.dim, self.moco_dim);
-        set(&mut s.train.schedule.decay, self.cos.then_some(Decay::Cosine));
+        set(&mut s.train.moco.mlp, self.mlp.then_some(true));
+        set(&mut s.train.schedule.decay, self.decay());
+        set(&mut s.print_freq, self.print_freq);
         set(&mut s.train.seed, self.seed);
         set(&mut s.workers, self.workers);
         set(&mut s.device, self.device.device);
@@ -204,6 +217,14 @@ impl Arguments {
             return Err("no data: found neither --data nor data.dir in --config, expected a folder".into());
         }
         Ok(s)
+    }
+
+    /// By the flags of MoCo, whose steps are of a factor of 0.1.
+    fn decay(&self) -> Option<Decay> {
+        if self.cos {
+            return Some(Decay::Cosine);
+        }
+        (!self.schedule.is_empty()).then(|| Decay::Milestones { epochs: self.schedule.clone(), factor: 0.1 })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a person sees of a pretraining: a bar on a terminal, plain lines otherwise.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use moco_cxr::{
     Speed, Watch,
     moco_core::{EpochReport, Observer, Request, StepMetrics},
@@ -13,6 +14,8 @@ use crate::interrupt::Interrupt;
 pub(crate) struct Progress {
     bar: ProgressBar,
     quiet: bool,
+    /// Whether lines about steps were asked for, which the bar makes needless.
+    lines: bool,
     speed: Speed,
     interrupt: Interrupt,
     told: bool,
@@ -21,10 +24,16 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(quiet: bool, images_per_step: usize, interrupt: Interrupt) -> Self {
+    pub(crate) fn new(quiet: bool, lines: bool, images_per_step: usize, interrupt: Interrupt) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(None, target);
-        Self { bar, quiet, speed: Speed::new(images_per_step), interrupt, told: false, last: None }
+        // Away at the end, whichever: the lines of the epochs stay.
+        let bar = ProgressBar::with_draw_target(None, target).with_finish(ProgressFinish::AndClear);
+        Self { bar, quiet, lines, speed: Speed::new(images_per_step), interrupt, told: false, last: None }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
     }
 
     fn print(&self, text: &str) {
@@ -34,7 +43,7 @@ impl Progress {
         if self.bar.is_hidden() {
             eprintln!("{text}");
         } else {
-            self.bar.println(text);
+            self.bar.println(wrapped(text, width()));
         }
     }
 
@@ -60,14 +69,14 @@ impl Watch for Progress {
         self.bar.set_length(total);
         self.bar.set_position(done);
         self.bar.reset_eta();
-        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left\n{msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}{prefix}, {eta} left\n{msg}") {
             self.bar.set_style(style);
         }
     }
 
     fn line(&mut self, text: &str) {
         // The bar says of steps what these lines say.
-        if self.bar.is_hidden() || !text.starts_with("step ") {
+        if self.lines || self.bar.is_hidden() || !text.starts_with("step ") {
             self.print(text);
         }
     }
@@ -76,20 +85,131 @@ impl Watch for Progress {
 impl Observer for Progress {
     fn on_step(&mut self, metrics: &StepMetrics) -> Request {
         self.speed.add(metrics);
+        if !self.bar.is_hidden() {
+            let [rate, below] = beside_and_below(metrics, &self.speed, width());
+            self.bar.set_prefix(rate);
+            self.bar.set_message(below);
+        }
         self.bar.set_position(metrics.step);
-        self.bar.set_message(format!(
-            "epoch {}: loss {:.3} (chance {:.3}), top-1 {:.0} %, {}",
-            metrics.epoch,
-            metrics.measures.loss,
-            metrics.chance,
-            metrics.measures.top1 * 100.0,
-            self.speed
-        ));
         self.request()
     }
 
     fn on_epoch(&mut self, report: &EpochReport) -> Request {
         self.last = Some(report.clone());
         self.request()
+    }
+}
+
+/// Columns of the terminal that may be written to.
+fn width() -> usize {
+    // The last column stays free: some terminals wrap at a line that fills it.
+    Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns)).saturating_sub(1)
+}
+
+/// The speed, for the bar's own line, and two lines below it that fit into `width`: how well it learns, and where the time
+/// goes. Parts that have no room are left out, those with the least time first.
+fn beside_and_below(metrics: &StepMetrics, speed: &Speed, width: usize) -> [String; 2] {
+    let m = &metrics.measures;
+    // A masked queue that is still empty has no loss.
+    let learning = match m.gradient_norm {
+        Some(_) => {
+            let loss = format!("epoch {}: loss {:.3}", metrics.epoch, m.loss);
+            let beside_chance = format!("{loss} (chance {:.3})", metrics.chance);
+            vec![format!("{beside_chance}, top-1 {:.0} %", m.top1 * 100.0), beside_chance, loss]
+        }
+        None => vec![format!("epoch {}: no negatives yet", metrics.epoch)],
+    };
+    let learning = learning.into_iter().find(|line| line.len() <= width).unwrap_or_default();
+    let mut shares: Vec<(&str, f64)> = speed.shares().into_iter().filter(|(_, share)| *share >= 0.005).collect();
+    let time = |shares: &[(&str, f64)]| {
+        let parts: Vec<String> = shares.iter().map(|(name, share)| format!("{name} {:.0} %", share * 100.0)).collect();
+        format!("time: {}", parts.join(", "))
+    };
+    while shares.len() > 1 && time(&shares).len() > width {
+        let least = (0..shares.len()).min_by(|&a, &b| shares[a].1.total_cmp(&shares[b].1)).unwrap_or_default();
+        shares.remove(least);
+    }
+    let rate = speed.images_per_s();
+    let digits = usize::from(rate < 10.0);
+    [format!(", {rate:.digits$} images/s"), format!("{learning}\n{}", time(&shares))]
+}
+
+/// Lines of at most `width` columns, broken between words; the rest of a broken line is set in.
+fn wrapped(text: &str, width: usize) -> String {
+    const INDENT: &str = "    ";
+    let mut lines = Vec::new();
+    for long in text.lines() {
+        let mut line = String::new();
+        // Spaces at the beginning belong to the first word.
+        let begin = long.len() - long.trim_start().len();
+        let first = long[begin..].find(' ').map_or(long.len(), |end| begin + end);
+        for word in std::iter::once(&long[..first]).chain(long[first..].split_whitespace()) {
+            let columns = console::measure_text_width(&line) + 1 + console::measure_text_width(word);
+            if !line.is_empty() && columns > width {
+                lines.push(std::mem::replace(&mut line, format!("{INDENT}{word}")));
+                continue;
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn step(gradient_norm: Option<f64>) -> StepMetrics {
+        let measures = serde_json::json!({
+            "step": 1, "epoch": 199, "batch": 1, "lr": 0.1, "chance": 11.0904, "data_s": 0.1, "step_s": 0.9, "loss": 10.1234,
+            "top1": 1.0, "top5": 1.0, "positive": 0.0, "negative": 0.0, "gradient_norm": gradient_norm,
+            "times": { "upload_s": 0.1, "forward_s": 0.3, "backward_s": 0.3, "wait_s": 0.05, "update_s": 0.15 },
+        });
+        serde_json::from_value(measures).unwrap()
+    }
+
+    #[test]
+    fn what_stands_below_the_bar_fits_into_the_terminal_and_leaves_out_the_least() {
+        let metrics = step(Some(1.0));
+        let mut speed = Speed::new(32);
+        speed.add(&metrics);
+        let below = |width| beside_and_below(&metrics, &speed, width)[1].clone();
+        assert_eq!(
+            below(79),
+            "epoch 199: loss 10.123 (chance 11.090), top-1 100 %\n\
+             time: data 10 %, upload 10 %, forward 30 %, backward 30 %, wait 5 %, update 15 %"
+                .replace(", wait 5 %", "")
+        );
+        for width in 30..100 {
+            let text = below(width);
+            let lines: Vec<&str> = text.lines().collect();
+            assert_eq!(lines.len(), 2, "two lines, so that the bar does not jump: {text}");
+            assert!(lines.iter().all(|line| line.len() <= width), "{width}: {text}");
+            assert!(lines[0].contains("loss 10.123"), "{text}");
+        }
+        let first = step(None);
+        assert!(beside_and_below(&first, &speed, 79)[1].starts_with("epoch 199: no negatives yet\n"));
+    }
+
+    #[test]
+    fn long_lines_are_broken_between_words_and_lose_none() {
+        let text =
+            "epoch 0: loss 3.9850 (chance 3.9503), top-1 0.034, top-5 0.120\n  the loss stays at its chance level";
+        let broken = wrapped(text, 30);
+        assert!(broken.lines().all(|line| line.len() <= 30), "{broken}");
+        assert!(broken.contains("\n  the loss stays"), "what is set in stays so: {broken}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&broken), words(text));
+        assert_eq!(wrapped(text, 200), text);
+        // A word that fits nowhere stays whole: a path can be copied.
+        assert!(
+            wrapped("see /a/very/long/path/that/is/longer/than/that", 20)
+                .contains("/a/very/long/path/that/is/longer/than/that")
+        );
     }
 }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use moco_cxr::{
     AskedPreprocessing, LoadedNetwork, LoadedPart, ProbeSettings,
-    cxr_data::{Dataset, OnBad, Part},
+    cxr_data::{Dataset, LoadOptions, OnBad, Part},
     load_images, load_weights,
 };
 
-use crate::{Fault, device::DeviceArguments, fetch::fetch};
+use crate::{Fault, device::DeviceArguments, fetch::fetch, pass_bar};
 
 #[derive(Debug, Args)]
 pub(crate) struct UnlabelledArguments {
@@ -45,6 +45,9 @@ pub(crate) struct UnlabelledArguments {
     /// What to do with an image that cannot be read: fail or skip.
     #[arg(long, value_name = "ACTION", default_value_t = OnBad::Fail)]
     on_bad_image: OnBad,
+    /// For a set without patients: a pattern whose first group, in an image's path, is the patient.
+    #[arg(long, value_name = "REGEX")]
+    patient_regex: Option<String>,
     /// Print a JSON summary.
     #[arg(long)]
     pub(crate) json: bool,
@@ -63,6 +66,7 @@ impl UnlabelledArguments {
     pub(crate) fn settings(&self, tasks: &[String]) -> ProbeSettings {
         let mut settings = ProbeSettings::new(tasks.to_vec());
         settings.batch_size = self.batch_size;
+        settings.watch = pass_bar::watch(self.quiet);
         if self.workers > 0 {
             settings.workers = self.workers;
         }
@@ -84,6 +88,8 @@ impl UnlabelledArguments {
 
     pub(crate) fn images(&self, settings: &ProbeSettings) -> Result<LoadedPart, Fault> {
         let mut note = |text: &str| self.note(text);
-        Ok(load_images(&self.data, self.dataset, self.part, self.on_bad_image, settings.workers, &mut note)?)
+        let patient_regex = self.patient_regex.clone();
+        let options = LoadOptions { on_bad: self.on_bad_image, patient_regex, ..LoadOptions::default() };
+        Ok(load_images(&self.data, self.dataset, self.part, &options, settings.workers, &mut note)?)
     }
 }

@@ -91,6 +91,11 @@ impl fmt::Display for AuditReport {
 impl fmt::Display for SubsetAudit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "## {}\n\n{} (data hash {})\n", self.name, self.root, self.hash)?;
+        if self.images == 0 {
+            writeln!(f, "No images.")?;
+            self.notes.iter().try_for_each(|note| writeln!(f, "- note: {note}"))?;
+            return writeln!(f);
+        }
         let patients = self.patients.map_or("unknown".into(), |patients| patients.to_string());
         writeln!(f, "- images {}, patients {patients}, studies {}", self.images, self.studies)?;
         let composition: Vec<_> = self.composition.iter().map(|(what, count)| format!("{what} {count}")).collect();

@@ -213,7 +213,7 @@ pub(crate) fn choice<T: Copy>(what: &'static str, value: &str, names: &[(&str, T
         Error::UnknownName {
             what,
             value: value.into(),
-            expected: names.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+            expected: names.iter().map(|(name, _)| (*name).to_owned()).collect(),
         }
     })
 }
