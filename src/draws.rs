@@ -83,7 +83,7 @@ fn draws(train: &Labelled<'_>, fraction: f64, settings: &ProbeSettings, min_fold
             let places = places_of(train, &rows);
             let folds = folds(&places, &targets, train.patients()).min(settings.folds);
             if folds < min_folds {
-                return Err(too_few(fraction, targets.nrows()));
+                return Err(too_few(train, fraction, settings, 1));
             }
             Ok(LabelDraw { places, folds })
         };
@@ -102,7 +102,7 @@ fn draws(train: &Labelled<'_>, fraction: f64, settings: &ProbeSettings, min_fold
         });
         match usable {
             Some(found) => draws.push(found?),
-            None => return Err(too_few(fraction, targets.nrows())),
+            None => return Err(too_few(train, fraction, settings, TRIES)),
         }
     }
     Ok(draws)
@@ -141,23 +141,37 @@ fn places_of(train: &Labelled<'_>, rows: &[usize]) -> Vec<usize> {
     (0..train.rows().len()).filter(|&i| rows.binary_search(&train.rows()[i]).is_ok()).collect()
 }
 
-fn too_few(fraction: f64, images: usize) -> Error {
-    Error::Setting {
-        key: "fraction".into(),
-        found: format!("{fraction} of {images} labelled images"),
-        expected: "at least two patients of each class in every task".into(),
-    }
+/// No draw had two patients of each class in every task: says of the task with fewest how many there are in all.
+fn too_few(train: &Labelled<'_>, fraction: f64, settings: &ProbeSettings, tries: u64) -> Error {
+    let (targets, patients) = (train.targets(), train.patients());
+    let all: Vec<usize> = (0..targets.nrows()).collect();
+    let rarest = rarest(&all, &targets, patients).map_or_else(String::new, |(task, positive, negative)| {
+        format!(
+            " (of all, {:?} has fewest: {positive} positive and {negative} negative patients)",
+            settings.tasks[task]
+        )
+    });
+    let images = all.len();
+    let drawn = if tries == 1 { "as drawn not".to_owned() } else { format!("in {tries} draws never") };
+    let found = format!("{fraction} of {images} labelled images, and {drawn} two patients of each class{rarest}");
+    let expected = "a fraction with two patients of each class in every task".to_owned();
+    Error::Setting { key: "fraction".into(), found, expected }
 }
 
-/// Patients of the rarer class in the task that has fewest. A patient with any positive image is a positive one, as in
-/// the folds themselves.
+/// Folds that the rarer class of the task with fewest patients allows.
 fn folds(places: &[usize], targets: &Array2<f64>, patients: &[u64]) -> usize {
+    rarest(places, targets, patients).map_or(0, |(_, positive, negative)| positive.min(negative))
+}
+
+/// The task whose rarer class has fewest patients, with its positive and negative ones. A patient with any positive image
+/// is a positive one, as in the folds themselves.
+fn rarest(places: &[usize], targets: &Array2<f64>, patients: &[u64]) -> Option<(usize, usize, usize)> {
     let of = |task: usize, class: f64| -> BTreeSet<u64> {
         places.iter().filter(|&&i| targets[[i, task]] == class).map(|&i| patients[i]).collect()
     };
-    let rarer = |task: usize| {
+    let counted = |task: usize| {
         let (positive, negative) = (of(task, 1.0), of(task, 0.0));
-        positive.len().min(negative.difference(&positive).count())
+        (task, positive.len(), negative.difference(&positive).count())
     };
-    (0..targets.ncols()).map(rarer).min().unwrap_or(0)
+    (0..targets.ncols()).map(counted).min_by_key(|&(_, positive, negative)| positive.min(negative))
 }

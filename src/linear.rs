@@ -1,11 +1,21 @@
 //! A linear evaluation: heads fitted to convergence on the features of a network that does not move.
 
-use backbones::{Network, NetworkConfig};
-use cxr_data::ViewConfig;
-use eval::Scores;
-use ndarray::Array2;
+use std::path::Path;
 
-use crate::{Labelled, LoadedPart, Outcome, ProbeSettings, Result, adapt_statistics, fit_probe, label_draws, scores};
+use backbones::{Classifier, Network, NetworkConfig, export};
+use cxr_data::ViewConfig;
+use eval::{LinearProbe, Scores, Stamp};
+use ndarray::Array2;
+use serde_json::json;
+
+use crate::{
+    Error, Existing, Labelled, LoadedNetwork, LoadedPart, Outcome, ProbeSettings, Result, RunFolder, adapt_statistics,
+    finetune::device_of,
+    fit_probe, label_draws,
+    new_folder::NewFolder,
+    scores,
+    weights::{EXPORT, classifier_info},
+};
 
 /// Features of the labelled images by one network.
 #[derive(Debug, Clone)]
@@ -68,6 +78,15 @@ impl Arm {
     }
 }
 
+/// What a linear evaluation found.
+#[derive(Debug)]
+pub struct LinearOutcome {
+    /// Scores (logits) and results on the test rows.
+    pub outcome: Outcome,
+    /// The heads of the first draw of the largest fraction, one regression a task.
+    pub probe: LinearProbe,
+}
+
 /// Fits heads on every draw of every fraction, and evaluates them. The score of a row is a logit.
 ///
 /// # Errors
@@ -78,17 +97,56 @@ pub fn linear(
     arm: &Arm,
     baseline: Option<&Arm>,
     settings: &ProbeSettings,
-) -> Result<Outcome> {
+) -> Result<LinearOutcome> {
     settings.validate()?;
     let mut outcome = Outcome::default();
+    let mut kept: Option<(f64, LinearProbe)> = None;
     for &fraction in &settings.fractions {
         let draws = label_draws(train, fraction, settings)?;
-        let fit = |arm: &Arm| -> Result<Vec<Scores>> {
+        let fit = |arm: &Arm| -> Result<Vec<LinearProbe>> {
             let valid = arm.valid.as_ref().map(|(features, targets)| (features, targets));
-            let head = |draw| fit_probe(train, &arm.train, valid, draw, settings);
-            draws.iter().map(|draw| scores(test, settings, &head(draw)?.logits(arm.test.view())?)).collect()
+            draws.iter().map(|draw| fit_probe(train, &arm.train, valid, draw, settings)).collect()
         };
-        outcome.push(fraction, &draws, fit(arm)?, baseline.map(fit).transpose()?, settings)?;
+        let score = |arm: &Arm, heads: &[LinearProbe]| -> Result<Vec<Scores>> {
+            heads.iter().map(|head| scores(test, settings, &head.logits(arm.test.view())?)).collect()
+        };
+        let heads = fit(arm)?;
+        let other = baseline.map(|arm| score(arm, &fit(arm)?)).transpose()?;
+        outcome.push(fraction, &draws, score(arm, &heads)?, other, settings)?;
+        if kept.as_ref().is_none_or(|(largest, _)| fraction > *largest) {
+            kept = heads.into_iter().next().map(|head| (fraction, head));
+        }
     }
-    Ok(outcome)
+    let none = || Error::Setting { key: "fraction".into(), found: "none".into(), expected: "at least one".into() };
+    Ok(LinearOutcome { outcome, probe: kept.ok_or_else(none)?.1 })
+}
+
+impl LinearOutcome {
+    /// Writes `linear.json` and the folders of the tasks (as [`Outcome::write`]), `run.json`, and into `export/` the network
+    /// `start` with the heads as one layer, which [`Scorer`](crate::Scorer) takes. `out` must be new or empty; it appears
+    /// whole or not at all.
+    ///
+    /// # Errors
+    /// A folder that is not empty, or what the disk says.
+    pub fn write(&self, out: &Path, start: &LoadedNetwork, settings: &ProbeSettings, stamp: &Stamp) -> Result<()> {
+        let folder = NewFolder::begin(out)?;
+        let run = RunFolder::open(folder.path(), Existing::Refuse)?;
+        run.write_run_json(
+            "linear",
+            json!({
+                "weights": start.provenance,
+                "tasks": settings.tasks,
+                "seed": settings.seed,
+                "stamp": stamp,
+                "draw_exported": 0,
+            }),
+        )?;
+        self.outcome.write_into(run.path(), "linear", settings, stamp)?;
+        let protocol = stamp.protocol.as_deref().unwrap_or("linear");
+        let info = classifier_info(("linear heads", protocol, 0), start, &self.outcome, settings, stamp);
+        let head = self.probe.head(&device_of(&start.network));
+        let classifier = Classifier::new(start.network.clone(), head, start.config.arch.head_name());
+        export(&run.join(EXPORT), &classifier, &info)?;
+        folder.finish()
+    }
 }

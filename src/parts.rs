@@ -1,6 +1,9 @@
 //! Labelled data in parts: fitted on, chosen on, reported on. No patient is in two of them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use cxr_data::{
     Dataset, Label, LoadOptions, Manifest, OnBad, Part, Role, Subset, check_patients, load_with,
@@ -170,6 +173,13 @@ impl LinearData {
         workers: usize,
         note: &mut dyn FnMut(&str),
     ) -> Result<Parts> {
+        // One folder may be read for several parts; what is said of it is said once.
+        let mut said = HashSet::new();
+        let note: &mut dyn FnMut(&str) = &mut |text| {
+            if said.insert(text.to_owned()) {
+                note(text);
+            }
+        };
         let train = self.read(&self.train, Part::Train, workers, note)?;
         let parts = if self.test.is_none() && self.has_no_parts(&train) {
             self.divide(&train, valid, seed, workers, note)?

@@ -40,8 +40,8 @@ impl AskedPreprocessing {
                 let (found, expected) = (size.to_string(), format!("at least {}", Arch::MIN_SIDE));
                 return Err(Error::Setting { key: "image size".into(), found, expected });
             }
-            loaded.views = ViewConfig::eval(size);
-            loaded.views.validate()?;
+            ViewConfig::eval(size).validate()?;
+            loaded.take_images_of(size);
         }
         let channels = loaded.config.channels;
         let normalization = loaded.config.normalization;

@@ -130,7 +130,10 @@ impl Report {
                     let found = FeatureMap::compute(run, dir, dataset, images, device);
                     map = found.unwrap_or_else(|e| noted(&mut note, "map of the features", &e));
                 }
-                for export in eval.iter().map(|folder| folder.join("export")).filter(|export| export.is_dir()) {
+                // The last there is: of the usual folders that of the fine-tuning, behind those of linear heads.
+                if let Some(export) =
+                    eval.iter().rev().map(|folder| folder.join("export")).find(|export| export.is_dir())
+                {
                     let found = HeatMaps::compute(&export, dir, dataset, images, device);
                     heat_maps = found.unwrap_or_else(|e| noted(&mut note, "heat maps", &e));
                 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::{Error, Result};
 
-pub(super) const EXPORT: &str = "export";
+pub(crate) const EXPORT: &str = "export";
 pub(super) const MODEL: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
 const PREPROCESSOR: &str = "preprocessor_config.json";

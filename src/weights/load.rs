@@ -36,6 +36,13 @@ pub struct LoadedNetwork {
 }
 
 impl LoadedNetwork {
+    /// Takes images of another side than the one that was assumed, where the weights say none.
+    pub(crate) fn take_images_of(&mut self, side: usize) {
+        let assumed = images_of(self.views.size);
+        self.notes.iter_mut().for_each(|note| *note = note.replace(&assumed, &format!("{} as asked", images_of(side))));
+        self.views = ViewConfig::eval(side);
+    }
+
     /// Network and head as one module; none without a head.
     pub fn classifier(&self) -> Option<Classifier<Network>> {
         let head = self.head.clone()?;
@@ -105,6 +112,11 @@ pub(crate) fn weight_file_of(source: &str, arch: Arch) -> Result<WeightFile> {
     }
 }
 
+/// As a note says it.
+fn images_of(side: usize) -> String {
+    format!("images of {side} px")
+}
+
 fn random(arch: Option<Arch>, seed: u64, device: &Device) -> Result<LoadedNetwork> {
     let arch = arch.ok_or_else(|| Error::Setting {
         key: "arch".into(),
@@ -121,7 +133,7 @@ fn random(arch: Option<Arch>, seed: u64, device: &Device) -> Result<LoadedNetwor
         views: ViewConfig::eval(size),
         provenance: format!("random {arch}, seed {seed}"),
         run: None,
-        notes: vec![format!("random weights: images of {size} px, {whose} mean and deviation")],
+        notes: vec![format!("random weights: {}, {whose} mean and deviation", images_of(size))],
     })
 }
 
@@ -135,8 +147,9 @@ fn from_file(path: &Path, arch: Option<Arch>, assumed: Assumed, device: &Device)
         None => {
             let Assumed { size, normalization, whose } = assumed;
             notes.push(format!(
-                "{} has no preprocessor_config.json beside it: {whose} are assumed, images of {size} px, mean {:?}, deviation {:?}",
+                "{} has no preprocessor_config.json beside it: {whose} are assumed, {}, mean {:?}, deviation {:?}",
                 path.display(),
+                images_of(size),
                 normalization.mean,
                 normalization.std,
             ));

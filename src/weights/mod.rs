@@ -5,6 +5,7 @@
 //! for in `cache`, and downloaded only by [`fetch_weights`].
 
 mod cache;
+mod classifier;
 mod convert;
 #[cfg(feature = "hub")]
 mod download;
@@ -15,8 +16,10 @@ mod load;
 mod source;
 
 pub(crate) use cache::folder as cache_folder;
+pub(crate) use classifier::classifier_info;
 pub use convert::{ImportSettings, export_weights, import_weights};
 pub(crate) use export::export;
 pub use fetch::{Fetching, fetch_weights};
+pub(crate) use folder::EXPORT;
 pub use load::{LoadedNetwork, load_run, load_weights};
 pub(crate) use load::{initial, weight_file_of};

@@ -9,6 +9,8 @@ use crate::{
 };
 
 /// Fit linear heads on the frozen features of a network, and report AUROC with intervals.
+///
+/// The network with its heads is left in export/ of --out, for predict.
 #[derive(Debug, Args)]
 #[command(
     visible_alias = "lincls",
@@ -84,8 +86,8 @@ fn standard(arguments: &Arguments) -> Result<(), Fault> {
     let outcome = linear(&train, &test, &arm, baseline.as_ref(), settings)?;
     let choice = if valid.is_some() { "L2 chosen on valid" } else { "nested choice of L2" };
     let stamp = prepared.stamp(format!("linear, standard: eval mode, {choice}"));
-    outcome.write(&labelled.out, "linear", settings, &stamp)?;
-    labelled.print(&outcome.results)
+    outcome.write(&labelled.out, loaded, settings, &stamp)?;
+    labelled.print(&outcome.outcome.results)
 }
 
 fn faithful(arguments: &Arguments) -> Result<(), Fault> {
@@ -98,5 +100,5 @@ fn faithful(arguments: &Arguments) -> Result<(), Fault> {
     settings.lr = arguments.lr.unwrap_or(settings.lr);
     settings.batch_size = arguments.batch_size.unwrap_or(settings.batch_size);
     settings.validate()?;
-    crate::finetune::train(labelled, "linear", &settings)
+    crate::finetune::train(labelled, "linear", settings)
 }
