@@ -243,7 +243,11 @@ fn a_probe_refuses_tasks_weights_and_fractions_that_are_not_there() {
         all.extend(more.iter().map(OsString::from));
         refused("linear", &all)
     };
-    says(&probe(run, "Plural Effusion", &[]), &["Plural Effusion", "Pleural Effusion"]);
+    let misspelt = "unknown label \"Plural Effusion\"; expected one of";
+    says(&probe(run, "Plural Effusion", &[]), &[misspelt, "; did you mean \"Pleural Effusion\"?"]);
+    // Of a few patients one per cent cannot have both classes; the task with fewest patients of one is named.
+    let draws = probe(run, "Cardiomegaly", &["--fraction", "0.01", "--task", "Pleural Effusion"]);
+    says(&draws, &["0.01 of", " has fewest: ", " negative patients)", "two patients of each class in every task"]);
     says(&probe(set, "Cardiomegaly", &[]), &["neither export/model.safetensors", "a finished pretraining run"]);
     says(&probe(run, "Cardiomegaly", &["--fraction", "1.5"]), &["1.5", "at most 1"]);
     says(&probe(run, "Cardiomegaly", &["--draws", "0"]), &["at least one"]);

@@ -245,7 +245,7 @@ fn a_probe_and_an_evaluation_of_its_predictions_give_the_same_numbers() {
     ]);
     let results: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(results, read_json(&out.join("linear.json")));
-    assert_eq!(names(&out), ["cardiomegaly", "linear.json", "pleural-effusion"]);
+    assert_eq!(names(&out), ["cardiomegaly", "export", "linear.json", "pleural-effusion", "run.json"]);
 
     let rows = results[0]["tasks"].as_array().unwrap();
     assert_eq!(rows.iter().map(|row| row["task"].as_str().unwrap()).collect::<Vec<_>>(), [first, second, "mean"]);
@@ -273,4 +273,99 @@ fn a_probe_and_an_evaluation_of_its_predictions_give_the_same_numbers() {
         let table = succeed(arguments!["evaluate", folder.join("predictions.csv")]).stdout;
         assert!(table.contains(&format!("{:.3}", number(row, "auroc", "estimate"))), "{table}");
     }
+}
+
+#[test]
+fn the_heads_of_a_linear_evaluation_score_other_images() {
+    let Made { folder, set, run, .. } = made();
+    let (out, scores) = (folder.join("heads"), folder.join("heads.csv"));
+    let [first, second] = TASKS;
+    let ran = succeed(arguments![
+        "linear",
+        "--data",
+        set,
+        "--weights",
+        run,
+        "--task",
+        first,
+        "--task",
+        second,
+        "--fraction",
+        "0.5",
+        "--fraction",
+        "1",
+        "--draws",
+        "1",
+        "--per-image",
+        "--out",
+        out,
+    ]);
+    let said = ran.stderr.lines().filter(|line| line.contains("taken for the data set")).count();
+    assert_eq!(said, 1, "what a folder is taken for is said once:\n{}", ran.stderr);
+    let card = fs::read_to_string(out.join("export/README.md")).unwrap();
+    assert!(card.contains(first) && card.contains("linear heads"), "{card}");
+
+    succeed(arguments!["predict", "--weights", out, "--data", set, "--part", "test", "--out", scores]);
+    let column = |file: &Path, name: &str| -> Vec<(String, f64)> {
+        let mut reader = csv::Reader::from_path(file).unwrap();
+        let headers = reader.headers().unwrap().clone();
+        let place = |name: &str| headers.iter().position(|header| header == name).unwrap();
+        let (path, score) = (place("path"), place(name));
+        reader
+            .records()
+            .map(|row| row.unwrap())
+            .map(|row| (row[path].to_owned(), row[score].parse().unwrap()))
+            .collect()
+    };
+    for (task, name) in [(first, "pleural-effusion"), (second, "cardiomegaly")] {
+        let score = format!("score_{task}");
+        // Those of the largest fraction.
+        let (logits, probabilities) =
+            (column(&out.join(name).join("predictions.csv"), &score), column(&scores, &score));
+        assert_eq!(logits.len(), probabilities.len());
+        for ((path, logit), (same, probability)) in logits.iter().zip(&probabilities) {
+            assert_eq!(path, same);
+            // Features are of order 1; the weights of a head, rounded to f32 and summed over 512 of them, lose 1e-4 at most.
+            assert!((1.0 / (1.0 + (-logit).exp()) - probability).abs() < 1e-4, "{path}: logit {logit}, {probability}");
+        }
+    }
+}
+
+#[test]
+fn images_without_patients_get_them_by_a_pattern_wherever_the_advice_is_given() {
+    let Made { folder, set, run, .. } = made();
+    let images = set.join("CheXpert-v1.0-small/test");
+    let embed = |name: &str, more: &[&str]| {
+        let common = arguments!["embed", "--weights", run, "--data", images, "--out", folder.join(name)];
+        succeed(common.into_iter().chain(more.iter().map(Into::into)))
+    };
+    let unknown = embed("without-patients", &[]).stderr;
+    assert!(unknown.contains("patients: unknown") && unknown.contains("--patient-regex"), "{unknown}");
+    let known = embed("with-patients", &["--patient-regex", "(patient[0-9]+)"]).stderr;
+    assert!(!known.contains("patients: unknown"), "{known}");
+    let index = fs::read_to_string(folder.join("with-patients/index.csv")).unwrap();
+    let row = index.lines().nth(1).unwrap();
+    let [path, patient, ..] = row.split(',').collect::<Vec<_>>()[..] else { panic!("{row}") };
+    assert_eq!(path.split('/').next(), Some(patient), "{row}");
+}
+
+#[test]
+fn a_size_that_is_asked_for_is_the_one_that_is_said() {
+    let Made { folder, set, .. } = made();
+    let ran = succeed(arguments![
+        "knn",
+        "--data",
+        set,
+        "--weights",
+        "random",
+        "--arch",
+        "resnet18",
+        "--image-size",
+        "32",
+        "--task",
+        TASKS[0],
+        "--out",
+        folder.join("asked"),
+    ]);
+    assert!(ran.stderr.contains("images of 32 px as asked") && !ran.stderr.contains("320 px"), "{}", ran.stderr);
 }

@@ -66,6 +66,62 @@ fn the_command_line_wins_over_the_file_and_the_file_over_the_preset() {
 }
 
 #[test]
+fn the_flags_of_moco_mean_what_they_mean_there() {
+    let facts = |more: &[&str]| {
+        let settings = resolved(more);
+        let train = settings["train"].as_table().unwrap();
+        (
+            train["moco"]["mlp"].as_bool().unwrap(),
+            train["schedule"]["decay"].clone(),
+            settings["print_freq"].as_integer(),
+        )
+    };
+    let decay = |text: &str| toml::from_str::<Table>(&format!("decay = {text}")).unwrap()["decay"].clone();
+    let steps = decay("{ name = \"milestones\", epochs = [120, 160], factor = 0.1 }");
+    assert_eq!(facts(&["--schedule", "120", "160"]), (true, steps.clone(), Some(0)));
+    assert_eq!(facts(&["--schedule", "120,160", "--mlp", "-p", "5"]), (true, steps, Some(5)));
+    // The flag wins over what a file or --set says of the head.
+    assert!(facts(&["--set", "train.moco.mlp=false", "--mlp"]).0);
+    assert!(!facts(&["--set", "train.moco.mlp=false"]).0);
+    assert_eq!(facts(&["--preset", "moco-cxr", "--init", "random", "--cos"]).1, decay("{ name = \"cosine\" }"));
+    assert_eq!(dry_run(&["--cos", "--schedule", "3"]).code, Some(2), "one schedule");
+    let unsorted = dry_run(&["--schedule", "160", "120"]);
+    assert_eq!(unsorted.code, Some(1));
+    assert!(unsorted.stderr.contains("train.schedule.decay.epochs") && unsorted.stderr.contains("ascending"));
+}
+
+#[test]
+fn a_line_comes_every_so_many_steps_where_that_is_asked_for() {
+    let (folder, set, images) = made();
+    let out = folder.join("lines");
+    let ran = succeed(
+        arguments!["pretrain", "--data", set, "--out", out, "--epochs", "1", "--print-freq", "2"]
+            .into_iter()
+            .chain(TINY.iter().map(Into::into)),
+    );
+    let steps = images / 8;
+    let said: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("step ")).collect();
+    let expected: Vec<String> = (1..=steps / 2).map(|line| format!("step {}/{steps}:", 2 * line)).collect();
+    assert_eq!(said.len(), expected.len(), "{said:?}");
+    assert!(said.iter().zip(&expected).all(|(line, begin)| line.starts_with(begin)), "{said:?}");
+    let log = fs::read_to_string(out.join("train.log")).unwrap();
+    assert!(said.iter().all(|line| log.contains(line)), "{log}");
+}
+
+#[test]
+fn a_dry_run_needs_no_folder_and_a_run_does() {
+    let (_, set, _) = made();
+    let without = |more: &[&str]| {
+        let command = arguments!["pretrain", "--data", set];
+        run(command.into_iter().chain(TINY.iter().chain(more).map(Into::into)))
+    };
+    assert_eq!(without(&["--dry-run"]).code, Some(0));
+    let refused = without(&[]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("--out"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_setting_with_settings_of_its_own_is_changed_in_part_or_as_a_whole() {
     let rule = |more: &[&str]| resolved(more)["train"]["optimizer"]["rule"].as_table().unwrap().clone();
     let changed = rule(&["--set", "train.optimizer.rule.eps=1e-6"]);
@@ -146,7 +202,9 @@ fn what_does_not_exist_is_refused_with_what_may_have_been_meant() {
     );
     let file = file("typo.toml", "# a run\n[train]\nepochs = 3\n\n[train.moco]\nqueue_sise = 64\n");
     refused(&["--config", &file], 1, &["typo.toml line 6", "`queue_sise`", "did you mean `queue_size`?"]);
-    refused(&["--preset", "smal"], 1, &["\"smal\"", "did you mean \"small\"?"]);
+    // The question ends what is said.
+    refused(&["--preset", "smal"], 1, &["\"smal\", expected one of moco-cxr,", "medaug; did you mean \"small\"?\n"]);
+    refused(&["--dataset", "chexprt"], 2, &["\"chexprt\"", "did you mean \"chexpert\"?"]);
     refused(&["--moco-kk", "3"], 2, &["--moco-kk", "'--moco-k'"]);
     refused(&["--arch", "resnet81"], 2, &["resnet81", "resnet18"]);
     let ran = run(["pretrian"]);

@@ -363,6 +363,17 @@ fn an_audit_passes_the_synthetic_set_and_finds_what_is_planted() {
 }
 
 #[test]
+fn an_audit_says_of_a_part_without_images_that_it_has_none() {
+    let folder = scratch("data_cli_empty");
+    let (set, _) = synth(&folder, "set", 2, [4, 0, 2]);
+    let text = succeed(arguments!["audit", "--data", set]).stdout;
+    let valid = text.split("\n## ").find(|section| section.starts_with("valid\n")).expect("a section");
+    assert!(valid.contains("No images.") && !valid.contains('|'), "{valid}");
+    let test = text.split("\n## ").find(|section| section.starts_with("test\n")).expect("a section");
+    assert!(test.contains("| Pleural Effusion |") && !test.contains("No images."), "{test}");
+}
+
+#[test]
 fn an_audit_passes_real_sets() {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let data = std::env::var_os("MOCO_CXR_TEST_DATA").map_or(default, PathBuf::from);

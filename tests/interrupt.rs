@@ -1,4 +1,4 @@
-//! Ctrl-C: the first one saves the run, the second one ends it at once.
+//! Ctrl-C: the first one saves the run, the second one ends it at once. A fine-tuning keeps the draws that are finished.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::{metrics, names, scratch, succeed, synth, tiny_config, tool};
+use support::{files, metrics, names, run, scratch, succeed, synth, tiny_config, tool};
 
 /// A set, and settings of a run of two short epochs.
 fn made() -> &'static (PathBuf, PathBuf, PathBuf) {
@@ -114,4 +114,61 @@ fn a_second_signal_stops_at_once() {
     assert_eq!(text(&ran.stdout), "", "it did not go on to the end of the step");
     let checkpoints = out.join("checkpoints");
     assert!(!checkpoints.exists() || !names(&checkpoints).contains(&"latest".to_owned()));
+}
+
+#[test]
+fn a_fine_tuning_that_is_ended_goes_on_with_its_finished_draws() {
+    let folder = scratch("interrupt-finetune");
+    let (set, _) = synth(&folder, "set", 7, [24, 8, 12]);
+    let command = |out: &Path, lr: &str| {
+        arguments![
+            "finetune",
+            "--data",
+            set,
+            "--weights",
+            "random",
+            "--arch",
+            "resnet18",
+            "--image-size",
+            "32",
+            "--task",
+            "Pleural Effusion",
+            "--fraction",
+            "0.5",
+            "--draws",
+            "3",
+            "--epochs",
+            "2",
+            "--batch-size",
+            "8",
+            "--checkpoint",
+            "top10",
+            "--lr",
+            lr,
+            "--out",
+            out,
+        ]
+    };
+    let (undisturbed, out) = (folder.join("undisturbed"), folder.join("ended"));
+    succeed(command(&undisturbed, "1e-4"));
+    let unfinished = folder.join("ended.unfinished");
+    let mut child = tool(command(&out, "1e-4")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait(&mut child, "the first draw", || unfinished.join("fraction-0.5-draw-0/run.toml").is_file());
+    signal(&child, "-KILL");
+    let noted = text(&child.wait_with_output().unwrap().stderr);
+    assert!(!out.exists() && unfinished.is_dir());
+
+    let other = run(command(&out, "1e-3"));
+    assert_eq!(other.code, Some(1), "{}", other.stderr);
+    assert!(other.stderr.contains("another fine-tuning (training was"), "{}", other.stderr);
+    let again = succeed(command(&out, "1e-4"));
+    assert!(again.stderr.contains("draw 1 of 3: finished before"), "{noted}\n{}", again.stderr);
+    assert!(!again.stderr.contains("draw 3 of 3: finished before"), "it was ended early");
+    assert!(!unfinished.exists());
+    let (ours, theirs) = (files(&out), files(&undisturbed));
+    assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
+    for (path, bytes) in &ours {
+        // All but the time of its start.
+        assert!(bytes == &theirs[path] || path == Path::new("run.json"), "{} differs", path.display());
+    }
 }

@@ -42,7 +42,8 @@ impl<'a> Images<'a> {
     /// Every image once, in the order of the rows, as an evaluation sees it.
     pub(super) fn in_order(&self) -> Result<impl Iterator<Item = cxr_data::Result<(Array3<u8>, Vec<usize>)>> + use<>> {
         let loader = loader(self.labelled.manifest(), self.labelled.rows(), self.views, self.settings)?;
-        Ok(loader.with_source(self.source.clone()).in_order::<u8>().map(one_view))
+        let batches = loader.with_source(self.source.clone()).in_order::<u8>().map(one_view);
+        Ok(self.settings.watch.over(batches, self.labelled.rows().len()))
     }
 
     /// An epoch over `places`, shuffled: images `[B, S, S]` and targets `[B, T]`. A crop slides along the longer side, as
@@ -71,7 +72,7 @@ impl<'a> Images<'a> {
         let views = ViewConfig { crop: Crop::Random, ..self.views };
         let loader = BatchLoader::new(self.labelled.manifest(), views, options)?.with_rows(&rows)?;
         let batches = loader.with_source(self.source.clone()).in_order::<u8>().map(one_view);
-        Ok(batches.map(|batch| {
+        Ok(self.settings.watch.over(batches, rows.len()).map(|batch| {
             let (images, rows) = batch?;
             let place = |row: &usize| self.labelled.rows().binary_search(row).ok();
             let places: Vec<usize> = rows.iter().filter_map(place).collect();

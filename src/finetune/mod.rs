@@ -3,19 +3,23 @@
 //! A network and a fresh head (or one fitted by the linear probe first) are trained on every draw of every fraction; after
 //! each epoch the validation rows are scored, and by their mean AUROC the networks are chosen that score the test rows.
 
+mod finished;
 mod images;
 mod settings;
 mod write;
+
+use std::path::{Path, PathBuf};
 
 use backbones::{Classifier, Linear, Network};
 use burn::{module::Module, tensor::Device};
 use eval::{Checkpoint, FineTune, FineTuned, Measured, Scores, SupervisedConfig, mean_auroc};
 use ndarray::Array2;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use self::images::Images;
 pub use self::settings::{CheckpointChoice, FineTuneSettings};
+use self::{finished::FinishedDraws, images::Images};
 use crate::{
     Error, LabelDraw, Labelled, LoadedNetwork, Outcome, ProbeSettings, Result, fit_probe, label_draws, plain_draws,
     scores,
@@ -25,7 +29,7 @@ use crate::{
 pub(crate) const ENSEMBLE: &str = "ensemble";
 
 /// One training: what it was trained on and how its networks measured on the validation rows.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingRun {
     /// Fraction of the training patients.
     pub fraction: f64,
@@ -40,7 +44,7 @@ pub struct TrainingRun {
 }
 
 /// A measurement on the validation rows.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     /// Steps taken.
     pub step: u64,
@@ -65,16 +69,34 @@ pub struct FineTuneOutcome {
     pub steps: u64,
     /// All chosen networks of that draw, best first.
     pub members: Vec<Checkpoint>,
-    /// Where they lie, if they are several.
-    folder: Option<TempDir>,
+    /// Where they lie, if they do not live on the host.
+    folder: Option<Meanwhile>,
+}
+
+/// Where the networks of a draw lie while it is trained.
+#[derive(Debug)]
+enum Meanwhile {
+    /// Gone with the program.
+    Temporary(TempDir),
+    /// With the finished draws.
+    Kept(PathBuf),
+}
+
+impl Meanwhile {
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Temporary(folder) => folder.path().join(ENSEMBLE),
+            Self::Kept(folder) => folder.join(ENSEMBLE),
+        }
+    }
 }
 
 /// Trains on every draw of every fraction, chooses networks on `valid`, and evaluates them on `test`. The score of a row is
 /// a probability; where views are folded to studies, the highest logit of a study is taken before the sigmoid, and the
 /// sigmoid before the mean over networks, as the reference does.
 ///
-/// Where several networks are chosen they are kept as files in the system's temporary folder meanwhile, not in memory.
-/// `watch` is told of every epoch.
+/// Where several networks are chosen they are kept as files in the system's temporary folder meanwhile, not in memory. Finished
+/// draws are kept where [`FineTuneSettings::unfinished`] says, and not trained again. `watch` is told of every epoch.
 ///
 /// # Errors
 /// Settings out of range, validation rows without both classes of any task, images that cannot be read, a loss that is not
@@ -90,6 +112,8 @@ pub fn fine_tune(
     settings.validate()?;
     check_valid(valid, &probe.tasks)?;
     check_test(test, &probe.tasks)?;
+    let of = identity(start, [train, valid, test], probe, settings);
+    let store = settings.unfinished.as_deref().map(|folder| FinishedDraws::open(folder, &of)).transpose()?;
     let [train, valid, test] = [train, valid, test].map(|part| Images::new(part, start.views, probe));
     let features = match settings.from_linear {
         true => Some(train.labelled().features(&start.network, start.views, probe)?),
@@ -104,13 +128,41 @@ pub fn fine_tune(
         let mut model_scores = Vec::new();
         for (number, draw) in draws.iter().enumerate() {
             let name = format!("fraction {fraction}, draw {} of {}", number + 1, draws.len());
-            let folder = (settings.checkpoint == CheckpointChoice::Top10).then(temporary).transpose()?;
+            let exported = fraction == largest && number == 0;
+            if let Some(found) =
+                store.as_ref().map(|store| store.find(fraction, number, exported)).transpose()?.flatten()
+            {
+                (all.watch)(&format!("{name}: finished before"));
+                model_scores.push(found.scores);
+                runs.push(found.run);
+                if let (Some(best), Some(store)) = (found.members.first(), &store) {
+                    let folder = Meanwhile::Kept(store.begin(fraction, number)?);
+                    model = Some((best.load(all.untrained(number as u64))?, found.members, Some(folder)));
+                }
+                continue;
+            }
+            let folder = match &store {
+                Some(store) => Some(Meanwhile::Kept(store.begin(fraction, number)?)),
+                None if settings.checkpoint == CheckpointChoice::Top10 => Some(Meanwhile::Temporary(temporary()?)),
+                None => None,
+            };
             let tuned = all.train(draw, number, &name, folder.as_ref())?;
-            model_scores.push(all.test_scores(&tuned)?);
+            let scores = all.test_scores(&tuned)?;
             let history = tuned.history.iter().map(Measurement::of).collect();
             let chosen = tuned.top.iter().map(|checkpoint| checkpoint.step).collect();
-            runs.push(TrainingRun { fraction, draw: number, images: draw.places.len(), chosen, history });
-            if fraction == largest && number == 0 {
+            let run = TrainingRun { fraction, draw: number, images: draw.places.len(), chosen, history };
+            if let Some(store) = &store {
+                store.keep(&run, &scores, exported)?;
+                if runs.is_empty() {
+                    let kept = settings.unfinished.as_deref().unwrap_or(Path::new("")).display();
+                    (all.watch)(&format!(
+                        "finished draws are kept in {kept}; if this is ended, the same command goes on with them"
+                    ));
+                }
+            }
+            model_scores.push(scores);
+            runs.push(run);
+            if exported {
                 model = Some((tuned.best()?, tuned.top, folder));
             }
         }
@@ -120,6 +172,27 @@ pub fn fine_tune(
     let (model, members, folder) = model.ok_or_else(none)?;
     let steps = members.first().map_or(0, |best: &Checkpoint| best.step);
     Ok(FineTuneOutcome { outcome, runs, model, steps, members, folder })
+}
+
+/// What must be the same for a finished draw to count.
+fn identity(
+    start: &LoadedNetwork,
+    parts: [&Labelled<'_>; 3],
+    probe: &ProbeSettings,
+    settings: &FineTuneSettings,
+) -> Value {
+    let data = parts.map(|part| format!("{} images of {}", part.rows().len(), part.manifest().hash()));
+    json!({
+        "weights": start.provenance,
+        "image_size": start.views.size,
+        "tasks": probe.tasks,
+        "label_policy": probe.policy.to_string(),
+        "label_draws": probe.draw_rule.to_string(),
+        "studies": probe.fold_studies,
+        "seed": probe.seed,
+        "training": settings.protocol(),
+        "data": data,
+    })
 }
 
 impl Measurement {
@@ -173,7 +246,7 @@ impl All<'_> {
         draw: &LabelDraw,
         number: usize,
         name: &str,
-        folder: Option<&TempDir>,
+        folder: Option<&Meanwhile>,
     ) -> Result<FineTuned<Network>> {
         if draw.places.len() < 2 {
             let found = format!("{} labelled images ({name})", draw.places.len());
@@ -200,9 +273,16 @@ impl All<'_> {
             Ok(auroc)
         };
         Ok(match folder {
-            Some(folder) => config.run_in(&folder.path().join(ENSEMBLE), training, batches, validate)?,
+            Some(folder) => config.run_in(&folder.path(), training, batches, validate)?,
             None => config.run(training, batches, validate)?,
         })
+    }
+
+    /// The form of a trained network.
+    fn untrained(&self, seed: u64) -> Classifier<Network> {
+        let (config, network) = (&self.start.config, &self.start.network);
+        let head = config.init_classifier(self.probe.tasks.len(), seed, &device_of(network)).head;
+        Classifier::new(network.clone(), head, config.arch.head_name())
     }
 
     /// torchvision's initial layer, or that of a linear probe on this draw.

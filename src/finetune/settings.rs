@@ -1,6 +1,6 @@
 //! How networks are trained with labels.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use eval::Trained;
 
@@ -67,13 +67,16 @@ pub struct FineTuneSettings {
     /// Begins with a head fitted to convergence on the frozen features, which keeps the first steps from distorting them
     /// (Kumar et al., arXiv:2202.10054).
     pub from_linear: bool,
+    /// Folder in which finished draws are kept meanwhile. A fine-tuning of the same on the same goes on with them, whatever its
+    /// fractions and the number of its draws; who has written the outcome deletes it. None by default.
+    pub unfinished: Option<PathBuf>,
 }
 
 impl FineTuneSettings {
     /// The paper's.
     pub fn new(trained: Trained) -> Self {
         let checkpoint = CheckpointChoice::Best;
-        Self { trained, epochs: None, lr: 3e-5, batch_size: 16, checkpoint, from_linear: false }
+        Self { trained, epochs: None, lr: 3e-5, batch_size: 16, checkpoint, from_linear: false, unfinished: None }
     }
 
     /// Passes over a draw of so many labelled images: those set, or the paper's, see [`eval::paper_epochs`].

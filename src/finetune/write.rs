@@ -2,12 +2,16 @@
 
 use std::path::Path;
 
-use backbones::{ExportInfo, Metric, export};
+use backbones::export;
 use eval::{Stamp, Table};
 use serde_json::json;
 
-use super::{ENSEMBLE, FineTuneOutcome, FineTuneSettings};
-use crate::{Error, Existing, LoadedNetwork, ProbeSettings, Result, RunFolder, new_folder::NewFolder};
+use super::{CheckpointChoice, ENSEMBLE, FineTuneOutcome, FineTuneSettings};
+use crate::{
+    Error, Existing, LoadedNetwork, ProbeSettings, Result, RunFolder,
+    new_folder::NewFolder,
+    weights::{EXPORT, classifier_info},
+};
 
 impl FineTuneOutcome {
     /// Writes `NAME.json`, the folders of the tasks (as [`crate::Outcome::write`]), `history.csv` (all measurements on
@@ -39,9 +43,12 @@ impl FineTuneOutcome {
         )?;
         self.outcome.write_into(run.path(), name, probe, stamp)?;
         eval::write_new(&run.join("history.csv"), self.history().to_csv().as_bytes())?;
-        export(&run.join("export"), &self.model, &self.info(start, probe, settings, stamp))?;
-        if let Some(kept) = &self.folder {
-            copy_folder(&kept.path().join(ENSEMBLE), &run.join(ENSEMBLE))?;
+        let protocol = settings.protocol();
+        let how = (settings.short_name(), protocol.as_str(), self.steps);
+        let info = classifier_info(how, start, &self.outcome, probe, stamp);
+        export(&run.join(EXPORT), &self.model, &info)?;
+        if let (Some(kept), CheckpointChoice::Top10) = (&self.folder, settings.checkpoint) {
+            copy_folder(&kept.path(), &run.join(ENSEMBLE))?;
         }
         folder.finish()
     }
@@ -64,54 +71,6 @@ impl FineTuneOutcome {
             }
         }
         table
-    }
-
-    fn info(
-        &self,
-        start: &LoadedNetwork,
-        probe: &ProbeSettings,
-        settings: &FineTuneSettings,
-        stamp: &Stamp,
-    ) -> ExportInfo {
-        let largest = self.outcome.largest();
-        let results = largest.map(|place| &self.outcome.results[place]);
-        let images = results.map_or(0.0, |result| result.images);
-        let metrics = results.into_iter().flat_map(|result| {
-            let draws = result.draws;
-            let draws = if draws > 1 { format!(", mean of {draws} label draws") } else { String::new() };
-            let rows = if probe.fold_studies { "studies" } else { "images" };
-            result.tasks.iter().map(move |task| Metric {
-                name: format!(
-                    "AUROC, {}, {} patients ({} {rows}), {} % of the training patients labelled{draws}",
-                    task.task,
-                    task.auroc.patients,
-                    task.auroc.n,
-                    result.fraction * 100.0,
-                ),
-                value: task.auroc.estimate,
-                interval: Some((task.auroc.lower, task.auroc.upper, task.auroc.level)),
-            })
-        });
-        ExportInfo {
-            name: format!("{}, {} on chest X-rays", start.config.arch, settings.short_name()),
-            arch: start.config.arch,
-            channels: start.config.channels,
-            normalization: start.config.normalization,
-            image_size: start.views.size,
-            resample: "bilinear".into(),
-            labels: probe.tasks.clone(),
-            data: format!(
-                "Begun from {}. Trained with labels on {images:.0} images: {}. {}.",
-                start.provenance,
-                settings.protocol(),
-                stamp.split.as_deref().unwrap_or_default(),
-            ),
-            data_licence: "that of the data set; it governs the use of these weights".into(),
-            label_policy: Some(probe.policy.to_string()),
-            licence: "other".into(),
-            steps: self.steps,
-            metrics: metrics.collect(),
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Grad-CAM of a fine-tuned network: for each finding its surest hits, its worst misses and false alarms.
+//! Grad-CAM of a classifier, fine-tuned or with linear heads: for each finding its surest hits, its worst misses and false alarms.
 
 use std::path::Path;
 
@@ -81,7 +81,7 @@ impl HeatMaps {
     /// The section.
     pub(super) fn section(&self) -> Section {
         let lead = format!(
-            "{} of the fine-tuned network, image and heat map side by side, scaled to each image's own maximum. Chosen among {} \
+            "{} of the classifier, image and heat map side by side, scaled to each image's own maximum. Chosen among {} \
              images of the {} part: the two surest hits, the worst miss and the worst false alarm, so that they show errors too.",
             term("Grad-CAM"),
             self.images,
