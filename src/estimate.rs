@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use backbones::{Arch, NetworkConfig, layout};
-use moco_core::{BatchSource, BoxError, Decay, HostBatch, Observer, Request, Rule, Schedule, StepMetrics, TrainConfig};
+use moco_core::{
+    Batch, BatchSource, BoxError, Decay, HostBatch, Observer, Request, Rule, Schedule, StepMetrics, TrainConfig,
+};
 use ndarray::Array3;
 use serde::Serialize;
 
@@ -166,11 +168,7 @@ impl BatchSource for Noise {
         3
     }
 
-    fn epoch(
-        &mut self,
-        _: u64,
-        first: usize,
-    ) -> Box<dyn Iterator<Item = std::result::Result<HostBatch, BoxError>> + '_> {
+    fn epoch(&mut self, _: u64, first: usize) -> Box<dyn Iterator<Item = std::result::Result<Batch, BoxError>> + '_> {
         let mut state = 1_u32;
         let Self { images, side } = *self;
         let mut views = move || {
@@ -180,7 +178,7 @@ impl BatchSource for Noise {
             })
         };
         let batches: Vec<_> = (first..3)
-            .map(|_| Ok(HostBatch { query: views(), key: views(), patients: (0..images as u32).collect() }))
+            .map(|_| Ok(HostBatch { query: views(), key: views(), patients: (0..images as u32).collect() }.into()))
             .collect();
         Box::new(batches.into_iter())
     }

@@ -167,7 +167,7 @@ pub use images::build_cache;
 pub use knn::knn;
 pub use labelled::{Labelled, adapt_statistics};
 pub use linear::{Arm, LinearOutcome, linear};
-pub use loader_source::LoaderSource;
+pub use loader_source::{LoaderSource, PlaneSource};
 pub use outcome::Outcome;
 pub use parity::{Difference, ParityBatch, ParityReport, parity, self_test};
 pub use parts::{LinearData, LoadedPart, Parts, ValidFrom, check_against_pretraining};
@@ -185,7 +185,7 @@ pub use reproduce::{
     Reproduction, Tuning, reproduction_conditions, reproduction_table, write_draws,
 };
 pub use run_folder::{Existing, MetricsLog, RunFolder};
-pub use settings::{CheckpointSettings, DataSettings, KeyFrom, PretrainSettings};
+pub use settings::{AugmentOn, CheckpointSettings, DataSettings, KeyFrom, PretrainSettings};
 pub use speed::Speed;
 pub use tensorboard::TensorBoard;
 pub use weights::{

@@ -1,9 +1,12 @@
 //! Where the two sides meet: the batches of `cxr-data` as `moco-core` takes them.
 
-use cxr_data::{BatchLoader, PairBatch};
-use moco_core::{BatchSource, BoxError, HostBatch};
+use cxr_data::{BatchLoader, PairBatch, ViewMap};
+use moco_core::{Batch, BatchSource, BoxError, HostBatch, PlaneBatch, PlaneView};
 
-/// A loader as the source of a [`moco_core::Trainer`], for a backbone of one's own.
+type Stream<'a> = Box<dyn Iterator<Item = std::result::Result<Batch, BoxError>> + 'a>;
+
+/// A loader as the source of a [`moco_core::Trainer`], for a backbone of one's own. Views are made by the loader's
+/// threads.
 #[derive(Debug)]
 pub struct LoaderSource(pub BatchLoader);
 
@@ -12,17 +15,48 @@ impl BatchSource for LoaderSource {
         self.0.batches_per_epoch()
     }
 
-    fn epoch(
-        &mut self,
-        epoch: u64,
-        first_batch: usize,
-    ) -> Box<dyn Iterator<Item = std::result::Result<HostBatch, BoxError>> + '_> {
+    fn epoch(&mut self, epoch: u64, first_batch: usize) -> Stream<'_> {
         match self.0.pairs::<u8>(epoch, first_batch) {
             Ok(batches) => Box::new(batches.map(|batch| {
                 let PairBatch { query, key, patients, .. } = batch?;
-                Ok(HostBatch { query, key, patients })
+                Ok(HostBatch { query, key, patients }.into())
             })),
             Err(e) => Box::new(std::iter::once(Err(BoxError::from(e)))),
         }
     }
+}
+
+/// As [`LoaderSource`], the same views sampled on the device: an image is uploaded once for both.
+///
+/// Only for views that are [maps](cxr_data::ViewConfig::validate_map_only), as the paper's are; others are an error in
+/// place of the first batch.
+#[derive(Debug)]
+pub struct PlaneSource(pub BatchLoader);
+
+impl BatchSource for PlaneSource {
+    fn batches_per_epoch(&self) -> usize {
+        self.0.batches_per_epoch()
+    }
+
+    fn epoch(&mut self, epoch: u64, first_batch: usize) -> Stream<'_> {
+        let side = self.0.views().size;
+        match self.0.planes(epoch, first_batch) {
+            Ok(batches) => Box::new(batches.map(move |batch| {
+                let cxr_data::PlaneBatch { planes, query, key, patients, .. } = batch?;
+                let (query, key) = (plane_views(query)?, plane_views(key)?);
+                Ok(PlaneBatch { side, planes, query, key, patients }.into())
+            })),
+            Err(e) => Box::new(std::iter::once(Err(BoxError::from(e)))),
+        }
+    }
+}
+
+/// In the 32 bits that devices have: enough for images of up to 16,384 pixels a side.
+fn plane_views(maps: Vec<(usize, ViewMap)>) -> std::result::Result<Vec<PlaneView>, BoxError> {
+    let narrow = |[x, y]: [i64; 2]| Some([i32::try_from(x).ok()?, i32::try_from(y).ok()?]);
+    let view = |(plane, map): (usize, ViewMap)| {
+        Some(PlaneView { plane, start: narrow(map.start)?, across: narrow(map.across)?, down: narrow(map.down)? })
+    };
+    let views: Option<Vec<_>> = maps.into_iter().map(view).collect();
+    views.ok_or_else(|| "an image is too large for views on the device; expected augment_on = \"host\"".into())
 }

@@ -8,8 +8,12 @@ use moco_core::{BatchSource, Checkpoints, End, MocoImport, Observer, differences
 use serde_json::json;
 
 use crate::{
-    Error, Existing, KeyFrom, PretrainSettings, Result, RunFolder, device::guard, images::TrainImages,
-    loader_source::LoaderSource as Source, run_log::RunLog, weights,
+    AugmentOn, Error, Existing, KeyFrom, PretrainSettings, Result, RunFolder,
+    device::guard,
+    images::TrainImages,
+    loader_source::{LoaderSource, PlaneSource},
+    run_log::RunLog,
+    weights,
 };
 
 /// Pairs on the contact sheet of a run, and pairs beside each other there.
@@ -75,7 +79,11 @@ pub fn pretrain(
         notes.push(text.to_owned());
     };
     let images = TrainImages::open(settings, &mut note)?;
-    let mut source = Source(loader(settings, &images)?);
+    let loader = loader(settings, &images)?;
+    let mut source: Box<dyn BatchSource> = match settings.augment_on {
+        AugmentOn::Host => Box::new(LoaderSource(loader.clone())),
+        AugmentOn::Device => Box::new(PlaneSource(loader.clone())),
+    };
     let sheet = if resuming { None } else { Some(contact_sheet(settings, &images)?) };
     let TrainImages { manifest, rows, .. } = images;
     if resuming {
@@ -130,9 +138,9 @@ pub fn pretrain(
     if let Some(sheet) = sheet {
         log.views(&folder, &sheet)?;
     }
-    let end = guard(settings.device, || Ok::<_, Error>(trainer.run(&mut source, &mut log)?));
+    let end = guard(settings.device, || Ok::<_, Error>(trainer.run(source.as_mut(), &mut log)?));
     let step = trainer.position().step;
-    let replaced = source.0.replaced();
+    let replaced = loader.replaced();
     let vanished = format!("{replaced} times an image had vanished and the next of its epoch took its place");
     if replaced > 0 {
         log.note(&format!("note: {vanished}"))?;
@@ -160,7 +168,14 @@ fn check_same(settings: &PretrainSettings, out: &Path) -> Result<()> {
     let free = |key: &str| {
         matches!(
             key,
-            "train.epochs" | "workers" | "print_freq" | "device" | "data.dir" | "data.in_memory" | "data.cache"
+            "train.epochs"
+                | "workers"
+                | "print_freq"
+                | "augment_on"
+                | "device"
+                | "data.dir"
+                | "data.in_memory"
+                | "data.cache"
         ) || key.starts_with("checkpoints.")
     };
     let keys = differences(&before, settings, free);

@@ -3,7 +3,10 @@
 //! Presets are the files in `configs/`, compiled in; a test compares them with [`moco_core::Preset`], where each number has
 //! its source.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use backbones::{Arch, Normalization, Precision};
 use cxr_data::{Dataset, LoadOptions, OnBad, ViewConfig};
@@ -43,6 +46,9 @@ pub struct PretrainSettings {
     /// Tells of every so many steps in a line, also of `train.log`; 0 for a line a minute. A resume may change it.
     #[serde(default)]
     pub print_freq: u64,
+    /// Where views are sampled. The views are the same: a resume may change it.
+    #[serde(default)]
+    pub augment_on: AugmentOn,
     /// The images.
     pub data: DataSettings,
     /// What intensities are normalised with.
@@ -53,6 +59,34 @@ pub struct PretrainSettings {
     pub views: ViewConfig,
     /// Method, optimiser, schedule.
     pub train: TrainConfig,
+}
+
+/// Where views are sampled from the images.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum AugmentOn {
+    /// By the threads that decode.
+    #[default]
+    Host,
+    /// On the device, which is given every image once and the random numbers of both views: about half the upload, and
+    /// less work for the threads. For views that are moved and turned only, as the paper's are.
+    Device,
+}
+
+impl FromStr for AugmentOn {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        match s {
+            "host" => Ok(Self::Host),
+            "device" => Ok(Self::Device),
+            _ => {
+                let (found, expected) = (format!("{s:?}"), "host or device".into());
+                Err(Error::Setting { key: "augment_on".into(), found, expected })
+            }
+        }
+    }
 }
 
 /// Where the images are.
@@ -196,12 +230,18 @@ impl PretrainSettings {
             let found = self.channels.to_string();
             return Err(Error::Setting { key: "channels".into(), found, expected: "1 or 3".into() });
         }
-        self.views.validate().map_err(|e| match e {
-            cxr_data::Error::View { field, found, expected } => {
-                Error::Setting { key: format!("views.{field}"), found, expected }
+        let of_views = |reason: &'static str| {
+            move |e| match e {
+                cxr_data::Error::View { field, found, expected } => {
+                    Error::Setting { key: format!("views.{field}"), found, expected: format!("{expected}{reason}") }
+                }
+                other => Error::from(other),
             }
-            other => other.into(),
-        })?;
+        };
+        self.views.validate().map_err(of_views(""))?;
+        if self.augment_on == AugmentOn::Device {
+            self.views.validate_map_only().map_err(of_views(" where views are sampled on the device (augment_on)"))?;
+        }
         self.train.validate().map_err(|e| match e {
             moco_core::Error::Config { key, found, expected } => {
                 Error::Setting { key: format!("train.{key}"), found, expected: expected.into() }
@@ -258,6 +298,17 @@ mod tests {
         assert_eq!(changed.arch, Arch::ResNet50);
         assert_eq!(changed.train.moco.queue_size, small().train.moco.queue_size);
         assert_eq!(small().with_set("train.schedule.lr=1").unwrap().train.schedule.lr, 1.0);
+    }
+
+    #[test]
+    fn views_that_a_device_cannot_sample_are_refused_by_setting() {
+        for name in PretrainSettings::PRESETS {
+            let mut settings = PretrainSettings::named(name, "data").unwrap();
+            settings.augment_on = "device".parse().unwrap();
+            assert_eq!(settings.validate().is_ok(), name != "small", "{name}");
+        }
+        let fault = small().with_set("augment_on=device").unwrap().validate().unwrap_err().to_string();
+        assert!(fault.contains("views.crop: found resized") && fault.contains("augment_on"), "{fault}");
     }
 
     #[test]

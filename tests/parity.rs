@@ -7,7 +7,12 @@
 
 mod support;
 
-use moco_cxr::{Backend, ParityReport};
+use moco_cxr::{
+    Backend, DeviceChoice, ParityReport,
+    burn::tensor::{Device, Tensor},
+    moco_core::{PlaneBatch, PlaneView},
+};
+use ndarray::Array2;
 use support::{run, succeed};
 
 fn adapter_is_there() -> bool {
@@ -38,6 +43,39 @@ fn one_step_through_wgsl_equals_the_cpus() {
     assert_eq!((reports[0].device.as_str(), reports[0].compiler.as_str()), ("wgpu:0", "WGSL"));
     assert!(reports[0].passed());
     assert!(reports[0].gradients.mean > 0.0, "two devices that agree to the last bit of every gradient are one device");
+}
+
+/// Places are whole numbers, negative ones too: not a pixel may differ. Grey levels are divided by 255, which a device may
+/// round by a unit in the last of 24 bits.
+#[test]
+fn views_sampled_through_wgsl_are_the_cpus() {
+    if !adapter_is_there() {
+        return;
+    }
+    let view = |plane, start, across, down| PlaneView { plane, start, across, down };
+    let batch = PlaneBatch {
+        side: 33,
+        planes: [(40, 37), (33, 48)]
+            .map(|shape| Array2::from_shape_fn(shape, |(y, x)| (y * 41 + x * 7 + 1) as u8))
+            .to_vec(),
+        query: vec![
+            view(0, [-400_000, 100_000], [64_540, 11_380], [-11_380, 64_540]),
+            view(1, [3_100_000, -77_777], [-64_540, 11_380], [11_380, 64_540]),
+        ],
+        key: vec![view(1, [32_768, 32_768], [65_536, 0], [0, 65_536]), view(1, [-1, 65_535], [0, 65_536], [65_536, 0])],
+        patients: vec![0, 1],
+    };
+    let gpu = DeviceChoice::On(Backend::Wgpu, 0).select().unwrap();
+    let [there, here] = [&gpu, &Device::flex()].map(|device| batch.to_device(2, device).unwrap());
+    for (there, here) in [(there.query, here.query), (there.key, here.key)] {
+        let levels = |views: Tensor<4>| (views * 255.0).into_data().convert::<f32>().try_to_vec::<f32>().unwrap();
+        let (there, here) = (levels(there), levels(here));
+        assert!(here.contains(&0.0) && here.iter().any(|grey| *grey > 200.0));
+        assert!(
+            there.iter().zip(&here).all(|(a, b)| (a - b).abs() <= 255.0 * 2.0 * f32::EPSILON),
+            "{there:?} {here:?}"
+        );
+    }
 }
 
 #[test]

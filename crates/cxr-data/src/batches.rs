@@ -3,11 +3,14 @@
 //! A view depends on (seed, epoch, row, view) alone and the order of rows on (seed, epoch), so that the bytes of batch
 //! `b` of epoch `e` are the same for any number of workers, with or without a cache, and after a resume at `b`.
 
+mod planes;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use ndarray::{Array2, Array3};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::ordered::Ordered;
@@ -16,6 +19,7 @@ use crate::radiograph::Level;
 use crate::source::{Files, ImageSource};
 use crate::views::{prepare, render};
 use crate::{Error, Manifest, OnBad, Radiograph, Result, ViewConfig, seed};
+pub use planes::PlaneBatch;
 
 /// View numbers of the seed, and the number of the partner's choice.
 const QUERY: u64 = 0;
@@ -235,18 +239,35 @@ impl BatchLoader {
     ) -> Result<PairBatch<T>> {
         let size = self.options.batch_size;
         let (mut query, mut key) = (Stack::new(size, self.views.size), Stack::new(size, self.views.size));
+        let (rows, patients) =
+            self.each_pair(epoch, order, batch, stop, |prepared, other, [mut first, mut second]| {
+                query.push(&render(prepared, &self.views, &mut first));
+                key.push(&render(other.unwrap_or(prepared), &self.views, &mut second));
+            })?;
+        Ok(PairBatch { query: query.into_array(), key: key.into_array(), rows, patients })
+    }
+
+    /// Gives `with`, for every pair of a batch, the image of the query view, prepared once for both, that of the key view
+    /// where it is another one, and the random numbers of both. Returns rows and patients.
+    fn each_pair(
+        &self,
+        epoch: u64,
+        order: &[usize],
+        batch: usize,
+        stop: &AtomicBool,
+        mut with: impl FnMut(&Radiograph, Option<&Radiograph>, [ChaCha8Rng; 2]),
+    ) -> Result<(Vec<usize>, Vec<u32>)> {
         let rows = self.each_row(order, batch, stop, |row, image| {
             let rng = |view| seed::rng(self.options.seed, epoch, row as u64, view);
-            // Resized once for both views.
             let prepared = prepare(image, &self.views);
-            query.push(&render(&prepared, &self.views, &mut rng(QUERY)));
             let partner = self.pairs.partner(row, &mut rng(PAIR));
             let other = if partner == row { None } else { self.partner_image(partner)? };
-            key.push(&render(other.as_deref().unwrap_or(&prepared), &self.views, &mut rng(KEY)));
+            let other = other.as_deref().map(|other| prepare(other, &self.views));
+            with(&prepared, other.as_deref(), [rng(QUERY), rng(KEY)]);
             Ok(())
         })?;
         let patients = rows.iter().map(|&row| self.patients[row]).collect();
-        Ok(PairBatch { query: query.into_array(), key: key.into_array(), rows, patients })
+        Ok((rows, patients))
     }
 
     fn view_batch<T: Level>(

@@ -21,7 +21,7 @@ pub mod synth;
 mod views;
 
 pub use audit::{AuditReport, Duplicates, PolicyAudit, SubsetAudit, audit, audit_with, label_policies};
-pub use batches::{BatchLoader, BatchOptions, Batches, PairBatch, ViewBatch, prescan};
+pub use batches::{BatchLoader, BatchOptions, Batches, PairBatch, PlaneBatch, ViewBatch, prescan};
 pub use cache::{CacheOptions, CacheReport, ImageCache};
 pub use error::{Error, Result};
 pub use labels::{LabelCounts, LabelPolicy, NotMentioned, PolicyResult, TargetCounts, TaskCounts, Uncertain, Views};
@@ -34,4 +34,6 @@ pub use manifest::{Label, Manifest, Projection, Record, Sex, View};
 pub use pairs::{PairSampling, SameGroup, SameImage};
 pub use radiograph::{Level, Pixels, Radiograph};
 pub use source::{Files, ImageSource, MemoryCache};
-pub use views::{Clahe, Crop, Operation, Rect, Sampling, ViewConfig, ViewParams, clahe, prepare, render, render_with};
+pub use views::{
+    Clahe, Crop, Operation, Rect, Sampling, ViewConfig, ViewMap, ViewParams, clahe, prepare, render, render_with,
+};

@@ -7,9 +7,10 @@ mod support;
 use std::sync::Arc;
 
 use cxr_data::{
-    BatchLoader, BatchOptions, CacheOptions, Error, Files, ImageCache, Level, MemoryCache, OnBad, PairBatch, SameGroup,
-    ViewBatch, ViewConfig, decode, prescan, preview, render, seed,
+    BatchLoader, BatchOptions, CacheOptions, Error, Files, ImageCache, Level, MemoryCache, OnBad, Operation, PairBatch,
+    PlaneBatch, SameGroup, ViewBatch, ViewConfig, decode, prescan, preview, render, seed,
 };
+use ndarray::Array2;
 use proptest::prelude::*;
 use support::data_set;
 
@@ -56,6 +57,41 @@ proptest! {
         prop_assert_eq!(&pairs(&loader(8), epoch, first), &wide[first..], "16 bit, resumed at {}", first);
         prop_assert_eq!(&pairs(&mapped, epoch, 0), &wide, "16 bit, mapped cache");
     }
+}
+
+/// Whoever follows the maps gets the views, byte for byte: 8 and 16 bit images of several shapes, the key view from
+/// the same image and from another.
+#[test]
+fn maps_lead_to_the_bytes_of_the_views() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = data_set(dir.path(), 18);
+    let rows: Vec<usize> = (0..18).collect();
+    let turned = ViewConfig { rotation: Operation { probability: 0.9, strength: 180.0 }, ..ViewConfig::moco_cxr(24) };
+    for (views, grouped) in [(ViewConfig::moco_cxr(24), false), (turned, true), (ViewConfig::eval(24), true)] {
+        let mut loader = BatchLoader::new(&manifest, views, options(6, 2)).unwrap();
+        if grouped {
+            loader = loader.with_pairs(Arc::new(SameGroup::study(&manifest, &rows)));
+        }
+        let expected = pairs::<u8>(&loader, 3, 1);
+        let found: Vec<PlaneBatch> = loader.planes(3, 1).unwrap().map(Result::unwrap).collect();
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!((&found.rows, &found.patients), (&expected.rows, &expected.patients));
+            assert_eq!(found.planes.len() > 6, grouped, "{} planes", found.planes.len());
+            for (maps, views) in [(&found.query, &expected.query), (&found.key, &expected.key)] {
+                for ((plane, map), view) in maps.iter().zip(views.outer_iter()) {
+                    let followed = Array2::from_shape_fn((24, 24), |(v, u)| {
+                        let place = |i: usize| (map.start[i] + map.across[i] * u as i64 + map.down[i] * v as i64) >> 16;
+                        let (x, y) = (usize::try_from(place(0)), usize::try_from(place(1)));
+                        x.ok().zip(y.ok()).and_then(|(x, y)| found.planes[*plane].get((y, x))).copied().unwrap_or(0)
+                    });
+                    assert_eq!(followed, view);
+                }
+            }
+        }
+    }
+    let small = BatchLoader::new(&manifest, ViewConfig::small(24), options(6, 2)).unwrap();
+    assert!(small.planes(0, 0).unwrap_err().to_string().contains("views: crop is resized"));
 }
 
 /// One sample followed by hand, from its key to its bytes.

@@ -21,7 +21,7 @@
 //! ```
 //! use backbones::{Backbone, BatchNorm, Conv2d, Initializer, Mode};
 //! use burn::{module::Module, tensor::{Device, Tensor, activation::relu}};
-//! use moco_core::{BatchSource, BoxError, HostBatch, Observer, Preset, Request, StepMetrics};
+//! use moco_core::{Batch, BatchSource, BoxError, HostBatch, Observer, Preset, Request, StepMetrics};
 //! use ndarray::Array3;
 //!
 //! #[derive(Module, Debug)]
@@ -39,10 +39,10 @@
 //! struct Data;
 //! impl BatchSource for Data {
 //!     fn batches_per_epoch(&self) -> usize { 8 }
-//!     fn epoch(&mut self, _: u64, first: usize) -> Box<dyn Iterator<Item = Result<HostBatch, BoxError>> + '_> {
+//!     fn epoch(&mut self, _: u64, first: usize) -> Box<dyn Iterator<Item = Result<Batch, BoxError>> + '_> {
 //!         Box::new((first..8).map(|b| {
 //!             let query = Array3::from_shape_fn((4, 16, 16), |(i, y, x)| ((b * 4 + i + 1) * (y + x)) as u8);
-//!             Ok(HostBatch { key: query.mapv(|v| v.saturating_add(9)), query, patients: vec![0; 4] })
+//!             Ok(HostBatch { key: query.mapv(|v| v.saturating_add(9)), query, patients: vec![0; 4] }.into())
 //!         }))
 //!     }
 //! }
@@ -82,6 +82,7 @@ mod moco;
 mod observer;
 mod online_probe;
 pub mod optim;
+mod planes;
 mod preset;
 mod queue;
 mod random;
@@ -103,11 +104,12 @@ pub use moco::{Moco, Step};
 pub use observer::{Observer, Request};
 pub use online_probe::{Best, OnlineProbe, ProbeResult};
 pub use optim::{NamedGradients, Optimizer, OptimizerConfig, Rule};
+pub use planes::{PlaneBatch, PlaneView};
 pub use preset::Preset;
 pub use queue::{Negatives, Queue};
 pub use schedule::{Decay, Schedule};
 pub use similarities::Similarities;
-pub use source::{BatchSource, HostBatch, Views};
+pub use source::{Batch, BatchSource, HostBatch, Views};
 pub use train_config::TrainConfig;
 pub use train_loop::{End, Position, Trainer};
 

@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use ndarray::Array3;
 
-use crate::{BoxError, Error, Result};
+use crate::{BoxError, Error, PlaneBatch, Result};
 
 /// Two views of every image of a batch, on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,40 @@ pub struct HostBatch {
     pub key: Array3<u8>,
     /// Patient of each image, for masking; any numbers where that is off.
     pub patients: Vec<u32>,
+}
+
+/// A batch on the host, in the form in which its source makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Batch {
+    /// Views are ready to be uploaded.
+    Views(HostBatch),
+    /// Views are sampled on the device.
+    Planes(PlaneBatch),
+}
+
+impl From<HostBatch> for Batch {
+    fn from(batch: HostBatch) -> Self {
+        Self::Views(batch)
+    }
+}
+
+impl From<PlaneBatch> for Batch {
+    fn from(batch: PlaneBatch) -> Self {
+        Self::Planes(batch)
+    }
+}
+
+impl Batch {
+    /// Uploads it.
+    ///
+    /// # Errors
+    /// As [`HostBatch::to_device`] and [`PlaneBatch::to_device`].
+    pub fn to_device(&self, batch_size: usize, device: &Device) -> Result<Views> {
+        match self {
+            Self::Views(batch) => batch.to_device(batch_size, device),
+            Self::Planes(batch) => batch.to_device(batch_size, device),
+        }
+    }
 }
 
 /// Two views of every image of a batch, on the device.
@@ -33,7 +67,7 @@ pub struct Views {
 /// uninterrupted one saw. All batches have the same size (a short last one is dropped).
 ///
 /// ```
-/// use moco_core::{BatchSource, BoxError, HostBatch};
+/// use moco_core::{Batch, BatchSource, BoxError, HostBatch};
 /// use ndarray::Array3;
 ///
 /// /// Twenty batches of two images whose grey value is the batch number.
@@ -41,10 +75,10 @@ pub struct Views {
 ///
 /// impl BatchSource for Flat {
 ///     fn batches_per_epoch(&self) -> usize { 20 }
-///     fn epoch(&mut self, epoch: u64, first: usize) -> Box<dyn Iterator<Item = Result<HostBatch, BoxError>> + '_> {
+///     fn epoch(&mut self, epoch: u64, first: usize) -> Box<dyn Iterator<Item = Result<Batch, BoxError>> + '_> {
 ///         Box::new((first..20).map(move |batch| {
 ///             let views = Array3::from_elem((2, 8, 8), (epoch as usize * 20 + batch) as u8);
-///             Ok(HostBatch { query: views.clone(), key: views, patients: vec![0, 1] })
+///             Ok(HostBatch { query: views.clone(), key: views, patients: vec![0, 1] }.into())
 ///         }))
 ///     }
 /// }
@@ -59,7 +93,7 @@ pub trait BatchSource {
         &mut self,
         epoch: u64,
         first_batch: usize,
-    ) -> Box<dyn Iterator<Item = std::result::Result<HostBatch, BoxError>> + '_>;
+    ) -> Box<dyn Iterator<Item = std::result::Result<Batch, BoxError>> + '_>;
 }
 
 impl HostBatch {
@@ -90,14 +124,19 @@ fn grey_levels(bytes: Vec<u8>, shape: [usize; 4], device: &Device) -> Tensor<4> 
     unpacked(&bytes, device).narrow(0, 0, bytes.len()).reshape(shape)
 }
 
-/// For devices without bytes (wgpu): four in an integer, taken apart by shifts. `[4·⌈M/4⌉]`, the last ones filled up.
-fn unpacked(bytes: &[u8], device: &Device) -> Tensor<1> {
+/// Four bytes in an integer, the first in the lowest bits; the last integer is filled up with 0.
+pub(crate) fn packed(bytes: &[u8]) -> Vec<i32> {
     let word = |four: &[u8]| {
         let mut word = [0; 4];
         word[..four.len()].copy_from_slice(four);
         i32::from_le_bytes(word)
     };
-    let words: Vec<i32> = bytes.chunks(4).map(word).collect();
+    bytes.chunks(4).map(word).collect()
+}
+
+/// For devices without bytes (wgpu): four in an integer, taken apart by shifts. `[4·⌈M/4⌉]`, the last ones filled up.
+fn unpacked(bytes: &[u8], device: &Device) -> Tensor<1> {
+    let words = packed(bytes);
     let m = words.len();
     let words = Tensor::<2, Int>::from_data(TensorData::new(words, [m, 1]), (device, DType::I32)); // [M/4, 1]
     // The shift of a negative number copies its sign, which the mask cuts off.

@@ -6,9 +6,9 @@ use backbones::Backbone;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BatchSource, Best, BoxError, Checkpoints, EpochReport, EpochSums, Error, Found, HostBatch, Measures, Moco,
-    Observer, OnlineProbe, Optimizer, Pending, Request, Result, Similarities, Step, StepMetrics, StepTimes,
-    TrainConfig, metrics::Laps,
+    Batch, BatchSource, Best, BoxError, Checkpoints, EpochReport, EpochSums, Error, Found, Measures, Moco, Observer,
+    OnlineProbe, Optimizer, Pending, Request, Result, Similarities, Step, StepMetrics, StepTimes, TrainConfig,
+    metrics::Laps,
 };
 
 /// Where a run is.
@@ -158,7 +158,7 @@ impl<B: Backbone> Trainer<B> {
     }
 
     /// The batches of one optimizer step.
-    fn next_batches(&self, stream: &mut BatchStream<'_>, batches: usize) -> Result<Vec<HostBatch>> {
+    fn next_batches(&self, stream: &mut BatchStream<'_>, batches: usize) -> Result<Vec<Batch>> {
         let Position { epoch, batch, .. } = self.position;
         let last = (batch + self.config.accumulate).min(batches);
         let next = |number| match stream.next() {
@@ -169,7 +169,7 @@ impl<B: Backbone> Trainer<B> {
         (batch..last).map(next).collect()
     }
 
-    fn step(&mut self, group: &[HostBatch], batches: usize, data_s: f64) -> Result<Flying> {
+    fn step(&mut self, group: &[Batch], batches: usize, data_s: f64) -> Result<Flying> {
         let start = Instant::now();
         let TrainConfig { batch_size, accumulate, clip_norm, epochs, .. } = self.config;
         let index = self.position.step;
@@ -271,4 +271,4 @@ enum Measured {
     Pending(Pending),
 }
 
-type BatchStream<'a> = Box<dyn Iterator<Item = std::result::Result<HostBatch, BoxError>> + 'a>;
+type BatchStream<'a> = Box<dyn Iterator<Item = std::result::Result<Batch, BoxError>> + 'a>;

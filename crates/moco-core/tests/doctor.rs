@@ -9,7 +9,7 @@ use burn::{
     tensor::{Device, Tensor, activation::relu},
 };
 use moco_core::{
-    BatchSource, BoxError, Diagnosis, EpochReport, HostBatch, MocoConfig, Observer, OptimizerConfig, QueueInit,
+    Batch, BatchSource, BoxError, Diagnosis, EpochReport, HostBatch, MocoConfig, Observer, OptimizerConfig, QueueInit,
     Request, Rule, Schedule, TrainConfig,
 };
 use ndarray::Array3;
@@ -84,7 +84,7 @@ impl BatchSource for Data {
     fn batches_per_epoch(&self) -> usize {
         BATCHES
     }
-    fn epoch(&mut self, epoch: u64, first: usize) -> Box<dyn Iterator<Item = Result<HostBatch, BoxError>> + '_> {
+    fn epoch(&mut self, epoch: u64, first: usize) -> Box<dyn Iterator<Item = Result<Batch, BoxError>> + '_> {
         let data = *self;
         Box::new((first..BATCHES).map(move |b| {
             let make = |side: usize| {
@@ -100,7 +100,7 @@ impl BatchSource for Data {
                     }
                 })
             };
-            Ok(HostBatch { query: make(0), key: make(1), patients: vec![0; N] })
+            Ok(HostBatch { query: make(0), key: make(1), patients: vec![0; N] }.into())
         }))
     }
 }

@@ -7,8 +7,8 @@ use std::{fs, path::Path};
 
 use burn::tensor::Device;
 use moco_core::{
-    BatchSource, BoxError, Checkpoints, Decay, End, EpochReport, Error, HostBatch, Keep, MocoConfig, Observer,
-    OnlineProbe, OptimizerConfig, QueueInit, Request, Rule, RunState, Schedule, StepMetrics, TrainConfig, Trainer,
+    Batch, BatchSource, BoxError, Checkpoints, Decay, End, EpochReport, Error, Keep, MocoConfig, Observer, OnlineProbe,
+    OptimizerConfig, QueueInit, Request, Rule, RunState, Schedule, StepMetrics, TrainConfig, Trainer,
 };
 use ndarray::Array3;
 use support::{Narrow, batch};
@@ -22,8 +22,8 @@ impl BatchSource for Source {
     fn batches_per_epoch(&self) -> usize {
         BATCHES
     }
-    fn epoch(&mut self, epoch: u64, first: usize) -> Box<dyn Iterator<Item = Result<HostBatch, BoxError>> + '_> {
-        Box::new((first..BATCHES).map(move |b| Ok(batch(epoch as usize * BATCHES + b))))
+    fn epoch(&mut self, epoch: u64, first: usize) -> Box<dyn Iterator<Item = Result<Batch, BoxError>> + '_> {
+        Box::new((first..BATCHES).map(move |b| Ok(batch(epoch as usize * BATCHES + b).into())))
     }
 }
 
@@ -330,8 +330,8 @@ fn faults_of_the_source_name_epoch_and_batch() {
         fn batches_per_epoch(&self) -> usize {
             BATCHES
         }
-        fn epoch(&mut self, _: u64, first: usize) -> Box<dyn Iterator<Item = Result<HostBatch, BoxError>> + '_> {
-            Box::new((first..3).map(|b| if b == 2 { Err("a.png: truncated".into()) } else { Ok(batch(b)) }))
+        fn epoch(&mut self, _: u64, first: usize) -> Box<dyn Iterator<Item = Result<Batch, BoxError>> + '_> {
+            Box::new((first..3).map(|b| if b == 2 { Err("a.png: truncated".into()) } else { Ok(batch(b).into()) }))
         }
     }
     struct Short;
@@ -339,8 +339,8 @@ fn faults_of_the_source_name_epoch_and_batch() {
         fn batches_per_epoch(&self) -> usize {
             BATCHES
         }
-        fn epoch(&mut self, _: u64, first: usize) -> Box<dyn Iterator<Item = Result<HostBatch, BoxError>> + '_> {
-            Box::new((first..2).map(|b| Ok(batch(b))))
+        fn epoch(&mut self, _: u64, first: usize) -> Box<dyn Iterator<Item = Result<Batch, BoxError>> + '_> {
+            Box::new((first..2).map(|b| Ok(batch(b).into())))
         }
     }
     let folder = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    Existing, PretrainSettings,
+    AugmentOn, Existing, PretrainSettings,
     backbones::{Arch, Precision},
     cxr_data::{Dataset, OnBad},
     moco_core::{Decay, End},
@@ -90,6 +90,9 @@ pub(crate) struct Arguments {
     /// Threads that decode and augment; 0 for one per core.
     #[arg(long, short = 'j')]
     workers: Option<usize>,
+    /// Where views are sampled: host, or device, which halves the upload (for views as the paper's).
+    #[arg(long, value_name = "WHERE")]
+    augment_on: Option<AugmentOn>,
     /// Seed of everything.
     #[arg(long)]
     seed: Option<u64>,
@@ -208,6 +211,7 @@ impl Arguments {
         set(&mut s.print_freq, self.print_freq);
         set(&mut s.train.seed, self.seed);
         set(&mut s.workers, self.workers);
+        set(&mut s.augment_on, self.augment_on);
         set(&mut s.device, self.device.device);
         set(&mut s.precision, self.precision);
         set(&mut s.data.on_bad, self.on_bad_image);

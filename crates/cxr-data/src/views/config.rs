@@ -208,6 +208,37 @@ impl ViewConfig {
         }
         Ok(())
     }
+
+    /// Checks that a view has the image's own grey values where its [`ViewMap`](crate::ViewMap) points, and nothing else
+    /// happens to it: sampling is nearest, and no operation on grey values is on. So it is in the paper's preset.
+    ///
+    /// # Errors
+    /// [`Error::View`] names the first field that is in the way.
+    pub fn validate_map_only(&self) -> Result<()> {
+        let refuse = |field: &str, found: String, expected: &str| {
+            Err(Error::View { field: field.into(), found, expected: expected.into() })
+        };
+        if let Crop::Resized { .. } = self.crop {
+            return refuse("crop", "resized".into(), "\"random\" or \"center\"");
+        }
+        if self.sampling != Sampling::Nearest {
+            return refuse("sampling", "\"bilinear\"".into(), "\"nearest\"");
+        }
+        for (name, probability) in [
+            ("clahe", self.clahe.probability),
+            ("brightness", self.brightness.probability),
+            ("contrast", self.contrast.probability),
+            ("gamma", self.gamma.probability),
+            ("blur", self.blur.probability),
+            ("noise", self.noise.probability),
+            ("erasing", self.erasing.probability),
+        ] {
+            if probability > 0.0 {
+                return refuse(&format!("{name}.probability"), probability.to_string(), "0");
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Also refuses NaN, which lies in no range.
@@ -241,6 +272,21 @@ mod tests {
         config = ViewConfig::small(64);
         config.sampling = Sampling::Nearest;
         assert!(config.validate().unwrap_err().to_string().contains("expected \"bilinear\""));
+    }
+
+    #[test]
+    fn what_is_more_than_a_map_is_named() {
+        ViewConfig::moco_cxr(320).validate_map_only().unwrap();
+        ViewConfig::eval(224).validate_map_only().unwrap();
+        let refused = |change: fn(&mut ViewConfig)| {
+            let mut config = ViewConfig::moco_cxr(320);
+            change(&mut config);
+            config.validate_map_only().unwrap_err().to_string()
+        };
+        assert!(refused(|c| c.crop = ViewConfig::small(64).crop).contains("crop is resized"));
+        assert!(refused(|c| c.sampling = Sampling::Bilinear).contains("expected \"nearest\""));
+        assert_eq!(refused(|c| c.clahe.probability = 0.1), "views: clahe.probability is 0.1, expected 0");
+        assert_eq!(refused(|c| c.erasing.probability = 1.0), "views: erasing.probability is 1, expected 0");
     }
 
     #[test]

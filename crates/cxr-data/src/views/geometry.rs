@@ -31,11 +31,46 @@ fn round15(value: f64) -> f64 {
     format!("{value:.15}").parse().expect("a formatted number is a number")
 }
 
-/// The view by the image pixel that each of its pixels falls into, black outside.
+/// Which pixel of a prepared image each pixel of a view is, with [`Sampling::Nearest`](crate::Sampling::Nearest):
+/// flip, rotation and crop in one.
+///
+/// The view's column `u` and row `v` show the image's column `(start[0] + across[0] * u + down[0] * v) >> 16` and row
+/// `(start[1] + across[1] * u + down[1] * v) >> 16`, black where there is no such pixel. In whole numbers whoever follows
+/// the map finds the same pixels.
 ///
 /// Bit for bit what Pillow's `transpose(FLIP_LEFT_RIGHT)`, `rotate(angle, NEAREST)` and `crop` do one after the
 /// other: its map has 16 fractional bits, and stepping it over whole pixels is exact, so that the crop only starts at
 /// another point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ViewMap {
+    /// Column and row of the view's first pixel, in 1/65,536 pixels of the image.
+    pub start: [i64; 2],
+    /// Change of both with each column of the view.
+    pub across: [i64; 2],
+    /// Change of both with each row of the view.
+    pub down: [i64; 2],
+}
+
+impl ViewMap {
+    /// The map of the view that `params` describe, of a prepared image of `width` x `height` pixels.
+    #[must_use]
+    pub fn new(params: &ViewParams, width: usize, height: usize) -> Self {
+        let map = Affine::rotation(params.rotation.unwrap_or(0.0), width, height);
+        let fixed = |value: f64| (value * 65_536.0 + 0.5).floor() as i64;
+        let (left, top) = (params.crop.left as i64, params.crop.top as i64);
+        let [across_x, across_y] = [fixed(map.xx), fixed(map.yx)];
+        let [down_x, down_y] = [fixed(map.xy), fixed(map.yy)];
+        let x = fixed(map.x0 + map.xx * 0.5 + map.xy * 0.5) + across_x * left + down_x * top;
+        let y = fixed(map.y0 + map.yx * 0.5 + map.yy * 0.5) + across_y * left + down_y * top;
+        // Where left and right change places the columns run the other way from the last one: floor(W - 1 / 65536 - x)
+        // is W - 1 - floor(x), exactly.
+        let (x, across_x, down_x) =
+            if params.flip { (((width as i64) << 16) - 1 - x, -across_x, -down_x) } else { (x, across_x, down_x) };
+        Self { start: [x, y], across: [across_x, across_y], down: [down_x, down_y] }
+    }
+}
+
+/// The view by the image pixel that each of its pixels falls into, black outside: what its [`ViewMap`] says.
 ///
 /// # Shapes
 /// Returns `side * side` values, row by row.
@@ -45,23 +80,14 @@ fn round15(value: f64) -> f64 {
 pub(super) fn nearest<S: Level>(image: Plane<'_, S>, side: usize, params: &ViewParams) -> Vec<S> {
     let Plane { width, height, values } = image;
     assert!(width.max(height) <= 1 << 16, "an image of {width} x {height} pixels; at most 65,536 a side");
-    let map = Affine::rotation(params.rotation.unwrap_or(0.0), width, height);
-    let fixed = |value: f64| (value * 65_536.0 + 0.5).floor() as i64;
-    let [step_x, step_y] = [fixed(map.xx), fixed(map.yx)];
-    let [row_x, row_y] = [fixed(map.xy), fixed(map.yy)];
-    let first_x = fixed(map.x0 + map.xx * 0.5 + map.xy * 0.5) + step_x * params.crop.left as i64;
-    let first_y = fixed(map.y0 + map.yx * 0.5 + map.yy * 0.5) + step_y * params.crop.left as i64;
-    // Where left and right change places the columns run the other way from the last one: floor(W - 1 / 65536 - x) is
-    // W - 1 - floor(x), exactly.
-    let (first_x, step_x, row_x) =
-        if params.flip { (((width as i64) << 16) - 1 - first_x, -step_x, -row_x) } else { (first_x, step_x, row_x) };
+    let ViewMap { start: [first_x, first_y], across: [step_x, step_y], down: [row_x, row_y] } =
+        ViewMap::new(params, width, height);
     // Both coordinates in one number, y in the upper half: one addition a pixel. Inside the image both are in 0..2^32.
     let step = (step_y << 32).wrapping_add(step_x) as u64;
     let place = |at: u64| (at >> 48) as usize * width + (at as u32 >> 16) as usize;
     let mut view = vec![S::default(); side * side];
     for (row, out) in view.chunks_exact_mut(side).enumerate() {
-        let down = (params.crop.top + row) as i64;
-        let (x, y) = (first_x + row_x * down, first_y + row_y * down);
+        let (x, y) = (first_x + row_x * row as i64, first_y + row_y * row as i64);
         // The columns of this row that fall into the image: one stretch, known beforehand, so that the loop need not ask.
         let inside = intersect(columns_inside(x, step_x, width, side), columns_inside(y, step_y, height, side));
         let (x, y) = (x + step_x * inside.start as i64, y + step_y * inside.start as i64);

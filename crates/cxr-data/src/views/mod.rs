@@ -27,6 +27,7 @@ use crate::radiograph::Level;
 use crate::{Pixels, Radiograph};
 pub use clahe::clahe;
 pub use config::{Clahe, Crop, Operation, Sampling, ViewConfig};
+pub use geometry::ViewMap;
 pub use params::{Rect, ViewParams};
 
 /// The part of a view that has no chance in it: the short side resized to [`ViewConfig::working_side`].
