@@ -73,6 +73,7 @@ pub fn pretrain(
         check_same(settings, out)?;
     }
     let device = settings.device.select()?;
+    settings.precision.check(&device)?;
     let mut notes = Vec::new();
     let mut note = |text: &str| {
         watch.note(text);
@@ -92,7 +93,6 @@ pub fn pretrain(
     let network =
         NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
     let (mut network, init) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
-    settings.precision.check(&device)?;
     network.set_precision(settings.precision);
     let mut trainer = settings.train.init(network)?;
     if settings.init_moco {

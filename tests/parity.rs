@@ -9,7 +9,7 @@ mod support;
 
 use moco_cxr::{
     Backend, DeviceChoice, ParityReport,
-    burn::tensor::{Device, Tensor},
+    burn::tensor::{DType, Device, Tensor},
     moco_core::{PlaneBatch, PlaneView},
 };
 use ndarray::Array2;
@@ -76,6 +76,18 @@ fn views_sampled_through_wgsl_are_the_cpus() {
             "{there:?} {here:?}"
         );
     }
+}
+
+#[test]
+fn a_precision_that_the_device_does_not_offer_is_refused() {
+    if !adapter_is_there() || DeviceChoice::On(Backend::Wgpu, 0).select().unwrap().supports_dtype(DType::BF16) {
+        return;
+    }
+    let options =
+        ["--device", "wgpu", "--allow-software", "--no-selftest", "--precision", "bf16", "--image-size", "32"];
+    let ran = run(["bench", "step"].iter().chain(&options));
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("found bf16, which this device does not offer, expected f32"), "{}", ran.stderr);
 }
 
 #[test]

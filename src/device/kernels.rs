@@ -8,7 +8,8 @@ pub fn kernel_folder() -> Option<PathBuf> {
     Some(crate::weights::cache_folder().ok()?.join("kernels"))
 }
 
-/// Has Burn keep tuned and compiled kernels in `folder`, so that the next run starts in seconds.
+/// Has Burn keep what it tuned and compiled in `folder`, so that the next run need not do it again. WGSL is compiled by the
+/// driver, which keeps nothing: of it, what was tuned is kept.
 ///
 /// Must be called before the first use of a device; a configuration the user made (`burn.toml`, `cubecl.toml`) comes
 /// after it and is not read then. Returns whether it took effect: not without the feature `kernel-cache`, nor when the

@@ -16,6 +16,12 @@ pub enum Error {
         /// What the device said.
         reason: String,
     },
+    /// A precision that the device does not say it computes in.
+    #[error("precision: found {found}, which this device does not offer, expected f32 (or another device)")]
+    PrecisionNotOffered {
+        /// What was asked for.
+        found: String,
+    },
     /// A precision that there is not.
     #[error("precision: found {found:?}, expected f32 or bf16")]
     Precision {

@@ -23,15 +23,12 @@ impl Precision {
     /// Checks that a device computes in it.
     ///
     /// # Errors
-    /// [`Error::Device`] when it does not say so.
+    /// [`Error::PrecisionNotOffered`] when it does not say so.
     pub fn check(self, device: &Device) -> Result<()> {
         if self == Self::F32 || device.supports_dtype(DType::BF16) {
             return Ok(());
         }
-        Err(Error::Device {
-            what: "precision bf16".into(),
-            reason: "the device does not offer arithmetic in it; expected precision f32".into(),
-        })
+        Err(Error::PrecisionNotOffered { found: self.to_string() })
     }
 
     /// An activation on its way into the network.

@@ -9,9 +9,7 @@ use std::{
 };
 
 use clap::Args;
-use moco_cxr::{
-    Adapter, Backend, DeviceChoice, Error, ParityReport, burn::tensor::Device, guard, keep_kernels, kernel_folder,
-};
+use moco_cxr::{Adapter, Backend, DeviceChoice, Error, ParityReport, burn::tensor::Device, guard, kernel_folder};
 
 use crate::Fault;
 
@@ -62,9 +60,6 @@ impl DeviceArguments {
     }
 
     fn find(&self, setting: DeviceChoice, note: &mut dyn FnMut(&str)) -> Result<DeviceChoice, Fault> {
-        if let Some(folder) = kernel_folder() {
-            keep_kernels(&folder);
-        }
         if let DeviceChoice::On(..) = self.device.unwrap_or(setting) {
             let choice = self.device.unwrap_or(setting);
             let adapter = choice.adapter()?;

@@ -77,7 +77,12 @@ enum Command {
 
 /// 0 done, 1 failed, 2 bad arguments (clap's own); 130 interrupted, see [`interrupt`].
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    // Before anything asks for a device; Burn would keep them in the working or the user's folder.
+    if let Some(folder) = moco_cxr::kernel_folder() {
+        moco_cxr::keep_kernels(&folder);
+    }
+    let result = match command {
         Command::Pretrain(arguments) => pretrain::run(arguments),
         Command::Linear(arguments) => linear::run(&arguments),
         Command::Knn(arguments) => knn::run(&arguments),
