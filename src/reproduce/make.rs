@@ -200,7 +200,7 @@ impl Reproduction {
         let probe = self.probe_of(fit);
         let (train, test) = (parts.train.labelled(&probe)?, parts.test.labelled(&probe)?);
         let draws: Vec<Scores> = match (features, &parts.valid) {
-            (Some(features), _) => linear(&train, &test, features, None, &probe)?.scores,
+            (Some(features), _) => linear(&train, &test, features, None, &probe)?.outcome.scores,
             (None, Some(valid)) => {
                 let valid = valid.labelled(&probe)?;
                 let mut watch = |text: &str| note(&format!("{}: {text}", name(fit)));
