@@ -82,7 +82,7 @@ fn tasks_are_columns_and_a_wrong_one_is_refused() {
     let result = LabelPolicy::default().apply(&set, &[2, 0]).unwrap();
     assert!(result.targets[[0, 0]].is_nan() && result.targets[[0, 1]] == 1.0);
     assert_eq!(result.counts[1].task, "T0");
-    assert!(LabelPolicy::default().apply(&set, &[3]).unwrap_err().to_string().contains("the 3 columns of the set"));
+    assert!(LabelPolicy::default().apply(&set, &[3]).unwrap_err().to_string().contains("expected one of 0, 1, 2"));
     assert!(set.task_indices(&["T7"]).unwrap_err().to_string().contains("T0, T1, T2"));
 }
 
