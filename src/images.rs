@@ -109,7 +109,7 @@ fn table(
 
 /// Rows that cannot be read, ascending, and why.
 fn scan(manifest: &Manifest, workers: usize) -> Vec<(usize, String)> {
-    prescan(manifest, workers).into_iter().map(|(row, fault)| (row, fault.to_string())).collect()
+    prescan(manifest, workers).faults.into_iter().map(|(row, fault)| (row, fault.to_string())).collect()
 }
 
 /// All rows but the `bad` ones (ascending), which end it all unless they are to be skipped.

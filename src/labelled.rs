@@ -90,7 +90,7 @@ pub(crate) fn score_row(record: &Record) -> Row {
     }
 }
 
-/// Features of rows of a manifest, in ascending order of the rows.
+/// Features of rows of a manifest, in the order of `rows`.
 pub(crate) fn features(
     network: &Network,
     manifest: &Manifest,
@@ -99,8 +99,19 @@ pub(crate) fn features(
     settings: &ProbeSettings,
 ) -> Result<Array2<f32>> {
     let loader = loader(manifest, rows, views, settings)?;
-    let Features { values, .. } = extract_features(network, loader.in_order::<u8>().map(one_view))?.sorted();
+    let Features { values, rows: came } = extract_features(network, loader.in_order::<u8>().map(one_view))?;
+    same_rows(&came, rows)?;
     Ok(values)
+}
+
+/// Fails unless the rows that came are those that were asked for, in their order: labels and paths are put beside features
+/// and scores by place.
+pub(crate) fn same_rows(came: &[usize], asked: &[usize]) -> Result<()> {
+    if came == asked {
+        return Ok(());
+    }
+    let place = came.iter().zip(asked).position(|(came, asked)| came != asked).unwrap_or(came.len().min(asked.len()));
+    Err(Error::OtherRows { place, came: came.get(place).copied(), asked: asked.get(place).copied() })
 }
 
 /// Gives a network the running statistics that training on these images would have given it, without a change of weights.
@@ -137,4 +148,23 @@ pub(crate) fn loader(
 
 pub(crate) fn one_view(batch: cxr_data::Result<cxr_data::ViewBatch>) -> cxr_data::Result<(Array3<u8>, Vec<usize>)> {
     batch.map(|batch| (batch.images, batch.rows))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_are_not_those_asked_for_are_an_error_with_the_place() {
+        assert!(same_rows(&[2, 3, 5], &[2, 3, 5]).is_ok());
+        let message = |came: &[usize]| same_rows(came, &[2, 3, 5]).unwrap_err().to_string();
+        assert!(
+            message(&[2, 5, 5]).contains("row 5 came in place 1, where row 3 was asked for"),
+            "{}",
+            message(&[2, 5, 5])
+        );
+        assert!(message(&[3, 2, 5]).contains("row 3 came in place 0, where row 2"));
+        assert!(message(&[2, 3]).contains("nothing came in place 2, where row 5"));
+    }
 }

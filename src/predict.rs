@@ -11,7 +11,7 @@ use crate::{
     Error, LoadedNetwork, LoadedPart, ProbeSettings, Result,
     finetune::ENSEMBLE,
     images,
-    labelled::{loader, one_view, score_row},
+    labelled::{loader, one_view, same_rows, score_row},
 };
 
 /// One or several networks that score images together.
@@ -80,7 +80,8 @@ impl Scorer {
         let loader = loader(&part.manifest, &rows, self.views, settings)?;
         // Rows as they are reported, with one network's logits.
         let logits = |network: &Classifier<Network>| -> eval::Result<Scores> {
-            let (logits, _) = eval::predict(network, loader.in_order::<u8>().map(one_view))?;
+            let (logits, came) = eval::predict(network, loader.in_order::<u8>().map(one_view))?;
+            same_rows(&came, &rows).map_err(|fault| eval::Error::Batches(Box::new(fault)))?;
             let scores = Scores::new(self.labels.clone(), names.clone(), labels.clone(), logits)?;
             if settings.fold_studies { fold_studies(&scores) } else { Ok(scores) }
         };

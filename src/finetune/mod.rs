@@ -17,8 +17,8 @@ use tempfile::TempDir;
 use self::images::Images;
 pub use self::settings::{CheckpointChoice, FineTuneSettings};
 use crate::{
-    Error, LabelDraw, Labelled, LoadedNetwork, Outcome, ProbeSettings, Result, fit_probe, label_draws, plain_draws,
-    scores,
+    Error, LabelDraw, Labelled, LoadedNetwork, Outcome, ProbeSettings, Result, fit_probe, label_draws,
+    labelled::same_rows, plain_draws, scores,
 };
 
 /// Folder of all chosen networks, where they may be several (`eval::read_checkpoints`).
@@ -240,8 +240,8 @@ fn temporary() -> Result<TempDir> {
 
 /// Logits of the rows (or studies) of a part, in eval mode.
 fn logits(model: &Classifier<Network>, images: &Images<'_>, probe: &ProbeSettings) -> Result<Scores> {
-    // In ascending order of the rows, which is that of the labels.
-    let (logits, _) = eval::predict(model, images.in_order()?)?;
+    let (logits, came) = eval::predict(model, images.in_order()?)?;
+    same_rows(&came, images.labelled().rows())?;
     scores(images.labelled(), probe, &logits)
 }
 

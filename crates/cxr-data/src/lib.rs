@@ -12,6 +12,8 @@ mod manifest;
 mod ordered;
 mod pairs;
 mod phash;
+mod pixel_hash;
+mod prescan;
 pub mod preview;
 mod radiograph;
 pub mod seed;
@@ -21,7 +23,7 @@ pub mod synth;
 mod views;
 
 pub use audit::{AuditReport, Duplicates, PolicyAudit, SubsetAudit, audit, audit_with, label_policies};
-pub use batches::{BatchLoader, BatchOptions, Batches, PairBatch, ViewBatch, prescan};
+pub use batches::{BatchLoader, BatchOptions, Batches, PairBatch, ViewBatch};
 pub use cache::{CacheOptions, CacheReport, ImageCache};
 pub use error::{Error, Result};
 pub use labels::{LabelCounts, LabelPolicy, NotMentioned, PolicyResult, TargetCounts, TaskCounts, Uncertain, Views};
@@ -32,6 +34,8 @@ pub use leak::{
 pub use loaders::{Dataset, LoadOptions, OnBad, Part, load, load_with};
 pub use manifest::{Label, Manifest, Projection, Record, Sex, View};
 pub use pairs::{PairSampling, SameGroup, SameImage};
+pub use pixel_hash::PixelHash;
+pub use prescan::{Prescan, prescan};
 pub use radiograph::{Level, Pixels, Radiograph};
 pub use source::{Files, ImageSource, MemoryCache};
 pub use views::{Clahe, Crop, Operation, Rect, Sampling, ViewConfig, ViewParams, clahe, prepare, render, render_with};
