@@ -1,9 +1,9 @@
-//! Labelled data in parts: fitted on, chosen on, reported on. No patient is in two of them.
+//! Labelled data in parts: fitted on, chosen on, reported on. No patient and no image is in two of them.
 
 use std::path::{Path, PathBuf};
 
 use cxr_data::{
-    Dataset, Label, LoadOptions, Manifest, OnBad, Part, Role, Subset, check_patients, load_with,
+    Dataset, Label, LoadOptions, Manifest, OnBad, Part, PixelHash, Role, Subset, check_scanned, load_with,
     splits::{ShenzhenSplit, patient_split, shenzhen_split},
 };
 use eval::Stamp;
@@ -53,9 +53,11 @@ pub struct LoadedPart {
     pub rows: Vec<usize>,
     /// Which part it is.
     pub part: Part,
+    /// A hash of the pixels of each row of the manifest; `None` for images that cannot be read.
+    pub pixels: Vec<Option<PixelHash>>,
 }
 
-/// The parts of an evaluation; they share no patient.
+/// The parts of an evaluation; they share no patient and no image.
 #[derive(Debug)]
 pub struct Parts {
     /// Fitted on.
@@ -80,7 +82,8 @@ impl LoadedPart {
     /// These rows of the manifest (the readable of them) as a part of their own.
     fn select(&self, rows: &[usize], part: Part) -> Self {
         let rows: Vec<usize> = rows.iter().copied().filter(|row| self.rows.binary_search(row).is_ok()).collect();
-        Self { manifest: self.manifest.select(&rows), rows: (0..rows.len()).collect(), part }
+        let pixels = rows.iter().map(|&row| self.pixels[row]).collect();
+        Self { manifest: self.manifest.select(&rows), rows: (0..rows.len()).collect(), part, pixels }
     }
 }
 
@@ -109,6 +112,14 @@ impl Parts {
         };
         let valid = self.valid.iter().filter(|_| !self.held_out);
         valid.chain([&self.test]).try_for_each(|part| check_against_pretraining(run, part, note))
+    }
+
+    /// No patient, no file and no image is in two of the parts.
+    fn leak_free(&self, note: &mut dyn FnMut(&str)) -> Result<()> {
+        let valid = self.valid.iter().map(|valid| ("valid", Role::Valid, valid));
+        let all = [("train", Role::Train, &self.train), ("test", Role::Test, &self.test)].into_iter().chain(valid);
+        let parts: Vec<_> = all.map(|(name, role, part)| (name, role, &part.manifest, &part.pixels[..])).collect();
+        leak_free(&parts, note)
     }
 
     /// What was done on which rows, for the stamp of results.
@@ -176,15 +187,12 @@ impl LinearData {
         } else {
             self.published(train, valid, workers, note)?
         };
-        let mut roles = vec![("train", Role::Train, &parts.train.manifest), ("test", Role::Test, &parts.test.manifest)];
-        roles.extend(parts.valid.iter().map(|valid| ("valid", Role::Valid, &valid.manifest)));
-        leak_free(&roles, note)?;
+        parts.leak_free(note)?;
         Ok(parts)
     }
 
     fn read(&self, dir: &Path, part: Part, workers: usize, note: &mut dyn FnMut(&str)) -> Result<LoadedPart> {
-        let (manifest, rows) = images::load(dir, self.dataset, part, &self.options(), workers, note)?;
-        Ok(LoadedPart { manifest, rows, part })
+        images::load(dir, self.dataset, part, &self.options(), workers, note)
     }
 
     /// The rows of a part, no image opened.
@@ -267,7 +275,7 @@ impl LinearData {
         ));
         let valid = match valid {
             ValidFrom::Nowhere => None,
-            ValidFrom::Folder(dir) if *dir != self.train => Some(self.read(dir, Part::Valid, workers, note)?),
+            ValidFrom::Folder(dir) if !same_folder(dir, &self.train) => Some(self.read(dir, Part::Valid, workers, note)?),
             _ => Some(held_out),
         };
         Ok(Parts { train, valid, test, held_out: false })
@@ -280,16 +288,28 @@ pub(crate) fn is_shenzhen(manifest: &Manifest) -> bool {
         && manifest.records.iter().all(|r| matches!(r.labels[..], [Label::Positive | Label::Negative]))
 }
 
-/// Fails when parts that must be disjoint share a patient.
+/// By whatever path.
+fn same_folder(one: &Path, other: &Path) -> bool {
+    one == other || one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
+}
+
+/// Fails when parts that must be disjoint share a patient, a file, or an image pixel for pixel. Parts whose images were
+/// not decoded are compared by patients and files.
 ///
 /// # Errors
-/// Names the patients.
-pub(crate) fn leak_free(parts: &[(&str, Role, &Manifest)], note: &mut dyn FnMut(&str)) -> Result<()> {
+/// Names the patients or the images.
+pub(crate) fn leak_free(
+    parts: &[(&str, Role, &Manifest, &[Option<PixelHash>])],
+    note: &mut dyn FnMut(&str),
+) -> Result<()> {
     let subsets: Vec<Subset<'_>> =
-        parts.iter().map(|&(name, role, manifest)| Subset { name, role, manifest }).collect();
-    let report = check_patients(&subsets).require_clean()?;
+        parts.iter().map(|&(name, role, manifest, _)| Subset { name, role, manifest }).collect();
+    let pixels: Vec<&[Option<PixelHash>]> = parts.iter().map(|&(.., pixels)| pixels).collect();
+    let report = check_scanned(&subsets, &pixels).require_clean()?;
     for part in &report.patients_unknown {
-        note(&format!("patients of {part} are unknown: shared patients cannot be found"));
+        note(&format!(
+            "patients of {part} are unknown: only equal images can be found in two parts, not shared patients"
+        ));
     }
     Ok(())
 }
@@ -305,5 +325,6 @@ pub fn check_against_pretraining(run: &Path, test: &LoadedPart, note: &mut dyn F
         found: e.to_string(),
         expected: "to read its patients, to be sure that none is in the test part (or --unchecked-pretraining)".into(),
     })?;
-    leak_free(&[("pretraining", Role::Pretrain, &seen), ("test", Role::Test, &test.manifest)], note)
+    let seen = ("pretraining", Role::Pretrain, &seen, &[][..]);
+    leak_free(&[seen, ("test", Role::Test, &test.manifest, &test.pixels)], note)
 }

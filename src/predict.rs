@@ -114,8 +114,7 @@ pub fn load_images(
     note: &mut dyn FnMut(&str),
 ) -> Result<LoadedPart> {
     let options = LoadOptions { on_bad, ..LoadOptions::default() };
-    let (manifest, rows) = images::load(dir, dataset, part, &options, workers, note)?;
-    Ok(LoadedPart { manifest, rows, part })
+    images::load(dir, dataset, part, &options, workers, note)
 }
 
 /// The rows that the policy admits, and their targets `[N, T]`; NaN where the data has no such label.

@@ -28,8 +28,8 @@ pub use cache::{CacheOptions, CacheReport, ImageCache};
 pub use error::{Error, Result};
 pub use labels::{LabelCounts, LabelPolicy, NotMentioned, PolicyResult, TargetCounts, TaskCounts, Uncertain, Views};
 pub use leak::{
-    ImageRef, LeakReport, NearDuplicate, Role, SharedPatients, Subset, Unreadable, check_leaks, check_leaks_with,
-    check_patients,
+    ImageRef, LeakReport, NearDuplicate, Role, SharedPatients, Subset, Unreadable, check_files, check_leaks,
+    check_leaks_with, check_patients, check_scanned,
 };
 pub use loaders::{Dataset, LoadOptions, OnBad, Part, load, load_with};
 pub use manifest::{Label, Manifest, Projection, Record, Sex, View};
