@@ -7,7 +7,7 @@ use cxr_data::{
     Part, PixelHash, Prescan, load_with, prescan,
 };
 
-use crate::{Error, LoadedPart, PretrainSettings, Result};
+use crate::{Error, LoadedPart, Origin, PretrainSettings, Result};
 
 /// A part of a data set, its readable rows, and a hash of the pixels of each. Every image is decoded once: what cannot be
 /// read, and what is in two parts, is found before hours of work, not within them.
@@ -22,7 +22,8 @@ pub(crate) fn load(
     let manifest = table(dir, dataset, part, options, note)?;
     let (bad, pixels) = scan(&manifest, workers, note);
     let rows = readable(&manifest, &bad, options.on_bad, note)?;
-    Ok(LoadedPart { manifest, rows, part, pixels })
+    let origin = Origin::of(dir, dataset, part, options, (&manifest, rows.len()))?;
+    Ok(LoadedPart { manifest, rows, part, pixels, origin })
 }
 
 /// The images of a pretraining.

@@ -2,10 +2,10 @@
 
 use backbones::Network;
 use cxr_data::{BatchLoader, BatchOptions, LabelPolicy, Manifest, OnBad, PolicyResult, Record, ViewConfig};
-use eval::{Features, Row, estimate_running_statistics, extract_features};
+use eval::{Features, PatientSource, Row, estimate_running_statistics, extract_features};
 use ndarray::{Array2, Array3, Axis};
 
-use crate::{Error, ProbeSettings, Result};
+use crate::{Error, Origin, ProbeSettings, Result};
 
 /// Labelled images: a manifest, the rows of it that are used, and their targets.
 #[derive(Debug)]
@@ -13,6 +13,7 @@ pub struct Labelled<'a> {
     manifest: &'a Manifest,
     policy: PolicyResult,
     patients: Vec<u64>,
+    origin: Option<&'a Origin>,
 }
 
 impl<'a> Labelled<'a> {
@@ -37,7 +38,17 @@ impl<'a> Labelled<'a> {
             *numbers.entry(manifest.records[row].patient.as_str()).or_insert(next)
         };
         let patients = policy.rows.iter().map(number).collect();
-        Ok(Self { manifest, policy, patients })
+        Ok(Self { manifest, policy, patients, origin: None })
+    }
+
+    /// With where they were read from, for the record of weights that are trained on them.
+    #[must_use]
+    pub(crate) fn from(self, origin: &'a Origin) -> Self {
+        Self { origin: Some(origin), ..self }
+    }
+
+    pub(crate) fn origin(&self) -> Option<&'a Origin> {
+        self.origin
     }
 
     /// Rows of the manifest, ascending.
@@ -75,6 +86,11 @@ impl<'a> Labelled<'a> {
     pub fn features(&self, network: &Network, views: ViewConfig, settings: &ProbeSettings) -> Result<Array2<f32>> {
         features(network, self.manifest, self.rows(), views, settings)
     }
+}
+
+/// How the patients of a manifest are known to those who read its scores.
+pub(crate) fn patient_source(manifest: &Manifest) -> PatientSource {
+    if manifest.patients_known { PatientSource::Column } else { PatientSource::Row }
 }
 
 /// What a prediction file says of an image.

@@ -9,7 +9,7 @@ use cxr_data::{
 use eval::Stamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{DrawRule, Error, Labelled, LoadedNetwork, PretrainSettings, ProbeSettings, Result, images};
+use crate::{DrawRule, Error, Labelled, LoadedNetwork, Origin, Pretraining, ProbeSettings, Result, images};
 
 /// Share of the training patients that is held out to choose on, where no part was published for that.
 const HELD_OUT: f64 = 0.2;
@@ -55,6 +55,8 @@ pub struct LoadedPart {
     pub part: Part,
     /// A hash of the pixels of each row of the manifest; `None` for images that cannot be read.
     pub pixels: Vec<Option<PixelHash>>,
+    /// Where it was read from; for the record of weights that are trained on it.
+    pub origin: Origin,
 }
 
 /// The parts of an evaluation; they share no patient and no image.
@@ -76,14 +78,21 @@ impl LoadedPart {
     /// # Errors
     /// As [`Labelled::new`].
     pub fn labelled(&self, settings: &ProbeSettings) -> Result<Labelled<'_>> {
-        Labelled::new(&self.manifest, &self.rows, &settings.tasks, settings.policy)
+        let labelled = Labelled::new(&self.manifest, &self.rows, &settings.tasks, settings.policy)?;
+        Ok(labelled.from(&self.origin))
     }
 
     /// These rows of the manifest (the readable of them) as a part of their own.
     fn select(&self, rows: &[usize], part: Part) -> Self {
         let rows: Vec<usize> = rows.iter().copied().filter(|row| self.rows.binary_search(row).is_ok()).collect();
         let pixels = rows.iter().map(|&row| self.pixels[row]).collect();
-        Self { manifest: self.manifest.select(&rows), rows: (0..rows.len()).collect(), part, pixels }
+        Self {
+            manifest: self.manifest.select(&rows),
+            rows: (0..rows.len()).collect(),
+            part,
+            pixels,
+            origin: self.origin.clone(),
+        }
     }
 }
 
@@ -96,29 +105,39 @@ impl Parts {
         };
         let mut stamp = Stamp::new(probe.policy.to_string(), format!("{}{draws}", self.split()), protocol);
         stamp.rows = Some(if probe.fold_studies { "studies" } else { "images" }.to_owned());
+        stamp.patients = Some(self.patients());
         stamp
     }
 
-    /// Checks that the patients chosen on and reported on were not among the pretraining images of a network (patients
-    /// held out of the training part may have been seen without labels, as the training part itself). Where its run is
-    /// not known a note says that nothing was checked.
+    /// `known`, or `unknown` and in which parts.
+    fn patients(&self) -> String {
+        let unknown: Vec<&str> =
+            self.named().filter(|(.., part)| !part.manifest.patients_known).map(|(name, ..)| name).collect();
+        if unknown.is_empty() { "known".to_owned() } else { format!("unknown in {}", unknown.join(", ")) }
+    }
+
+    /// The parts by name and role.
+    fn named(&self) -> impl Iterator<Item = (&'static str, Role, &LoadedPart)> {
+        let valid = self.valid.iter().map(|valid| ("valid", Role::Valid, valid));
+        [("train", Role::Train, &self.train), ("test", Role::Test, &self.test)].into_iter().chain(valid)
+    }
+
+    /// Checks that the patients and images chosen on and reported on were not among those that a network was trained on
+    /// (patients held out of the training part may have been seen, as the training part itself). Where nobody knows what
+    /// it was trained on, a note says that nothing was checked; what is returned belongs into the stamp of results.
     ///
     /// # Errors
-    /// As [`check_against_pretraining`].
-    pub fn check_pretraining(&self, loaded: &LoadedNetwork, note: &mut dyn FnMut(&str)) -> Result<()> {
-        let Some(run) = loaded.run.as_deref().filter(|run| run.join("config.toml").is_file()) else {
-            note("not checked: whether test patients were among the pretraining images");
-            return Ok(());
-        };
-        let valid = self.valid.iter().filter(|_| !self.held_out);
-        valid.chain([&self.test]).try_for_each(|part| check_against_pretraining(run, part, note))
+    /// Names the patients or images; or the images that are no longer there, or no longer what they were.
+    pub fn check_pretraining(&self, loaded: &LoadedNetwork, note: &mut dyn FnMut(&str)) -> Result<Pretraining> {
+        let mut parts = vec![("test", Role::Test, &self.test)];
+        parts.extend(self.valid.iter().filter(|_| !self.held_out).map(|valid| ("valid", Role::Valid, valid)));
+        loaded.lineage.check(&parts, note)
     }
 
     /// No patient, no file and no image is in two of the parts.
     fn leak_free(&self, note: &mut dyn FnMut(&str)) -> Result<()> {
-        let valid = self.valid.iter().map(|valid| ("valid", Role::Valid, valid));
-        let all = [("train", Role::Train, &self.train), ("test", Role::Test, &self.test)].into_iter().chain(valid);
-        let parts: Vec<_> = all.map(|(name, role, part)| (name, role, &part.manifest, &part.pixels[..])).collect();
+        let parts: Vec<_> =
+            self.named().map(|(name, role, part)| (name, role, &part.manifest, &part.pixels[..])).collect();
         leak_free(&parts, note)
     }
 
@@ -227,8 +246,12 @@ impl LinearData {
             ValidFrom::Nowhere => (None, false),
             ValidFrom::Folder(dir) => (Some(self.read(dir, Part::Valid, workers, note)?), false),
             ValidFrom::HeldOut(seed) => {
-                let published = self.table(&self.train, Part::Valid);
-                if published.is_ok_and(|rows| !reported(&rows.records) && rows.records != train.manifest.records) {
+                let published = match self.table(&self.train, Part::Valid) {
+                    Ok(rows) => !reported(&rows.records) && rows.records != train.manifest.records,
+                    Err(cxr_data::Error::Layout { .. }) => false,
+                    Err(fault) => return Err(fault.into()),
+                };
+                if published {
                     (Some(self.read(&self.train, Part::Valid, workers, note)?), false)
                 } else {
                     let parts = patient_split(&train.manifest, &[1.0 - HELD_OUT, HELD_OUT], *seed)?;
@@ -254,19 +277,15 @@ impl LinearData {
         workers: usize,
         note: &mut dyn FnMut(&str),
     ) -> Result<Parts> {
-        let paper =
-            is_shenzhen(&all.manifest).then(|| shenzhen_split(&all.manifest, seed)).and_then(|split| split.ok());
-        let split = match paper {
-            Some(split) => split,
-            None => {
-                let mut parts = patient_split(&all.manifest, &SHARES, seed)?.into_iter();
-                let mut next = || parts.next().unwrap_or_default();
-                ShenzhenSplit { train: next(), valid: next(), test: next() }
-            }
-        };
+        let split = shares(&all.manifest, seed)?;
         let [train, held_out, test] =
-            [(&split.train, Part::Train), (&split.valid, Part::Valid), (&split.test, Part::Test)]
-                .map(|(rows, part)| all.select(rows, part));
+            [(&split.train, Part::Train), (&split.valid, Part::Valid), (&split.test, Part::Test)].map(
+                |(rows, part)| {
+                    let selected = all.select(rows, part);
+                    let origin = Origin { part, divided: Some(seed), ..selected.origin };
+                    LoadedPart { origin, ..selected }
+                },
+            );
         note(&format!(
             "the set has no published parts: divided by patient (seed {seed}) into {} images to fit on, {} to choose on, {} to report on",
             train.rows.len(),
@@ -275,11 +294,23 @@ impl LinearData {
         ));
         let valid = match valid {
             ValidFrom::Nowhere => None,
-            ValidFrom::Folder(dir) if !same_folder(dir, &self.train) => Some(self.read(dir, Part::Valid, workers, note)?),
+            ValidFrom::Folder(dir) if !same_folder(dir, &self.train) => {
+                Some(self.read(dir, Part::Valid, workers, note)?)
+            }
             _ => Some(held_out),
         };
         Ok(Parts { train, valid, test, held_out: false })
     }
+}
+
+/// The shares of a set without published parts: Shenzhen by the rules of the paper's script, others by patient.
+pub(crate) fn shares(manifest: &Manifest, seed: u64) -> Result<ShenzhenSplit> {
+    if let Some(Ok(split)) = is_shenzhen(manifest).then(|| shenzhen_split(manifest, seed)) {
+        return Ok(split);
+    }
+    let mut parts = patient_split(manifest, &SHARES, seed)?.into_iter();
+    let mut next = || parts.next().unwrap_or_default();
+    Ok(ShenzhenSplit { train: next(), valid: next(), test: next() })
 }
 
 /// By its one label, and that it is known of every image.
@@ -312,19 +343,4 @@ pub(crate) fn leak_free(
         ));
     }
     Ok(())
-}
-
-/// Fails when the images that a run was pretrained on share a patient with `test`, or are gone, so that nobody can say.
-///
-/// # Errors
-/// Names the patients, or the data that could not be read.
-pub fn check_against_pretraining(run: &Path, test: &LoadedPart, note: &mut dyn FnMut(&str)) -> Result<()> {
-    let data = PretrainSettings::read(&run.join("config.toml"))?.data;
-    let seen = load_with(&data.dir, data.dataset, Part::Train, &data.load_options()).map_err(|e| Error::Setting {
-        key: format!("the pretraining data of {}", run.display()),
-        found: e.to_string(),
-        expected: "to read its patients, to be sure that none is in the test part (or --unchecked-pretraining)".into(),
-    })?;
-    let seen = ("pretraining", Role::Pretrain, &seen, &[][..]);
-    leak_free(&[seen, ("test", Role::Test, &test.manifest, &test.pixels)], note)
 }

@@ -11,7 +11,7 @@ use crate::{
     Error, LoadedNetwork, LoadedPart, ProbeSettings, Result,
     finetune::ENSEMBLE,
     images,
-    labelled::{loader, one_view, same_rows, score_row},
+    labelled::{loader, one_view, patient_source, same_rows, score_row},
 };
 
 /// One or several networks that score images together.
@@ -82,7 +82,8 @@ impl Scorer {
         let logits = |network: &Classifier<Network>| -> eval::Result<Scores> {
             let (logits, came) = eval::predict(network, loader.in_order::<u8>().map(one_view))?;
             same_rows(&came, &rows).map_err(|fault| eval::Error::Batches(Box::new(fault)))?;
-            let scores = Scores::new(self.labels.clone(), names.clone(), labels.clone(), logits)?;
+            let scores = Scores::new(self.labels.clone(), names.clone(), labels.clone(), logits)?
+                .with_patient_source(patient_source(&part.manifest));
             if settings.fold_studies { fold_studies(&scores) } else { Ok(scores) }
         };
         let mut folded = None;
@@ -97,7 +98,7 @@ impl Scorer {
         let none = || Error::Setting { key: "weights".into(), found: "none".into(), expected: "one at least".into() };
         let folded = folded.ok_or_else(none)?;
         let (rows, labels) = (folded.rows().to_vec(), folded.labels().to_owned());
-        Ok(Scores::new(self.labels.clone(), rows, labels, probabilities)?)
+        Ok(Scores::new(self.labels.clone(), rows, labels, probabilities)?.with_patient_source(folded.patient_source()))
     }
 }
 

@@ -3,12 +3,14 @@
 use std::{path::Path, sync::Arc};
 
 use backbones::{Network, NetworkConfig};
-use cxr_data::{BatchLoader, BatchOptions, Manifest, OnBad, PairSampling, Radiograph, SameGroup, SameImage, preview};
+use cxr_data::{
+    BatchLoader, BatchOptions, Manifest, OnBad, PairSampling, Part, Radiograph, Role, SameGroup, SameImage, preview,
+};
 use moco_core::{BatchSource, Checkpoints, End, MocoImport, Observer, differences};
 use serde_json::json;
 
 use crate::{
-    Error, Existing, KeyFrom, PretrainSettings, Result, RunFolder, device::guard, images::TrainImages,
+    Error, Existing, KeyFrom, Origin, PretrainSettings, Result, RunFolder, device::guard, images::TrainImages,
     loader_source::LoaderSource as Source, run_log::RunLog, weights,
 };
 
@@ -83,7 +85,10 @@ pub fn pretrain(
     }
     let network =
         NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
-    let (mut network, init) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
+    let (mut network, init, lineage) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
+    let data = &settings.data;
+    let origin = Origin::of(&data.dir, data.dataset, Part::Train, &data.load_options(), (&manifest, rows.len()))?;
+    let lineage = lineage.then(Role::Pretrain, Some(&origin));
     settings.precision.check(&device)?;
     network.set_precision(settings.precision);
     let mut trainer = settings.train.init(network)?;
@@ -116,6 +121,7 @@ pub fn pretrain(
             "device": settings.device.resolved(),
             "init": init,
             "data": { "dir": settings.data.dir, "images": rows.len(), "patients_known": manifest.patients_known, "hash": manifest.hash() },
+            "trained_on": lineage,
         }),
     )?;
     folder.write("config.toml", settings.to_toml()?.as_bytes())?;
@@ -149,7 +155,7 @@ pub fn pretrain(
     }
     let network = trainer.moco.encoder_q.backbone.clone();
     if end == End::Finished {
-        weights::export(&folder, settings, &network, step)?;
+        weights::export(&folder, settings, &network, step, &lineage)?;
     }
     Ok(Pretrained { folder, end, step, network, manifest })
 }

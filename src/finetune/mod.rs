@@ -9,6 +9,7 @@ mod write;
 
 use backbones::{Classifier, Linear, Network};
 use burn::{module::Module, tensor::Device};
+use cxr_data::Role;
 use eval::{Checkpoint, FineTune, FineTuned, Measured, Scores, SupervisedConfig, mean_auroc};
 use ndarray::Array2;
 use serde::Serialize;
@@ -17,7 +18,7 @@ use tempfile::TempDir;
 use self::images::Images;
 pub use self::settings::{CheckpointChoice, FineTuneSettings};
 use crate::{
-    Error, LabelDraw, Labelled, LoadedNetwork, Outcome, ProbeSettings, Result, fit_probe, label_draws,
+    Error, LabelDraw, Labelled, Lineage, LoadedNetwork, Outcome, ProbeSettings, Result, fit_probe, label_draws,
     labelled::same_rows, plain_draws, scores,
 };
 
@@ -65,6 +66,8 @@ pub struct FineTuneOutcome {
     pub steps: u64,
     /// All chosen networks of that draw, best first.
     pub members: Vec<Checkpoint>,
+    /// Which images it was trained and chosen on, and those of the weights it began from.
+    pub lineage: Lineage,
     /// Where they lie, if they are several.
     folder: Option<TempDir>,
 }
@@ -90,6 +93,7 @@ pub fn fine_tune(
     settings.validate()?;
     check_valid(valid, &probe.tasks)?;
     check_test(test, &probe.tasks)?;
+    let lineage = start.lineage.clone().then(Role::Train, train.origin()).then(Role::Valid, valid.origin());
     let [train, valid, test] = [train, valid, test].map(|part| Images::new(part, start.views, probe));
     let features = match settings.from_linear {
         true => Some(train.labelled().features(&start.network, start.views, probe)?),
@@ -119,7 +123,7 @@ pub fn fine_tune(
     let none = || Error::Setting { key: "fraction".into(), found: "none".into(), expected: "at least one".into() };
     let (model, members, folder) = model.ok_or_else(none)?;
     let steps = members.first().map_or(0, |best: &Checkpoint| best.step);
-    Ok(FineTuneOutcome { outcome, runs, model, steps, members, folder })
+    Ok(FineTuneOutcome { outcome, runs, model, steps, members, lineage, folder })
 }
 
 impl Measurement {
@@ -230,7 +234,8 @@ impl All<'_> {
         let none =
             || Error::Setting { key: "epochs".into(), found: "no network".into(), expected: "at least 1".into() };
         let rows = rows.ok_or_else(none)?;
-        Ok(Scores::new(rows.tasks().to_vec(), rows.rows().to_vec(), rows.labels().to_owned(), probabilities)?)
+        let scores = Scores::new(rows.tasks().to_vec(), rows.rows().to_vec(), rows.labels().to_owned(), probabilities)?;
+        Ok(scores.with_patient_source(rows.patient_source()))
     }
 }
 

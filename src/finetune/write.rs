@@ -35,11 +35,13 @@ impl FineTuneOutcome {
                 "seed": probe.seed,
                 "stamp": stamp,
                 "draw_exported": 0,
+                "trained_on": self.lineage,
             }),
         )?;
         self.outcome.write_into(run.path(), name, probe, stamp)?;
         eval::write_new(&run.join("history.csv"), self.history().to_csv().as_bytes())?;
         export(&run.join("export"), &self.model, &self.info(start, probe, settings, stamp))?;
+        self.lineage.write(&run.join("export"))?;
         if let Some(kept) = &self.folder {
             copy_folder(&kept.path().join(ENSEMBLE), &run.join(ENSEMBLE))?;
         }
