@@ -8,6 +8,7 @@ use cxr_data::{
 };
 use eval::Stamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{DrawRule, Error, Labelled, LoadedNetwork, Origin, Pretraining, ProbeSettings, Result, images};
 
@@ -141,7 +142,8 @@ impl Parts {
         leak_free(&parts, note)
     }
 
-    /// What was done on which rows, for the stamp of results.
+    /// What was done on which rows, for the stamp of results: two are equal where all parts hold the same rows with the
+    /// same labels, wherever their folders lie and however the parts came about.
     pub fn split(&self) -> String {
         let chosen = match (&self.valid, self.held_out) {
             (None, _) => "",
@@ -149,7 +151,16 @@ impl Parts {
             (Some(_), true) => ", chosen on patients held out of train",
         };
         let part = if self.test.part == Part::Test { "test" } else { "valid" };
-        format!("fit on train{chosen}, reported on {part}, data {}", self.test.manifest.hash())
+        format!("fit on train{chosen}, reported on {part}, data {}", self.hash())
+    }
+
+    /// Identity of all parts together: 128 bits of the SHA-256 of their hashes, in hex.
+    fn hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        for (name, _, part) in self.named() {
+            hasher.update(format!("{name} {}\n", part.manifest.hash()));
+        }
+        hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

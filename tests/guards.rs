@@ -17,7 +17,7 @@ use moco_cxr::{
     cxr_data::{Dataset, OnBad, Part, Pixels, Radiograph, Role},
     export_weights, load_images, load_weights,
 };
-use support::{Ran, names, read_json, run, succeed};
+use support::{Ran, files, names, read_json, run, succeed};
 use tempfile::TempDir;
 
 /// An image of 40 x 36 pixels that depends on a number.
@@ -183,6 +183,25 @@ fn an_image_that_vanishes_during_an_evaluation_is_named_and_gets_no_score() {
     assert_eq!(test.features(&loaded.network, loaded.views, &settings).unwrap().nrows(), 6);
     fs::remove_file(b.join("23.png")).unwrap();
     leaks(test.features(&loaded.network, loaded.views, &settings), &["23.png"]);
+}
+
+#[test]
+fn the_split_of_a_stamp_is_that_of_all_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, more, b, c] = [("a", 0..12), ("more", 0..13), ("b", 20..26), ("c", 30..36)]
+        .map(|(name, numbers)| flat(folder.path(), name, numbers, true));
+    let split = |train: &Path, valid: Option<&Path>, test| parts(train, valid, Some(test)).unwrap().split();
+    let first = split(&a, Some(&b), &c);
+    assert_ne!(first, split(&more, Some(&b), &c), "one training image more");
+    assert_ne!(first, split(&a, Some(&c), &b), "valid and test exchanged");
+    assert_ne!(split(&a, None, &c), split(&more, None, &c));
+    let divided = |seed| data(&more, None).load_parts(&ValidFrom::Nowhere, seed, 2, &mut |_| {}).unwrap().split();
+    assert_ne!(divided(1), divided(2), "another seed of the division");
+    // The same data elsewhere.
+    let moved = folder.path().join("moved");
+    fs::create_dir(&moved).unwrap();
+    files(&a).iter().for_each(|(name, bytes)| fs::write(moved.join(name), bytes).unwrap());
+    assert_eq!(first, split(&moved, Some(&b), &c));
 }
 
 #[test]
