@@ -2,6 +2,9 @@
 
 use crate::{Pixels, Radiograph};
 
+/// Values of 16 bit that are brought into the order of a file at a time.
+const BUFFER: usize = 32 * 1024;
+
 /// 128 bits of the BLAKE3 hash of size, depth and decoded pixels of an image: equal for images that are equal, whatever
 /// their files are called and however they are compressed, and for no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,11 +22,12 @@ impl PixelHash {
                 hasher.update(values);
             }
             Pixels::U16(values) => {
-                let mut bytes = Vec::with_capacity(2 * width);
-                for line in values.chunks(width) {
-                    bytes.clear();
-                    bytes.extend(line.iter().flat_map(|value| value.to_le_bytes()));
-                    hasher.update(&bytes);
+                // Many chunks of the hash at once, so that it can work on several side by side.
+                let mut bytes = vec![0; 2 * BUFFER.min(values.len())];
+                for part in values.chunks(BUFFER) {
+                    let bytes = &mut bytes[..2 * part.len()];
+                    bytes.as_chunks_mut().0.iter_mut().zip(part).for_each(|(two, value)| *two = value.to_le_bytes());
+                    hasher.update(bytes);
                 }
             }
         }
