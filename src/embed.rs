@@ -4,23 +4,35 @@ use std::path::Path;
 
 use eval::Table;
 use ndarray::Array2;
+use serde_json::json;
 
 use crate::{LoadedNetwork, LoadedPart, ProbeSettings, Result, labelled::features, new_folder::NewFolder};
 
-/// Computes the features `[N, D]` of all images of a part, in eval mode, and writes `features.npy` (f32) and `index.csv`
-/// (path, patient, study: one line a row of the features) into `out`, which must be new or empty and appears whole or not
-/// at all. Returns the features.
+/// Computes the features `[N, D]` of all images of a part, in eval mode, and writes `features.npy` (f32), `index.csv`
+/// (path, patient, study: one line a row of the features; no patient where patients are unknown) and `embed.json` (weights,
+/// data, what is known of patients) into `out`, which must be new or empty and appears whole or not at all. Returns the
+/// features.
 ///
 /// # Errors
 /// A folder that is not empty, images that cannot be read, a feature that is not finite, what the disk says.
 pub fn embed(network: &LoadedNetwork, part: &LoadedPart, settings: &ProbeSettings, out: &Path) -> Result<Array2<f32>> {
     let folder = NewFolder::begin(out)?;
     let values = features(&network.network, &part.manifest, &part.rows, network.views, settings)?;
+    let known = part.manifest.patients_known;
     let mut index = Table::new(["path", "patient", "study"]);
     for &row in &part.rows {
         let record = &part.manifest.records[row];
-        index.push([record.path.as_str(), &record.patient, &record.study]);
+        index.push([record.path.as_str(), if known { &record.patient } else { "" }, &record.study]);
     }
+    let about = json!({
+        "moco_cxr": env!("CARGO_PKG_VERSION"),
+        "weights": network.provenance,
+        "trained_on": network.lineage,
+        "data": part.origin,
+        "patients": if known { "known" } else { "unknown" },
+    });
+    let about = serde_json::to_string_pretty(&about).unwrap_or_default();
+    eval::write_new(&folder.path().join("embed.json"), about.as_bytes())?;
     eval::write_new(&folder.path().join("features.npy"), &npy(&values))?;
     eval::write_new(&folder.path().join("index.csv"), index.to_csv().as_bytes())?;
     folder.finish()?;

@@ -18,6 +18,21 @@ pub enum Error {
     /// A fault of the evaluation.
     #[error(transparent)]
     Eval(#[from] eval::Error),
+    /// Images that came back from a network in another order than they were asked for: a defect of this program.
+    #[error(
+        "{} came in place {place}, where {} was asked for: a score would meet the label of another image (a defect; please \
+         report it)",
+        came.map_or("nothing".to_owned(), |row| format!("row {row}")),
+        asked.map_or("nothing".to_owned(), |row| format!("row {row}"))
+    )]
+    OtherRows {
+        /// The first place that differs, from 0.
+        place: usize,
+        /// The row that came.
+        came: Option<usize>,
+        /// The row asked for.
+        asked: Option<usize>,
+    },
     /// A device that cannot be had.
     #[error("device {asked:?}: {reason}")]
     Device {

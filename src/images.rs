@@ -4,13 +4,13 @@ use std::{path::Path, sync::Arc};
 
 use cxr_data::{
     CacheOptions, CacheReport, Dataset, Files, ImageCache, ImageSource, LoadOptions, Manifest, MemoryCache, OnBad,
-    Part, load_with, prescan,
+    Part, PixelHash, Prescan, load_with, prescan,
 };
 
-use crate::{Error, PretrainSettings, Result};
+use crate::{Error, LoadedPart, Origin, PretrainSettings, Result};
 
-/// A part of a data set and its readable rows. Every image is decoded once: what cannot be read is found before hours of
-/// work, not within them.
+/// A part of a data set, its readable rows, and a hash of the pixels of each. Every image is decoded once: what cannot be
+/// read, and what is in two parts, is found before hours of work, not within them.
 pub(crate) fn load(
     dir: &Path,
     dataset: Dataset,
@@ -18,10 +18,12 @@ pub(crate) fn load(
     options: &LoadOptions,
     workers: usize,
     note: &mut dyn FnMut(&str),
-) -> Result<(Manifest, Vec<usize>)> {
+) -> Result<LoadedPart> {
     let manifest = table(dir, dataset, part, options, note)?;
-    let rows = readable(&manifest, &scan(&manifest, workers), options.on_bad, note)?;
-    Ok((manifest, rows))
+    let (bad, pixels) = scan(&manifest, workers, note);
+    let rows = readable(&manifest, &bad, options.on_bad, note)?;
+    let origin = Origin::of(dir, dataset, part, options, (&manifest, rows.len()))?;
+    Ok(LoadedPart { manifest, rows, part, pixels, origin })
 }
 
 /// The images of a pretraining.
@@ -37,7 +39,7 @@ impl TrainImages {
     pub(crate) fn open(settings: &PretrainSettings, note: &mut dyn FnMut(&str)) -> Result<Self> {
         let manifest = train_table(settings, note)?;
         let (bad, mut source): (_, Arc<dyn ImageSource>) = if settings.data.cache.as_os_str().is_empty() {
-            (scan(&manifest, settings.workers()), Arc::new(Files::new(&manifest)))
+            (scan(&manifest, settings.workers(), note).0, Arc::new(Files::new(&manifest)))
         } else {
             // What is in the cache was decoded once: completing it is the scan.
             let (cache, report) = open_cache(settings, &manifest, false)?;
@@ -57,7 +59,10 @@ impl TrainImages {
         let manifest = train_table(settings, note)?;
         let rows = match settings.data.on_bad {
             OnBad::Fail => (0..manifest.len()).collect(),
-            OnBad::Skip => readable(&manifest, &scan(&manifest, settings.workers()), OnBad::Skip, note)?,
+            OnBad::Skip => {
+                let (bad, _) = scan(&manifest, settings.workers(), note);
+                readable(&manifest, &bad, OnBad::Skip, note)?
+            }
         };
         let source = Arc::new(Files::new(&manifest));
         Ok(Self { manifest, rows, source })
@@ -107,9 +112,21 @@ fn table(
     Ok(manifest)
 }
 
-/// Rows that cannot be read, ascending, and why.
-fn scan(manifest: &Manifest, workers: usize) -> Vec<(usize, String)> {
-    prescan(manifest, workers).into_iter().map(|(row, fault)| (row, fault.to_string())).collect()
+/// Rows that cannot be read, ascending, and why; the pixels of the others.
+fn scan(
+    manifest: &Manifest,
+    workers: usize,
+    note: &mut dyn FnMut(&str),
+) -> (Vec<(usize, String)>, Vec<Option<PixelHash>>) {
+    let Prescan { faults, mislabelled, pixels } = prescan(manifest, workers);
+    if let Some(&first) = mislabelled.first() {
+        let (files, path) = (mislabelled.len(), &manifest.records[first].path);
+        note(&format!(
+            "{files} of {} images are of another format than their name says and were read as what they are (the first: {path})",
+            manifest.len()
+        ));
+    }
+    (faults.into_iter().map(|(row, fault)| (row, fault.to_string())).collect(), pixels)
 }
 
 /// All rows but the `bad` ones (ascending), which end it all unless they are to be skipped.

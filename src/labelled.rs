@@ -2,10 +2,10 @@
 
 use backbones::Network;
 use cxr_data::{BatchLoader, BatchOptions, LabelPolicy, Manifest, OnBad, PolicyResult, Record, ViewConfig};
-use eval::{Features, Row, estimate_running_statistics, extract_features};
+use eval::{Features, PatientSource, Row, estimate_running_statistics, extract_features};
 use ndarray::{Array2, Array3, Axis};
 
-use crate::{Error, ProbeSettings, Result};
+use crate::{Error, Origin, ProbeSettings, Result};
 
 /// Labelled images: a manifest, the rows of it that are used, and their targets.
 #[derive(Debug)]
@@ -13,6 +13,7 @@ pub struct Labelled<'a> {
     manifest: &'a Manifest,
     policy: PolicyResult,
     patients: Vec<u64>,
+    origin: Option<&'a Origin>,
 }
 
 impl<'a> Labelled<'a> {
@@ -37,7 +38,17 @@ impl<'a> Labelled<'a> {
             *numbers.entry(manifest.records[row].patient.as_str()).or_insert(next)
         };
         let patients = policy.rows.iter().map(number).collect();
-        Ok(Self { manifest, policy, patients })
+        Ok(Self { manifest, policy, patients, origin: None })
+    }
+
+    /// With where they were read from, for the record of weights that are trained on them.
+    #[must_use]
+    pub(crate) fn from(self, origin: &'a Origin) -> Self {
+        Self { origin: Some(origin), ..self }
+    }
+
+    pub(crate) fn origin(&self) -> Option<&'a Origin> {
+        self.origin
     }
 
     /// Rows of the manifest, ascending.
@@ -77,6 +88,11 @@ impl<'a> Labelled<'a> {
     }
 }
 
+/// How the patients of a manifest are known to those who read its scores.
+pub(crate) fn patient_source(manifest: &Manifest) -> PatientSource {
+    if manifest.patients_known { PatientSource::Column } else { PatientSource::Row }
+}
+
 /// What a prediction file says of an image.
 pub(crate) fn score_row(record: &Record) -> Row {
     Row {
@@ -90,7 +106,7 @@ pub(crate) fn score_row(record: &Record) -> Row {
     }
 }
 
-/// Features of rows of a manifest, in ascending order of the rows.
+/// Features of rows of a manifest, in the order of `rows`.
 pub(crate) fn features(
     network: &Network,
     manifest: &Manifest,
@@ -100,8 +116,19 @@ pub(crate) fn features(
 ) -> Result<Array2<f32>> {
     let loader = loader(manifest, rows, views, settings)?;
     let batches = settings.watch.over(loader.in_order::<u8>().map(one_view), rows.len());
-    let Features { values, .. } = extract_features(network, batches)?.sorted();
+    let Features { values, rows: came } = extract_features(network, batches)?;
+    same_rows(&came, rows)?;
     Ok(values)
+}
+
+/// Fails unless the rows that came are those that were asked for, in their order: labels and paths are put beside features
+/// and scores by place.
+pub(crate) fn same_rows(came: &[usize], asked: &[usize]) -> Result<()> {
+    if came == asked {
+        return Ok(());
+    }
+    let place = came.iter().zip(asked).position(|(came, asked)| came != asked).unwrap_or(came.len().min(asked.len()));
+    Err(Error::OtherRows { place, came: came.get(place).copied(), asked: asked.get(place).copied() })
 }
 
 /// Gives a network the running statistics that training on these images would have given it, without a change of weights.
@@ -139,4 +166,23 @@ pub(crate) fn loader(
 
 pub(crate) fn one_view(batch: cxr_data::Result<cxr_data::ViewBatch>) -> cxr_data::Result<(Array3<u8>, Vec<usize>)> {
     batch.map(|batch| (batch.images, batch.rows))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_are_not_those_asked_for_are_an_error_with_the_place() {
+        assert!(same_rows(&[2, 3, 5], &[2, 3, 5]).is_ok());
+        let message = |came: &[usize]| same_rows(came, &[2, 3, 5]).unwrap_err().to_string();
+        assert!(
+            message(&[2, 5, 5]).contains("row 5 came in place 1, where row 3 was asked for"),
+            "{}",
+            message(&[2, 5, 5])
+        );
+        assert!(message(&[3, 2, 5]).contains("row 3 came in place 0, where row 2"));
+        assert!(message(&[2, 3]).contains("nothing came in place 2, where row 5"));
+    }
 }

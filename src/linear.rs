@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use backbones::{Classifier, Network, NetworkConfig, export};
-use cxr_data::ViewConfig;
+use cxr_data::{Role, ViewConfig};
 use eval::{LinearProbe, Scores, Stamp};
 use ndarray::Array2;
 use serde_json::json;
 
 use crate::{
-    Error, Existing, Labelled, LoadedNetwork, LoadedPart, Outcome, ProbeSettings, Result, RunFolder, adapt_statistics,
+    Error, Existing, Labelled, LoadedNetwork, LoadedPart, Origin, Outcome, ProbeSettings, Result, RunFolder,
+    adapt_statistics,
     finetune::device_of,
     fit_probe, label_draws,
     new_folder::NewFolder,
@@ -24,6 +25,8 @@ pub struct Arm {
     pub(crate) train: Array2<f32>,
     /// Of the rows the penalty is chosen on `[V, D]`, with their targets `[V, T]`.
     valid: Option<(Array2<f32>, Array2<f64>)>,
+    /// Where those come from.
+    chosen_on: Option<Origin>,
     /// Of the rows reported on `[M, D]`.
     pub(crate) test: Array2<f32>,
 }
@@ -42,7 +45,7 @@ impl Arm {
         settings: &ProbeSettings,
     ) -> Result<Self> {
         let train = train.features(network, views, settings)?;
-        Ok(Self { train, valid: None, test: test.features(network, views, settings)? })
+        Ok(Self { train, valid: None, chosen_on: None, test: test.features(network, views, settings)? })
     }
 
     /// With rows to choose the penalty on, instead of folds within the training rows.
@@ -56,7 +59,8 @@ impl Arm {
         views: ViewConfig,
         settings: &ProbeSettings,
     ) -> Result<Self> {
-        Ok(Self { valid: Some((valid.features(network, views, settings)?, valid.targets())), ..self })
+        let features = valid.features(network, views, settings)?;
+        Ok(Self { valid: Some((features, valid.targets())), chosen_on: valid.origin().cloned(), ..self })
     }
 
     /// Features by a network of random weights whose running statistics were estimated on `images`.
@@ -85,6 +89,9 @@ pub struct LinearOutcome {
     pub outcome: Outcome,
     /// The heads of the first draw of the largest fraction, one regression a task.
     pub probe: LinearProbe,
+    /// Where the rows come from that they were fitted and chosen on; an outer none where nothing was chosen outside train.
+    trained_on: Option<Origin>,
+    chosen_on: Option<Option<Origin>>,
 }
 
 /// Fits heads on every draw of every fraction, and evaluates them. The score of a row is a logit.
@@ -118,7 +125,9 @@ pub fn linear(
         }
     }
     let none = || Error::Setting { key: "fraction".into(), found: "none".into(), expected: "at least one".into() };
-    Ok(LinearOutcome { outcome, probe: kept.ok_or_else(none)?.1 })
+    let probe = kept.ok_or_else(none)?.1;
+    let chosen_on = arm.valid.is_some().then(|| arm.chosen_on.clone());
+    Ok(LinearOutcome { outcome, probe, trained_on: train.origin().cloned(), chosen_on })
 }
 
 impl LinearOutcome {
@@ -131,10 +140,15 @@ impl LinearOutcome {
     pub fn write(&self, out: &Path, start: &LoadedNetwork, settings: &ProbeSettings, stamp: &Stamp) -> Result<()> {
         let folder = NewFolder::begin(out)?;
         let run = RunFolder::open(folder.path(), Existing::Refuse)?;
+        let mut lineage = start.lineage.clone().then(Role::Train, self.trained_on.as_ref());
+        if let Some(chosen_on) = &self.chosen_on {
+            lineage = lineage.then(Role::Valid, chosen_on.as_ref());
+        }
         run.write_run_json(
             "linear",
             json!({
                 "weights": start.provenance,
+                "trained_on": lineage,
                 "tasks": settings.tasks,
                 "seed": settings.seed,
                 "stamp": stamp,
@@ -147,6 +161,7 @@ impl LinearOutcome {
         let head = self.probe.head(&device_of(&start.network));
         let classifier = Classifier::new(start.network.clone(), head, start.config.arch.head_name());
         export(&run.join(EXPORT), &classifier, &info)?;
+        lineage.write(&run.join(EXPORT))?;
         folder.finish()
     }
 }

@@ -1,4 +1,4 @@
-//! Labelled data in parts: fitted on, chosen on, reported on. No patient is in two of them.
+//! Labelled data in parts: fitted on, chosen on, reported on. No patient and no image is in two of them.
 
 use std::{
     collections::HashSet,
@@ -6,13 +6,14 @@ use std::{
 };
 
 use cxr_data::{
-    Dataset, Label, LoadOptions, Manifest, OnBad, Part, Role, Subset, check_patients, load_with,
+    Dataset, Label, LoadOptions, Manifest, OnBad, Part, PixelHash, Role, Subset, check_scanned, load_with,
     splits::{ShenzhenSplit, patient_split, shenzhen_split},
 };
 use eval::Stamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::{DrawRule, Error, Labelled, LoadedNetwork, PretrainSettings, ProbeSettings, Result, images};
+use crate::{DrawRule, Error, Labelled, LoadedNetwork, Origin, Pretraining, ProbeSettings, Result, images};
 
 /// Share of the training patients that is held out to choose on, where no part was published for that.
 const HELD_OUT: f64 = 0.2;
@@ -56,9 +57,13 @@ pub struct LoadedPart {
     pub rows: Vec<usize>,
     /// Which part it is.
     pub part: Part,
+    /// A hash of the pixels of each row of the manifest; `None` for images that cannot be read.
+    pub pixels: Vec<Option<PixelHash>>,
+    /// Where it was read from; for the record of weights that are trained on it.
+    pub origin: Origin,
 }
 
-/// The parts of an evaluation; they share no patient.
+/// The parts of an evaluation; they share no patient and no image.
 #[derive(Debug)]
 pub struct Parts {
     /// Fitted on.
@@ -77,13 +82,21 @@ impl LoadedPart {
     /// # Errors
     /// As [`Labelled::new`].
     pub fn labelled(&self, settings: &ProbeSettings) -> Result<Labelled<'_>> {
-        Labelled::new(&self.manifest, &self.rows, &settings.tasks, settings.policy)
+        let labelled = Labelled::new(&self.manifest, &self.rows, &settings.tasks, settings.policy)?;
+        Ok(labelled.from(&self.origin))
     }
 
     /// These rows of the manifest (the readable of them) as a part of their own.
     fn select(&self, rows: &[usize], part: Part) -> Self {
         let rows: Vec<usize> = rows.iter().copied().filter(|row| self.rows.binary_search(row).is_ok()).collect();
-        Self { manifest: self.manifest.select(&rows), rows: (0..rows.len()).collect(), part }
+        let pixels = rows.iter().map(|&row| self.pixels[row]).collect();
+        Self {
+            manifest: self.manifest.select(&rows),
+            rows: (0..rows.len()).collect(),
+            part,
+            pixels,
+            origin: self.origin.clone(),
+        }
     }
 }
 
@@ -96,25 +109,44 @@ impl Parts {
         };
         let mut stamp = Stamp::new(probe.policy.to_string(), format!("{}{draws}", self.split()), protocol);
         stamp.rows = Some(if probe.fold_studies { "studies" } else { "images" }.to_owned());
+        stamp.patients = Some(self.patients());
         stamp
     }
 
-    /// Checks that the patients chosen on and reported on were not among the pretraining images of a network (patients
-    /// held out of the training part may have been seen without labels, as the training part itself). Where its run is
-    /// not known a note says that nothing was checked.
-    ///
-    /// # Errors
-    /// As [`check_against_pretraining`].
-    pub fn check_pretraining(&self, loaded: &LoadedNetwork, note: &mut dyn FnMut(&str)) -> Result<()> {
-        let Some(run) = loaded.run.as_deref().filter(|run| run.join("config.toml").is_file()) else {
-            note("not checked: whether test patients were among the pretraining images");
-            return Ok(());
-        };
-        let valid = self.valid.iter().filter(|_| !self.held_out);
-        valid.chain([&self.test]).try_for_each(|part| check_against_pretraining(run, part, note))
+    /// `known`, or `unknown` and in which parts.
+    fn patients(&self) -> String {
+        let unknown: Vec<&str> =
+            self.named().filter(|(.., part)| !part.manifest.patients_known).map(|(name, ..)| name).collect();
+        if unknown.is_empty() { "known".to_owned() } else { format!("unknown in {}", unknown.join(", ")) }
     }
 
-    /// What was done on which rows, for the stamp of results.
+    /// The parts by name and role.
+    fn named(&self) -> impl Iterator<Item = (&'static str, Role, &LoadedPart)> {
+        let valid = self.valid.iter().map(|valid| ("valid", Role::Valid, valid));
+        [("train", Role::Train, &self.train), ("test", Role::Test, &self.test)].into_iter().chain(valid)
+    }
+
+    /// Checks that the patients and images chosen on and reported on were not among those that a network was trained on
+    /// (patients held out of the training part may have been seen, as the training part itself). Where nobody knows what
+    /// it was trained on, a note says that nothing was checked; what is returned belongs into the stamp of results.
+    ///
+    /// # Errors
+    /// Names the patients or images; or the images that are no longer there, or no longer what they were.
+    pub fn check_pretraining(&self, loaded: &LoadedNetwork, note: &mut dyn FnMut(&str)) -> Result<Pretraining> {
+        let mut parts = vec![("test", Role::Test, &self.test)];
+        parts.extend(self.valid.iter().filter(|_| !self.held_out).map(|valid| ("valid", Role::Valid, valid)));
+        loaded.lineage.check(&parts, note)
+    }
+
+    /// No patient, no file and no image is in two of the parts.
+    fn leak_free(&self, note: &mut dyn FnMut(&str)) -> Result<()> {
+        let parts: Vec<_> =
+            self.named().map(|(name, role, part)| (name, role, &part.manifest, &part.pixels[..])).collect();
+        leak_free(&parts, note)
+    }
+
+    /// What was done on which rows, for the stamp of results: two are equal where all parts hold the same rows with the
+    /// same labels, wherever their folders lie and however the parts came about.
     pub fn split(&self) -> String {
         let chosen = match (&self.valid, self.held_out) {
             (None, _) => "",
@@ -122,7 +154,16 @@ impl Parts {
             (Some(_), true) => ", chosen on patients held out of train",
         };
         let part = if self.test.part == Part::Test { "test" } else { "valid" };
-        format!("fit on train{chosen}, reported on {part}, data {}", self.test.manifest.hash())
+        format!("fit on train{chosen}, reported on {part}, data {}", self.hash())
+    }
+
+    /// Identity of all parts together: 128 bits of the SHA-256 of their hashes, in hex.
+    fn hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        for (name, _, part) in self.named() {
+            hasher.update(format!("{name} {}\n", part.manifest.hash()));
+        }
+        hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -186,15 +227,12 @@ impl LinearData {
         } else {
             self.published(train, valid, workers, note)?
         };
-        let mut roles = vec![("train", Role::Train, &parts.train.manifest), ("test", Role::Test, &parts.test.manifest)];
-        roles.extend(parts.valid.iter().map(|valid| ("valid", Role::Valid, &valid.manifest)));
-        leak_free(&roles, note)?;
+        parts.leak_free(note)?;
         Ok(parts)
     }
 
     fn read(&self, dir: &Path, part: Part, workers: usize, note: &mut dyn FnMut(&str)) -> Result<LoadedPart> {
-        let (manifest, rows) = images::load(dir, self.dataset, part, &self.options(), workers, note)?;
-        Ok(LoadedPart { manifest, rows, part })
+        images::load(dir, self.dataset, part, &self.options(), workers, note)
     }
 
     /// The rows of a part, no image opened.
@@ -229,8 +267,12 @@ impl LinearData {
             ValidFrom::Nowhere => (None, false),
             ValidFrom::Folder(dir) => (Some(self.read(dir, Part::Valid, workers, note)?), false),
             ValidFrom::HeldOut(seed) => {
-                let published = self.table(&self.train, Part::Valid);
-                if published.is_ok_and(|rows| !reported(&rows.records) && rows.records != train.manifest.records) {
+                let published = match self.table(&self.train, Part::Valid) {
+                    Ok(rows) => !reported(&rows.records) && rows.records != train.manifest.records,
+                    Err(cxr_data::Error::Layout { .. }) => false,
+                    Err(fault) => return Err(fault.into()),
+                };
+                if published {
                     (Some(self.read(&self.train, Part::Valid, workers, note)?), false)
                 } else {
                     let parts = patient_split(&train.manifest, &[1.0 - HELD_OUT, HELD_OUT], *seed)?;
@@ -256,19 +298,15 @@ impl LinearData {
         workers: usize,
         note: &mut dyn FnMut(&str),
     ) -> Result<Parts> {
-        let paper =
-            is_shenzhen(&all.manifest).then(|| shenzhen_split(&all.manifest, seed)).and_then(|split| split.ok());
-        let split = match paper {
-            Some(split) => split,
-            None => {
-                let mut parts = patient_split(&all.manifest, &SHARES, seed)?.into_iter();
-                let mut next = || parts.next().unwrap_or_default();
-                ShenzhenSplit { train: next(), valid: next(), test: next() }
-            }
-        };
+        let split = shares(&all.manifest, seed)?;
         let [train, held_out, test] =
-            [(&split.train, Part::Train), (&split.valid, Part::Valid), (&split.test, Part::Test)]
-                .map(|(rows, part)| all.select(rows, part));
+            [(&split.train, Part::Train), (&split.valid, Part::Valid), (&split.test, Part::Test)].map(
+                |(rows, part)| {
+                    let selected = all.select(rows, part);
+                    let origin = Origin { part, divided: Some(seed), ..selected.origin };
+                    LoadedPart { origin, ..selected }
+                },
+            );
         note(&format!(
             "the set has no published parts: divided by patient (seed {seed}) into {} images to fit on, {} to choose on, {} to report on",
             train.rows.len(),
@@ -277,11 +315,23 @@ impl LinearData {
         ));
         let valid = match valid {
             ValidFrom::Nowhere => None,
-            ValidFrom::Folder(dir) if *dir != self.train => Some(self.read(dir, Part::Valid, workers, note)?),
+            ValidFrom::Folder(dir) if !same_folder(dir, &self.train) => {
+                Some(self.read(dir, Part::Valid, workers, note)?)
+            }
             _ => Some(held_out),
         };
         Ok(Parts { train, valid, test, held_out: false })
     }
+}
+
+/// The shares of a set without published parts: Shenzhen by the rules of the paper's script, others by patient.
+pub(crate) fn shares(manifest: &Manifest, seed: u64) -> Result<ShenzhenSplit> {
+    if let Some(Ok(split)) = is_shenzhen(manifest).then(|| shenzhen_split(manifest, seed)) {
+        return Ok(split);
+    }
+    let mut parts = patient_split(manifest, &SHARES, seed)?.into_iter();
+    let mut next = || parts.next().unwrap_or_default();
+    Ok(ShenzhenSplit { train: next(), valid: next(), test: next() })
 }
 
 /// By its one label, and that it is known of every image.
@@ -290,30 +340,28 @@ pub(crate) fn is_shenzhen(manifest: &Manifest) -> bool {
         && manifest.records.iter().all(|r| matches!(r.labels[..], [Label::Positive | Label::Negative]))
 }
 
-/// Fails when parts that must be disjoint share a patient.
-///
-/// # Errors
-/// Names the patients.
-pub(crate) fn leak_free(parts: &[(&str, Role, &Manifest)], note: &mut dyn FnMut(&str)) -> Result<()> {
-    let subsets: Vec<Subset<'_>> =
-        parts.iter().map(|&(name, role, manifest)| Subset { name, role, manifest }).collect();
-    let report = check_patients(&subsets).require_clean()?;
-    for part in &report.patients_unknown {
-        note(&format!("patients of {part} are unknown: shared patients cannot be found"));
-    }
-    Ok(())
+/// By whatever path.
+fn same_folder(one: &Path, other: &Path) -> bool {
+    one == other || one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
 }
 
-/// Fails when the images that a run was pretrained on share a patient with `test`, or are gone, so that nobody can say.
+/// Fails when parts that must be disjoint share a patient, a file, or an image pixel for pixel. Parts whose images were
+/// not decoded are compared by patients and files.
 ///
 /// # Errors
-/// Names the patients, or the data that could not be read.
-pub fn check_against_pretraining(run: &Path, test: &LoadedPart, note: &mut dyn FnMut(&str)) -> Result<()> {
-    let data = PretrainSettings::read(&run.join("config.toml"))?.data;
-    let seen = load_with(&data.dir, data.dataset, Part::Train, &data.load_options()).map_err(|e| Error::Setting {
-        key: format!("the pretraining data of {}", run.display()),
-        found: e.to_string(),
-        expected: "to read its patients, to be sure that none is in the test part (or --unchecked-pretraining)".into(),
-    })?;
-    leak_free(&[("pretraining", Role::Pretrain, &seen), ("test", Role::Test, &test.manifest)], note)
+/// Names the patients or the images.
+pub(crate) fn leak_free(
+    parts: &[(&str, Role, &Manifest, &[Option<PixelHash>])],
+    note: &mut dyn FnMut(&str),
+) -> Result<()> {
+    let subsets: Vec<Subset<'_>> =
+        parts.iter().map(|&(name, role, manifest, _)| Subset { name, role, manifest }).collect();
+    let pixels: Vec<&[Option<PixelHash>]> = parts.iter().map(|&(.., pixels)| pixels).collect();
+    let report = check_scanned(&subsets, &pixels).require_clean()?;
+    for part in &report.patients_unknown {
+        note(&format!(
+            "patients of {part} are unknown: only equal images can be found in two parts, not shared patients"
+        ));
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use crate::{
     Error, LoadedNetwork, LoadedPart, ProbeSettings, Result,
     finetune::ENSEMBLE,
     images,
-    labelled::{loader, one_view, score_row},
+    labelled::{loader, one_view, patient_source, same_rows, score_row},
 };
 
 /// One or several networks that score images together.
@@ -81,8 +81,10 @@ impl Scorer {
         // Rows as they are reported, with one network's logits.
         let logits = |network: &Classifier<Network>| -> eval::Result<Scores> {
             let batches = settings.watch.over(loader.in_order::<u8>().map(one_view), rows.len());
-            let (logits, _) = eval::predict(network, batches)?;
-            let scores = Scores::new(self.labels.clone(), names.clone(), labels.clone(), logits)?;
+            let (logits, came) = eval::predict(network, batches)?;
+            same_rows(&came, &rows).map_err(|fault| eval::Error::Batches(Box::new(fault)))?;
+            let scores = Scores::new(self.labels.clone(), names.clone(), labels.clone(), logits)?
+                .with_patient_source(patient_source(&part.manifest));
             if settings.fold_studies { fold_studies(&scores) } else { Ok(scores) }
         };
         let mut folded = None;
@@ -97,7 +99,7 @@ impl Scorer {
         let none = || Error::Setting { key: "weights".into(), found: "none".into(), expected: "one at least".into() };
         let folded = folded.ok_or_else(none)?;
         let (rows, labels) = (folded.rows().to_vec(), folded.labels().to_owned());
-        Ok(Scores::new(self.labels.clone(), rows, labels, probabilities)?)
+        Ok(Scores::new(self.labels.clone(), rows, labels, probabilities)?.with_patient_source(folded.patient_source()))
     }
 }
 
@@ -113,8 +115,7 @@ pub fn load_images(
     workers: usize,
     note: &mut dyn FnMut(&str),
 ) -> Result<LoadedPart> {
-    let (manifest, rows) = images::load(dir, dataset, part, options, workers, note)?;
-    Ok(LoadedPart { manifest, rows, part })
+    images::load(dir, dataset, part, options, workers, note)
 }
 
 /// The rows that the policy admits, and their targets `[N, T]`; NaN where the data has no such label.

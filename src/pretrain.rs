@@ -3,12 +3,14 @@
 use std::{path::Path, sync::Arc};
 
 use backbones::{Network, NetworkConfig};
-use cxr_data::{BatchLoader, BatchOptions, Manifest, OnBad, PairSampling, Radiograph, SameGroup, SameImage, preview};
+use cxr_data::{
+    BatchLoader, BatchOptions, Manifest, OnBad, PairSampling, Part, Radiograph, Role, SameGroup, SameImage, preview,
+};
 use moco_core::{BatchSource, Checkpoints, End, MocoImport, Observer, differences};
 use serde_json::json;
 
 use crate::{
-    AugmentOn, Error, Existing, KeyFrom, PretrainSettings, Result, RunFolder,
+    AugmentOn, Error, Existing, KeyFrom, Origin, PretrainSettings, Result, RunFolder,
     device::guard,
     images::TrainImages,
     loader_source::{LoaderSource, PlaneSource},
@@ -92,7 +94,10 @@ pub fn pretrain(
     }
     let network =
         NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
-    let (mut network, init) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
+    let (mut network, init, lineage) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
+    let data = &settings.data;
+    let origin = Origin::of(&data.dir, data.dataset, Part::Train, &data.load_options(), (&manifest, rows.len()))?;
+    let lineage = lineage.then(Role::Pretrain, Some(&origin));
     network.set_precision(settings.precision);
     let mut trainer = settings.train.init(network)?;
     if settings.init_moco {
@@ -124,6 +129,7 @@ pub fn pretrain(
             "device": settings.device.resolved(),
             "init": init,
             "data": { "dir": settings.data.dir, "images": rows.len(), "patients_known": manifest.patients_known, "hash": manifest.hash() },
+            "trained_on": lineage,
         }),
     )?;
     folder.write("config.toml", settings.to_toml()?.as_bytes())?;
@@ -156,7 +162,7 @@ pub fn pretrain(
     }
     let network = trainer.moco.encoder_q.backbone.clone();
     if end == End::Finished {
-        weights::export(&folder, settings, &network, step)?;
+        weights::export(&folder, settings, &network, step, &lineage)?;
     }
     Ok(Pretrained { folder, end, step, network, manifest })
 }

@@ -11,7 +11,7 @@ use eval::{
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::{DrawRule, Error, ImageWatch, LabelDraw, Labelled, Result};
+use crate::{DrawRule, Error, ImageWatch, LabelDraw, Labelled, Result, labelled::patient_source};
 
 /// What is probed, and how much of the labels is used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -225,6 +225,7 @@ fn same_rows(tasks: &[(Cohort, Vec<Vec<f64>>)]) -> bool {
 /// # Errors
 /// As [`Scores::new`].
 pub fn scores(test: &Labelled<'_>, settings: &ProbeSettings, logits: &Array2<f64>) -> Result<Scores> {
-    let images = Scores::new(settings.tasks.clone(), test.score_rows(), test.targets(), logits.clone())?;
+    let images = Scores::new(settings.tasks.clone(), test.score_rows(), test.targets(), logits.clone())?
+        .with_patient_source(patient_source(test.manifest()));
     Ok(if settings.fold_studies { fold_studies(&images)? } else { images })
 }

@@ -151,6 +151,24 @@ fn a_table_without_a_column_is_named_with_the_column() {
 }
 
 #[test]
+fn a_table_that_lost_its_rows_is_named() {
+    let (copy, table) = copy();
+    let text = fs::read_to_string(&table).unwrap();
+    for (left, found) in [
+        ("", "train.csv: found an empty file"),
+        (text.lines().next().unwrap(), "train.csv: found a header and no rows"),
+    ] {
+        fs::write(&table, left).unwrap();
+        says(&pretrain(&arguments!["--data", copy.path()]), &[found]);
+        let weights = arguments!["--data", copy.path(), "--weights", made().run, "--task", "Cardiomegaly"];
+        says(&refused("linear", &weights), &[found]);
+        let ran = run(arguments!["audit", "--data", copy.path()]);
+        assert_eq!(ran.code, Some(1));
+        says(&ran, &[found]);
+    }
+}
+
+#[test]
 fn images_that_cannot_be_read_are_named_and_counted() {
     let Made { images, config, .. } = made();
     let (copy, table) = copy();
@@ -266,6 +284,20 @@ fn patients_in_two_parts_are_a_leak() {
     let train =
         refused("linear", &arguments!["--data", set, "--test-data", other, "--weights", run, "--task", "Cardiomegaly"]);
     says(&train, &["leak: train and test share 6 patient(s)", "patient00003"]);
-    let pretraining = refused("linear", &arguments!["--data", other, "--weights", run, "--task", "Cardiomegaly"]);
-    says(&pretraining, &["leak: pretraining and test share 6 patient(s)", "patient00003"]);
+    // Wherever the weights were brought to, with what lies beside them.
+    let copied = folder.join("copied");
+    fs::create_dir(&copied).unwrap();
+    files(&run.join("export")).iter().for_each(|(name, bytes)| fs::write(copied.join(name), bytes).unwrap());
+    for weights in [run, &copied] {
+        let arguments = arguments!["--data", other, "--weights", weights, "--task", "Cardiomegaly"];
+        says(&refused("linear", &arguments), &["leak: pretraining and test share 6 patient(s)", "patient00003"]);
+    }
+    // A table that was changed since is no record of what was seen.
+    let trained_on = read_json(&run.join("run.json"))["trained_on"].clone();
+    assert_eq!(trained_on, read_json(&copied.join("trained_on.json")));
+    let hash = trained_on["seen"][0]["hash"].as_str().unwrap();
+    let text = fs::read_to_string(copied.join("trained_on.json")).unwrap();
+    fs::write(copied.join("trained_on.json"), text.replace(hash, "0123456789abcdef0123456789abcdef")).unwrap();
+    let changed = refused("linear", &arguments!["--data", other, "--weights", copied, "--task", "Cardiomegaly"]);
+    says(&changed, &["other rows than then", hash, "--unchecked-pretraining"]);
 }

@@ -96,7 +96,7 @@ fn a_run_leaves_the_folder_of_the_design() {
     assert_eq!(names(run), ["checkpoints", "config.toml", "export", "metrics.jsonl", "run.json", "tb", "train.log"]);
     assert_eq!(
         names(&run.join("export")),
-        ["README.md", "config.json", "model.safetensors", "preprocessor_config.json"]
+        ["README.md", "config.json", "model.safetensors", "preprocessor_config.json", "trained_on.json"]
     );
 
     let steps = EPOCHS * (images / BATCH);

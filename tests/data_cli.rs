@@ -313,6 +313,8 @@ fn a_pattern_supplies_the_patients_of_a_folder() {
     ]);
     assert_eq!(read_json(&out.join("run.json"))["data"]["patients_known"], true);
     assert!(fs::read_to_string(out.join("config.toml")).unwrap().contains("patient_regex"));
+    let whole = run(arguments!["audit", "--data", flat, "--patient-regex", "patient"]);
+    assert!(whole.code == Some(1) && whole.stderr.contains("it has no group"), "{}", whole.stderr);
     let none = run(arguments!["audit", "--data", flat, "--patient-regex", "nobody([0-9]+)"]);
     assert!(none.code == Some(1) && none.stderr.contains("finds no patient"), "{}", none.stderr);
 }
@@ -353,6 +355,19 @@ fn an_audit_passes_the_synthetic_set_and_finds_what_is_planted() {
     let (_copy, root) = copy();
     fs::copy(&images(&root, Part::Train)[0], &images(&root, Part::Valid)[0]).unwrap();
     objects(&root, &["leak", "pixel for pixel"]);
+
+    // A file that is not there.
+    let (_copy, root) = copy();
+    let missing = &images(&root, Part::Train)[3];
+    fs::remove_file(missing).unwrap();
+    objects(&root, &["unreadable: train train/", patient(missing.to_str().unwrap())]);
+
+    // A row that was copied.
+    let (_copy, root) = copy();
+    let table = root.join("train.csv");
+    let text = fs::read_to_string(&table).unwrap();
+    fs::write(&table, format!("{text}{}\n", text.lines().nth(3).unwrap())).unwrap();
+    objects(&root, &["train.csv line", "every image once (line 4 lists it, too)"]);
 
     // A file that ends early.
     let (_copy, root) = copy();

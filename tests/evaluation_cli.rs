@@ -115,6 +115,7 @@ fn a_fine_tuning_leaves_results_and_a_classifier_that_describes_itself() {
         let stamp = &written["stamp"];
         assert!(stamp["split"].as_str().unwrap().contains("chosen on valid, reported on test"), "{stamp}");
         assert!(stamp["protocol"].as_str().unwrap().contains("checkpoint top10"), "{stamp}");
+        assert_eq!((&stamp["patients"], &stamp["pretraining"]), (&"known".into(), &"checked".into()));
         let read = succeed(arguments!["evaluate", folder.join("predictions.csv"), "--json"]).stdout;
         assert_eq!(serde_json::from_str::<Value>(&read).unwrap(), written);
         let scores = read_predictions(&folder.join("predictions.csv")).unwrap();
@@ -122,7 +123,16 @@ fn a_fine_tuning_leaves_results_and_a_classifier_that_describes_itself() {
     }
 
     let export = tuned.join("export");
-    assert_eq!(names(&export), ["README.md", "config.json", "model.safetensors", "preprocessor_config.json"]);
+    assert_eq!(
+        names(&export),
+        ["README.md", "config.json", "model.safetensors", "preprocessor_config.json", "trained_on.json"]
+    );
+    // What it was trained on, in the run and beside the weights: the pretraining on the same rows covers the training.
+    let trained_on = read_json(&export.join("trained_on.json"));
+    assert_eq!(trained_on, read_json(&tuned.join("run.json"))["trained_on"]);
+    assert_eq!(trained_on["complete"], true);
+    let seen: Vec<_> = trained_on["seen"].as_array().unwrap().iter().map(|s| (&s["role"], &s["part"])).collect();
+    assert_eq!(seen, [(&"pretrain".into(), &"train".into()), (&"valid".into(), &"valid".into())]);
     let config = read_json(&export.join("config.json"));
     assert_eq!((&config["id2label"]["0"], &config["id2label"]["1"]), (&TASKS[0].into(), &TASKS[1].into()));
     let model = tensors(&export.join("model.safetensors"));
@@ -180,7 +190,7 @@ fn embedded_features_through_the_exported_head_are_the_scores() {
     let ran = succeed(arguments!["embed", "--weights", tuned, "--data", set, "--part", "test", "--out", out, "--json"]);
     let summary: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((summary["rows"].as_u64(), summary["columns"].as_u64()), (Some(*test_images as u64), Some(512)));
-    assert_eq!(names(&out), ["features.npy", "index.csv"]);
+    assert_eq!(names(&out), ["embed.json", "features.npy", "index.csv"]);
 
     // numpy.lib.format: magic, version 1.0, length of the header, a Python literal, values from a multiple of 64 bytes on.
     let bytes = fs::read(out.join("features.npy")).unwrap();
@@ -262,6 +272,19 @@ fn nearest_neighbours_vote_with_shares_and_random_weights_need_no_file() {
     let scores = read_predictions(&out.join("cardiomegaly/predictions.csv")).unwrap();
     assert!(scores.scores().iter().all(|s| *s == 0.0 || *s == 1.0), "the label of the nearest");
 
+    // Weights without a record of what they were trained on can be used, and the results say so.
+    let (foreign, out) = (folder.join("foreign.safetensors"), folder.join("knn-foreign"));
+    fs::copy(run.join("export/model.safetensors"), &foreign).unwrap();
+    let ran = succeed(with("knn", set, &foreign, &out, &["--image-size", "32"]));
+    assert!(ran.stderr.contains("no run says which these were"), "{}", ran.stderr);
+    assert_eq!(read_json(&out.join("cardiomegaly/results.json"))["stamp"]["pretraining"], "not checked");
+    // Compared they may be: the data are the same.
+    let of = |out: &str| folder.join(out).join("cardiomegaly/predictions.csv");
+    let compared =
+        succeed(arguments!["compare", of("knn"), of("knn-foreign"), "--compare-despite-differences", "--json"]);
+    let compared: Value = serde_json::from_str(&compared.stdout).unwrap();
+    assert_eq!(compared["differences"].as_array().unwrap().len(), 1, "k alone: {}", compared["differences"]);
+
     let out = folder.join("knn-random");
     let random = ["--arch", "resnet18", "--image-size", "32"];
     let ran = succeed(with("knn", set, Path::new("random"), &out, &random));
@@ -297,7 +320,9 @@ fn a_set_without_parts_is_divided_by_patient_and_one_without_a_valid_part_lends_
     let more = ["--dataset", "folder", "--epochs", "1", "--unchecked-pretraining", "--policy", "uncertain=ones"];
     let ran = succeed(with("finetune", &one, run, &out, &more));
     says(&ran, &["no published parts: divided by patient", "not checked"]);
-    let patients = &read_json(&out.join("cardiomegaly/results.json"))["rows"][0]["patients"];
+    let results = read_json(&out.join("cardiomegaly/results.json"));
+    assert_eq!(results["stamp"]["pretraining"], "not checked");
+    let patients = &results["rows"][0]["patients"];
     assert_eq!(*patients, 14, "a fifth of 72, rounded");
     assert_eq!(names(&out).iter().filter(|name| *name == "ensemble").count(), 0, "one network was chosen");
 
@@ -355,6 +380,9 @@ fn what_cannot_be_done_is_refused_before_anything_is_written() {
     }
     let both = ["--valid-data", set.to_str().unwrap(), "--test-data", two.to_str().unwrap()];
     says(&labelled("finetune", &both), &["valid", "test", "patient"]);
+    // Nor are those on which the checkpoint of the weights was chosen.
+    let refused_weights = with("knn", set, tuned, &out, &["--test-data", two.to_str().unwrap(), "--quiet"]);
+    says(&refused(refused_weights, &out), &["leak: the choice of the weights and test share 16 patient(s)"]);
 
     let unlabelled = |subcommand: &str, weights: &Path, more: &[&str]| {
         let arguments = arguments![subcommand, "--weights", weights, "--data", set, "--out", out, "--quiet"];

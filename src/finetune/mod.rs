@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use backbones::{Classifier, Linear, Network};
 use burn::{module::Module, tensor::Device};
+use cxr_data::Role;
 use eval::{Checkpoint, FineTune, FineTuned, Measured, Scores, SupervisedConfig, mean_auroc};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -21,8 +22,8 @@ use tempfile::TempDir;
 pub use self::settings::{CheckpointChoice, FineTuneSettings};
 use self::{finished::FinishedDraws, images::Images};
 use crate::{
-    Error, LabelDraw, Labelled, LoadedNetwork, Outcome, ProbeSettings, Result, fit_probe, label_draws, plain_draws,
-    scores,
+    Error, LabelDraw, Labelled, Lineage, LoadedNetwork, Outcome, ProbeSettings, Result, fit_probe, label_draws,
+    labelled::same_rows, plain_draws, scores,
 };
 
 /// Folder of all chosen networks, where they may be several (`eval::read_checkpoints`).
@@ -69,6 +70,8 @@ pub struct FineTuneOutcome {
     pub steps: u64,
     /// All chosen networks of that draw, best first.
     pub members: Vec<Checkpoint>,
+    /// Which images it was trained and chosen on, and those of the weights it began from.
+    pub lineage: Lineage,
     /// Where they lie, if they do not live on the host.
     folder: Option<Meanwhile>,
 }
@@ -114,6 +117,7 @@ pub fn fine_tune(
     check_test(test, &probe.tasks)?;
     let of = identity(start, [train, valid, test], probe, settings);
     let store = settings.unfinished.as_deref().map(|folder| FinishedDraws::open(folder, &of)).transpose()?;
+    let lineage = start.lineage.clone().then(Role::Train, train.origin()).then(Role::Valid, valid.origin());
     let [train, valid, test] = [train, valid, test].map(|part| Images::new(part, start.views, probe));
     let features = match settings.from_linear {
         true => Some(train.labelled().features(&start.network, start.views, probe)?),
@@ -171,7 +175,7 @@ pub fn fine_tune(
     let none = || Error::Setting { key: "fraction".into(), found: "none".into(), expected: "at least one".into() };
     let (model, members, folder) = model.ok_or_else(none)?;
     let steps = members.first().map_or(0, |best: &Checkpoint| best.step);
-    Ok(FineTuneOutcome { outcome, runs, model, steps, members, folder })
+    Ok(FineTuneOutcome { outcome, runs, model, steps, members, lineage, folder })
 }
 
 /// What must be the same for a finished draw to count.
@@ -310,7 +314,8 @@ impl All<'_> {
         let none =
             || Error::Setting { key: "epochs".into(), found: "no network".into(), expected: "at least 1".into() };
         let rows = rows.ok_or_else(none)?;
-        Ok(Scores::new(rows.tasks().to_vec(), rows.rows().to_vec(), rows.labels().to_owned(), probabilities)?)
+        let scores = Scores::new(rows.tasks().to_vec(), rows.rows().to_vec(), rows.labels().to_owned(), probabilities)?;
+        Ok(scores.with_patient_source(rows.patient_source()))
     }
 }
 
@@ -320,8 +325,8 @@ fn temporary() -> Result<TempDir> {
 
 /// Logits of the rows (or studies) of a part, in eval mode.
 fn logits(model: &Classifier<Network>, images: &Images<'_>, probe: &ProbeSettings) -> Result<Scores> {
-    // In ascending order of the rows, which is that of the labels.
-    let (logits, _) = eval::predict(model, images.in_order()?)?;
+    let (logits, came) = eval::predict(model, images.in_order()?)?;
+    same_rows(&came, images.labelled().rows())?;
     scores(images.labelled(), probe, &logits)
 }
 

@@ -39,6 +39,7 @@ impl FineTuneOutcome {
                 "seed": probe.seed,
                 "stamp": stamp,
                 "draw_exported": 0,
+                "trained_on": self.lineage,
             }),
         )?;
         self.outcome.write_into(run.path(), name, probe, stamp)?;
@@ -47,6 +48,7 @@ impl FineTuneOutcome {
         let how = (settings.short_name(), protocol.as_str(), self.steps);
         let info = classifier_info(how, start, &self.outcome, probe, stamp);
         export(&run.join(EXPORT), &self.model, &info)?;
+        self.lineage.write(&run.join(EXPORT))?;
         if let (Some(kept), CheckpointChoice::Top10) = (&self.folder, settings.checkpoint) {
             copy_folder(&kept.path(), &run.join(ENSEMBLE))?;
         }

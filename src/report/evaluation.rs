@@ -110,6 +110,8 @@ fn read_tasks(file: &Path, source: &str) -> eval::Result<Vec<TaskScores>> {
         stamp.label_policy.map(|policy| format!("labels: {policy}")),
         stamp.protocol.map(|protocol| format!("protocol: {protocol}")),
         stamp.rows.map(|rows| format!("a row is one of the {rows}")),
+        stamp.patients.map(|patients| format!("patients: {patients}")),
+        stamp.pretraining.map(|checked| format!("pretraining images: {checked}")),
     ];
     let conditions = conditions.into_iter().flatten().collect::<Vec<_>>().join("; ");
     let mut tasks = Vec::new();

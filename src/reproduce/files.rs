@@ -63,7 +63,10 @@ pub(super) fn predictions(cell: &Cell, arm: Arm, results: &Path) -> Result<Optio
         return Ok(None);
     }
     let mut found = Predictions::read(&[folder], None, Some(&[cell.task.to_owned()]))?;
-    found.stamp = found.stamp.merged(&task_stamp(cell, arm, results)?)?;
+    let of_task = task_stamp(cell, arm, results)?;
+    if of_task != Stamp::default() {
+        found.stamp = found.stamp.merged(&of_task)?;
+    }
     Ok(Some(found))
 }
 

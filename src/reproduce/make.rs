@@ -11,8 +11,8 @@ use super::{
     files::{claim, draws_stamp, write_draws},
 };
 use crate::{
-    Arm as Features, AskedPreprocessing, Error, FineTuneSettings, LinearData, LoadedNetwork, Parts, ProbeSettings,
-    Result, ValidFrom, adapt_statistics, fine_tune, linear, load_weights,
+    Arm as Features, AskedPreprocessing, Error, FineTuneSettings, Lineage, LinearData, LoadedNetwork, Parts,
+    Pretraining, ProbeSettings, Result, ValidFrom, adapt_statistics, fine_tune, linear, load_weights,
 };
 
 /// How linear models are fitted.
@@ -60,6 +60,12 @@ pub struct NotMade {
     pub reason: String,
 }
 
+/// What a model begins from.
+struct Start {
+    network: LoadedNetwork,
+    pretraining: Pretraining,
+}
+
 impl Reproduction {
     /// What a model begins from, as [`load_weights`] takes it; none where nobody named it.
     pub fn source(&self, arm: Arm) -> Option<&str> {
@@ -91,7 +97,7 @@ impl Reproduction {
         for fits in missing.chunk_by(|one, other| one.arm == other.arm) {
             let arm = fits[0].arm;
             let start = self.start(arm, &parts, device, note).and_then(|start| {
-                claim(arm, &self.results, &start.provenance, start.views.size)?;
+                claim(arm, &self.results, &start.network.provenance, start.network.views.size)?;
                 Ok(start)
             });
             let made = match start {
@@ -121,7 +127,7 @@ impl Reproduction {
     }
 
     /// The network that a model begins from.
-    fn start(&self, arm: Arm, parts: &Parts, device: &Device, note: &mut dyn FnMut(&str)) -> Result<LoadedNetwork> {
+    fn start(&self, arm: Arm, parts: &Parts, device: &Device, note: &mut dyn FnMut(&str)) -> Result<Start> {
         let source = self.source(arm).ok_or_else(|| Error::Setting {
             key: "weights".into(),
             found: format!("none named {}", arm.start()),
@@ -132,25 +138,24 @@ impl Reproduction {
         let asked = AskedPreprocessing { size: self.image_size, ..AskedPreprocessing::default() };
         let mut loaded = asked.apply(loaded, source)?;
         note(&format!("{}: {}", arm.start(), loaded.provenance));
-        match source {
-            "random" => {
-                // Without running statistics its features in eval mode say nothing.
-                let (manifest, rows) = (&parts.train.manifest, &parts.train.rows);
-                adapt_statistics(&mut loaded.network, manifest, rows, loaded.views, &self.probe)?;
-            }
-            "imagenet" => {} // no radiograph was seen
-            _ if self.unchecked_pretraining => {
-                note("not checked: whether test patients were among the pretraining images")
-            }
-            _ => parts.check_pretraining(&loaded, note)?,
+        if source == "random" {
+            // Without running statistics its features in eval mode say nothing.
+            let (manifest, rows) = (&parts.train.manifest, &parts.train.rows);
+            adapt_statistics(&mut loaded.network, manifest, rows, loaded.views, &self.probe)?;
         }
-        Ok(loaded)
+        let pretraining = if self.unchecked_pretraining && loaded.lineage != Lineage::none() {
+            note("not checked: whether test patients were among the pretraining images; the results say so");
+            Pretraining::Unchecked
+        } else {
+            parts.check_pretraining(&loaded, note)?
+        };
+        Ok(Start { network: loaded, pretraining })
     }
 
     /// All fits of one model, task by task.
     fn make_model(
         &self,
-        start: &LoadedNetwork,
+        start: &Start,
         fits: &[Fit],
         parts: &Parts,
         note: &mut dyn FnMut(&str),
@@ -179,19 +184,20 @@ impl Reproduction {
     }
 
     /// Features of a model's rows, once for all fractions.
-    fn features(&self, start: &LoadedNetwork, fit: &Fit, parts: &Parts) -> Result<Features> {
+    fn features(&self, start: &Start, fit: &Fit, parts: &Parts) -> Result<Features> {
         let probe = self.probe_of(fit);
         let (train, test) = (parts.train.labelled(&probe)?, parts.test.labelled(&probe)?);
-        let features = Features::of(&start.network, start.views, &train, &test, &probe)?;
+        let (network, views) = (&start.network.network, start.network.views);
+        let features = Features::of(network, views, &train, &test, &probe)?;
         match &parts.valid {
-            Some(valid) => features.choosing_on(&valid.labelled(&probe)?, &start.network, start.views, &probe),
+            Some(valid) => features.choosing_on(&valid.labelled(&probe)?, network, views, &probe),
             None => Ok(features),
         }
     }
 
     fn make_fit(
         &self,
-        start: &LoadedNetwork,
+        start: &Start,
         fit: &Fit,
         parts: &Parts,
         features: Option<&Features>,
@@ -205,7 +211,7 @@ impl Reproduction {
                 let valid = valid.labelled(&probe)?;
                 let mut watch = |text: &str| note(&format!("{}: {text}", name(fit)));
                 let settings = self.settings(fit.arm.tuning);
-                fine_tune(start, [&train, &valid, &test], &probe, &settings, &mut watch)?.outcome.scores
+                fine_tune(&start.network, [&train, &valid, &test], &probe, &settings, &mut watch)?.outcome.scores
             }
             (None, None) => {
                 let (found, expected) = ("none".into(), "rows to choose a checkpoint on".into());
@@ -213,7 +219,8 @@ impl Reproduction {
             }
         }
         .swap_remove(0); // one fraction
-        let stamp = self.stamp(fit.arm.tuning, parts);
+        let mut stamp = self.stamp(fit.arm.tuning, parts);
+        stamp.pretraining = Some(start.pretraining.to_string());
         write_draws(&self.results.join(fit.arm.folder()), fit.fraction, &draws, &probe.bootstrap, &stamp)
     }
 

@@ -46,9 +46,11 @@ pub fn reproduction_conditions(cells: &[Reproduced]) -> Vec<String> {
             1 => format!("protocol {}; ", said(&cell.stamp.protocol)),
             _ => String::new(), // said where its models stand alone, or differing on purpose
         };
+        let patients = cell.stamp.patients.as_deref().unwrap_or(unknown);
+        let pretraining = cell.stamp.pretraining.as_deref().unwrap_or(unknown);
         let (policy, split, rows) = (said(&cell.stamp.label_policy), said(&cell.stamp.split), said(&cell.stamp.rows));
         add(format!(
-            "{}: {protocol}labels {policy}; {split}; rows {rows}; interval {}",
+            "{}: {protocol}labels {policy}; {split}; rows {rows}; patients {patients}; pretraining images {pretraining}; interval {}",
             cell.what,
             format!("{:?}", ours.method).to_lowercase()
         ));

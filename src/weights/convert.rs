@@ -7,10 +7,10 @@ use burn::{module::Module, tensor::Device};
 
 use super::{
     folder::Preprocessing,
-    load::{LoadedNetwork, provenance, unknown_architecture},
+    load::{LoadedNetwork, lineage_of, provenance, unknown_architecture},
     source::Source,
 };
-use crate::{Error, Result};
+use crate::{Error, Lineage, Result};
 
 /// What `moco-cxr import` takes from a file, and what it leaves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,15 +63,18 @@ pub fn import_weights(settings: &ImportSettings, out: &Path, device: &Device) ->
         steps: steps(&file),
         ..info(&config, size, settings.labels.clone(), &provenance(&file, &inspection))
     };
-    if settings.labels.is_empty() {
+    let lineage = lineage_of(&settings.source, &path)?;
+    let report = if settings.labels.is_empty() {
         let (network, report) = import(&file, config.init(0, device), &options)?;
         write(out, &network, &info, settings.onnx)?;
-        Ok(report)
+        report
     } else {
         let (classifier, report) = import(&file, config.init_classifier(settings.labels.len(), 0, device), &options)?;
         write(out, &classifier, &info, settings.onnx)?;
-        Ok(report)
-    }
+        report
+    };
+    pass_on(&lineage, out)?;
+    Ok(report)
 }
 
 /// Writes a loaded network, with its head where it has one, as an export folder.
@@ -81,10 +84,17 @@ pub fn import_weights(settings: &ImportSettings, out: &Path, device: &Device) ->
 pub fn export_weights(loaded: &LoadedNetwork, out: &Path, onnx: bool) -> Result<Vec<PathBuf>> {
     absent(out)?;
     let info = info(&loaded.config, loaded.views.size, loaded.labels.clone(), &loaded.provenance);
-    match loaded.classifier() {
+    let files = match loaded.classifier() {
         Some(classifier) => write(out, &classifier, &info, onnx),
         None => write(out, &loaded.network, &info, onnx),
-    }
+    }?;
+    pass_on(&loaded.lineage, out)?;
+    Ok(files)
+}
+
+/// What is known of the images that weights were trained on goes with them. Of a foreign file nothing is.
+fn pass_on(lineage: &Lineage, out: &Path) -> Result<()> {
+    if *lineage == Lineage::default() { Ok(()) } else { lineage.write(out) }
 }
 
 fn write<M: Module>(out: &Path, module: &M, info: &ExportInfo, onnx: bool) -> Result<Vec<PathBuf>> {

@@ -3,10 +3,16 @@
 use backbones::{ExportInfo, Network, export as write_weights};
 
 use super::folder::EXPORT;
-use crate::{Error, PretrainSettings, Result, RunFolder};
+use crate::{Error, Lineage, PretrainSettings, Result, RunFolder};
 
 /// Writes `export/` of a run, in place of an older export of the same run.
-pub(crate) fn export(folder: &RunFolder, settings: &PretrainSettings, network: &Network, steps: u64) -> Result<()> {
+pub(crate) fn export(
+    folder: &RunFolder,
+    settings: &PretrainSettings,
+    network: &Network,
+    steps: u64,
+    lineage: &Lineage,
+) -> Result<()> {
     let out = folder.join(EXPORT);
     if out.exists() {
         std::fs::remove_dir_all(&out).map_err(Error::io(&out))?;
@@ -27,5 +33,5 @@ pub(crate) fn export(folder: &RunFolder, settings: &PretrainSettings, network: &
         metrics: Vec::new(),
     };
     write_weights(&out, network, &info)?;
-    Ok(())
+    lineage.write(&out)
 }

@@ -11,7 +11,7 @@ use super::{
     folder::{NetworkFile, Preprocessing, run_of, weight_file},
     source::{Assumed, Source},
 };
-use crate::{Error, Result};
+use crate::{Error, Lineage, Result};
 
 /// A network with its weights, and what is needed to use them.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct LoadedNetwork {
     pub provenance: String,
     /// The pretraining run whose export they are.
     pub run: Option<PathBuf>,
+    /// Which images they were trained on, as far as that is known.
+    pub lineage: Lineage,
     /// What a person should be told: what was assumed, what was not used.
     pub notes: Vec<String>,
 }
@@ -69,8 +71,16 @@ impl LoadedNetwork {
 pub fn load_weights(source: &str, arch: Option<Arch>, seed: u64, device: &Device) -> Result<LoadedNetwork> {
     match Source::parse(source, arch)? {
         Source::Random => random(arch, seed, device),
-        Source::File(path, assumed) => from_file(&path, arch, assumed, device),
+        Source::File(path, assumed) => {
+            let lineage = lineage_of(source, &path)?;
+            Ok(LoadedNetwork { lineage, ..from_file(&path, arch, assumed, device)? })
+        }
     }
+}
+
+/// Which images the weights of a file were trained on; `source` is what was asked for.
+pub(super) fn lineage_of(source: &str, path: &Path) -> Result<Lineage> {
+    if source == "imagenet" { Ok(Lineage::none()) } else { Lineage::of_file(path) }
 }
 
 /// As [`load_weights`] of the folder of a finished pretraining run.
@@ -83,19 +93,26 @@ pub fn load_run(run: &Path, device: &Device) -> Result<LoadedNetwork> {
         found: "no export/model.safetensors".into(),
         expected: "the folder of a finished pretraining run".into(),
     })?;
-    from_file(&path, None, Assumed::MOCO_CXR, device)
+    let lineage = Lineage::of_file(&path)?;
+    Ok(LoadedNetwork { lineage, ..from_file(&path, None, Assumed::MOCO_CXR, device)? })
 }
 
-/// A network as `config` says it, with the weights of `init`, and what they are. A head in the file is dropped by name.
-pub(crate) fn initial(config: &NetworkConfig, init: &str, seed: u64, device: &Device) -> Result<(Network, String)> {
+/// A network as `config` says it, with the weights of `init`, what they are, and what they were trained on. A head in the
+/// file is dropped by name.
+pub(crate) fn initial(
+    config: &NetworkConfig,
+    init: &str,
+    seed: u64,
+    device: &Device,
+) -> Result<(Network, String, Lineage)> {
     let network = config.init(seed, device);
     match Source::parse(init, Some(config.arch))? {
-        Source::Random => Ok((network, format!("random {}, seed {seed}", config.arch))),
+        Source::Random => Ok((network, format!("random {}, seed {seed}", config.arch), Lineage::none())),
         Source::File(path, _) => {
             let file = WeightFile::open(&path)?;
             let (network, _) = import(&file, network, &ImportOptions::backbone(config.arch))?;
             let provenance = provenance(&file, &file.inspect());
-            Ok((network, provenance))
+            Ok((network, provenance, lineage_of(init, &path)?))
         }
     }
 }
@@ -133,6 +150,7 @@ fn random(arch: Option<Arch>, seed: u64, device: &Device) -> Result<LoadedNetwor
         views: ViewConfig::eval(size),
         provenance: format!("random {arch}, seed {seed}"),
         run: None,
+        lineage: Lineage::none(),
         notes: vec![format!("random weights: {}, {whose} mean and deviation", images_of(size))],
     })
 }
@@ -180,6 +198,7 @@ fn from_file(path: &Path, arch: Option<Arch>, assumed: Assumed, device: &Device)
         views: ViewConfig::eval(size),
         provenance,
         run: run_of(path),
+        lineage: Lineage::default(),
         notes,
     })
 }

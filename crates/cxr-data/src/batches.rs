@@ -42,9 +42,10 @@ pub struct BatchOptions {
     pub ahead: usize,
     /// Seed of order, pairs and views. Default 0.
     pub seed: u64,
-    /// What becomes of an image that cannot be decoded: [`OnBad::Fail`] delivers the error, [`OnBad::Skip`] puts the
-    /// next image of the epoch in its place and counts it. A file that has vanished is replaced in both cases.
-    /// Default: fail.
+    /// What becomes of an image that cannot be decoded in a training ([`BatchLoader::pairs`],
+    /// [`BatchLoader::shuffled`]): [`OnBad::Fail`] delivers the error, [`OnBad::Skip`] puts the next image of the epoch in
+    /// its place and counts it. A file that has vanished is replaced in both cases. An evaluation
+    /// ([`BatchLoader::in_order`]) never replaces anything. Default: fail.
     pub on_bad: OnBad,
 }
 
@@ -189,22 +190,23 @@ impl BatchLoader {
         Ok(self.start(numbers, move |number, stop| loader.pair_batch(epoch, &order, number, stop)))
     }
 
-    /// An epoch of supervised training, from batch `first_batch` on: shuffled, one view a sample, full batches only.
+    /// An epoch of shuffled single views, from batch `first_batch` on: shuffled, one view a sample, full batches only.
     ///
     /// # Errors
     /// Those of [`pairs`](Self::pairs).
     pub fn shuffled<T: Level>(&self, epoch: u64, first_batch: usize) -> Result<Batches<ViewBatch<T>>> {
         let (numbers, order) = self.epoch(epoch, first_batch)?;
         let loader = self.clone();
-        Ok(self.start(numbers, move |number, stop| loader.view_batch(epoch, &order, number, stop)))
+        Ok(self.start(numbers, move |number, stop| loader.view_batch(epoch, &order, number, Gap::Filled, stop)))
     }
 
-    /// Every image once, in order, with a short last batch: evaluation.
+    /// Every image once, in order, with a short last batch: evaluation. An image that cannot be read is an error in its
+    /// place, whatever the options say: no other image may get its score.
     #[must_use]
     pub fn in_order<T: Level>(&self) -> Batches<ViewBatch<T>> {
         let numbers = 0..self.rows.len().div_ceil(self.options.batch_size);
         let (loader, order) = (self.clone(), self.rows.clone());
-        self.start(numbers, move |number, stop| loader.view_batch(0, &order, number, stop))
+        self.start(numbers, move |number, stop| loader.view_batch(0, &order, number, Gap::Refused, stop))
     }
 
     fn start<B: Send + 'static>(
@@ -257,7 +259,7 @@ impl BatchLoader {
         stop: &AtomicBool,
         mut with: impl FnMut(&Radiograph, Option<&Radiograph>, [ChaCha8Rng; 2]),
     ) -> Result<(Vec<usize>, Vec<u32>)> {
-        let rows = self.each_row(order, batch, stop, |row, image| {
+        let rows = self.each_row(order, batch, Gap::Filled, stop, |row, image| {
             let rng = |view| seed::rng(self.options.seed, epoch, row as u64, view);
             let prepared = prepare(image, &self.views);
             let partner = self.pairs.partner(row, &mut rng(PAIR));
@@ -275,10 +277,11 @@ impl BatchLoader {
         epoch: u64,
         order: &[usize],
         batch: usize,
+        gap: Gap,
         stop: &AtomicBool,
     ) -> Result<ViewBatch<T>> {
         let mut images = Stack::new(self.options.batch_size, self.views.size);
-        let rows = self.each_row(order, batch, stop, |row, image| {
+        let rows = self.each_row(order, batch, gap, stop, |row, image| {
             let mut rng = seed::rng(self.options.seed, epoch, row as u64, QUERY);
             images.push(&render(image, &self.views, &mut rng));
             Ok(())
@@ -291,6 +294,7 @@ impl BatchLoader {
         &self,
         order: &[usize],
         batch: usize,
+        gap: Gap,
         stop: &AtomicBool,
         mut with: impl FnMut(usize, &Radiograph) -> Result<()>,
     ) -> Result<Vec<usize>> {
@@ -302,7 +306,10 @@ impl BatchLoader {
                 // Nobody receives this: the iterator is being dropped.
                 return Err(Error::Batches { reason: "stopped".into() });
             }
-            let (row, image) = self.image_at(order, place)?;
+            let (row, image) = match gap {
+                Gap::Filled => self.image_at(order, place)?,
+                Gap::Refused => (order[place], self.source.image(order[place])?),
+            };
             with(row, &image)?;
             rows.push(row);
         }
@@ -347,6 +354,15 @@ impl BatchLoader {
     }
 }
 
+/// What becomes of the place of an image that cannot be read.
+#[derive(Debug, Clone, Copy)]
+enum Gap {
+    /// Another image takes it, where the options say so: training.
+    Filled,
+    /// It is an error: evaluation.
+    Refused,
+}
+
 /// Views of a batch, one after the other.
 struct Stack<T> {
     values: Vec<T>,
@@ -386,18 +402,3 @@ impl<B> Iterator for Batches<B> {
 }
 
 impl<B> ExactSizeIterator for Batches<B> {}
-
-/// Decodes every image of a manifest once and returns the rows that cannot be read, in order, with their faults.
-///
-/// To be run before a long training: the rows can then be left out, or their files mended.
-#[must_use]
-pub fn prescan(manifest: &Manifest, workers: usize) -> Vec<(usize, Error)> {
-    let files = Arc::new(Files::new(manifest));
-    let outcomes =
-        Ordered::new(0..manifest.records.len(), workers, 64 + workers, move |row, _| Ok(files.image(row).err()));
-    let fault = |(row, outcome): (usize, Result<Option<Error>>)| match outcome {
-        Ok(fault) => fault.map(|fault| (row, fault)),
-        Err(fault) => Some((row, fault)),
-    };
-    outcomes.enumerate().filter_map(fault).collect()
-}

@@ -22,6 +22,14 @@ pub enum Error {
         /// What the CSV reader said, with the line.
         source: csv::Error,
     },
+    /// A table without rows: what a full disk or a broken copy leaves, or a part that was never filled.
+    #[error("{}: found {found}, expected a header and a row for each image", path.display())]
+    EmptyTable {
+        /// The table.
+        path: PathBuf,
+        /// What there is.
+        found: &'static str,
+    },
     /// A table lacks columns that the loader reads by name.
     #[error("{}: column{} {} not found; the header has {}", path.display(), plural(missing), quoted(missing), quoted(found))]
     MissingColumns {

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
+use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::phash::{Fingerprint, near_between};
-use crate::{Error, Manifest, Radiograph, Result};
+use crate::{Error, Manifest, PixelHash, Radiograph, Result};
 
 /// What a part of the data is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -100,6 +101,7 @@ pub fn check_patients(subsets: &[Subset<'_>]) -> LeakReport {
         ..LeakReport::default()
     };
     for (a, b) in disjoint_pairs(subsets) {
+        let (a, b) = (&subsets[a], &subsets[b]);
         report.compared.push([a.name.into(), b.name.into()]);
         if !a.manifest.patients_known || !b.manifest.patients_known {
             continue;
@@ -115,6 +117,52 @@ pub fn check_patients(subsets: &[Subset<'_>]) -> LeakReport {
         }
     }
     report
+}
+
+/// Compares patient ids and files: a file in two parts is one image, by whatever path it is reached. No image is opened.
+pub fn check_files(subsets: &[Subset<'_>]) -> LeakReport {
+    check_scanned(subsets, &[])
+}
+
+/// Compares patient ids, files, and the pixels of images that were decoded before: [`Prescan::pixels`] of each part, in
+/// the same order; parts without such a list are compared by patients and files alone. No image is opened.
+///
+/// [`Prescan::pixels`]: crate::Prescan::pixels
+pub fn check_scanned(subsets: &[Subset<'_>], pixels: &[&[Option<PixelHash>]]) -> LeakReport {
+    let mut report = check_patients(subsets);
+    report.images_compared = (0..subsets.len()).all(|at| pixels.get(at).is_some_and(|list| !list.is_empty()));
+    let files: Vec<Vec<PathBuf>> = subsets.iter().map(files_of).collect();
+    let pixels_of = |at: usize| pixels.get(at).into_iter().flat_map(|list| list.iter().enumerate());
+    for (a, b) in disjoint_pairs(subsets) {
+        let mut equal = equal_pairs(files[a].iter().enumerate(), files[b].iter().enumerate());
+        let known = |(row, hash): (usize, &Option<PixelHash>)| hash.map(|hash| (row, hash));
+        equal.extend(equal_pairs(pixels_of(a).filter_map(known), pixels_of(b).filter_map(known)));
+        let pair = |(i, j)| [image_ref(&subsets[a], i), image_ref(&subsets[b], j)];
+        report.equal_images.extend(equal.into_iter().map(pair));
+    }
+    report
+}
+
+/// Where the images of a part really lie, links and steps upwards resolved.
+fn files_of(subset: &Subset<'_>) -> Vec<PathBuf> {
+    let real = |row| {
+        let path: PathBuf = subset.manifest.image_path(row);
+        // What is not there cannot be the file of another part.
+        path.canonicalize().unwrap_or(path)
+    };
+    (0..subset.manifest.len()).into_par_iter().map(real).collect()
+}
+
+/// Pairs of places, one of each list, whose keys are equal.
+fn equal_pairs<K: Hash + Eq>(
+    of_a: impl Iterator<Item = (usize, K)>,
+    of_b: impl Iterator<Item = (usize, K)>,
+) -> BTreeSet<(usize, usize)> {
+    let mut places: HashMap<K, Vec<usize>> = HashMap::new();
+    for (j, key) in of_b {
+        places.entry(key).or_default().push(j);
+    }
+    of_a.flat_map(|(i, key)| places.get(&key).into_iter().flatten().map(move |&j| (i, j))).collect()
 }
 
 /// Compares patient ids and images. Valid and test must share neither with pretraining, with labelled training data or
@@ -140,16 +188,12 @@ pub(crate) fn compare(subsets: &[Subset<'_>], scan: &Scan) -> LeakReport {
     report.images_compared = true;
     report.unreadable = subsets.iter().flat_map(|subset| scan.unreadable(subset)).collect();
     for (a, b) in disjoint_pairs(subsets) {
+        let (a, b) = (&subsets[a], &subsets[b]);
         let (of_a, of_b) = (scan.readable(a), scan.readable(b));
         let pair = |i: usize, j: usize| [image_ref(a, of_a[i].0), image_ref(b, of_b[j].0)];
-        let mut by_pixels: HashMap<_, Vec<usize>> = HashMap::new();
-        for (j, (_, print)) in of_b.iter().enumerate() {
-            by_pixels.entry(print.pixels).or_default().push(j);
-        }
-        for (i, (_, print)) in of_a.iter().enumerate() {
-            let equal = by_pixels.get(&print.pixels).into_iter().flatten();
-            report.equal_images.extend(equal.map(|&j| pair(i, j)));
-        }
+        let pixels = |(at, (_, print)): (usize, &(usize, &Fingerprint))| (at, print.pixels);
+        let equal = equal_pairs(of_a.iter().enumerate().map(pixels), of_b.iter().enumerate().map(pixels));
+        report.equal_images.extend(equal.into_iter().map(|(i, j)| pair(i, j)));
         let near = near_between(&of_a, &of_b);
         report.near_duplicates.extend(near.into_iter().map(|(i, j, distance, r)| NearDuplicate {
             images: pair(i, j),
@@ -160,15 +204,12 @@ pub(crate) fn compare(subsets: &[Subset<'_>], scan: &Scan) -> LeakReport {
     report
 }
 
-/// Pairs of parts that must not share anything: one of them evaluates, and they do different things.
-fn disjoint_pairs<'s, 'a>(subsets: &'s [Subset<'a>]) -> impl Iterator<Item = (&'s Subset<'a>, &'s Subset<'a>)> {
+/// Pairs of parts that must not share anything, by place: one of them evaluates, and they do different things.
+fn disjoint_pairs(subsets: &[Subset<'_>]) -> Vec<(usize, usize)> {
     let evaluates = |role| matches!(role, Role::Valid | Role::Test);
-    subsets.iter().enumerate().flat_map(move |(i, a)| {
-        subsets[i + 1..]
-            .iter()
-            .filter(move |b| a.role != b.role && (evaluates(a.role) || evaluates(b.role)))
-            .map(move |b| (a, b))
-    })
+    let apart = |a: Role, b: Role| a != b && (evaluates(a) || evaluates(b));
+    let all = (0..subsets.len()).flat_map(|a| (a + 1..subsets.len()).map(move |b| (a, b)));
+    all.filter(|&(a, b)| apart(subsets[a].role, subsets[b].role)).collect()
 }
 
 pub(crate) fn image_ref(subset: &Subset<'_>, row: usize) -> ImageRef {

@@ -1,5 +1,5 @@
-//! What is kept of an image to find it again: a hash of its pixels for equality, a perceptual hash for the search of
-//! near duplicates, and a thumbnail to confirm them.
+//! What the audit keeps of an image to find it again: a hash of its pixels for equality, a perceptual hash for the search
+//! of near duplicates, and a thumbnail to confirm them.
 //!
 //! The perceptual hash is the DCT hash of Zauner, *Implementation and benchmarking of perceptual image hash functions*
 //! (2010): 32 x 32 thumbnail, its lowest 8 x 8 frequencies, one bit each for above or below their median.
@@ -8,7 +8,7 @@ use std::f32::consts::PI;
 
 use rayon::prelude::*;
 
-use crate::{Pixels, Radiograph};
+use crate::{PixelHash, Pixels, Radiograph};
 
 /// Side of the thumbnail.
 const SIDE: usize = 32;
@@ -28,8 +28,8 @@ pub(crate) const NEAR_CORRELATION: f64 = 0.98;
 /// About 1 KB per image: 230 MB for the whole of CheXpert.
 #[derive(Debug, Clone)]
 pub(crate) struct Fingerprint {
-    /// 128 bits of the BLAKE3 hash of size, depth and pixels: equal exactly for images that are.
-    pub(crate) pixels: [u8; 16],
+    /// Equal exactly for images that are.
+    pub(crate) pixels: PixelHash,
     /// Width, height and bits per pixel.
     pub(crate) size: (usize, usize, u8),
     hash: u64,
@@ -54,25 +54,11 @@ pub(crate) fn near_between(left: &[(usize, &Fingerprint)], right: &[(usize, &Fin
 impl Fingerprint {
     pub(crate) fn of(image: &Radiograph) -> Self {
         let (width, height) = (image.width(), image.height());
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&(width as u64).to_le_bytes()).update(&(height as u64).to_le_bytes()).update(&[image.bits()]);
         let thumbnail = match image.pixels() {
-            Pixels::U8(values) => {
-                hasher.update(values);
-                thumbnail(width, height, |at| f32::from(values[at]))
-            }
-            Pixels::U16(values) => {
-                let mut bytes = Vec::with_capacity(2 * width);
-                for line in values.chunks(width) {
-                    bytes.clear();
-                    bytes.extend(line.iter().flat_map(|value| value.to_le_bytes()));
-                    hasher.update(&bytes);
-                }
-                thumbnail(width, height, |at| f32::from(values[at]))
-            }
+            Pixels::U8(values) => thumbnail(width, height, |at| f32::from(values[at])),
+            Pixels::U16(values) => thumbnail(width, height, |at| f32::from(values[at])),
         };
-        let mut pixels = [0; 16];
-        pixels.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        let pixels = PixelHash::of(image);
         let hash = dct_hash(&thumbnail);
         Self { pixels, size: (width, height, image.bits()), hash, thumbnail: Box::new(stretched(&thumbnail)) }
     }

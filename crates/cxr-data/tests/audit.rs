@@ -8,8 +8,7 @@ use std::path::Path;
 
 use cxr_data::synth::{self, SynthConfig};
 use cxr_data::{
-    AuditReport, Dataset, LabelPolicy, Manifest, OnBad, Part, Pixels, Radiograph, Role, Subset, audit, label_policies,
-    load,
+    AuditReport, Dataset, LabelPolicy, Manifest, Part, Pixels, Radiograph, Role, Subset, audit, label_policies, load,
 };
 use tempfile::TempDir;
 
@@ -218,15 +217,16 @@ fn copies_of_real_images_are_found() {
 }
 
 #[test]
-fn a_skipped_image_is_not_part_of_the_audit() {
+fn a_missing_image_is_a_fault_and_its_row_still_counts() {
     let dir = sound();
     fs::remove_file(dir.path().join("train/0.png")).unwrap();
-    let options = cxr_data::LoadOptions { on_bad: OnBad::Skip, ..Default::default() };
+    let options = cxr_data::LoadOptions { keep_missing: true, ..Default::default() };
     let train = cxr_data::load_with(&dir.path().join("train"), Dataset::Folder, Part::All, &options).unwrap();
     let report = audit(&[Subset { name: "train", role: Role::Train, manifest: &train }], &[]).unwrap();
-    assert!(report.passes());
-    assert_eq!(report.subsets[0].images, 5);
-    assert!(report.to_string().contains("1 rows skipped, their images are missing"), "{report}");
+    assert!(!report.passes());
+    assert_eq!((report.subsets[0].images, report.subsets[0].patients), (6, Some(6)));
+    assert_eq!(report.faults().len(), 1);
+    assert!(report.faults()[0].starts_with("unreadable: train 0.png: "), "{:?}", report.faults());
 }
 
 #[test]

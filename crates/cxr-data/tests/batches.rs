@@ -163,6 +163,32 @@ fn a_file_that_vanishes_is_replaced_by_the_next_and_counted() {
     assert!(error.to_string().contains(&format!("{}.png", order[0])), "{error}");
 }
 
+/// A score must never meet the label of another image: neither options nor caches change that.
+#[test]
+fn an_evaluation_names_the_file_that_vanished_and_puts_no_other_in_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = data_set(dir.path(), 7);
+    for on_bad in [OnBad::Fail, OnBad::Skip] {
+        let options = BatchOptions { on_bad, ..options(3, 2) };
+        let loader = BatchLoader::new(&manifest, ViewConfig::eval(24), options).unwrap();
+        let gone = manifest.image_path(4);
+        let whole = std::fs::read(&gone).unwrap();
+        for remains in [None, Some(&b""[..])] {
+            std::fs::remove_file(&gone).unwrap();
+            if let Some(bytes) = remains {
+                std::fs::write(&gone, bytes).unwrap();
+            }
+            let outcomes: Vec<_> = loader.in_order::<u8>().collect();
+            assert_eq!(outcomes[0].as_ref().unwrap().rows, [0, 1, 2]);
+            let error = outcomes[1].as_ref().unwrap_err().to_string();
+            assert!(error.contains("4.png"), "{error}");
+            assert_eq!(outcomes[2].as_ref().unwrap().rows, [6]);
+            assert_eq!(loader.replaced(), 0);
+            std::fs::write(&gone, &whole).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_damaged_file_fails_in_its_place_or_is_skipped() {
     let dir = tempfile::tempdir().unwrap();
@@ -179,7 +205,7 @@ fn a_damaged_file_fails_in_its_place_or_is_skipped() {
     let loader = BatchLoader::new(&manifest, ViewConfig::moco_cxr(24), options).unwrap();
     assert_eq!(pairs::<u8>(&loader, 0, 0)[1].rows, [order[2], order[4]]);
     assert_eq!(loader.replaced(), 1);
-    let found = prescan(&manifest, 3);
+    let found = prescan(&manifest, 3).faults;
     assert_eq!(found.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [order[3]]);
     assert!(found[0].1.to_string().contains("empty"));
 }

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use cxr_data::{
-    Dataset, Error, LeakReport, Manifest, Part, Pixels, Radiograph, Record, Result, Role, Subset, check_leaks,
-    check_leaks_with, check_patients, load,
+    Dataset, Error, LeakReport, Manifest, Part, Pixels, Radiograph, Record, Result, Role, Subset, check_files,
+    check_leaks, check_leaks_with, check_patients, check_scanned, load, prescan,
 };
 
 /// A manifest of one image per (path, patient).
@@ -111,6 +111,39 @@ fn equal_pixels_are_a_leak_whatever_the_names() {
     let text = report.to_string();
     assert!(text.contains("patients: unknown in test") && text.contains("not compared: test bad.jpg"), "{text}");
     assert!(matches!(report.require_clean(), Err(Error::Leak(_))));
+}
+
+/// As the training commands compare parts: over images that the scan before the work decoded anyway.
+#[test]
+fn scanned_parts_share_neither_files_nor_pixels() {
+    let dir = tempfile::tempdir().unwrap();
+    let part = |name: &str, images: &[(&str, &str, u64)]| {
+        let root = dir.path().join(name);
+        std::fs::create_dir(&root).unwrap();
+        let manifest =
+            set(root.to_str().unwrap(), &images.iter().map(|&(path, patient, _)| (path, patient)).collect::<Vec<_>>());
+        images.iter().for_each(|&(path, _, number)| blobs(number).write_png(&root.join(path)).unwrap());
+        manifest
+    };
+    let train = part("train", &[("1.png", "p1", 1), ("2.png", "p2", 2)]);
+    let test = part("test", &[("8.png", "q1", 2), ("9.png", "q2", 3)]);
+    let subsets = [subset("train", Role::Train, &train), subset("test", Role::Test, &test)];
+    let found = |report: &LeakReport| -> Vec<(String, String)> {
+        report.equal_images.iter().map(|[a, b]| (a.path.clone(), b.path.clone())).collect()
+    };
+    let pixels = [prescan(&train, 2).pixels, prescan(&test, 1).pixels];
+    let report = check_scanned(&subsets, &[&pixels[0], &pixels[1]]);
+    assert_eq!(found(&report), [("2.png".into(), "8.png".into())]);
+    assert!(report.images_compared && report.require_clean().is_err());
+    // By patients and files alone it is not to be seen, and the report does not claim otherwise.
+    let report = check_files(&subsets);
+    assert!(report.is_clean() && !report.images_compared);
+
+    // One folder by another path: the files are the same, whatever their patients are called.
+    let mut again = set(dir.path().join("test/../train").to_str().unwrap(), &[("2.png", "x2"), ("1.png", "x1")]);
+    again.patients_known = false;
+    let report = check_files(&[subsets[0], subset("test", Role::Test, &again)]);
+    assert_eq!(found(&report), [("1.png".into(), "1.png".into()), ("2.png".into(), "2.png".into())]);
 }
 
 #[test]

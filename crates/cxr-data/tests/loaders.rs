@@ -139,7 +139,9 @@ fn faults_name_file_line_and_column() {
     assert!(short.contains("train.csv") && short.contains("line: 2") && short.contains("3 fields"), "{short}");
 
     let columns = chexpert("");
-    fs::write(columns.path().join("train.csv"), HEADER.replace("Edema,", "").replace("Fracture", "Fractures")).unwrap();
+    let header = HEADER.replace("Edema,", "").replace("Fracture", "Fractures");
+    fs::write(columns.path().join("train.csv"), format!("{header}\n{ONE},Male,61,Frontal,PA{}\n", ",".repeat(13)))
+        .unwrap();
     let columns = message(train(&columns));
     assert!(
         columns.contains("columns \"Edema\", \"Fracture\" not found") && columns.contains("\"Fractures\""),
@@ -148,7 +150,7 @@ fn faults_name_file_line_and_column() {
 
     let empty = chexpert("");
     fs::write(empty.path().join("train.csv"), "").unwrap();
-    assert!(message(train(&empty)).contains("the header has no columns"));
+    assert!(message(train(&empty)).contains("train.csv: found an empty file"));
 
     let other = tempfile::tempdir().unwrap();
     touch(other.path(), &["notes.txt", "a.jpg"]);
@@ -394,6 +396,8 @@ fn a_folder_of_images_and_other_files() {
         r#"patient pattern "/(p1)_": it finds no patient in "a/p3_1""#
     );
     assert!(message(with("(")).contains("patient pattern \"(\": "));
+    // Without a group every image whose path has an "a" would be one patient's.
+    assert!(message(with(r"p\d+")).contains(r#"patient pattern "p\d+": it has no group"#));
 
     // A folder with parts of that name.
     assert_eq!(auto(&dir.path().join("a"), Part::All).unwrap().len(), 3);
@@ -404,6 +408,69 @@ fn a_folder_of_images_and_other_files() {
     touch(empty.path(), &["a.txt", "b.txt"]);
     assert!(message(auto(empty.path(), Part::All)).contains("expected images (JPEG, PNG, DICOM)"));
     assert!(message(auto(&empty.path().join("nowhere"), Part::All)).contains("nowhere"));
+}
+
+/// A full disk or a broken copy leaves such tables; what they were for must not be guessed.
+#[test]
+fn a_table_without_rows_is_an_error_and_never_turns_the_set_into_a_plain_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("CheXpert-v1.0-small");
+    touch(&root, &["train/patient00001/study1/view1_frontal.jpg", "valid/patient00002/study1/view1_frontal.jpg"]);
+    let row = |path: &str| format!("{HEADER}\nCheXpert-v1.0-small/{path},Male,50,Frontal,AP{}\n", ",".repeat(14));
+    for valid in [true, false] {
+        for train in ["", &format!("{HEADER}\n"), &HEADER[..30]] {
+            fs::write(root.join("train.csv"), train).unwrap();
+            let _ = fs::remove_file(root.join("valid.csv"));
+            if valid {
+                fs::write(root.join("valid.csv"), row("valid/patient00002/study1/view1_frontal.jpg")).unwrap();
+            }
+            for (folder, dataset) in
+                [(dir.path(), Dataset::Auto), (root.as_path(), Dataset::Auto), (root.as_path(), Dataset::Chexpert)]
+            {
+                for part in [Part::Train, Part::All] {
+                    let message = message(load(folder, dataset, part));
+                    assert!(message.contains("train.csv: found"), "{train:?}: {message}");
+                }
+            }
+        }
+    }
+    let words = |text: &str| {
+        fs::write(root.join("train.csv"), text).unwrap();
+        message(load(&root, Dataset::Auto, Part::Train))
+    };
+    assert!(words("").contains("train.csv: found an empty file, expected a header and a row for each image"));
+    assert!(words(HEADER).contains("train.csv: found a header and no rows"));
+
+    let flat = tempfile::tempdir().unwrap();
+    touch(flat.path(), &["a.png"]);
+    fs::write(flat.path().join("labels.csv"), "").unwrap();
+    assert!(message(auto(flat.path(), Part::All)).contains("labels.csv: found an empty file"));
+}
+
+#[test]
+fn an_image_that_a_table_lists_twice_is_named_with_both_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    touch(dir.path(), &["img/1.png", "img/2.png"]);
+    fs::write(dir.path().join("labels.csv"), "path,patient,Mass\nimg/1.png,A,1\nimg/2.png,B,0\n/mnt/x/img/1.png,A,1\n")
+        .unwrap();
+    let text = message(auto(dir.path(), Part::All));
+    for words in ["labels.csv line 4", "/mnt/x/img/1.png", "every image once (line 2 lists it, too)"] {
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
+fn an_audit_can_keep_rows_whose_image_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    touch(dir.path(), &["img/1.png"]);
+    fs::write(dir.path().join("labels.csv"), "path,patient,Mass\nimg/1.png,A,1\n/img/2.png,B,0\n").unwrap();
+    let options = LoadOptions { keep_missing: true, ..LoadOptions::default() };
+    let set = load_with(dir.path(), Dataset::Auto, Part::All, &options).unwrap();
+    let paths: Vec<_> = set.records.iter().map(|record| record.path.as_str()).collect();
+    assert_eq!(paths, ["img/1.png", "img/2.png"]);
+    // What lies outside the set is no image of it.
+    fs::write(dir.path().join("labels.csv"), "path,patient,Mass\nimg/1.png,A,1\n../img/1.png,B,0\n").unwrap();
+    assert!(message(load_with(dir.path(), Dataset::Auto, Part::All, &options)).contains("not found"));
 }
 
 #[test]

@@ -71,7 +71,9 @@ impl Scores {
         Ok(Self { tasks, rows, labels, scores, patient_source: PatientSource::Column })
     }
 
-    pub(crate) fn with_patient_source(self, patient_source: PatientSource) -> Self {
+    /// The same scores, with a word on how their patients are known; [`PatientSource::Column`] without.
+    #[must_use]
+    pub fn with_patient_source(self, patient_source: PatientSource) -> Self {
         Self { patient_source, ..self }
     }
 

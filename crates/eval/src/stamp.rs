@@ -17,6 +17,14 @@ pub struct Stamp {
     pub protocol: Option<String>,
     /// What a row is: `images` or `studies`.
     pub rows: Option<String>,
+    /// Whether the patients are known, and if not, in which parts: then leaks could be found by equal images alone, and an
+    /// interval counts every image as a patient. A remark, no condition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patients: Option<String>,
+    /// Whether the images that the network was pretrained on were compared with those reported on: `checked`, `not
+    /// checked`, or `none` where there were none. A remark, no condition: networks of different origin may be compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretraining: Option<String>,
 }
 
 impl Stamp {
@@ -26,7 +34,7 @@ impl Stamp {
             label_policy: Some(label_policy.into()),
             split: Some(split.into()),
             protocol: Some(protocol.into()),
-            rows: None,
+            ..Self::default()
         }
     }
 
@@ -63,7 +71,14 @@ impl Stamp {
             split: either(&self.split, &other.split),
             protocol: either(&self.protocol, &other.protocol),
             rows: either(&self.rows, &other.rows),
+            patients: both(&self.patients, &other.patients),
+            pretraining: both(&self.pretraining, &other.pretraining),
         })
+    }
+
+    /// What is said beside the conditions.
+    pub(crate) fn remarks(&self) -> [&Option<String>; 2] {
+        [&self.patients, &self.pretraining]
     }
 
     pub(crate) fn fields(&self) -> [(&'static str, &Option<String>); 4] {
@@ -74,6 +89,12 @@ impl Stamp {
             ("rows", &self.rows),
         ]
     }
+}
+
+/// A remark on something made of two. What one of them does not say is not known of both.
+fn both(mine: &Option<String>, theirs: &Option<String>) -> Option<String> {
+    let said = |remark: &Option<String>| remark.clone().unwrap_or_else(|| "not known".to_owned());
+    if mine == theirs { mine.clone() } else { Some(format!("{} and {}", said(mine), said(theirs))) }
 }
 
 #[cfg(test)]
@@ -89,5 +110,21 @@ mod tests {
         assert!(message.contains(r#"label policy: "ignore" and "ones""#), "{message}");
         assert!(message.contains(r#"protocol: "faithful" and "standard""#), "{message}");
         assert_eq!(ours.unchecked(&theirs), ["split", "rows"]);
+    }
+
+    #[test]
+    fn remarks_are_kept_of_both_and_forbid_nothing() {
+        let of = |pretraining: &str| Stamp {
+            patients: Some("known".into()),
+            pretraining: Some(pretraining.into()),
+            ..Stamp::new("ignore", "official", "standard")
+        };
+        let merged = of("checked").merged(&of("not checked")).unwrap();
+        assert_eq!(merged.pretraining.as_deref(), Some("checked and not checked"));
+        assert_eq!(merged.patients.as_deref(), Some("known"));
+        assert_eq!(of("none").unchecked(&of("checked")), ["rows"]);
+        let foreign = of("checked").merged(&Stamp::default()).unwrap();
+        assert_eq!(foreign.pretraining.as_deref(), Some("checked and not known"));
+        assert_eq!(Stamp::default().merged(&Stamp::default()).unwrap().patients, None);
     }
 }

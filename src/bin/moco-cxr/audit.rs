@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::cxr_data::{self, Dataset, LoadOptions, OnBad, Part, Role, Subset, audit, label_policies, load_with};
+use moco_cxr::cxr_data::{self, Dataset, LoadOptions, Part, Role, Subset, audit, label_policies, load_with};
 
 use crate::Fault;
 
@@ -28,9 +28,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    // Missing files are for the audit to count, not for the loader to stop at.
+    // Missing files are for the audit to count, not for the loader to stop at or to pass over.
     let patient_regex = arguments.patient_regex.clone();
-    let options = LoadOptions { on_bad: OnBad::Skip, patient_regex, ..LoadOptions::default() };
+    let options = LoadOptions { keep_missing: true, patient_regex, ..LoadOptions::default() };
     // A set without published parts gives the whole of itself for each; it is audited once.
     let whole = load_with(&arguments.data, arguments.dataset, Part::All, &options).ok();
     let mut parts = Vec::new();

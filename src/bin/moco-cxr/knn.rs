@@ -34,6 +34,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 
 fn work(arguments: &Arguments) -> Result<(), Fault> {
     let &Arguments { ref labelled, k, temperature, batch_size } = arguments;
+    if labelled.valid_data.is_some() {
+        let refused = "--valid-data: found with knn, which chooses nothing; expected with linear and finetune only\n";
+        clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, refused).exit();
+    }
     let mut settings = labelled.settings();
     settings.batch_size = batch_size;
     let mut prepared = labelled.prepare(settings, ValidFrom::Nowhere)?;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    AskedPreprocessing, DrawRule, Existing, FractionResult, Labelled, LinearData, LoadedNetwork, LoadedPart, Parts,
-    ProbeSettings, RunFolder, ValidFrom, adapt_statistics,
+    AskedPreprocessing, DrawRule, Existing, FractionResult, Labelled, Lineage, LinearData, LoadedNetwork, LoadedPart,
+    Parts, Pretraining, ProbeSettings, RunFolder, ValidFrom, adapt_statistics,
     backbones::Arch,
     cxr_data::{Dataset, LabelPolicy, LoadOptions, OnBad, Part, load_with},
     eval::Stamp,
@@ -56,7 +56,7 @@ pub(crate) struct LabelledArguments {
     /// Score single images instead of studies (a study's score is its highest view's).
     #[arg(long)]
     per_image: bool,
-    /// Go on when the pretraining images are gone and cannot be checked for test patients.
+    /// Go on when the pretraining images are gone or changed and cannot be checked for test patients; results are stamped so.
     #[arg(long)]
     unchecked_pretraining: bool,
     /// Threads that decode; 0 for one per core.
@@ -89,6 +89,7 @@ pub(crate) struct Prepared {
     pub(crate) settings: ProbeSettings,
     pub(crate) loaded: LoadedNetwork,
     pub(crate) parts: Parts,
+    pretraining: Pretraining,
 }
 
 impl LabelledArguments {
@@ -120,8 +121,8 @@ impl LabelledArguments {
         };
         let parts = data.load_parts(&valid, self.seed, settings.workers, &mut note)?;
         data.check_draws(&parts, settings.draw_rule)?;
-        self.check_pretraining(&loaded, &parts)?;
-        Ok(Prepared { settings, loaded, parts })
+        let pretraining = self.check_pretraining(&loaded, &parts)?;
+        Ok(Prepared { settings, loaded, parts, pretraining })
     }
 
     /// A task that is not there is found before every image is looked at. What else may be wrong is told by who reads all.
@@ -134,13 +135,10 @@ impl LabelledArguments {
         Ok(())
     }
 
-    fn check_pretraining(&self, loaded: &LoadedNetwork, parts: &Parts) -> Result<(), Fault> {
-        if ["random", "imagenet"].contains(&self.weights.as_str()) {
-            return Ok(()); // no radiograph was seen
-        }
-        if self.unchecked_pretraining {
-            self.note("not checked: whether test patients were among the pretraining images");
-            return Ok(());
+    fn check_pretraining(&self, loaded: &LoadedNetwork, parts: &Parts) -> Result<Pretraining, Fault> {
+        if self.unchecked_pretraining && loaded.lineage != Lineage::none() {
+            self.note("not checked: whether test patients were among the pretraining images; the results say so");
+            return Ok(Pretraining::Unchecked);
         }
         Ok(parts.check_pretraining(loaded, &mut |text| self.note(text))?)
     }
@@ -170,7 +168,7 @@ impl LabelledArguments {
 
     /// Running statistics for random weights, without which their features in eval mode say nothing.
     pub(crate) fn adapt_random(&self, prepared: &mut Prepared) -> Result<(), Fault> {
-        let Prepared { settings, loaded, parts } = prepared;
+        let Prepared { settings, loaded, parts, .. } = prepared;
         if self.weights == "random" {
             self.note("random weights: running statistics are estimated on the training images");
             let (manifest, rows) = (&parts.train.manifest, &parts.train.rows);
@@ -198,6 +196,8 @@ impl Prepared {
     }
 
     pub(crate) fn stamp(&self, protocol: impl Into<String>) -> Stamp {
-        self.parts.stamp(&self.settings, protocol)
+        let mut stamp = self.parts.stamp(&self.settings, protocol);
+        stamp.pretraining = Some(self.pretraining.to_string());
+        stamp
     }
 }

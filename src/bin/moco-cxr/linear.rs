@@ -66,7 +66,7 @@ fn standard(arguments: &Arguments) -> Result<(), Fault> {
     let mut prepared = labelled.prepare(settings, ValidFrom::Nowhere)?;
     labelled.adapt_random(&mut prepared)?;
     let (train, valid, test) = prepared.labelled(labelled)?;
-    let Prepared { settings, loaded, parts } = &prepared;
+    let Prepared { settings, loaded, parts, .. } = &prepared;
     let mut arm = Arm::of(&loaded.network, loaded.views, &train, &test, settings)?;
     if let Some(valid) = &valid {
         arm = arm.choosing_on(valid, &loaded.network, loaded.views, settings)?;

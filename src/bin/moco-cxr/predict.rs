@@ -11,7 +11,7 @@ use crate::{Fault, unlabelled::UnlabelledArguments};
 /// Score images, labelled or not, with a classifier that was trained and exported.
 ///
 /// Scores are probabilities. Size, mean and deviation of the images come from the weights' preprocessor_config.json.
-/// Where the data has label columns of the same names, they are written beside the scores, for `moco-cxr evaluate`.
+/// Where patients are unknown there is no patient column. Where the data has label columns of the same names, they are written beside the scores, for `moco-cxr evaluate`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  moco-cxr predict --weights runs/first/finetune --data radiographs --out scores.csv"
@@ -54,8 +54,9 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
     let scores = scorer.score(&part, &settings)?;
     write_predictions(out, &scores)?;
     let rows = if arguments.study_max { "studies" } else { "images" };
+    let patients = if part.manifest.patients_known { "known" } else { "unknown" };
     if images.json {
-        let summary = json!({ "out": out, "rows": scores.len(), "of": rows, "scores": scorer.labels(), "networks": scorer.networks() });
+        let summary = json!({ "out": out, "rows": scores.len(), "of": rows, "scores": scorer.labels(), "networks": scorer.networks(), "patients": patients });
         println!("{summary:#}");
     } else if !images.quiet {
         println!("{}: {} of {} {rows}", out.display(), scorer.labels().join(", "), scores.len());

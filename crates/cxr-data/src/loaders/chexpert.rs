@@ -68,13 +68,13 @@ fn holds_tables(dir: &Path) -> bool {
     ["train.csv", "valid.csv"].iter().any(|name| dir.join(name).is_file()) || test_table(dir).is_some()
 }
 
-/// Whether one of the tables has the columns of CheXpert, and is not merely called so.
-pub(crate) fn has_its_columns(root: &Path) -> bool {
+/// Whether one of the tables has the columns of CheXpert, and is not merely called so. A damaged table among sound ones
+/// must not turn the set into a plain folder, whose images would be those of all parts.
+pub(crate) fn has_its_columns(root: &Path) -> Result<bool> {
     let tables = ["train.csv", "valid.csv"].map(|name| root.join(name)).into_iter().filter(|path| path.is_file());
-    let table = tables.chain(test_table(root)).next().and_then(|path| Table::header_of(&path).ok());
-    table.is_some_and(|header| {
-        TASKS.iter().filter(|task| header.iter().any(|name| name == *task)).count() > TASKS.len() / 2
-    })
+    let headers = tables.chain(test_table(root)).map(|path| Table::header_of(&path)).collect::<Result<Vec<_>>>()?;
+    let known = |header: &Vec<String>| TASKS.iter().filter(|task| header.iter().any(|name| name == *task)).count();
+    Ok(headers.iter().any(|header| known(header) > TASKS.len() / 2))
 }
 
 /// The table of the test set, which is published beside the other tables or in the folder `test`.
@@ -133,7 +133,7 @@ fn add_images(manifest: &mut Manifest, path: &Path, all_columns: bool, options: 
         table.columns(METADATA)?;
     }
     let [sex, age, view, projection] = METADATA.map(|name| table.column(name));
-    let mut finder = ImageFinder::new(&manifest.root, path, options.on_bad);
+    let mut finder = ImageFinder::new(&manifest.root, path, options);
     let mut quirks = Quirks::default();
     for row in table.rows() {
         let (patient, study) = patient_and_study(row.cell(path_column))
@@ -198,7 +198,18 @@ fn add_studies(manifest: &mut Manifest, path: &Path, options: &LoadOptions) -> R
         manifest.records.push(Record { path, patient, study, view, projection: None, sex: None, age: None, labels });
     }
     let without_image: Vec<_> = order.iter().filter(|(study, _)| !seen.contains(study)).collect();
-    if let (OnBad::Fail, Some((_, row))) = (options.on_bad, without_image.first()) {
+    if options.keep_missing {
+        manifest.records.extend(without_image.iter().map(|(study, row)| Record {
+            path: study.clone(),
+            patient: patient_and_study(row.cell(study_column)).map_or_else(String::new, |(patient, _)| patient),
+            study: study.clone(),
+            view: None,
+            projection: None,
+            sex: None,
+            age: None,
+            labels: truth[study].clone(),
+        }));
+    } else if let (OnBad::Fail, Some((_, row))) = (options.on_bad, without_image.first()) {
         return Err(Error::MissingImage {
             table: path.into(),
             line: row.line(),
@@ -206,7 +217,7 @@ fn add_studies(manifest: &mut Manifest, path: &Path, options: &LoadOptions) -> R
             root: manifest.root.clone(),
         });
     }
-    if !without_image.is_empty() {
+    if !without_image.is_empty() && !options.keep_missing {
         manifest.notes.push(format!(
             "{}: {} of {} studies skipped, no image of theirs was found (the first: {})",
             path.display(),
@@ -228,7 +239,7 @@ fn add_studies(manifest: &mut Manifest, path: &Path, options: &LoadOptions) -> R
 fn listed_images(manifest: &mut Manifest, path: &Path, options: &LoadOptions) -> Result<Vec<String>> {
     let table = Table::read(path)?;
     let [column] = table.columns(["Path"])?;
-    let mut finder = ImageFinder::new(&manifest.root, path, options.on_bad);
+    let mut finder = ImageFinder::new(&manifest.root, path, options);
     let mut images = Vec::new();
     for row in table.rows() {
         images.extend(finder.find(row, column)?);

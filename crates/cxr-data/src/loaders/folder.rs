@@ -101,7 +101,7 @@ fn from_table(dir: &Path, path: &Path, pattern: Option<&Pattern>, options: &Load
         }
     };
 
-    let mut finder = ImageFinder::new(dir, path, options.on_bad);
+    let mut finder = ImageFinder::new(dir, path, options);
     let mut records = Vec::new();
     for row in table.rows() {
         let labels = columns.iter().map(|&column| label(row, column)).collect::<Result<_>>()?;
@@ -196,12 +196,16 @@ impl Pattern {
     fn new(text: &str) -> Result<Self> {
         let regex = Regex::new(text)
             .map_err(|error| Error::PatientPattern { pattern: text.into(), reason: error.to_string() })?;
+        if regex.captures_len() < 2 {
+            let reason = format!("it has no group to say which part of a path is the patient, as in \"({text})\"");
+            return Err(Error::PatientPattern { pattern: text.into(), reason });
+        }
         Ok(Self { regex, text: text.into() })
     }
 
     fn patient(&self, path: &str) -> Result<String> {
         let groups = self.regex.captures(path);
-        let found = groups.as_ref().and_then(|groups| groups.get(1).or_else(|| groups.get(0)));
+        let found = groups.as_ref().and_then(|groups| groups.get(1));
         found.map(|found| found.as_str()).filter(|patient| !patient.is_empty()).map(String::from).ok_or_else(|| {
             Error::PatientPattern { pattern: self.text.clone(), reason: format!("it finds no patient in \"{path}\"") }
         })

@@ -1,9 +1,9 @@
 //! Finds the image that a table's path means: tables carry the prefix of the machine they were written on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::{OnBad, table::Row};
+use super::{LoadOptions, OnBad, table::Row};
 use crate::{Error, Result};
 
 /// Rewrites the paths of one table to paths below `root`, and counts what it did.
@@ -11,6 +11,8 @@ pub(crate) struct ImageFinder<'a> {
     root: &'a Path,
     table: PathBuf,
     on_bad: OnBad,
+    keep_missing: bool,
+    seen: Once,
     /// Prefixes dropped, with the number of rows.
     dropped: BTreeMap<String, usize>,
     missing: usize,
@@ -18,12 +20,21 @@ pub(crate) struct ImageFinder<'a> {
 }
 
 impl<'a> ImageFinder<'a> {
-    pub(crate) fn new(root: &'a Path, table: &Path, on_bad: OnBad) -> Self {
-        Self { root, table: table.into(), on_bad, dropped: BTreeMap::new(), missing: 0, first_missing: None }
+    pub(crate) fn new(root: &'a Path, table: &Path, options: &LoadOptions) -> Self {
+        Self {
+            root,
+            table: table.into(),
+            on_bad: options.on_bad,
+            keep_missing: options.keep_missing,
+            seen: Once::default(),
+            dropped: BTreeMap::new(),
+            missing: 0,
+            first_missing: None,
+        }
     }
 
     /// The longest ending of the cell's path that exists below the root, with `/` between its parts; `None` where there
-    /// is none and missing images are skipped.
+    /// is none and missing images are skipped. A second row of the same image is an error.
     pub(crate) fn find(&mut self, row: Row<'_>, column: usize) -> Result<Option<String>> {
         let listed = row.cell(column);
         if listed.is_empty() {
@@ -31,8 +42,16 @@ impl<'a> ImageFinder<'a> {
         }
         let path = if listed.contains('/') { listed.into() } else { listed.replace('\\', "/") };
         if let Some((prefix, found)) = longest_ending(self.root, &path) {
+            self.seen.check(row, column, found)?;
             *self.dropped.entry(prefix.into()).or_default() += 1;
             return Ok(Some(found.into()));
+        }
+        // A step upwards could leave the root, and name a file that is there.
+        if self.keep_missing && !path.split('/').any(|part| part == "..") {
+            let own = self.root.file_name().map(|name| format!("{}/", name.to_string_lossy())).unwrap_or_default();
+            let below = path.strip_prefix(&own).unwrap_or(&path).trim_start_matches('/');
+            self.seen.check(row, column, below)?;
+            return Ok(Some(below.into()));
         }
         if self.on_bad == OnBad::Fail {
             return Err(Error::MissingImage {
@@ -65,6 +84,23 @@ impl<'a> ImageFinder<'a> {
                 .push(format!("{table}: {} rows skipped, their images are missing (the first: {first})", self.missing));
         }
         notes
+    }
+}
+
+/// Sees to it that a table lists every image once.
+#[derive(Default)]
+pub(crate) struct Once {
+    /// Line of each image.
+    lines: HashMap<String, u64>,
+}
+
+impl Once {
+    /// An image counted twice would weigh twice, and would look like the export of another.
+    pub(crate) fn check(&mut self, row: Row<'_>, column: usize, path: &str) -> Result<()> {
+        match self.lines.insert(path.into(), row.line()) {
+            None => Ok(()),
+            Some(first) => Err(row.fault(column, &format!("every image once (line {first} lists it, too)"))),
+        }
     }
 }
 

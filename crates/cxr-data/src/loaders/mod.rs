@@ -71,8 +71,10 @@ pub enum OnBad {
 pub struct LoadOptions {
     /// What becomes of rows whose image is missing.
     pub on_bad: OnBad,
-    /// For sets without patients: a pattern whose first group (or else whole match), in the path below the root, is the
-    /// patient.
+    /// Keeps rows whose image is missing, for an audit, which counts them as images that cannot be read; `on_bad` does not
+    /// matter for them.
+    pub keep_missing: bool,
+    /// For sets without patients: a pattern whose first group, in the path below the root, is the patient.
     pub patient_regex: Option<String>,
     /// For a plain folder: the CSV to read, as a path or a name in the folder, where it is not found by itself.
     pub table: Option<std::path::PathBuf>,
@@ -126,9 +128,9 @@ fn detect(dir: &Path) -> Result<(Dataset, String)> {
             return Ok((dataset, format!("file names in {}", folder.display())));
         }
     }
-    Ok(match chexpert::find_root(dir).ok().filter(|root| chexpert::has_its_columns(root)) {
-        Some(root) => (Dataset::Chexpert, format!("tables in {}", root.display())),
-        None => (Dataset::Folder, format!("found {names}")),
+    Ok(match chexpert::find_root(dir) {
+        Ok(root) if chexpert::has_its_columns(&root)? => (Dataset::Chexpert, format!("tables in {}", root.display())),
+        _ => (Dataset::Folder, format!("found {names}")),
     })
 }
 

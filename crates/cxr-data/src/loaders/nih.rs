@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
+use super::images::Once;
 use super::table::{Row, Table};
 use super::{LoadOptions, OnBad, Part, listing, reading};
 use crate::{Error, Label, Manifest, Projection, Record, Result, View};
@@ -66,6 +67,7 @@ pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Mani
     let [age, view] = table.columns(["Patient Age", "View Position"])?;
     let sex = table.column("Patient Gender").or_else(|| table.column("Patient Sex"));
     let mut records = Vec::new();
+    let mut seen = Once::default();
     let (mut missing, mut ages) = (0, 0);
     for row in table.rows().filter(|row| wanted.as_ref().is_none_or(|wanted| wanted.contains(row.cell(name)))) {
         let labels = labels(row, findings)?;
@@ -78,7 +80,9 @@ pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Mani
         // 058Y in the first release, 58 in the later one; a few of the first are impossible.
         let years = reading::age(row.cell(age));
         ages += usize::from(years.is_none() && !row.cell(age).is_empty());
-        let Some(path) = images.get(row.cell(name)) else {
+        seen.check(row, name, row.cell(name))?;
+        let missing_but_kept = || options.keep_missing.then(|| row.cell(name).to_owned());
+        let Some(path) = images.get(row.cell(name)).cloned().or_else(missing_but_kept) else {
             if options.on_bad == OnBad::Fail {
                 return Err(Error::MissingImage {
                     table: table.path.clone(),
@@ -91,7 +95,7 @@ pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Mani
             continue;
         };
         records.push(Record {
-            path: path.clone(),
+            path,
             patient: row.cell(patient).into(),
             study: format!("{}/{}", row.cell(patient), row.cell(follow_up)),
             view: Some(View::Frontal),

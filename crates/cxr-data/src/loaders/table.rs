@@ -25,13 +25,20 @@ impl Table {
     pub(crate) fn read(path: &Path) -> Result<Table> {
         let (mut reader, header) = open(path)?;
         let fault = |source| Error::Csv { path: path.into(), source };
-        let rows = reader.records().collect::<csv::Result<_>>().map_err(fault)?;
+        let rows: Vec<StringRecord> = reader.records().collect::<csv::Result<_>>().map_err(fault)?;
+        if rows.is_empty() {
+            return Err(without_rows(path));
+        }
         Ok(Table { path: path.into(), header, rows })
     }
 
-    /// The names of the columns alone.
+    /// The names of the columns alone, of a table with rows.
     pub(crate) fn header_of(path: &Path) -> Result<Vec<String>> {
-        Ok(open(path)?.1)
+        let (mut reader, header) = open(path)?;
+        match reader.records().next() {
+            Some(_) => Ok(header),
+            None => Err(without_rows(path)),
+        }
     }
 
     pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
@@ -76,10 +83,18 @@ impl<'a> Row<'a> {
     }
 }
 
+fn without_rows(path: &Path) -> Error {
+    Error::EmptyTable { path: path.into(), found: "a header and no rows" }
+}
+
 fn open(path: &Path) -> Result<(csv::Reader<File>, Vec<String>)> {
     let file = File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
     let header = reader.headers().map_err(|source| Error::Csv { path: path.into(), source })?;
+    // What a full disk or a broken copy leaves. Without its header nobody can say what the table is for.
+    if header.is_empty() {
+        return Err(Error::EmptyTable { path: path.into(), found: "an empty file" });
+    }
     let header = header.iter().map(|name| name.trim_start_matches('\u{feff}').into()).collect();
     Ok((reader, header))
 }

@@ -139,12 +139,16 @@ fn write_images(config: &SynthConfig, patient: &SynthPatient, root: &Path) -> Re
 }
 
 fn write_table(config: &SynthConfig, part: Part, patients: &[&SynthPatient], root: &Path) -> Result<PartSummary> {
+    let mut summary = PartSummary { patients: patients.len(), images: 0, present: [0; 4], cells: [[0; 4]; 4] };
+    // A set without a part has no table of it.
+    if patients.is_empty() {
+        return Ok(summary);
+    }
     let path = root.join(format!("{}.csv", part_name(part)));
     let csv_fault = |source| Error::Csv { path: path.clone(), source };
     let mut table = csv::Writer::from_path(&path).map_err(csv_fault)?;
     let front = ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA"];
     table.write_record(front.into_iter().chain(report::COLUMNS.iter().map(|(name, _)| *name))).map_err(csv_fault)?;
-    let mut summary = PartSummary { patients: patients.len(), images: 0, present: [0; 4], cells: [[0; 4]; 4] };
     for patient in patients {
         for study in &patient.studies {
             let labels = report::labels(config, part, patient.number, study);

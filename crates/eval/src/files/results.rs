@@ -60,6 +60,8 @@ impl Results {
             "split",
             "protocol",
             "rows",
+            "patients_known",
+            "pretraining_images",
         ]);
         for row in &self.rows {
             let interval = row.interval.as_ref();
@@ -90,7 +92,8 @@ impl Results {
                 draws.map(|draws| draws.total.to_string()).unwrap_or_default(),
                 row.undefined.as_ref().map(ToString::to_string).unwrap_or_default(),
             ];
-            table.push(cells.into_iter().chain(stamp));
+            let remarks = self.stamp.remarks().map(|remark| remark.clone().unwrap_or_default());
+            table.push(cells.into_iter().chain(stamp).chain(remarks));
         }
         write_new(path, table.to_csv().as_bytes())
     }

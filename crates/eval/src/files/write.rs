@@ -4,12 +4,14 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::files::PatientSource;
 use crate::scores::{Row, Scores};
 
 /// Writes a prediction file that [`read_predictions`](crate::read_predictions) reads back to the same [`Scores`].
 ///
-/// The columns are `path, patient, study, view`, then `sex, age, projection` where they are known, then `label_<task>` and
-/// `score_<task>`. Scores are written with all digits that f64 needs.
+/// The columns are `path, patient, study, view` (without `patient` where patients are unknown and every row stands for
+/// itself), then `sex, age, projection` where they are known, then `label_<task>` and `score_<task>`. Scores are written
+/// with all digits that f64 needs.
 ///
 /// # Errors
 /// [`Error::Exists`] if the file is there; failures to write.
@@ -26,6 +28,9 @@ pub fn write_predictions(path: &Path, scores: &Scores) -> Result<()> {
         ("study", |row| row.study.clone()),
         ("view", |row| row.view.clone().unwrap_or_default()),
     ];
+    if scores.patient_source() == PatientSource::Row {
+        columns.retain(|(name, _)| *name != "patient");
+    }
     columns.extend(optional.into_iter().filter(|(_, cell)| scores.rows().iter().any(|row| !cell(row).is_empty())));
 
     let mut writer = csv::Writer::from_writer(Vec::new());

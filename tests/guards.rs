@@ -1,0 +1,279 @@
+//! What must never reach a result: rows that were fitted, chosen and reported on at once, images that weights were trained
+//! on, scores of other images, conditions that nobody wrote down. The library first, then the tool.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use moco_cxr::{
+    AskedPreprocessing, Lineage, LinearData, LoadedNetwork, Parts, Pretraining, ProbeSettings, Result, ValidFrom,
+    backbones::Arch,
+    burn::tensor::Device,
+    cxr_data::{Dataset, LoadOptions, OnBad, Part, Pixels, Radiograph, Role},
+    export_weights, load_images, load_weights,
+};
+use support::{Ran, files, names, read_json, run, succeed};
+use tempfile::TempDir;
+
+/// An image of 40 x 36 pixels that depends on a number.
+fn image(number: usize) -> Radiograph {
+    let value = |at: usize| ((at * (number + 3)) % 251 + at / 40) as u8;
+    Radiograph::new(40, 36, Pixels::U8((0..40 * 36).map(value).collect())).unwrap()
+}
+
+/// A plain folder of these images, a patient each (unless patients are unknown), every second one positive.
+fn flat(folder: &Path, name: &str, numbers: impl IntoIterator<Item = usize>, patients: bool) -> PathBuf {
+    let root = folder.join(name);
+    fs::create_dir(&root).unwrap();
+    let mut table = if patients { "path,effusion,patient\n" } else { "path,effusion\n" }.to_owned();
+    for number in numbers {
+        image(number).write_png(&root.join(format!("{number}.png"))).unwrap();
+        let patient = if patients { format!(",p{number}") } else { String::new() };
+        table += &format!("{number}.png,{}{patient}\n", number % 2);
+    }
+    fs::write(root.join("labels.csv"), table).unwrap();
+    root
+}
+
+fn data(train: &Path, test: Option<&Path>) -> LinearData {
+    LinearData {
+        train: train.into(),
+        test: test.map(Into::into),
+        dataset: Dataset::Auto,
+        on_bad: OnBad::Fail,
+        patient_regex: None,
+    }
+}
+
+fn parts(train: &Path, valid: Option<&Path>, test: Option<&Path>) -> Result<Parts> {
+    let valid = valid.map_or(ValidFrom::Nowhere, |dir| ValidFrom::Folder(dir.into()));
+    data(train, test).load_parts(&valid, 1, 2, &mut |_| {})
+}
+
+fn leaks<T: std::fmt::Debug>(outcome: Result<T>, words: &[&str]) {
+    let message = outcome.unwrap_err().to_string();
+    for word in words {
+        assert!(message.contains(word), "{word:?} is not in: {message}");
+    }
+}
+
+/// A network of random weights that says it was trained on other images.
+fn trained_on(lineage: Lineage) -> LoadedNetwork {
+    let mut loaded = load_weights("random", Some(Arch::ResNet18), 0, &Device::flex()).unwrap();
+    assert_eq!(loaded.lineage, Lineage::none());
+    loaded.lineage = lineage;
+    loaded
+}
+
+/// The same for images of 32 pixels.
+fn small(lineage: Lineage) -> LoadedNetwork {
+    let asked = AskedPreprocessing { size: Some(32), ..AskedPreprocessing::default() };
+    asked.apply(trained_on(lineage), "random").unwrap()
+}
+
+#[test]
+fn rows_are_fitted_chosen_or_reported_on_and_never_two_of_these() {
+    let folder = tempfile::tempdir().unwrap();
+    for patients in [false, true] {
+        let name = |letter: &str| format!("{letter}-{patients}");
+        let a = flat(folder.path(), &name("a"), 0..12, patients);
+        let b = flat(folder.path(), &name("b"), 20..26, patients);
+        let c = flat(folder.path(), &name("c"), 30..36, patients);
+        assert_eq!(parts(&a, Some(&b), Some(&c)).unwrap().test.rows.len(), 6);
+        leaks(parts(&a, Some(&b), Some(&b)), &["leak: test and valid share 6"]);
+        leaks(parts(&a, None, Some(&a)), &["leak: train and test share 12"]);
+        leaks(parts(&a, Some(&a), Some(&c)), &["leak: train and valid share 12"]);
+        // The set itself by another path: its own share to choose on, not all of it.
+        let again = b.join("..").join(name("a"));
+        let divided = parts(&a, Some(&again), None).unwrap();
+        assert_eq!(divided.train.rows.len() + divided.valid.unwrap().rows.len() + divided.test.rows.len(), 12);
+
+        // One image of the test part is also a training image, under another name and patient.
+        let d = flat(folder.path(), &name("d"), 40..46, patients);
+        image(3).write_png(&d.join("44.png")).unwrap();
+        leaks(
+            parts(&a, Some(&b), Some(&d)),
+            &["leak: train and test share 1 image(s), pixel for pixel: 3.png = 44.png"],
+        );
+    }
+}
+
+#[test]
+fn weights_are_not_evaluated_on_what_they_were_trained_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let seen = flat(folder.path(), "seen", 0..8, false);
+    let other = flat(folder.path(), "other", 10..18, true);
+    let test = flat(folder.path(), "test", 20..26, true);
+    let of = |dir: &Path| {
+        load_images(dir, Dataset::Auto, Part::Train, &LoadOptions::default(), 2, &mut |_| {}).unwrap().origin
+    };
+    let pretrained = |dir: &Path| trained_on(Lineage::none().then(Role::Pretrain, Some(&of(dir))));
+    let evaluated = |test: &Path, loaded: &LoadedNetwork| {
+        let mut notes = Vec::new();
+        let parts = parts(&other, None, Some(test)).unwrap();
+        parts.check_pretraining(loaded, &mut |text| notes.push(text.to_owned())).map(|found| (found, notes.join("\n")))
+    };
+
+    let loaded = pretrained(&seen);
+    let (found, notes) = evaluated(&test, &loaded).unwrap();
+    assert_eq!(found, Pretraining::Checked);
+    assert!(notes.contains("8 images are decoded to compare them"), "patients are unknown: {notes}");
+    // The same pixels under another name, in a folder that knows its patients.
+    image(5).write_png(&test.join("22.png")).unwrap();
+    leaks(evaluated(&test, &loaded), &["leak: pretraining and test share 1 image(s)", "5.png = 22.png"]);
+    image(22).write_png(&test.join("22.png")).unwrap();
+
+    // Where patients are known on both sides, their ids are enough, and no image is opened.
+    let known = flat(folder.path(), "known", 50..54, true);
+    let by_patients = pretrained(&known);
+    fs::write(known.join("50.png"), "no image").unwrap();
+    assert_eq!(evaluated(&test, &by_patients).unwrap(), (Pretraining::Checked, String::new()));
+
+    // Roles: what a checkpoint was chosen on may be chosen on again, but not reported on.
+    let chosen = trained_on(Lineage::none().then(Role::Valid, Some(&of(&test))));
+    leaks(evaluated(&test, &chosen), &["leak: the choice of the weights and test share 6 patient(s)"]);
+    let fitted = trained_on(Lineage::none().then(Role::Train, Some(&of(&test))));
+    leaks(evaluated(&test, &fitted), &["leak: the training of the weights and test share 6 patient(s)"]);
+
+    // Rows taken out of the table afterwards: nobody can say any more which they were. Nor when the folder is gone.
+    let table = fs::read_to_string(seen.join("labels.csv")).unwrap();
+    fs::write(seen.join("labels.csv"), table.replace("5.png,1\n", "")).unwrap();
+    leaks(evaluated(&test, &loaded), &["seen", "other rows than then", "--unchecked-pretraining"]);
+    fs::write(seen.join("labels.csv"), table).unwrap();
+    fs::write(seen.join("5.png"), "").unwrap();
+    leaks(evaluated(&test, &loaded), &["1 images that cannot be read", "5.png", "--unchecked-pretraining"]);
+    fs::remove_dir_all(&seen).unwrap();
+    leaks(evaluated(&test, &loaded), &["seen", "--unchecked-pretraining"]);
+
+    // Weights that began from somebody's file, and random ones.
+    let foreign = trained_on(Lineage::default());
+    let (found, notes) = evaluated(&test, &foreign).unwrap();
+    assert_eq!(found, Pretraining::Unchecked);
+    assert!(notes.contains("not checked"), "{notes}");
+    assert_eq!(evaluated(&test, &trained_on(Lineage::none())).unwrap(), (Pretraining::None, String::new()));
+}
+
+/// A set that was divided was divided the same way when its weights were fine-tuned.
+#[test]
+fn the_shares_of_a_divided_set_are_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = flat(folder.path(), "all", 0..20, true);
+    let valid = ValidFrom::Folder(all.clone());
+    let divided = |seed| data(&all, None).load_parts(&valid, seed, 2, &mut |_| {}).unwrap();
+    let parts = divided(3);
+    let lineage = Lineage::none().then(Role::Train, Some(&parts.train.origin));
+    let lineage = lineage.then(Role::Valid, parts.valid.as_ref().map(|valid| &valid.origin));
+    assert!(lineage.complete && lineage.seen.len() == 2);
+    let loaded = trained_on(lineage);
+    assert_eq!(parts.check_pretraining(&loaded, &mut |_| {}).unwrap(), Pretraining::Checked);
+    leaks(divided(4).check_pretraining(&loaded, &mut |_| {}), &["leak: the ", " of the weights and test share"]);
+}
+
+#[test]
+fn an_image_that_vanishes_during_an_evaluation_is_named_and_gets_no_score() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (flat(folder.path(), "a", 0..6, true), flat(folder.path(), "b", 20..26, true));
+    let parts = parts(&a, None, Some(&b)).unwrap();
+    let settings = ProbeSettings { batch_size: 2, workers: 2, ..ProbeSettings::new(vec!["effusion".into()]) };
+    let test = parts.test.labelled(&settings).unwrap();
+    let loaded = small(Lineage::none());
+    assert_eq!(test.features(&loaded.network, loaded.views, &settings).unwrap().nrows(), 6);
+    fs::remove_file(b.join("23.png")).unwrap();
+    leaks(test.features(&loaded.network, loaded.views, &settings), &["23.png"]);
+}
+
+#[test]
+fn the_split_of_a_stamp_is_that_of_all_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, more, b, c] = [("a", 0..12), ("more", 0..13), ("b", 20..26), ("c", 30..36)]
+        .map(|(name, numbers)| flat(folder.path(), name, numbers, true));
+    let split = |train: &Path, valid: Option<&Path>, test| parts(train, valid, Some(test)).unwrap().split();
+    let first = split(&a, Some(&b), &c);
+    assert_ne!(first, split(&more, Some(&b), &c), "one training image more");
+    assert_ne!(first, split(&a, Some(&c), &b), "valid and test exchanged");
+    assert_ne!(split(&a, None, &c), split(&more, None, &c));
+    let divided = |seed| data(&more, None).load_parts(&ValidFrom::Nowhere, seed, 2, &mut |_| {}).unwrap().split();
+    assert_ne!(divided(1), divided(2), "another seed of the division");
+    // The same data elsewhere.
+    let moved = folder.path().join("moved");
+    fs::create_dir(&moved).unwrap();
+    files(&a).iter().for_each(|(name, bytes)| fs::write(moved.join(name), bytes).unwrap());
+    assert_eq!(first, split(&moved, Some(&b), &c));
+}
+
+#[test]
+fn a_file_that_is_not_what_its_name_says_is_read_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = flat(folder.path(), "a", 0..4, true);
+    fs::rename(a.join("2.png"), a.join("2.jpg")).unwrap();
+    let table = fs::read_to_string(a.join("labels.csv")).unwrap();
+    fs::write(a.join("labels.csv"), table.replace("2.png", "2.jpg")).unwrap();
+    let mut notes = Vec::new();
+    let part =
+        load_images(&a, Dataset::Auto, Part::All, &LoadOptions::default(), 1, &mut |text| notes.push(text.to_owned()))
+            .unwrap();
+    assert_eq!(part.rows.len(), 4);
+    let said =
+        "1 of 4 images are of another format than their name says and were read as what they are (the first: 2.jpg)";
+    assert!(notes.iter().any(|note| note == said), "{notes:?}");
+}
+
+// ---- the tool ----
+
+/// `knn --weights random` into a new folder.
+fn knn(folder: &TempDir, data: &Path, more: &[&str]) -> (Ran, PathBuf) {
+    let out = folder.path().join(format!("out-{}", fs::read_dir(folder.path()).unwrap().count()));
+    let common = arguments!["knn", "--data", data, "--weights", "random", "--arch", "resnet18", "--out", out];
+    let common = common.into_iter().chain(arguments!["--image-size", "32", "--task", "effusion", "--quiet"]);
+    (run(common.chain(more.iter().map(OsString::from))), out)
+}
+
+#[test]
+fn unknown_patients_are_stamped_and_never_written_as_patients() {
+    let folder = tempfile::tempdir().unwrap();
+    let unknown = flat(folder.path(), "unknown", 0..40, false);
+    let (ran, out) = knn(&folder, &unknown, &[]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let results = read_json(&out.join("effusion/results.json"));
+    assert_eq!(results["stamp"]["patients"], "unknown in train, test");
+    assert_eq!(results["stamp"]["pretraining"], "none", "random weights saw no image");
+    assert_eq!(results["patient_source"], "row");
+    let table = fs::read_to_string(out.join("effusion/results.csv")).unwrap();
+    assert!(table.lines().next().unwrap().ends_with(",rows,patients_known,pretraining_images"), "{table}");
+    assert!(table.lines().nth(1).unwrap().ends_with(r#""unknown in train, test",none"#), "{table}");
+    let predictions = out.join("effusion/predictions.csv");
+    let header = fs::read_to_string(&predictions).unwrap().lines().next().unwrap().to_owned();
+    assert_eq!(header, "path,study,view,label_effusion,score_effusion");
+    let said = succeed(arguments!["evaluate", predictions]).stderr;
+    assert!(said.contains("every row counts as a patient of its own"), "{said}");
+
+    let known = flat(folder.path(), "known", 0..40, true);
+    let (_, out) = knn(&folder, &known, &[]);
+    let results = read_json(&out.join("effusion/results.json"));
+    assert_eq!((&results["stamp"]["patients"], &results["patient_source"]), (&"known".into(), &"column".into()));
+
+    // Features: no patient, and a word on it.
+    let weights = folder.path().join("weights");
+    export_weights(&small(Lineage::none()), &weights, false).unwrap();
+    let out = folder.path().join("features");
+    succeed(arguments!["embed", "--weights", weights, "--data", unknown, "--out", out, "--quiet"]);
+    assert_eq!(names(&out), ["embed.json", "features.npy", "index.csv"]);
+    let about = read_json(&out.join("embed.json"));
+    assert_eq!((&about["patients"], &about["trained_on"]["complete"]), (&"unknown".into(), &true.into()));
+    let index = fs::read_to_string(out.join("index.csv")).unwrap();
+    assert_eq!(index.lines().nth(1), Some("0.png,,0.png"));
+}
+
+#[test]
+fn an_option_that_would_do_nothing_is_a_bad_argument() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = flat(folder.path(), "a", 0..4, true);
+    let (ran, out) = knn(&folder, &a, &["--valid-data", a.to_str().unwrap()]);
+    assert_eq!((ran.code, out.exists()), (Some(2), false), "{ran:?}");
+    assert!(ran.stderr.starts_with("error: --valid-data: found with knn"), "{}", ran.stderr);
+}
