@@ -9,7 +9,7 @@ use std::{
     sync::LazyLock,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{Ran, files, run, scratch, succeed, synth, tiny_config, tool};
 
 /// An exported ResNet18 with random weights; the folder of all tests is above it.
@@ -89,6 +89,31 @@ fn a_classifier_is_kept_with_its_labels_and_no_other_number_of_them() {
     succeed(arguments!["export", with_head, "--out", out, "--quiet"]);
     let model = Path::new("model.safetensors");
     assert!(files(&out)[model] == files(&with_head)[model]);
+}
+
+#[test]
+fn json_says_what_became_of_every_tensor() {
+    let out = beside("json");
+    let parse = |ran: &Ran| serde_json::from_str::<Value>(&ran.stdout).unwrap();
+    let found = parse(&succeed(arguments!["import", model(), "--out", out, "--json"]));
+    assert_eq!((&found["out"], &found["taken"]), (&Value::from(out.to_str().unwrap()), &Value::from(100)));
+    let tensors = found["tensors"].as_array().unwrap();
+    let fate = |name: &str| tensors.iter().find(|t| t["name"] == name).unwrap();
+    assert_eq!(tensors.len(), 120);
+    assert_eq!(fate("conv1.weight"), &json!({ "name": "conv1.weight", "fate": "taken", "as": "conv1.weight" }));
+    let counter = "bn1.num_batches_tracked";
+    assert_eq!(fate(counter), &json!({ "name": counter, "fate": "dropped", "named": "num_batches_tracked" }));
+
+    let exported = beside("json_exported");
+    let found = parse(&succeed(arguments!["export", out, "--out", exported, "--json", "--quiet"]));
+    assert_eq!((&found["arch"], found["files"].as_array().unwrap().len()), (&Value::from("resnet18"), 4), "{found}");
+
+    // What does not fit is listed, too; nothing is written then.
+    let out = beside("json_refused");
+    let ran = run(arguments!["import", model(), "--arch", "resnet34", "--out", out, "--json"]);
+    refused(&ran, &out, &["80 missing"]);
+    let found = parse(&ran);
+    assert_eq!((&found["out"], found["missing"].as_array().unwrap().len()), (&Value::Null, 80), "{found}");
 }
 
 #[test]

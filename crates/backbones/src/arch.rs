@@ -59,6 +59,14 @@ impl Arch {
         }
     }
 
+    /// What torchvision calls the first convolution.
+    pub(crate) fn stem_name(self) -> &'static str {
+        match self {
+            Arch::ResNet18 | Arch::ResNet34 | Arch::ResNet50 => "conv1",
+            Arch::DenseNet121 => "features.conv0",
+        }
+    }
+
     /// `densenet.py` starts the bias of its classifier at zero, `resnet.py` leaves PyTorch's default.
     pub(crate) fn head_bias_is_zero(self) -> bool {
         self == Arch::DenseNet121

@@ -4,8 +4,8 @@
 use std::fs;
 
 use backbones::{
-    Arch, Backbone, Error, ExportInfo, ImportOptions, Metric, Mode, NetworkConfig, WeightFile, export, import, inspect,
-    layout, safetensors_bytes, tensor_names,
+    Arch, Backbone, Error, ExportInfo, ImportOptions, Metric, Mode, NetworkConfig, Normalization, WeightFile, export,
+    export_with_onnx, import, inspect, layout, safetensors_bytes, tensor_names,
 };
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -67,6 +67,70 @@ fn what_is_exported_comes_back_bit_for_bit() {
         assert!(matches!(export(&out, &net, &info(arch)), Err(Error::Io { .. })));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
+}
+
+/// The code of a model card under a heading.
+fn code(card: &str, heading: &str) -> String {
+    let (_, rest) = card.split_once(heading).unwrap();
+    rest.split("```").nth(1).unwrap().split_once('\n').unwrap().1.to_owned()
+}
+
+#[test]
+fn the_model_card_says_how_to_load_what_lies_beside_it() {
+    let device = Device::flex();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("classifier");
+    let mut net = NetworkConfig::new(Arch::ResNet18).init_classifier(2, 1, &device);
+    let labels = vec!["Edema".to_owned(), "Cardiomegaly".to_owned()];
+    export_with_onnx(&out, &net, &ExportInfo { labels, ..info(Arch::ResNet18) }).unwrap();
+    let card = fs::read_to_string(out.join("README.md")).unwrap();
+    assert_eq!(
+        code(&card, "PyTorch:"),
+        "import safetensors.torch, torch, torchvision\n\n\
+         net = torchvision.models.resnet18(num_classes=2)\n\
+         net.load_state_dict(safetensors.torch.load_file(\"model.safetensors\"), strict=True)\n\
+         net.eval()\n"
+    );
+    assert_eq!(
+        code(&card, "ONNX Runtime:"),
+        "import numpy, onnxruntime\n\n\
+         session = onnxruntime.InferenceSession(\"model.onnx\", providers=[\"CPUExecutionProvider\"])\n\
+         images = numpy.zeros((1, 3, 224, 224), numpy.float32)  # yours, normalised as above\n\
+         features, logits = session.run(None, {\"pixel_values\": images})\n"
+    );
+    assert_eq!(
+        code(&card, "Rust (crate `moco-cxr-backbones`):"),
+        "use backbones::{Arch, ImportOptions, Mode, NetworkConfig, Normalization, WeightFile, import};\n\n\
+         let normalization = Normalization { mean: [0.502, 0.502, 0.502], std: [0.085585, 0.085585, 0.085585] };\n\
+         let arch: Arch = \"resnet18\".parse()?;\n\
+         let config = NetworkConfig { arch, channels: 3, normalization };\n\
+         let file = WeightFile::open(\"model.safetensors\")?;\n\
+         let (mut net, report) = import(&file, config.init_classifier(2, 0, &device), &ImportOptions::strict())?;\n\
+         let logits = net.forward(images, Mode::Eval);\n"
+    );
+    // That code, compiled. The Python code is run by `golden/check_interop.py`.
+    let images = Tensor::ones([1, 1, 32, 32], &device);
+    let expected = net.forward(images.clone(), Mode::Eval).into_data();
+    let normalization = Normalization { mean: [0.502, 0.502, 0.502], std: [0.085585, 0.085585, 0.085585] };
+    let arch: Arch = "resnet18".parse().unwrap();
+    let config = NetworkConfig { arch, channels: 3, normalization };
+    let file = WeightFile::open(out.join("model.safetensors")).unwrap();
+    let (mut net, report) = import(&file, config.init_classifier(2, 0, &device), &ImportOptions::strict()).unwrap();
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(net.forward(images, Mode::Eval).into_data(), expected);
+
+    // One channel, no classifier, no ONNX model.
+    let out = folder.path().join("backbone");
+    let config = NetworkConfig { channels: 1, ..NetworkConfig::new(Arch::DenseNet121) };
+    export(&out, &config.init(1, &device), &ExportInfo { channels: 1, ..info(Arch::DenseNet121) }).unwrap();
+    let card = fs::read_to_string(out.join("README.md")).unwrap();
+    let python = code(&card, "PyTorch:");
+    let stem = "\nnet.features.conv0 = torch.nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)\n";
+    assert!(python.contains(stem) && python.contains("\nnet.classifier = torch.nn.Identity()"), "{python}");
+    let rust = code(&card, "Rust (crate `moco-cxr-backbones`):");
+    assert!(rust.contains("Backbone") && rust.contains("channels: 1") && rust.contains("config.init(0, &device)"));
+    assert!(rust.ends_with("let features = net.features(images, Mode::Eval);\n"), "{rust}");
+    assert!(!card.contains("onnx"), "{card}");
 }
 
 /// Every tensor of ResNet18 is one of ResNet34 as well, with the same shape.

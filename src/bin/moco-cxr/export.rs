@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{DeviceChoice, backbones::Arch, export_weights, load_weights};
+use serde_json::json;
 
 use crate::{Fault, fetch::fetch};
 
@@ -27,20 +28,33 @@ pub(crate) struct Arguments {
     /// New folder.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
     /// No notes.
     #[arg(long, short)]
     quiet: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    let Arguments { weights, arch, onnx, seed, out, quiet } = arguments;
+    let Arguments { weights, arch, onnx, seed, out, json, quiet } = arguments;
     fetch(weights, *arch, *quiet)?;
     let loaded = load_weights(weights, *arch, *seed, &DeviceChoice::CPU.select()?)?;
     if !quiet {
         loaded.notes.iter().for_each(|note| eprintln!("note: {note}"));
     }
-    for path in export_weights(&loaded, out, *onnx)? {
-        println!("{}", path.display());
+    let files = export_weights(&loaded, out, *onnx)?;
+    if *json {
+        let result = json!({
+            "out": out,
+            "arch": loaded.config.arch.name(),
+            "labels": loaded.labels,
+            "weights": loaded.provenance,
+            "files": files,
+        });
+        println!("{result:#}");
+    } else {
+        files.iter().for_each(|path| println!("{}", path.display()));
     }
     Ok(())
 }

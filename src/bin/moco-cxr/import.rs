@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use moco_cxr::{
     DeviceChoice, Error, ImportSettings,
-    backbones::{self, Arch},
+    backbones::{self, Arch, Fate, Report},
     import_weights,
 };
+use serde_json::{Value, json};
 
 use crate::{Fault, fetch::fetch};
 
@@ -40,13 +41,16 @@ pub(crate) struct Arguments {
     /// New folder for the weights and their description.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Print JSON, every tensor included.
+    #[arg(long)]
+    json: bool,
     /// The summary only.
     #[arg(long, short)]
     quiet: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    let Arguments { file, arch, drop, allow_missing, labels, onnx, out, quiet } = arguments;
+    let Arguments { file, arch, drop, allow_missing, labels, onnx, out, json, quiet } = arguments;
     fetch(file, *arch, *quiet)?;
     let settings = ImportSettings {
         source: file.clone(),
@@ -56,18 +60,48 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         labels: labels.clone(),
         onnx: *onnx,
     };
-    match import_weights(&settings, out, &DeviceChoice::CPU.select()?) {
-        Ok(report) if *quiet => println!("{report}"),
-        Ok(report) => println!("{report:#}"),
+    let (report, failed) = match import_weights(&settings, out, &DeviceChoice::CPU.select()?) {
+        Ok(report) => (report, None),
         // All of it is wanted most when something does not fit.
         Err(Error::Backbone(backbones::Error::Import(report))) => {
-            if !quiet {
-                println!("{report:#}");
-            }
-            return Err(Error::Backbone(backbones::Error::Import(report)).into());
+            (*report.clone(), Some(Error::Backbone(backbones::Error::Import(report))))
         }
         Err(error) => return Err(error.into()),
+    };
+    if *json {
+        println!("{:#}", as_json(&report, failed.is_none().then_some(out)));
+    } else if !quiet {
+        println!("{report:#}");
+    } else if failed.is_none() {
+        println!("{report}");
     }
-    println!("weights: {}", out.display());
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    if !json {
+        println!("weights: {}", out.display());
+    }
     Ok(())
+}
+
+/// `out` is null where the file does not fit.
+fn as_json(report: &Report, out: Option<&PathBuf>) -> Value {
+    let tensor = |(name, fate): &(String, Fate)| match fate {
+        Fate::Taken(as_name) => json!({ "name": name, "fate": "taken", "as": as_name }),
+        Fate::Dropped(by) => json!({ "name": name, "fate": "dropped", "named": by }),
+        Fate::Misshapen { name: as_name, found, expected } => {
+            json!({ "name": name, "fate": "misshapen", "as": as_name, "found": found, "expected": expected })
+        }
+        _ => json!({ "name": name, "fate": "left over" }),
+    };
+    json!({
+        "out": out,
+        "file": report.path,
+        "format": report.format.to_string(),
+        "prefix": report.prefix,
+        "taken": report.taken(),
+        "tensors": report.tensors.iter().map(tensor).collect::<Vec<_>>(),
+        "missing": report.missing,
+        "allowed_missing": report.allowed_missing,
+    })
 }

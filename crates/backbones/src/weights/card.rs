@@ -5,14 +5,16 @@ use std::fmt::Write;
 use super::export::{ExportInfo, Metric};
 
 /// Markdown with the header that model hubs read.
-pub(super) fn card(info: &ExportInfo) -> String {
+///
+/// With `onnx`, a `model.onnx` lies beside the weights.
+pub(super) fn card(info: &ExportInfo, onnx: bool) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let _ = write_card(&mut text, info);
+    let _ = write_card(&mut text, info, onnx);
     text
 }
 
-fn write_card(text: &mut String, info: &ExportInfo) -> std::fmt::Result {
+fn write_card(text: &mut String, info: &ExportInfo, onnx: bool) -> std::fmt::Result {
     let ExportInfo { name, arch, channels, image_size, .. } = info;
     writeln!(text, "---\nlicense: {}\nlibrary_name: moco-cxr\ntags:\n- chest-x-ray\n- {arch}\n---\n", info.licence)?;
     writeln!(text, "# {name}\n")?;
@@ -50,16 +52,55 @@ fn write_card(text: &mut String, info: &ExportInfo) -> std::fmt::Result {
         }
         writeln!(text)?;
     }
-    let head = arch.head_name();
-    let classes = if info.labels.is_empty() { String::new() } else { format!("num_classes={}", info.labels.len()) };
-    writeln!(text, "## Loading\n\nPyTorch:\n\n```python\nimport safetensors.torch, torch, torchvision\n")?;
+    writeln!(text, "## Loading\n")?;
+    write_pytorch(text, info)?;
+    write_rust(text, info)?;
+    if onnx { write_onnx(text, info) } else { Ok(()) }
+}
+
+fn write_pytorch(text: &mut String, info: &ExportInfo) -> std::fmt::Result {
+    let ExportInfo { arch, channels, labels, .. } = info;
+    let classes = if labels.is_empty() { String::new() } else { format!("num_classes={}", labels.len()) };
+    writeln!(text, "PyTorch:\n\n```python\nimport safetensors.torch, torch, torchvision\n")?;
     writeln!(text, "net = torchvision.models.{arch}({classes})")?;
-    if info.labels.is_empty() {
-        writeln!(text, "net.{head} = torch.nn.Identity()")?;
+    if *channels != 3 {
+        let stem = arch.stem_name();
+        writeln!(text, "net.{stem} = torch.nn.Conv2d({channels}, 64, 7, stride=2, padding=3, bias=False)")?;
     }
-    writeln!(text, "net.load_state_dict(safetensors.torch.load_file(\"model.safetensors\"), strict=True)\n```\n")?;
-    writeln!(text, "Rust:\n\n```rust\nuse backbones::{{Arch, ImportOptions, NetworkConfig, WeightFile, import}};\n")?;
+    if labels.is_empty() {
+        writeln!(text, "net.{} = torch.nn.Identity()  # features instead of scores", arch.head_name())?;
+    }
+    writeln!(text, "net.load_state_dict(safetensors.torch.load_file(\"model.safetensors\"), strict=True)")?;
+    writeln!(text, "net.eval()\n```\n")
+}
+
+fn write_rust(text: &mut String, info: &ExportInfo) -> std::fmt::Result {
+    let ExportInfo { arch, channels, normalization, labels, .. } = info;
+    let (forward, outputs) = if labels.is_empty() { ("features", "features") } else { ("forward", "logits") };
+    let method_of = if labels.is_empty() { "Backbone, " } else { "" };
+    let uses = format!("Arch, {method_of}ImportOptions, Mode, NetworkConfig, Normalization, WeightFile, import");
+    writeln!(text, "Rust (crate `moco-cxr-backbones`):\n\n```rust\nuse backbones::{{{uses}}};\n")?;
+    writeln!(
+        text,
+        "let normalization = Normalization {{ mean: {:?}, std: {:?} }};",
+        normalization.mean, normalization.std
+    )?;
+    writeln!(text, "let arch: Arch = \"{arch}\".parse()?;")?;
+    writeln!(text, "let config = NetworkConfig {{ arch, channels: {channels}, normalization }};")?;
+    let init = if labels.is_empty() { "init(".to_owned() } else { format!("init_classifier({}, ", labels.len()) };
     writeln!(text, "let file = WeightFile::open(\"model.safetensors\")?;")?;
-    writeln!(text, "let net = NetworkConfig::new(\"{arch}\".parse::<Arch>()?).init(0, &device);")?;
-    writeln!(text, "let (net, report) = import(&file, net, &ImportOptions::backbone(\"{arch}\".parse()?))?;\n```")
+    writeln!(text, "let (mut net, report) = import(&file, config.{init}0, &device), &ImportOptions::strict())?;")?;
+    writeln!(text, "let {outputs} = net.{forward}(images, Mode::Eval);\n```")
+}
+
+fn write_onnx(text: &mut String, info: &ExportInfo) -> std::fmt::Result {
+    let ExportInfo { channels, image_size, labels, .. } = info;
+    let outputs = if labels.is_empty() { "(features,)" } else { "features, logits" };
+    writeln!(text, "\nONNX Runtime:\n\n```python\nimport numpy, onnxruntime\n")?;
+    writeln!(text, "session = onnxruntime.InferenceSession(\"model.onnx\", providers=[\"CPUExecutionProvider\"])")?;
+    writeln!(
+        text,
+        "images = numpy.zeros((1, {channels}, {image_size}, {image_size}), numpy.float32)  # yours, normalised as above"
+    )?;
+    writeln!(text, "{outputs} = session.run(None, {{\"pixel_values\": images}})\n```")
 }

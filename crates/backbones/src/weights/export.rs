@@ -65,7 +65,7 @@ pub struct Metric {
 /// # Errors
 /// When the folder exists already (nothing is ever overwritten), or cannot be written.
 pub fn export<M: Module>(folder: &Path, module: &M, info: &ExportInfo) -> Result<Vec<PathBuf>> {
-    write_folder(folder, &files(&state_dict(module)?, info)?)
+    write_folder(folder, &files(&state_dict(module)?, info, false)?)
 }
 
 /// As [`export`], and `model.onnx` (see [`onnx_bytes`](super::onnx_bytes)) beside the other files.
@@ -74,17 +74,17 @@ pub fn export<M: Module>(folder: &Path, module: &M, info: &ExportInfo) -> Result
 /// As [`export`], and when the module is none of this crate's architectures.
 pub fn export_with_onnx<M: Module>(folder: &Path, module: &M, info: &ExportInfo) -> Result<Vec<PathBuf>> {
     let dict = state_dict(module)?;
-    let mut files = files(&dict, info)?;
+    let mut files = files(&dict, info, true)?;
     files.push(("model.onnx", super::onnx_bytes(&dict, info)?));
     write_folder(folder, &files)
 }
 
-fn files(dict: &StateDict, info: &ExportInfo) -> Result<Vec<(&'static str, Vec<u8>)>> {
+fn files(dict: &StateDict, info: &ExportInfo, onnx: bool) -> Result<Vec<(&'static str, Vec<u8>)>> {
     Ok(vec![
         ("model.safetensors", safetensors_bytes(dict, info.steps)?),
         ("config.json", pretty(&config(info))),
         ("preprocessor_config.json", pretty(&preprocessor(info))),
-        ("README.md", card::card(info).into_bytes()),
+        ("README.md", card::card(info, onnx).into_bytes()),
     ])
 }
 
