@@ -35,6 +35,9 @@ pub(super) fn from_hub(endpoint: &str, url: &str, folder: &Path, file: &str, pro
     let word = |text: &String| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
     let commit = header("x-repo-commit").filter(word).unwrap_or_else(|| "main".to_owned());
 
+    // A server that sent the file at once is not kept waiting with it while it is asked again.
+    drop(answer);
+
     let blobs = folder.join("blobs");
     let partial = blobs.join(format!("{file}.fetched-{}", std::process::id()));
     let sum = to_file(&place, &partial, expected.as_deref(), progress)?;
