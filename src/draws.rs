@@ -129,7 +129,8 @@ fn paper_rows(train: &Labelled<'_>, fraction: f64, wanted: usize, seed: u64) -> 
         return Err(Error::Setting {
             key: "fraction, label draws".into(),
             found: format!("{wanted} draws of a fraction of {fraction}"),
-            expected: "at most 5 draws of 0.001, 0.01, 0.1 or 0.5, as the paper has them, or --label-draws patients".into(),
+            expected: "at most 5 draws of 0.001, 0.01, 0.1 or 0.5, as the paper has them, or --label-draws patients"
+                .into(),
         });
     }
     Ok(drawn.into_iter().map(|draw| draw.rows).collect())

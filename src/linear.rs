@@ -5,7 +5,10 @@ use cxr_data::ViewConfig;
 use eval::Scores;
 use ndarray::Array2;
 
-use crate::{Labelled, LoadedPart, Outcome, ProbeSettings, Result, adapt_statistics, fit_probe, label_draws, scores};
+use crate::{
+    Labelled, LoadedPart, Outcome, ProbeSettings, Result, adapt_statistics, fit_probe, label_draws,
+    probe::check_reported, scores,
+};
 
 /// Features of the labelled images by one network.
 #[derive(Debug, Clone)]
@@ -80,6 +83,7 @@ pub fn linear(
     settings: &ProbeSettings,
 ) -> Result<Outcome> {
     settings.validate()?;
+    check_reported(test, &settings.tasks)?;
     let mut outcome = Outcome::default();
     for &fraction in &settings.fractions {
         let draws = label_draws(train, fraction, settings)?;

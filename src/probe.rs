@@ -3,6 +3,8 @@
 //! Two arms can be probed side by side on the same label draws and the same resamples, which is what makes their
 //! difference a paired one: a pretrained network, and a random one whose running statistics were estimated.
 
+use std::collections::BTreeSet;
+
 use cxr_data::LabelPolicy;
 use eval::{
     Bootstrap, Cohort, Interval, LinearProbe, LinearProbeConfig, Metric, Rule, Scores, Selection, TaskScores,
@@ -146,13 +148,31 @@ pub struct TaskResult {
     pub difference: Option<Interval>,
 }
 
+/// Every task is reported on, with an interval over patients; found before the first fit, not after the last.
+pub(crate) fn check_reported(test: &Labelled<'_>, tasks: &[String]) -> Result<()> {
+    let targets = test.targets();
+    let patients = |task: usize, class: f64| -> usize {
+        let of_class = targets.column(task).into_iter().zip(test.patients()).filter(|(target, _)| **target == class);
+        of_class.map(|(_, patient)| patient).collect::<BTreeSet<_>>().len()
+    };
+    for (place, task) in tasks.iter().enumerate() {
+        let [positive, negative] = [1.0, 0.0].map(|class| patients(place, class));
+        if positive < 2 || negative < 2 {
+            let found = format!("{positive} positive and {negative} negative patients of {task}");
+            let expected = "both classes, of two patients at least, to have an AUROC with an interval".into();
+            return Err(Error::Setting { key: "test labels".into(), found, expected });
+        }
+    }
+    Ok(())
+}
+
 /// Scores of one arm: `[draw]` of logits `[M, T]`.
 pub type ArmLogits = Vec<Array2<f64>>;
 
 /// Turns logits into AUROC with intervals, task by task and for the mean over tasks.
 ///
 /// # Errors
-/// A task with one class only on the test rows.
+/// A task with fewer than two patients of a class on the test rows.
 pub fn evaluate_fraction(
     test: &Labelled<'_>,
     fraction: f64,
@@ -185,7 +205,12 @@ pub fn evaluate_scores(
     let mut tasks = Vec::new();
     for (i, task) in settings.tasks.iter().enumerate() {
         let (cohort, scores) = &first[i];
-        let auroc = bootstrap.interval(cohort, scores, Metric::Auroc)?;
+        let auroc = bootstrap.interval(cohort, scores, Metric::Auroc).map_err(|error| match error {
+            eval::Error::Undefined { metric, reason } => {
+                eval::Error::Undefined { metric: format!("{metric} of {task}"), reason }
+            }
+            other => other,
+        })?;
         let other = second.as_ref().map(|s| &s[i].1);
         let baseline = other.map(|other| bootstrap.interval(cohort, other, Metric::Auroc)).transpose()?;
         let difference = other.map(|other| bootstrap.paired(cohort, scores, other, Metric::Auroc)).transpose()?;

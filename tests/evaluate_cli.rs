@@ -378,3 +378,24 @@ fn results_under_other_conditions_are_not_compared_unless_told_so() {
     image_csv(&alike, "predictions-2.csv", 5);
     refused(&run(arguments!["compare", first, alike, "--quiet"]), &["draws"]);
 }
+
+/// Eighty rows of one patient have an AUROC, but no interval over patients; the rows of few patients are pointed at.
+#[test]
+fn an_interval_of_one_patient_is_undefined_and_one_of_few_is_pointed_at() {
+    let folder = TempDir::new().unwrap();
+    let csv = |name: &str, patients: usize| {
+        let mut text = String::from("path,patient,label_Edema,score_Edema\n");
+        for row in 0..80 {
+            let (patient, score) = (row % patients, (row * 17 % 61) as f64 / 61.0);
+            writeln!(text, "{row}.png,p{patient},{},{score}", u8::from(row / 7 % 2 == 0)).unwrap();
+        }
+        written(folder.path(), name, &text)
+    };
+    let one = run(arguments!["evaluate", csv("one.csv", 1)]);
+    refused(&one, &["Edema", "1 patient(s) with positive rows and 1 with negative ones", "at least 2 of each"]);
+    let ran = succeed(arguments!["evaluate", csv("four.csv", 4), "--json"]);
+    assert!(ran.stderr.contains("Edema: 42 positive and 38 negative rows of 4 patients"), "{}", ran.stderr);
+    assert_eq!(row(&json(&ran), "Edema", "auroc")["patients"], 4);
+    let ran = succeed(arguments!["evaluate", csv("many.csv", 40)]);
+    assert!(!ran.stderr.contains("rough"), "{}", ran.stderr);
+}

@@ -18,7 +18,7 @@ use self::images::Images;
 pub use self::settings::{CheckpointChoice, FineTuneSettings};
 use crate::{
     Error, LabelDraw, Labelled, LoadedNetwork, Outcome, ProbeSettings, Result, fit_probe, label_draws, plain_draws,
-    scores,
+    probe::check_reported, scores,
 };
 
 /// Folder of all chosen networks, where they may be several (`eval::read_checkpoints`).
@@ -89,7 +89,7 @@ pub fn fine_tune(
     probe.validate()?;
     settings.validate()?;
     check_valid(valid, &probe.tasks)?;
-    check_test(test, &probe.tasks)?;
+    check_reported(test, &probe.tasks)?;
     let [train, valid, test] = [train, valid, test].map(|part| Images::new(part, start.views, probe));
     let features = match settings.from_linear {
         true => Some(train.labelled().features(&start.network, start.views, probe)?),
@@ -139,14 +139,6 @@ fn check_valid(valid: &Labelled<'_>, tasks: &[String]) -> Result<()> {
     let found = format!("no task with positive and negative ones in {images} images ({})", tasks.join(", "));
     let expected = "both classes of one task at least, to choose a checkpoint by AUROC".to_owned();
     Err(Error::Setting { key: "validation labels".into(), found, expected })
-}
-
-/// Every task is reported on; found now, not after the last epoch.
-fn check_test(test: &Labelled<'_>, tasks: &[String]) -> Result<()> {
-    let Some(task) = (0..tasks.len()).find(|&task| !has_both(test, task)) else { return Ok(()) };
-    let after = &test.labels().counts[task].after;
-    let found = format!("{} positive and {} negative images of {}", after.positive, after.negative, tasks[task]);
-    Err(Error::Setting { key: "test labels".into(), found, expected: "both classes, to have an AUROC".into() })
 }
 
 fn has_both(labelled: &Labelled<'_>, task: usize) -> bool {

@@ -168,6 +168,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
         results.rows.extend(subgroups(&evaluation, &draws, division.into())?);
     }
     something_exists(&results)?;
+    if !arguments.quiet {
+        note_few(&results);
+    }
     if let Some(out) = &arguments.out {
         results.write_folder(out, &draws, arguments.plots)?;
     }
@@ -189,6 +192,21 @@ pub(crate) fn note_patients(source: Option<PatientSource>) {
         }
         Some(PatientSource::Path) => eprintln!("note: patients were read from the paths"),
         _ => {}
+    }
+}
+
+/// Says which intervals rest on few rows or patients; tables alone do not make one look.
+fn note_few(results: &Results) {
+    let (mut told, few) = (Vec::new(), 10);
+    for row in results.rows.iter().filter(|row| row.group.is_none() && row.interval.is_some()) {
+        let negatives = row.n - row.positives;
+        if row.positives.min(negatives).min(row.patients) < few && !told.contains(&&row.task) {
+            eprintln!(
+                "note: {}: {} positive and {negatives} negative rows of {} patients; intervals of fewer than {few} are rough",
+                row.task, row.positives, row.patients
+            );
+            told.push(&row.task);
+        }
     }
 }
 
