@@ -143,7 +143,7 @@ fn nested_fractions_and_parts_go_by_patient() {
     assert_eq!(parts.iter().flat_map(|rows| patients(rows)).collect::<HashSet<_>>().len(), 20);
     assert_eq!(found["splits"][0]["patients"], 14);
     let refused = run(["splits", "--kind", "nested", "--rows", "100"]);
-    assert!(refused.code == Some(1) && refused.stderr.contains("--data"), "{}", refused.stderr);
+    assert!(refused.code == Some(2) && refused.stderr.contains("--data"), "{}", refused.stderr);
 }
 
 #[test]

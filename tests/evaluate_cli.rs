@@ -98,7 +98,16 @@ fn row<'a>(results: &'a Value, task: &str, metric: &str) -> &'a Value {
 
 /// Refused with one line that holds these words.
 fn refused(ran: &Ran, words: &[&str]) {
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+    refused_with(1, ran, words);
+}
+
+/// As [`refused`], where the arguments alone are at fault.
+fn bad_arguments(ran: &Ran, words: &[&str]) {
+    refused_with(2, ran, words);
+}
+
+fn refused_with(code: i32, ran: &Ran, words: &[&str]) {
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{ran:?}");
     assert_eq!(ran.stderr.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{ran:?}");
     for word in words {
         assert!(ran.stderr.contains(word), "{word:?} is not in: {}", ran.stderr);
@@ -303,7 +312,11 @@ fn bad_files_are_refused_with_what_and_where() {
     assert!(undefined["interval"].is_null());
     assert_eq!(undefined["undefined"]["kind"], "no_positives");
 
-    refused(&evaluate(&scores, "Study", &["--replicates", "10"]), &["bootstrap replicates is 10", "at least 40"]);
+    bad_arguments(&evaluate(&scores, "Study", &["--replicates", "10"]), &["bootstrap replicates is 10", "at least 40"]);
+    bad_arguments(&evaluate(&scores, "Study", &["--calibration", "0"]), &["reliability bins is 0", "1 to 10,000"]);
+    // Before any file is read.
+    bad_arguments(&run(arguments!["evaluate", "no-such.csv", "--replicates", "10"]), &["at least 40"]);
+    bad_arguments(&run(arguments!["compare", "no.csv", "such.csv", "--interval", "delong"]), &["--interval delong"]);
     let ran = run(arguments!["evaluate", "--predictions", scores]);
     assert_eq!(ran.code, Some(2), "{ran:?}"); // labels are missing: an argument, not a file
 }

@@ -9,6 +9,7 @@ use moco_cxr::{
 };
 
 use crate::Fault;
+use crate::bad_argument::{BadArgument, OrBadArgument};
 use crate::evaluate::{BootstrapArguments, Input, IntervalKind, note_patients};
 
 /// Two models on the same rows: differences with paired intervals, and tests corrected over tasks.
@@ -70,8 +71,12 @@ impl From<Statistic> for Metric {
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     if arguments.bootstrap.interval == IntervalKind::Delong {
-        return Err("--interval delong: DeLong's test is always beside the difference; choose how its interval is made: paper, percentile or bca".into());
+        return Err(BadArgument::fault(
+            "--interval delong: DeLong's test is always beside the difference; choose how its interval is made: paper, percentile or bca",
+        ));
     }
+    let bootstrap = arguments.bootstrap.settings();
+    bootstrap.validate().or_bad_argument()?;
     if let Some(out) = &arguments.out {
         RunFolder::check(out, Existing::Refuse)?;
     }
@@ -82,7 +87,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
         (&first.draws, &first.stamp),
         (&second.draws, &second.stamp),
         arguments.metric.into(),
-        &arguments.bootstrap.settings(),
+        &bootstrap,
         conditions,
     )
     .map_err(|error| match error {

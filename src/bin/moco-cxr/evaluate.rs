@@ -8,7 +8,7 @@ use moco_cxr::{
     eval::{Bootstrap, Evaluation, PatientSource, Predictions, Results, Rule, Subgroup, Unit, subgroups},
 };
 
-use crate::Fault;
+use crate::{Fault, bad_argument::OrBadArgument};
 
 /// Statistics with intervals of prediction files, from this tool or any other.
 #[derive(Debug, Args)]
@@ -144,6 +144,13 @@ impl From<Division> for Subgroup {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
+    let mut evaluation = Evaluation { bootstrap: arguments.bootstrap.settings(), ..Evaluation::default() };
+    evaluation.delong = arguments.bootstrap.interval == IntervalKind::Delong;
+    evaluation.calibration_bins = arguments.calibration;
+    if arguments.calibration.is_some() {
+        evaluation.metrics.push(moco_cxr::eval::Metric::Brier);
+    }
+    evaluation.validate().or_bad_argument()?;
     if let Some(out) = &arguments.out {
         RunFolder::check(out, Existing::Refuse)?;
     }
@@ -157,12 +164,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
         note_patients(draws.first().map(|draw| draw.patient_source()));
     }
 
-    let mut evaluation = Evaluation { bootstrap: arguments.bootstrap.settings(), ..Evaluation::default() };
-    evaluation.delong = arguments.bootstrap.interval == IntervalKind::Delong;
-    evaluation.calibration_bins = arguments.calibration;
-    if arguments.calibration.is_some() {
-        evaluation.metrics.push(moco_cxr::eval::Metric::Brier);
-    }
     let mut results = evaluation.run(&draws, stamp)?;
     for &division in &arguments.subgroups {
         results.rows.extend(subgroups(&evaluation, &draws, division.into())?);

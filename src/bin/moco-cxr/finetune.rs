@@ -5,6 +5,7 @@ use moco_cxr::{CheckpointChoice, FineTuneSettings, ValidFrom, eval::Trained, fin
 
 use crate::{
     Fault,
+    bad_argument::OrBadArgument,
     labelled::{LabelledArguments, Prepared},
 };
 
@@ -50,7 +51,7 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
 
 /// Trains with labels and writes `NAME.json` and what belongs to it.
 pub(crate) fn train(labelled: &LabelledArguments, name: &str, settings: &FineTuneSettings) -> Result<(), Fault> {
-    settings.validate()?;
+    settings.validate().or_bad_argument()?;
     let prepared = labelled.prepare(labelled.settings(), ValidFrom::HeldOut(labelled.seed))?;
     let (train, valid, test) = prepared.labelled(labelled)?;
     let valid = valid.ok_or("no validation rows to choose a checkpoint on")?;

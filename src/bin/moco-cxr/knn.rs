@@ -5,6 +5,7 @@ use moco_cxr::{Arm, ValidFrom, eval::Knn, knn};
 
 use crate::{
     Fault,
+    bad_argument::OrBadArgument,
     labelled::{LabelledArguments, Prepared},
 };
 
@@ -34,6 +35,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 
 fn work(arguments: &Arguments) -> Result<(), Fault> {
     let &Arguments { ref labelled, k, temperature, batch_size } = arguments;
+    let neighbours = Knn { k, temperature };
+    neighbours.validate().or_bad_argument()?;
     let mut settings = labelled.settings();
     settings.batch_size = batch_size;
     let mut prepared = labelled.prepare(settings, ValidFrom::Nowhere)?;
@@ -41,7 +44,7 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
     let (train, _, test) = prepared.labelled(labelled)?;
     let Prepared { settings, loaded, .. } = &prepared;
     let arm = Arm::of(&loaded.network, loaded.views, &train, &test, settings)?;
-    let outcome = knn(&train, &test, &arm, Knn { k, temperature }, settings)?;
+    let outcome = knn(&train, &test, &arm, neighbours, settings)?;
     let stamp = prepared.stamp(format!("nearest neighbours: k {k}, temperature {temperature}"));
     outcome.write(&labelled.out, "knn", settings, &stamp)?;
     labelled.print(&outcome.results)

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::{
     Fault,
+    bad_argument::{BadArgument, OrBadArgument},
     device::DeviceArguments,
     dry_run,
     fetch::fetch,
@@ -170,12 +171,12 @@ impl Arguments {
             (None, None) if self.resume && resumed.is_file() => PretrainSettings::read(&resumed)?,
             (config, preset) => {
                 let data = self.data.clone().unwrap_or_default();
-                let base = PretrainSettings::named(preset.as_deref().unwrap_or("small"), data)?;
-                config.as_ref().map_or(Ok(base.clone()), |file| base.with_file(file))?
+                let base = PretrainSettings::named(preset.as_deref().unwrap_or("small"), data).or_bad_argument()?;
+                config.as_ref().map_or(Ok(base.clone()), |file| base.with_file(file)).or_bad_argument()?
             }
         };
         for assignment in &self.sets {
-            s = s.with_set(assignment)?;
+            s = s.with_set(assignment).or_bad_argument()?;
         }
         let Self { data, dataset, arch, init, image_size, epochs, batch_size, .. } = self;
         set(&mut s.data.dir, data.clone());
@@ -201,8 +202,10 @@ impl Arguments {
         set(&mut s.data.cache, self.cache.clone());
         set(&mut s.data.patient_regex, self.patient_regex.clone());
         if s.data.dir.as_os_str().is_empty() {
-            return Err("no data: found neither --data nor data.dir in --config, expected a folder".into());
+            let fault = "no data: found neither --data nor data.dir in --config, expected a folder";
+            return Err(BadArgument::fault(fault));
         }
+        s.validate().or_bad_argument()?;
         Ok(s)
     }
 }
