@@ -146,6 +146,31 @@ fn nested_fractions_and_parts_go_by_patient() {
     assert!(refused.code == Some(2) && refused.stderr.contains("--data"), "{}", refused.stderr);
 }
 
+/// An option without effect is a misunderstanding; the draws of the paper look like an answer to any question.
+#[test]
+fn splits_refuse_options_that_they_would_not_look_at() {
+    let set = made().set.to_str().unwrap();
+    let cases: [(&[&str], &str); 12] = [
+        (&["--rows", "100", "--fraction", "0.3"], "--fraction: found with --kind paper"),
+        (&["--rows", "100", "--share", "3"], "--share: found with --kind paper"),
+        (&["--rows", "100", "--seed", "0"], "--seed: found with --kind paper"),
+        (&["--kind", "nested", "--data", set, "--share", "3"], "--share: found with --kind nested"),
+        (&["--kind", "patients", "--data", set, "--fraction", "0.5"], "expected with --kind nested"),
+        (&["--kind", "shenzhen", "--data", set, "--share", "3"], "expected with --kind patients"),
+        (&["--kind", "nested", "--data", set, "--fraction", "1.5"], "above 0 and at most 1, found 1.5"),
+        (&["--kind", "nested", "--data", set, "--fraction", "0.5", "--fraction", "0.5"], "0.5 twice"),
+        (&["--kind", "patients", "--data", set, "--share", "0"], "shares must be positive"),
+        (&["--rows", "0"], "0 is not in 1.."),
+        (&["--rows", "100", "--part", "train"], "cannot be used with"),
+        (&["--rows", "100", "--dataset", "chexpert"], "cannot be used with"),
+    ];
+    for (arguments, words) in cases {
+        let ran = run(["splits"].iter().chain(arguments));
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains(words), "{arguments:?}: {words:?} is not in {}", ran.stderr);
+    }
+}
+
 #[test]
 fn shenzhen_is_split_by_the_papers_rules() {
     let folder = tempfile::tempdir().unwrap();
