@@ -13,7 +13,7 @@ use eval::{
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::{DrawRule, Error, LabelDraw, Labelled, Result};
+use crate::{DrawRule, Error, LabelDraw, Labelled, Result, outcome::folder_name};
 
 /// What is probed, and how much of the labels is used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct ProbeSettings {
     pub policy: LabelPolicy,
     /// Folds images to studies by the highest logit, as the paper reports; otherwise every image counts.
     pub fold_studies: bool,
-    /// Folds in which the penalty is chosen; fewer where a task has fewer patients of a class.
+    /// Folds in which the penalty is chosen; fewer where a task has fewer patients of a class, which is noted.
     pub folds: usize,
     /// Seed of draws and folds.
     pub seed: u64,
@@ -75,8 +75,22 @@ impl ProbeSettings {
         if let Some(bad) = self.fractions.iter().find(|f| !(**f > 0.0 && **f <= 1.0)) {
             return fault("fraction", bad.to_string(), "above 0 and at most 1");
         }
-        if self.fractions.is_empty() || self.draws == 0 || self.batch_size == 0 {
-            return fault("fraction, draws, batch size", "nothing".into(), "at least one of each");
+        if self.fractions.is_empty() {
+            return fault("fraction", "none".into(), "at least one");
+        }
+        // Each fraction has a folder of its own in the results, and so has each task.
+        if let Some(twice) = (1..self.fractions.len()).find(|&at| self.fractions[..at].contains(&self.fractions[at])) {
+            return fault("fraction", format!("{} twice", self.fractions[twice]), "each fraction once");
+        }
+        let folders: Vec<String> = self.tasks.iter().map(|task| folder_name(task)).collect();
+        if let Some(twice) = (1..folders.len()).find(|&at| folders[..at].contains(&folders[at])) {
+            let found = format!("{:?} twice, up to case and punctuation", self.tasks[twice]);
+            return fault("task", found, "each task once");
+        }
+        for (key, value) in [("draws", self.draws), ("batch size", self.batch_size)] {
+            if value == 0 {
+                return fault(key, "0".into(), "at least 1");
+            }
         }
         if self.folds < 2 {
             return fault("folds", self.folds.to_string(), "at least 2");
@@ -248,4 +262,33 @@ fn same_rows(tasks: &[(Cohort, Vec<Vec<f64>>)]) -> bool {
 pub fn scores(test: &Labelled<'_>, settings: &ProbeSettings, logits: &Array2<f64>) -> Result<Scores> {
     let images = Scores::new(settings.tasks.clone(), test.score_rows(), test.targets(), logits.clone())?;
     Ok(if settings.fold_studies { fold_studies(&images)? } else { images })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_setting_at_fault_is_named() {
+        let settings = || ProbeSettings::new(vec!["Edema".into(), "Lung Lesion".into()]);
+        settings().validate().unwrap();
+        type Case = (&'static str, fn(&mut ProbeSettings));
+        let cases: [Case; 8] = [
+            ("task: found none", |s| s.tasks.clear()),
+            ("task: found \"lung-lesion\" twice", |s| s.tasks.push("lung-lesion".into())),
+            ("fraction: found none", |s| s.fractions.clear()),
+            ("fraction: found 0, expected above 0", |s| s.fractions = vec![0.0]),
+            ("fraction: found 0.5 twice", |s| s.fractions = vec![0.5, 1.0, 0.5]),
+            ("draws: found 0, expected at least 1", |s| s.draws = 0),
+            ("batch size: found 0, expected at least 1", |s| s.batch_size = 0),
+            ("folds: found 1", |s| s.folds = 1),
+        ];
+        for (words, spoil) in cases {
+            let mut spoilt = settings();
+            spoil(&mut spoilt);
+            let fault = spoilt.validate().unwrap_err().to_string();
+            assert!(fault.starts_with(words), "{fault}");
+        }
+    }
 }

@@ -263,7 +263,11 @@ fn a_probe_refuses_tasks_weights_and_fractions_that_are_not_there() {
     says(&probe(set, "Cardiomegaly", &[]), &["neither export/model.safetensors", "a finished pretraining run"]);
     says(&bad(&["--fraction", "1.5"]), &["1.5", "at most 1"]);
     says(&bad(&["--fraction", "0"]), &["fraction: found 0", "above 0"]);
-    says(&bad(&["--draws", "0"]), &["at least one"]);
+    says(&bad(&["--draws", "0"]), &["draws: found 0, expected at least 1"]);
+    says(&bad(&["--batch-size", "0"]), &["batch size: found 0, expected at least 1"]);
+    // Each has a folder of its own in the results.
+    says(&bad(&["--fraction", "0.5", "--fraction", "0.50"]), &["fraction: found 0.5 twice"]);
+    says(&bad(&["--task", "cardiomegaly"]), &["task: found \"cardiomegaly\" twice"]);
     // The synthetic set never draws it: every label is negative.
     says(&probe(run, "Fracture", &[]), &["test labels", "0 positive and", "patients of Fracture", "both classes"]);
     let ran = support::run(arguments!["evaluate", set.join("CheXpert-v1.0-small/test.csv")]);
@@ -297,7 +301,7 @@ fn what_is_wrong_in_the_arguments_alone_is_status_2_in_every_command() {
         ("linear", &labelled, &["--protocol", "faithful", "--baseline-random"], "--baseline-random"),
         ("knn", &labelled, &["--k", "0"], "k is 0, expected at least 1"),
         ("knn", &labelled, &["--temperature", "0"], "temperature is 0"),
-        ("knn", &labelled, &["--batch-size", "0"], "found nothing"),
+        ("knn", &labelled, &["--batch-size", "0"], "batch size: found 0"),
         ("finetune", &labelled, &["--lr", "nan"], "lr: found NaN"),
         ("finetune", &labelled, &["--batch-size", "1"], "batch size: found 1"),
         ("predict", &nowhere, &["--batch-size", "0"], "--batch-size: found 0"),
