@@ -81,28 +81,34 @@ fn draws(train: &Labelled<'_>, fraction: f64, settings: &ProbeSettings, min_fold
     if settings.draw_rule == DrawRule::Paper {
         let as_drawn = |rows: Vec<usize>| {
             let places = places_of(train, &rows);
-            let folds = folds(&places, &targets, train.patients()).min(settings.folds);
-            if folds < min_folds {
-                return Err(too_few(fraction, targets.nrows()));
+            let rarest = Rarest::of(&places, &targets, train.patients());
+            if rarest.patients < min_folds {
+                return Err(rarest.too_few(fraction, places.len(), settings));
             }
-            Ok(LabelDraw { places, folds })
+            Ok(LabelDraw { folds: rarest.patients.min(settings.folds), places })
         };
         return paper_rows(train, fraction, wanted, settings.seed)?.into_iter().map(as_drawn).collect();
     }
     let mut draws = Vec::new();
     for draw in 0..wanted as u64 {
+        let mut too_few = None;
         let usable = (0..TRIES).find_map(|attempt| {
             let seed = settings.seed.wrapping_mul(1_000_003).wrapping_add(draw * TRIES + attempt);
             let places = match one_draw(train, fraction, seed) {
                 Ok(places) => places,
                 Err(e) => return Some(Err(e)),
             };
-            let folds = folds(&places, &targets, train.patients()).min(settings.folds);
-            (folds >= min_folds).then_some(Ok(LabelDraw { places, folds }))
+            let rarest = Rarest::of(&places, &targets, train.patients());
+            if rarest.patients < min_folds {
+                too_few = Some(rarest.too_few(fraction, places.len(), settings));
+                return None;
+            }
+            Some(Ok(LabelDraw { folds: rarest.patients.min(settings.folds), places }))
         });
-        match usable {
-            Some(found) => draws.push(found?),
-            None => return Err(too_few(fraction, targets.nrows())),
+        match (usable, too_few) {
+            (Some(found), _) => draws.push(found?),
+            (None, Some(fault)) => return Err(fault),
+            (None, None) => {} // there is at least one try
         }
     }
     Ok(draws)
@@ -141,23 +147,45 @@ fn places_of(train: &Labelled<'_>, rows: &[usize]) -> Vec<usize> {
     (0..train.rows().len()).filter(|&i| rows.binary_search(&train.rows()[i]).is_ok()).collect()
 }
 
-fn too_few(fraction: f64, images: usize) -> Error {
-    Error::Setting {
-        key: "fraction".into(),
-        found: format!("{fraction} of {images} labelled images"),
-        expected: "at least two patients of each class in every task".into(),
+/// The class that fewest patients have, of all tasks. A patient with any positive image is a positive one, as in the folds
+/// themselves.
+struct Rarest {
+    patients: usize,
+    task: usize,
+    class: &'static str,
+}
+
+impl Rarest {
+    fn of(places: &[usize], targets: &Array2<f64>, patients: &[u64]) -> Self {
+        let of = |task: usize, class: f64| -> BTreeSet<u64> {
+            places.iter().filter(|&&i| targets[[i, task]] == class).map(|&i| patients[i]).collect()
+        };
+        let classes = (0..targets.ncols()).flat_map(|task| {
+            let (positive, negative) = (of(task, 1.0), of(task, 0.0));
+            let others = negative.difference(&positive).count();
+            [(positive.len(), "positive"), (others, "negative")].map(|(patients, class)| Self { patients, task, class })
+        });
+        classes.min_by_key(|class| class.patients).unwrap_or(Self { patients: 0, task: 0, class: "positive" })
+    }
+
+    fn too_few(&self, fraction: f64, images: usize, settings: &ProbeSettings) -> Error {
+        let &Self { patients, task, class } = self;
+        Error::Setting {
+            key: settings.tasks.get(task).map_or("task".into(), |task| format!("task {task:?}")),
+            found: format!("{patients} {class} patient(s) in {images} labelled images (fraction {fraction})"),
+            expected: "at least two patients of each class in every task, to choose a penalty on".into(),
+        }
     }
 }
 
-/// Patients of the rarer class in the task that has fewest. A patient with any positive image is a positive one, as in
-/// the folds themselves.
-fn folds(places: &[usize], targets: &Array2<f64>, patients: &[u64]) -> usize {
-    let of = |task: usize, class: f64| -> BTreeSet<u64> {
-        places.iter().filter(|&&i| targets[[i, task]] == class).map(|&i| patients[i]).collect()
-    };
-    let rarer = |task: usize| {
-        let (positive, negative) = (of(task, 1.0), of(task, 0.0));
-        positive.len().min(negative.difference(&positive).count())
-    };
-    (0..targets.ncols()).map(rarer).min().unwrap_or(0)
+/// What to tell a person where the penalty is chosen in fewer folds than were asked for.
+pub(crate) fn fewer_folds(fraction: f64, draws: &[LabelDraw], settings: &ProbeSettings) -> Option<String> {
+    let fewest = draws.iter().map(|draw| draw.folds).min().filter(|&folds| folds < settings.folds)?;
+    let affected = draws.iter().filter(|draw| draw.folds < settings.folds).count();
+    Some(format!(
+        "fraction {fraction}: {affected} of {} label draws choose the penalty in fewer than {} folds (the fewest: {fewest}), because \
+         a class has no more patients",
+        draws.len(),
+        settings.folds
+    ))
 }

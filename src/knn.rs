@@ -3,7 +3,7 @@
 use eval::Knn;
 use ndarray::Axis;
 
-use crate::{Arm, Labelled, Outcome, ProbeSettings, Result, plain_draws, probe::check_reported, scores};
+use crate::{Arm, Labelled, Outcome, ProbeSettings, Result, plain_draws, scores};
 
 /// Scores the test rows by their nearest labelled neighbours in feature space, on every draw of every fraction. The score
 /// of a row is a weighted share of positives, in [0, 1].
@@ -18,7 +18,6 @@ pub fn knn(
     settings: &ProbeSettings,
 ) -> Result<Outcome> {
     settings.validate()?;
-    check_reported(test, &settings.tasks)?;
     let targets = train.targets();
     let mut outcome = Outcome::default();
     for &fraction in &settings.fractions {

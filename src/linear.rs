@@ -6,7 +6,7 @@ use eval::Scores;
 use ndarray::Array2;
 
 use crate::{
-    Labelled, LoadedPart, Outcome, ProbeSettings, Result, adapt_statistics, fit_probe, label_draws,
+    Labelled, LoadedPart, Outcome, ProbeSettings, Result, adapt_statistics, draws::fewer_folds, fit_probe, label_draws,
     probe::check_reported, scores,
 };
 
@@ -26,7 +26,7 @@ impl Arm {
     /// moved.
     ///
     /// # Errors
-    /// An image that cannot be read, a device that fails.
+    /// Test rows with fewer than two patients of a class in some task, an image that cannot be read, a device that fails.
     pub fn of(
         network: &Network,
         views: ViewConfig,
@@ -34,6 +34,7 @@ impl Arm {
         test: &Labelled<'_>,
         settings: &ProbeSettings,
     ) -> Result<Self> {
+        check_reported(test, &settings.tasks)?;
         let train = train.features(network, views, settings)?;
         Ok(Self { train, valid: None, test: test.features(network, views, settings)? })
     }
@@ -83,10 +84,12 @@ pub fn linear(
     settings: &ProbeSettings,
 ) -> Result<Outcome> {
     settings.validate()?;
-    check_reported(test, &settings.tasks)?;
     let mut outcome = Outcome::default();
     for &fraction in &settings.fractions {
         let draws = label_draws(train, fraction, settings)?;
+        if arm.valid.is_none() {
+            outcome.notes.extend(fewer_folds(fraction, &draws, settings));
+        }
         let fit = |arm: &Arm| -> Result<Vec<Scores>> {
             let valid = arm.valid.as_ref().map(|(features, targets)| (features, targets));
             let head = |draw| fit_probe(train, &arm.train, valid, draw, settings);

@@ -333,3 +333,30 @@ fn what_is_wrong_in_the_arguments_alone_is_status_2_in_every_command() {
         assert!(ran.stderr.contains(words), "{all:?}: {words:?} is not in {}", ran.stderr);
     }
 }
+
+/// The penalty is chosen in folds by patient: with too few of a class there is nothing to choose on, and with few there
+/// are fewer folds, which is said.
+#[test]
+fn too_few_patients_of_a_class_are_named_with_the_task() {
+    let (copy, table) = copy();
+    let text = fs::read_to_string(&table).unwrap();
+    let effusion = text.lines().next().unwrap().split(',').position(|name| name == "Pleural Effusion").unwrap();
+    let negative = |line: &str| {
+        let mut cells: Vec<&str> = line.split(',').collect();
+        cells[effusion] = "0.0";
+        cells.join(",")
+    };
+    let (header, rows) = text.split_once('\n').unwrap();
+    let rows: Vec<String> = rows.lines().map(negative).collect();
+    fs::write(&table, format!("{header}\n{}\n", rows.join("\n"))).unwrap();
+    let random =
+        arguments!["--weights", "random", "--arch", "resnet18", "--image-size", "32", "--task", "Pleural Effusion"];
+    let with = |more: &[OsString]| random.iter().chain(more).cloned().collect::<Vec<_>>();
+    let ran = refused("linear", &with(&arguments!["--data", copy.path()]));
+    says(&ran, &["task \"Pleural Effusion\"", "found 0 positive patient(s) in", "at least two patients of each class"]);
+
+    let out = tempfile::tempdir().unwrap();
+    let few = arguments!["--data", made().set, "--fraction", "0.4", "--draws", "1", "--out", out.path().join("out")];
+    let ran = succeed(arguments!["linear"].into_iter().chain(with(&few)));
+    says(&ran, &["1 of 1 label draws choose the penalty in fewer than 5 folds"]);
+}

@@ -17,8 +17,8 @@ use tempfile::TempDir;
 use self::images::Images;
 pub use self::settings::{CheckpointChoice, FineTuneSettings};
 use crate::{
-    Error, LabelDraw, Labelled, LoadedNetwork, Outcome, ProbeSettings, Result, fit_probe, label_draws, plain_draws,
-    probe::check_reported, scores,
+    Error, LabelDraw, Labelled, LoadedNetwork, Outcome, ProbeSettings, Result, draws::fewer_folds, fit_probe,
+    label_draws, plain_draws, probe::check_reported, scores,
 };
 
 /// Folder of all chosen networks, where they may be several (`eval::read_checkpoints`).
@@ -101,6 +101,9 @@ pub fn fine_tune(
     for &fraction in &probe.fractions {
         let draws = if settings.from_linear { label_draws } else { plain_draws };
         let draws = draws(all.train.labelled(), fraction, probe)?;
+        if settings.from_linear {
+            outcome.notes.extend(fewer_folds(fraction, &draws, probe));
+        }
         let mut model_scores = Vec::new();
         for (number, draw) in draws.iter().enumerate() {
             let name = format!("fraction {fraction}, draw {} of {}", number + 1, draws.len());

@@ -60,5 +60,6 @@ pub(crate) fn train(labelled: &LabelledArguments, name: &str, settings: &FineTun
     let tuned = fine_tune(loaded, [&train, &valid, &test], probe, settings, &mut watch)?;
     let stamp = prepared.stamp(settings.protocol());
     tuned.write(&labelled.out, name, loaded, probe, settings, &stamp)?;
+    tuned.outcome.notes.iter().for_each(|text| labelled.note(text));
     labelled.print(&tuned.outcome.results)
 }

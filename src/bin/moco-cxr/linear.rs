@@ -88,6 +88,7 @@ fn standard(arguments: &Arguments) -> Result<(), Fault> {
     let choice = if valid.is_some() { "L2 chosen on valid" } else { "nested choice of L2" };
     let stamp = prepared.stamp(format!("linear, standard: eval mode, {choice}"));
     outcome.write(&labelled.out, "linear", settings, &stamp)?;
+    outcome.notes.iter().for_each(|text| labelled.note(text));
     labelled.print(&outcome.results)
 }
 
