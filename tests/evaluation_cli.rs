@@ -373,7 +373,8 @@ fn what_cannot_be_done_is_refused_before_anything_is_written() {
 
     // In use, or not to be had.
     let full = run(with("finetune", set, weights, tuned, &["--quiet"]));
-    says(&full, &["found a folder that is not empty"]);
+    says(&full, &["found a folder that is not empty, expected a new or empty one"]);
+    assert!(!full.stderr.contains("--resume"), "an option that finetune lacks: {}", full.stderr);
     let taken = folder.join("taken.csv");
     fs::write(&taken, "mine").unwrap();
     let ran = run(arguments!["predict", "--weights", tuned, "--data", set, "--out", taken]);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    Existing, PretrainSettings,
+    Error, Existing, PretrainSettings,
     backbones::{Arch, Precision},
     cxr_data::{Dataset, OnBad},
     moco_core::{Decay, End},
@@ -136,7 +136,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     fetch(&settings.init, Some(settings.arch), arguments.quiet)?;
     let images_per_step = settings.train.batch_size * settings.train.accumulate;
     let mut progress = Progress::new(arguments.quiet, images_per_step, Interrupt::listen()?);
-    let run = pretrain(&settings, &arguments.out, existing, &mut progress)?;
+    let run = pretrain(&settings, &arguments.out, existing, &mut progress).map_err(|error| match error {
+        Error::NotEmpty { .. } => {
+            Fault::from(format!("{error} (or --resume to go on with the run in it, --overwrite to replace it)"))
+        }
+        other => other.into(),
+    })?;
     let finished = run.end == End::Finished;
     let again = format!("moco-cxr pretrain --resume --out {}", arguments.out.display());
     if arguments.json {
