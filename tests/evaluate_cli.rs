@@ -412,3 +412,22 @@ fn an_interval_of_one_patient_is_undefined_and_one_of_few_is_pointed_at() {
     let ran = succeed(arguments!["evaluate", csv("many.csv", 40)]);
     assert!(!ran.stderr.contains("rough"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_name_that_is_not_there_is_answered_with_those_that_are() {
+    let folder = TempDir::new().unwrap();
+    let (images, scores, truth) = (
+        image_csv(folder.path(), "images.csv", 2),
+        study_csv(folder.path(), "studies.csv", 2),
+        truth_csv(folder.path()),
+    );
+    // Like none of them.
+    let ran = run(arguments!["evaluate", images, "--task", "B"]);
+    refused(&ran, &["task \"B\" is not in", "it has \"Edema\", \"Pleural Effusion\""]);
+    assert!(!ran.stderr.contains("nearest"), "{}", ran.stderr);
+    let ran = run(arguments!["evaluate", images, "--task", "Oedema"]);
+    refused(&ran, &["nearest: Edema", "it has"]);
+    // The default key, Path, in files of studies.
+    let ran = run(arguments!["evaluate", "--ground-truth", truth, "--predictions", scores]);
+    refused(&ran, &["no column \"Path\"", "it has \"Study\", \"No Finding\""]);
+}
