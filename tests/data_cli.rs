@@ -342,6 +342,17 @@ fn a_pattern_supplies_the_patients_of_a_folder() {
     assert!(none.code == Some(1) && none.stderr.contains("finds no patient"), "{}", none.stderr);
 }
 
+#[test]
+fn a_cache_that_is_a_file_is_left_alone() {
+    let Made { set, config, .. } = made();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine");
+    fs::write(&file, "mine").unwrap();
+    let ran = run(arguments!["cache", "--data", set, "--config", config, "--cache", file]);
+    assert_eq!((ran.code, fs::read_to_string(&file).unwrap().as_str()), (Some(1), "mine"));
+    assert!(ran.stderr.contains("mine, which is a file, expected the folder of a cache"), "{}", ran.stderr);
+}
+
 // ---- audit ----
 
 /// Runs the audit, which must object in one line with these words.
