@@ -399,6 +399,20 @@ fn an_audit_passes_the_synthetic_set_and_finds_what_is_planted() {
 }
 
 #[test]
+fn many_faults_are_counted_in_one_short_line() {
+    let (_copy, root) = copy();
+    let train = images(&root, Part::Train);
+    for image in [0, 1, 2, 3] {
+        fs::write(&train[image], b"").unwrap();
+    }
+    let ran = run(arguments!["audit", "--data", root]);
+    assert_eq!((ran.code, ran.stderr.lines().count()), (Some(1), 1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("; and 3 more faults, see the report"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("unreadable").count(), 1, "{}", ran.stderr);
+    assert_eq!(ran.stdout.lines().filter(|line| line.starts_with("- unreadable")).count(), 4, "{}", ran.stdout);
+}
+
+#[test]
 fn an_audit_passes_real_sets() {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let data = std::env::var_os("MOCO_CXR_TEST_DATA").map_or(default, PathBuf::from);
