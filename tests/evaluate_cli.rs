@@ -431,3 +431,36 @@ fn a_name_that_is_not_there_is_answered_with_those_that_are() {
     let ran = run(arguments!["evaluate", "--ground-truth", truth, "--predictions", scores]);
     refused(&ran, &["no column \"Path\"", "it has \"Study\", \"No Finding\""]);
 }
+
+#[test]
+fn the_specificity_of_a_sensitivity_can_be_chosen() {
+    let folder = TempDir::new().unwrap();
+    let images = image_csv(folder.path(), "images.csv", 2);
+    let sensitivity = |more: &[&str]| {
+        let command = arguments!["evaluate", images, "--study-max", "--json", "--quiet"].to_vec();
+        let results = json(&succeed(command.into_iter().chain(more.iter().map(Into::into))));
+        let rows = results["rows"].as_array().unwrap().clone();
+        let of = |row: &&Value| row["task"] == "Edema" && !row["metric"]["sensitivity_at"].is_null();
+        let row = rows.iter().find(of).unwrap();
+        let specificity = row["metric"]["sensitivity_at"]["specificity"].as_f64().unwrap();
+        (specificity, row["interval"]["observed"].as_f64().unwrap())
+    };
+    let (all, default, none) =
+        (sensitivity(&["--specificity", "0"]), sensitivity(&[]), sensitivity(&["--specificity", "1"]));
+    assert_eq!((all.0, default.0, none.0), (0.0, 0.9, 1.0));
+    assert_eq!(all.1, 1.0, "every image above the lowest threshold is called ill");
+    assert!(none.1 < default.1 && default.1 < 1.0, "{none:?} {default:?}");
+
+    let compare = |more: &[&str]| {
+        let command = arguments!["compare", images, images, "--quiet", "--json"].to_vec();
+        run(command.into_iter().chain(more.iter().map(Into::into)))
+    };
+    let at = json(&compare(&["--metric", "sensitivity", "--specificity", "0.5"]));
+    assert_eq!(at["tasks"][0]["comparison"]["metric"]["sensitivity_at"]["specificity"], 0.5);
+    bad_arguments(&compare(&["--specificity", "0.5"]), &["--specificity", "--metric sensitivity"]);
+    bad_arguments(
+        &compare(&["--metric", "sensitivity", "--specificity", "1.5"]),
+        &["specificity is 1.5", "from 0 to 1"],
+    );
+    bad_arguments(&run(arguments!["evaluate", images, "--specificity=-1"]), &["specificity is -1", "from 0 to 1"]);
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use moco_cxr::{
     Existing, RunFolder,
-    eval::{Bootstrap, Evaluation, PatientSource, Predictions, Results, Rule, Subgroup, Unit, subgroups},
+    eval::{Bootstrap, Evaluation, Metric, PatientSource, Predictions, Results, Rule, Subgroup, Unit, subgroups},
 };
 
 use crate::{Fault, bad_argument::OrBadArgument};
@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// A file that says sex, age, AP/PA and view of the rows, such as CheXpert's test.csv; --key names its rows.
     #[arg(long, value_name = "CSV")]
     metadata: Option<PathBuf>,
+    /// Specificity at which the sensitivity is reported, from 0 to 1.
+    #[arg(long, value_name = "S", default_value_t = 0.9)]
+    specificity: f64,
     /// Brier score and calibration in this many bins; the scores must be probabilities.
     #[arg(long, value_name = "BINS", num_args = 0..=1, default_missing_value = "10")]
     calibration: Option<usize>,
@@ -144,11 +147,16 @@ impl From<Division> for Subgroup {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
-    let mut evaluation = Evaluation { bootstrap: arguments.bootstrap.settings(), ..Evaluation::default() };
+    let sensitivity = Metric::SensitivityAt { specificity: arguments.specificity };
+    let mut evaluation = Evaluation {
+        metrics: vec![Metric::Auroc, Metric::Auprc, sensitivity],
+        bootstrap: arguments.bootstrap.settings(),
+        ..Evaluation::default()
+    };
     evaluation.delong = arguments.bootstrap.interval == IntervalKind::Delong;
     evaluation.calibration_bins = arguments.calibration;
     if arguments.calibration.is_some() {
-        evaluation.metrics.push(moco_cxr::eval::Metric::Brier);
+        evaluation.metrics.push(Metric::Brier);
     }
     evaluation.validate().or_bad_argument()?;
     if let Some(out) = &arguments.out {
