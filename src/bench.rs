@@ -68,16 +68,25 @@ pub struct Phases {
 }
 
 impl StepBench {
-    /// Runs it.
+    /// Checks what can be checked without the device.
     ///
     /// # Errors
-    /// Settings out of range, a device that cannot be had, runs out of memory or does not offer the precision.
-    pub fn run(&self) -> Result<StepReport> {
+    /// No steps, fewer than two images, images too small.
+    pub fn validate(&self) -> Result<()> {
         if self.steps == 0 || self.batch_size < 2 || self.image_size < 32 {
             let found = format!("{} steps of {} images of {} px", self.steps, self.batch_size, self.image_size);
             let expected = "at least 1 step, 2 images, 32 px".to_owned();
             return Err(Error::Setting { key: "bench".into(), found, expected });
         }
+        Ok(())
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// Settings out of range, a device that cannot be had, runs out of memory or does not offer the precision.
+    pub fn run(&self) -> Result<StepReport> {
+        self.validate()?;
         let adapter = self.device.adapter()?;
         self.precision.check(&adapter.device)?;
         guard(self.device, || {

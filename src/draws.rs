@@ -81,28 +81,34 @@ fn draws(train: &Labelled<'_>, fraction: f64, settings: &ProbeSettings, min_fold
     if settings.draw_rule == DrawRule::Paper {
         let as_drawn = |rows: Vec<usize>| {
             let places = places_of(train, &rows);
-            let folds = folds(&places, &targets, train.patients()).min(settings.folds);
-            if folds < min_folds {
-                return Err(too_few(train, fraction, settings, 1));
+            let rarest = Rarest::of(&places, &targets, train.patients());
+            if rarest.patients < min_folds {
+                return Err(rarest.too_few(fraction, places.len(), settings));
             }
-            Ok(LabelDraw { places, folds })
+            Ok(LabelDraw { folds: rarest.patients.min(settings.folds), places })
         };
         return paper_rows(train, fraction, wanted, settings.seed)?.into_iter().map(as_drawn).collect();
     }
     let mut draws = Vec::new();
     for draw in 0..wanted as u64 {
+        let mut too_few = None;
         let usable = (0..TRIES).find_map(|attempt| {
             let seed = settings.seed.wrapping_mul(1_000_003).wrapping_add(draw * TRIES + attempt);
             let places = match one_draw(train, fraction, seed) {
                 Ok(places) => places,
                 Err(e) => return Some(Err(e)),
             };
-            let folds = folds(&places, &targets, train.patients()).min(settings.folds);
-            (folds >= min_folds).then_some(Ok(LabelDraw { places, folds }))
+            let rarest = Rarest::of(&places, &targets, train.patients());
+            if rarest.patients < min_folds {
+                too_few = Some(rarest.too_few(fraction, places.len(), settings));
+                return None;
+            }
+            Some(Ok(LabelDraw { folds: rarest.patients.min(settings.folds), places }))
         });
-        match usable {
-            Some(found) => draws.push(found?),
-            None => return Err(too_few(train, fraction, settings, TRIES)),
+        match (usable, too_few) {
+            (Some(found), _) => draws.push(found?),
+            (None, Some(fault)) => return Err(fault),
+            (None, None) => {} // there is at least one try
         }
     }
     Ok(draws)
@@ -141,37 +147,45 @@ fn places_of(train: &Labelled<'_>, rows: &[usize]) -> Vec<usize> {
     (0..train.rows().len()).filter(|&i| rows.binary_search(&train.rows()[i]).is_ok()).collect()
 }
 
-/// No draw had two patients of each class in every task: says of the task with fewest how many there are in all.
-fn too_few(train: &Labelled<'_>, fraction: f64, settings: &ProbeSettings, tries: u64) -> Error {
-    let (targets, patients) = (train.targets(), train.patients());
-    let all: Vec<usize> = (0..targets.nrows()).collect();
-    let rarest = rarest(&all, &targets, patients).map_or_else(String::new, |(task, positive, negative)| {
-        format!(
-            " (of all, {:?} has fewest: {positive} positive and {negative} negative patients)",
-            settings.tasks[task]
-        )
-    });
-    let images = all.len();
-    let drawn = if tries == 1 { "as drawn not".to_owned() } else { format!("in {tries} draws never") };
-    let found = format!("{fraction} of {images} labelled images, and {drawn} two patients of each class{rarest}");
-    let expected = "a fraction with two patients of each class in every task".to_owned();
-    Error::Setting { key: "fraction".into(), found, expected }
+/// The class that fewest patients have, of all tasks. A patient with any positive image is a positive one, as in the folds
+/// themselves.
+struct Rarest {
+    patients: usize,
+    task: usize,
+    class: &'static str,
 }
 
-/// Folds that the rarer class of the task with fewest patients allows.
-fn folds(places: &[usize], targets: &Array2<f64>, patients: &[u64]) -> usize {
-    rarest(places, targets, patients).map_or(0, |(_, positive, negative)| positive.min(negative))
+impl Rarest {
+    fn of(places: &[usize], targets: &Array2<f64>, patients: &[u64]) -> Self {
+        let of = |task: usize, class: f64| -> BTreeSet<u64> {
+            places.iter().filter(|&&i| targets[[i, task]] == class).map(|&i| patients[i]).collect()
+        };
+        let classes = (0..targets.ncols()).flat_map(|task| {
+            let (positive, negative) = (of(task, 1.0), of(task, 0.0));
+            let others = negative.difference(&positive).count();
+            [(positive.len(), "positive"), (others, "negative")].map(|(patients, class)| Self { patients, task, class })
+        });
+        classes.min_by_key(|class| class.patients).unwrap_or(Self { patients: 0, task: 0, class: "positive" })
+    }
+
+    fn too_few(&self, fraction: f64, images: usize, settings: &ProbeSettings) -> Error {
+        let &Self { patients, task, class } = self;
+        Error::Setting {
+            key: settings.tasks.get(task).map_or("task".into(), |task| format!("task {task:?}")),
+            found: format!("{patients} {class} patient(s) in {images} labelled images (fraction {fraction})"),
+            expected: "at least two patients of each class in every task, to choose a penalty on".into(),
+        }
+    }
 }
 
-/// The task whose rarer class has fewest patients, with its positive and negative ones. A patient with any positive image
-/// is a positive one, as in the folds themselves.
-fn rarest(places: &[usize], targets: &Array2<f64>, patients: &[u64]) -> Option<(usize, usize, usize)> {
-    let of = |task: usize, class: f64| -> BTreeSet<u64> {
-        places.iter().filter(|&&i| targets[[i, task]] == class).map(|&i| patients[i]).collect()
-    };
-    let counted = |task: usize| {
-        let (positive, negative) = (of(task, 1.0), of(task, 0.0));
-        (task, positive.len(), negative.difference(&positive).count())
-    };
-    (0..targets.ncols()).map(counted).min_by_key(|&(_, positive, negative)| positive.min(negative))
+/// What to tell a person where the penalty is chosen in fewer folds than were asked for.
+pub(crate) fn fewer_folds(fraction: f64, draws: &[LabelDraw], settings: &ProbeSettings) -> Option<String> {
+    let fewest = draws.iter().map(|draw| draw.folds).min().filter(|&folds| folds < settings.folds)?;
+    let affected = draws.iter().filter(|draw| draw.folds < settings.folds).count();
+    Some(format!(
+        "fraction {fraction}: {affected} of {} label draws choose the penalty in fewer than {} folds (the fewest: {fewest}), because \
+         a class has no more patients",
+        draws.len(),
+        settings.folds
+    ))
 }

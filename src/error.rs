@@ -50,7 +50,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A folder that is in use.
-    #[error("{}: found a folder that is not empty, expected a new or empty one (or --resume to go on with a run, --overwrite to replace it)", path.display())]
+    #[error("{}: found a folder that is not empty, expected a new or empty one", path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,

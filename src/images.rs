@@ -88,6 +88,11 @@ pub fn build_cache(settings: &PretrainSettings, verify: bool, note: &mut dyn FnM
 }
 
 fn open_cache(settings: &PretrainSettings, manifest: &Manifest, verify: bool) -> Result<(ImageCache, CacheReport)> {
+    let folder = &settings.data.cache;
+    if folder.exists() && !folder.is_dir() {
+        let found = format!("{}, which is a file", folder.display());
+        return Err(Error::Setting { key: "data.cache".into(), found, expected: "the folder of a cache".into() });
+    }
     let options = CacheOptions { workers: settings.workers(), verify };
     Ok(ImageCache::open(&settings.data.cache, manifest, &settings.views, options)?)
 }

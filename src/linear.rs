@@ -11,9 +11,11 @@ use serde_json::json;
 use crate::{
     Error, Existing, Labelled, LoadedNetwork, LoadedPart, Origin, Outcome, ProbeSettings, Result, RunFolder,
     adapt_statistics,
+    draws::fewer_folds,
     finetune::device_of,
     fit_probe, label_draws,
     new_folder::NewFolder,
+    probe::check_reported,
     scores,
     weights::{EXPORT, classifier_info},
 };
@@ -36,7 +38,7 @@ impl Arm {
     /// moved.
     ///
     /// # Errors
-    /// An image that cannot be read, a device that fails.
+    /// Test rows with fewer than two patients of a class in some task, an image that cannot be read, a device that fails.
     pub fn of(
         network: &Network,
         views: ViewConfig,
@@ -44,6 +46,7 @@ impl Arm {
         test: &Labelled<'_>,
         settings: &ProbeSettings,
     ) -> Result<Self> {
+        check_reported(test, &settings.tasks)?;
         let train = train.features(network, views, settings)?;
         Ok(Self { train, valid: None, chosen_on: None, test: test.features(network, views, settings)? })
     }
@@ -110,6 +113,9 @@ pub fn linear(
     let mut kept: Option<(f64, LinearProbe)> = None;
     for &fraction in &settings.fractions {
         let draws = label_draws(train, fraction, settings)?;
+        if arm.valid.is_none() {
+            outcome.notes.extend(fewer_folds(fraction, &draws, settings));
+        }
         let fit = |arm: &Arm| -> Result<Vec<LinearProbe>> {
             let valid = arm.valid.as_ref().map(|(features, targets)| (features, targets));
             draws.iter().map(|draw| fit_probe(train, &arm.train, valid, draw, settings)).collect()

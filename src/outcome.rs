@@ -17,6 +17,8 @@ pub struct Outcome {
     pub scores: Vec<Vec<Scores>>,
     /// Scores of the baseline; empty without one.
     pub baseline: Vec<Vec<Scores>>,
+    /// What a person should know of how it was made.
+    pub notes: Vec<String>,
 }
 
 impl Outcome {

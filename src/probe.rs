@@ -3,6 +3,8 @@
 //! Two arms can be probed side by side on the same label draws and the same resamples, which is what makes their
 //! difference a paired one: a pretrained network, and a random one whose running statistics were estimated.
 
+use std::collections::BTreeSet;
+
 use cxr_data::LabelPolicy;
 use eval::{
     Bootstrap, Cohort, Interval, LinearProbe, LinearProbeConfig, Metric, Rule, Scores, Selection, TaskScores,
@@ -11,7 +13,7 @@ use eval::{
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::{DrawRule, Error, ImageWatch, LabelDraw, Labelled, Result, labelled::patient_source};
+use crate::{DrawRule, Error, ImageWatch, LabelDraw, Labelled, Result, labelled::patient_source, outcome::folder_name};
 
 /// What is probed, and how much of the labels is used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,7 +31,7 @@ pub struct ProbeSettings {
     pub policy: LabelPolicy,
     /// Folds images to studies by the highest logit, as the paper reports; otherwise every image counts.
     pub fold_studies: bool,
-    /// Folds in which the penalty is chosen; fewer where a task has fewer patients of a class.
+    /// Folds in which the penalty is chosen; fewer where a task has fewer patients of a class, which is noted.
     pub folds: usize,
     /// Seed of draws and folds.
     pub seed: u64,
@@ -77,8 +79,22 @@ impl ProbeSettings {
         if let Some(bad) = self.fractions.iter().find(|f| !(**f > 0.0 && **f <= 1.0)) {
             return fault("fraction", bad.to_string(), "above 0 and at most 1");
         }
-        if self.fractions.is_empty() || self.draws == 0 || self.batch_size == 0 {
-            return fault("fraction, draws, batch size", "nothing".into(), "at least one of each");
+        if self.fractions.is_empty() {
+            return fault("fraction", "none".into(), "at least one");
+        }
+        // Each fraction has a folder of its own in the results, and so has each task.
+        if let Some(twice) = (1..self.fractions.len()).find(|&at| self.fractions[..at].contains(&self.fractions[at])) {
+            return fault("fraction", format!("{} twice", self.fractions[twice]), "each fraction once");
+        }
+        let folders: Vec<String> = self.tasks.iter().map(|task| folder_name(task)).collect();
+        if let Some(twice) = (1..folders.len()).find(|&at| folders[..at].contains(&folders[at])) {
+            let found = format!("{:?} twice, up to case and punctuation", self.tasks[twice]);
+            return fault("task", found, "each task once");
+        }
+        for (key, value) in [("draws", self.draws), ("batch size", self.batch_size)] {
+            if value == 0 {
+                return fault(key, "0".into(), "at least 1");
+            }
         }
         if self.folds < 2 {
             return fault("folds", self.folds.to_string(), "at least 2");
@@ -150,13 +166,31 @@ pub struct TaskResult {
     pub difference: Option<Interval>,
 }
 
+/// Every task is reported on, with an interval over patients; found before the first fit, not after the last.
+pub(crate) fn check_reported(test: &Labelled<'_>, tasks: &[String]) -> Result<()> {
+    let targets = test.targets();
+    let patients = |task: usize, class: f64| -> usize {
+        let of_class = targets.column(task).into_iter().zip(test.patients()).filter(|(target, _)| **target == class);
+        of_class.map(|(_, patient)| patient).collect::<BTreeSet<_>>().len()
+    };
+    for (place, task) in tasks.iter().enumerate() {
+        let [positive, negative] = [1.0, 0.0].map(|class| patients(place, class));
+        if positive < 2 || negative < 2 {
+            let found = format!("{positive} positive and {negative} negative patients of {task}");
+            let expected = "both classes, of two patients at least, to have an AUROC with an interval".into();
+            return Err(Error::Setting { key: "test labels".into(), found, expected });
+        }
+    }
+    Ok(())
+}
+
 /// Scores of one arm: `[draw]` of logits `[M, T]`.
 pub type ArmLogits = Vec<Array2<f64>>;
 
 /// Turns logits into AUROC with intervals, task by task and for the mean over tasks.
 ///
 /// # Errors
-/// A task with one class only on the test rows.
+/// A task with fewer than two patients of a class on the test rows.
 pub fn evaluate_fraction(
     test: &Labelled<'_>,
     fraction: f64,
@@ -189,7 +223,12 @@ pub fn evaluate_scores(
     let mut tasks = Vec::new();
     for (i, task) in settings.tasks.iter().enumerate() {
         let (cohort, scores) = &first[i];
-        let auroc = bootstrap.interval(cohort, scores, Metric::Auroc)?;
+        let auroc = bootstrap.interval(cohort, scores, Metric::Auroc).map_err(|error| match error {
+            eval::Error::Undefined { metric, reason } => {
+                eval::Error::Undefined { metric: format!("{metric} of {task}"), reason }
+            }
+            other => other,
+        })?;
         let other = second.as_ref().map(|s| &s[i].1);
         let baseline = other.map(|other| bootstrap.interval(cohort, other, Metric::Auroc)).transpose()?;
         let difference = other.map(|other| bootstrap.paired(cohort, scores, other, Metric::Auroc)).transpose()?;
@@ -228,4 +267,33 @@ pub fn scores(test: &Labelled<'_>, settings: &ProbeSettings, logits: &Array2<f64
     let images = Scores::new(settings.tasks.clone(), test.score_rows(), test.targets(), logits.clone())?
         .with_patient_source(patient_source(test.manifest()));
     Ok(if settings.fold_studies { fold_studies(&images)? } else { images })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_setting_at_fault_is_named() {
+        let settings = || ProbeSettings::new(vec!["Edema".into(), "Lung Lesion".into()]);
+        settings().validate().unwrap();
+        type Case = (&'static str, fn(&mut ProbeSettings));
+        let cases: [Case; 8] = [
+            ("task: found none", |s| s.tasks.clear()),
+            ("task: found \"lung-lesion\" twice", |s| s.tasks.push("lung-lesion".into())),
+            ("fraction: found none", |s| s.fractions.clear()),
+            ("fraction: found 0, expected above 0", |s| s.fractions = vec![0.0]),
+            ("fraction: found 0.5 twice", |s| s.fractions = vec![0.5, 1.0, 0.5]),
+            ("draws: found 0, expected at least 1", |s| s.draws = 0),
+            ("batch size: found 0, expected at least 1", |s| s.batch_size = 0),
+            ("folds: found 1", |s| s.folds = 1),
+        ];
+        for (words, spoil) in cases {
+            let mut spoilt = settings();
+            spoil(&mut spoilt);
+            let fault = spoilt.validate().unwrap_err().to_string();
+            assert!(fault.starts_with(words), "{fault}");
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! What the tool does with what it cannot use: one line that says what was found and what was expected, exit status 1
-//! (2 for arguments that cannot be read), and everything on disk as it was.
+//! (2 where the arguments alone are at fault), and everything on disk as it was.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -53,12 +53,22 @@ fn pretrain(arguments: &[OsString]) -> Ran {
     refused("pretrain", arguments)
 }
 
-/// Runs a subcommand with `--out NEW --quiet`; nothing may be left, and standard error must be one line.
+/// A subcommand that cannot use its data.
 fn refused(subcommand: &str, arguments: &[OsString]) -> Ran {
+    refused_with(1, subcommand, arguments)
+}
+
+/// A subcommand whose arguments alone are at fault.
+fn bad_arguments(subcommand: &str, arguments: &[OsString]) -> Ran {
+    refused_with(2, subcommand, arguments)
+}
+
+/// Runs a subcommand with `--out NEW --quiet`; nothing may be left, and standard error must be one line.
+fn refused_with(code: i32, subcommand: &str, arguments: &[OsString]) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     let command = arguments![subcommand, "--out", folder.path().join("out"), "--quiet"];
     let ran = run(command.iter().chain(arguments));
-    assert_eq!(ran.code, Some(1), "{arguments:?}: {ran:?}");
+    assert_eq!(ran.code, Some(code), "{arguments:?}: {ran:?}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{arguments:?} left something");
     assert_eq!(ran.stdout, "", "{arguments:?}");
     assert_eq!(ran.stderr.lines().count(), 1, "{arguments:?}: {}", ran.stderr);
@@ -78,7 +88,6 @@ fn settings_out_of_range_are_named_with_what_was_found_and_expected() {
     let size = format!("set of {images} images");
     let cases: &[(&[&str], &[&str])] = &[
         (&["--image-size", "0"], &["views.size: found 0", "expected 8 to 4096"]),
-        (&["--batch-size", "4096"], &["4096", &size, "expected at most"]),
         (&["--batch-size", "0"], &["train.batch_size: found 0", "at least 1"]),
         (&["--batch-size", "1", "--set", "train.moco.groups=1"], &["train.batch_size: found 1", "at least 2"]),
         (&["--batch-size", "1"], &["batches of 1", "expected"]),
@@ -91,13 +100,18 @@ fn settings_out_of_range_are_named_with_what_was_found_and_expected() {
         (&["--epochs", "0"], &["train.epochs: found 0", "at least 1"]),
         (&["--lr", "0"], &["train.schedule.lr: found 0", "above 0"]),
         (&["--set", "channels=2"], &["channels", "found 2", "1 or 3"]),
-        (&["--init", "no/such.safetensors"], &["no/such.safetensors", "no such file or folder"]),
     ];
-    for (arguments, words) in cases {
+    let with = |arguments: &[&str]| {
         let mut all = arguments!["--data", set, "--config", config].to_vec();
         all.extend(arguments.iter().map(OsString::from));
-        says(&pretrain(&all), words);
+        all
+    };
+    for (arguments, words) in cases {
+        says(&bad_arguments("pretrain", &with(arguments)), words);
     }
+    // What only the data or the disk can tell.
+    says(&pretrain(&with(&["--batch-size", "4096"])), &["4096", &size, "expected at most"]);
+    says(&pretrain(&with(&["--init", "no/such.safetensors"])), &["no/such.safetensors", "no such file or folder"]);
 }
 
 #[test]
@@ -106,7 +120,7 @@ fn unknown_settings_are_named_beside_the_known_ones() {
     let with = |more: &[&str]| {
         let mut all = arguments!["--data", set].to_vec();
         all.extend(more.iter().map(OsString::from));
-        pretrain(&all)
+        bad_arguments("pretrain", &all)
     };
     says(&with(&["--set", "train.moco.temprature=0.1"]), &["temprature", "did you mean `temperature`?"]);
     says(&with(&["--set", "epoch=3"]), &["unknown field `epoch`", "did you mean `train.epochs`?"]);
@@ -127,14 +141,14 @@ fn a_broken_settings_file_is_named_with_the_place() {
         ("[train]\nepoch = 3\n", ["broken.toml line 2", "did you mean `epochs`?"]),
     ] {
         fs::write(&file, text).unwrap();
-        says(&pretrain(&arguments!["--data", set, "--config", file]), &words);
+        says(&bad_arguments("pretrain", &arguments!["--data", set, "--config", file]), &words);
     }
 }
 
 #[test]
 fn data_that_are_not_there_are_named() {
     says(&pretrain(&arguments!["--data", "no/such/folder"]), &["no/such/folder", "expected"]);
-    says(&pretrain(&[]), &["no data", "--data", "expected a folder"]);
+    says(&bad_arguments("pretrain", &[]), &["no data", "--data", "expected a folder"]);
     let empty = tempfile::tempdir().unwrap();
     says(&pretrain(&arguments!["--data", empty.path()]), &[empty.path().to_str().unwrap(), "expected"]);
     let file = &made().config;
@@ -256,21 +270,28 @@ fn arguments_that_cannot_be_read_are_bad_arguments() {
 #[test]
 fn a_probe_refuses_tasks_weights_and_fractions_that_are_not_there() {
     let Made { set, run, .. } = made();
-    let probe = |weights: &Path, task: &str, more: &[&str]| {
+    let with = |weights: &Path, task: &str, more: &[&str]| {
         let mut all = arguments!["--data", set, "--weights", weights, "--task", task].to_vec();
         all.extend(more.iter().map(OsString::from));
-        refused("linear", &all)
+        all
     };
+    let probe = |weights: &Path, task: &str, more: &[&str]| refused("linear", &with(weights, task, more));
+    let bad = |more: &[&str]| bad_arguments("linear", &with(run, "Cardiomegaly", more));
     let misspelt = "unknown label \"Plural Effusion\"; expected one of";
     says(&probe(run, "Plural Effusion", &[]), &[misspelt, "; did you mean \"Pleural Effusion\"?"]);
     // Of a few patients one per cent cannot have both classes; the task with fewest patients of one is named.
     let draws = probe(run, "Cardiomegaly", &["--fraction", "0.01", "--task", "Pleural Effusion"]);
-    says(&draws, &["0.01 of", " has fewest: ", " negative patients)", "two patients of each class in every task"]);
+    says(&draws, &["task \"", "patient(s) in", "(fraction 0.01)", "two patients of each class in every task"]);
     says(&probe(set, "Cardiomegaly", &[]), &["neither export/model.safetensors", "a finished pretraining run"]);
-    says(&probe(run, "Cardiomegaly", &["--fraction", "1.5"]), &["1.5", "at most 1"]);
-    says(&probe(run, "Cardiomegaly", &["--draws", "0"]), &["at least one"]);
+    says(&bad(&["--fraction", "1.5"]), &["1.5", "at most 1"]);
+    says(&bad(&["--fraction", "0"]), &["fraction: found 0", "above 0"]);
+    says(&bad(&["--draws", "0"]), &["draws: found 0, expected at least 1"]);
+    says(&bad(&["--batch-size", "0"]), &["batch size: found 0, expected at least 1"]);
+    // Each has a folder of its own in the results.
+    says(&bad(&["--fraction", "0.5", "--fraction", "0.50"]), &["fraction: found 0.5 twice"]);
+    says(&bad(&["--task", "cardiomegaly"]), &["task: found \"cardiomegaly\" twice"]);
     // The synthetic set never draws it: every label is negative.
-    says(&probe(run, "Fracture", &[]), &["two patients of each class"]);
+    says(&probe(run, "Fracture", &[]), &["test labels", "0 positive and", "patients of Fracture", "both classes"]);
     let ran = support::run(arguments!["evaluate", set.join("CheXpert-v1.0-small/test.csv")]);
     assert_eq!((ran.code, ran.stderr.lines().count()), (Some(1), 1), "{ran:?}");
     says(&ran, &["test.csv", "score_"]);
@@ -300,4 +321,78 @@ fn patients_in_two_parts_are_a_leak() {
     fs::write(copied.join("trained_on.json"), text.replace(hash, "0123456789abcdef0123456789abcdef")).unwrap();
     let changed = refused("linear", &arguments!["--data", other, "--weights", copied, "--task", "Cardiomegaly"]);
     says(&changed, &["other rows than then", hash, "--unchecked-pretraining"]);
+}
+
+/// Nothing that these commands name is there: whatever they say, they say before they look.
+#[test]
+fn what_is_wrong_in_the_arguments_alone_is_status_2_in_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let nowhere = ["--data", "no-such", "--weights", "no-such"];
+    let labelled = [&nowhere[..], &["--task", "Edema"]].concat();
+    let cases: [(&str, &[&str], &[&str], &str); 18] = [
+        ("linear", &labelled, &["--fraction", "0"], "fraction: found 0"),
+        ("linear", &labelled, &["--epochs", "3"], "--protocol standard"),
+        ("linear", &labelled, &["--protocol", "faithful", "--epochs", "0"], "epochs: found 0"),
+        ("linear", &labelled, &["--protocol", "faithful", "--baseline-random"], "--baseline-random"),
+        ("knn", &labelled, &["--k", "0"], "k is 0, expected at least 1"),
+        ("knn", &labelled, &["--temperature", "0"], "temperature is 0"),
+        ("knn", &labelled, &["--batch-size", "0"], "batch size: found 0"),
+        ("finetune", &labelled, &["--lr", "nan"], "lr: found NaN"),
+        ("finetune", &labelled, &["--batch-size", "1"], "batch size: found 1"),
+        ("predict", &nowhere, &["--batch-size", "0"], "--batch-size: found 0"),
+        ("embed", &nowhere, &["--batch-size", "0"], "--batch-size: found 0"),
+        ("synth", &[], &["--size", "1"], "size is 1, expected 32 to 2048 pixels"),
+        ("synth", &[], &["--train-patients", "0"], "train_patients is 0"),
+        ("preview", &nowhere[..2], &["--columns", "0"], "--columns: found 0"),
+        ("preview", &nowhere[..2], &["--set", "wrong=1"], "unknown field `wrong`"),
+        ("report", &["no-such"], &["--replicates", "10"], "bootstrap replicates is 10"),
+        ("splits", &["--kind", "nested", "--rows", "100"], &[], "needs the patients of --data"),
+        ("splits", &[], &[], "nothing to draw from"),
+    ];
+    for (command, arguments, more, words) in cases {
+        let all = [&[command], arguments, more].concat();
+        let ran = run(all.iter().map(OsString::from).chain(arguments!["--out", out]));
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{all:?}: {ran:?}");
+        assert_eq!(ran.stderr.lines().count(), 1, "{all:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{all:?}: {words:?} is not in {}", ran.stderr);
+        assert!(!out.exists(), "{all:?} left something");
+    }
+    for (all, words) in [
+        (&["bench", "step", "--steps", "0"][..], "found 0 steps"),
+        (&["parity", "--batch-size", "1"], "found 1 images"),
+        (&["cache", "--data", "no-such"], "neither --cache nor data.cache"),
+        (&["cache", "--cache", "no-such", "--set", "views.size=0"], "no data"),
+    ] {
+        let ran = run(all);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (Some(2), 1), "{all:?}: {ran:?}");
+        assert!(ran.stderr.contains(words), "{all:?}: {words:?} is not in {}", ran.stderr);
+    }
+}
+
+/// The penalty is chosen in folds by patient: with too few of a class there is nothing to choose on, and with few there
+/// are fewer folds, which is said.
+#[test]
+fn too_few_patients_of_a_class_are_named_with_the_task() {
+    let (copy, table) = copy();
+    let text = fs::read_to_string(&table).unwrap();
+    let effusion = text.lines().next().unwrap().split(',').position(|name| name == "Pleural Effusion").unwrap();
+    let negative = |line: &str| {
+        let mut cells: Vec<&str> = line.split(',').collect();
+        cells[effusion] = "0.0";
+        cells.join(",")
+    };
+    let (header, rows) = text.split_once('\n').unwrap();
+    let rows: Vec<String> = rows.lines().map(negative).collect();
+    fs::write(&table, format!("{header}\n{}\n", rows.join("\n"))).unwrap();
+    let random =
+        arguments!["--weights", "random", "--arch", "resnet18", "--image-size", "32", "--task", "Pleural Effusion"];
+    let with = |more: &[OsString]| random.iter().chain(more).cloned().collect::<Vec<_>>();
+    let ran = refused("linear", &with(&arguments!["--data", copy.path()]));
+    says(&ran, &["task \"Pleural Effusion\"", "found 0 positive patient(s) in", "at least two patients of each class"]);
+
+    let out = tempfile::tempdir().unwrap();
+    let few = arguments!["--data", made().set, "--fraction", "0.4", "--draws", "1", "--out", out.path().join("out")];
+    let ran = succeed(arguments!["linear"].into_iter().chain(with(&few)));
+    says(&ran, &["1 of 1 label draws choose the penalty in fewer than 5 folds"]);
 }

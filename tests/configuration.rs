@@ -197,13 +197,13 @@ fn what_does_not_exist_is_refused_with_what_may_have_been_meant() {
     };
     refused(
         &["--set", "temperature=0.1"],
-        1,
+        2,
         &["unknown field `temperature`", "did you mean `train.moco.temperature`?"],
     );
     let file = file("typo.toml", "# a run\n[train]\nepochs = 3\n\n[train.moco]\nqueue_sise = 64\n");
-    refused(&["--config", &file], 1, &["typo.toml line 6", "`queue_sise`", "did you mean `queue_size`?"]);
+    refused(&["--config", &file], 2, &["typo.toml line 6", "`queue_sise`", "did you mean `queue_size`?"]);
     // The question ends what is said.
-    refused(&["--preset", "smal"], 1, &["\"smal\", expected one of moco-cxr,", "medaug; did you mean \"small\"?\n"]);
+    refused(&["--preset", "smal"], 2, &["\"smal\", expected one of moco-cxr,", "medaug; did you mean \"small\"?\n"]);
     refused(&["--dataset", "chexprt"], 2, &["\"chexprt\"", "did you mean \"chexpert\"?"]);
     refused(&["--moco-kk", "3"], 2, &["--moco-kk", "'--moco-k'"]);
     refused(&["--arch", "resnet81"], 2, &["resnet81", "resnet18"]);

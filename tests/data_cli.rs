@@ -143,7 +143,32 @@ fn nested_fractions_and_parts_go_by_patient() {
     assert_eq!(parts.iter().flat_map(|rows| patients(rows)).collect::<HashSet<_>>().len(), 20);
     assert_eq!(found["splits"][0]["patients"], 14);
     let refused = run(["splits", "--kind", "nested", "--rows", "100"]);
-    assert!(refused.code == Some(1) && refused.stderr.contains("--data"), "{}", refused.stderr);
+    assert!(refused.code == Some(2) && refused.stderr.contains("--data"), "{}", refused.stderr);
+}
+
+/// An option without effect is a misunderstanding; the draws of the paper look like an answer to any question.
+#[test]
+fn splits_refuse_options_that_they_would_not_look_at() {
+    let set = made().set.to_str().unwrap();
+    let cases: [(&[&str], &str); 12] = [
+        (&["--rows", "100", "--fraction", "0.3"], "--fraction: found with --kind paper"),
+        (&["--rows", "100", "--share", "3"], "--share: found with --kind paper"),
+        (&["--rows", "100", "--seed", "0"], "--seed: found with --kind paper"),
+        (&["--kind", "nested", "--data", set, "--share", "3"], "--share: found with --kind nested"),
+        (&["--kind", "patients", "--data", set, "--fraction", "0.5"], "expected with --kind nested"),
+        (&["--kind", "shenzhen", "--data", set, "--share", "3"], "expected with --kind patients"),
+        (&["--kind", "nested", "--data", set, "--fraction", "1.5"], "above 0 and at most 1, found 1.5"),
+        (&["--kind", "nested", "--data", set, "--fraction", "0.5", "--fraction", "0.5"], "0.5 twice"),
+        (&["--kind", "patients", "--data", set, "--share", "0"], "shares must be positive"),
+        (&["--rows", "0"], "0 is not in 1.."),
+        (&["--rows", "100", "--part", "train"], "cannot be used with"),
+        (&["--rows", "100", "--dataset", "chexpert"], "cannot be used with"),
+    ];
+    for (arguments, words) in cases {
+        let ran = run(["splits"].iter().chain(arguments));
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains(words), "{arguments:?}: {words:?} is not in {}", ran.stderr);
+    }
 }
 
 #[test]
@@ -319,6 +344,17 @@ fn a_pattern_supplies_the_patients_of_a_folder() {
     assert!(none.code == Some(1) && none.stderr.contains("finds no patient"), "{}", none.stderr);
 }
 
+#[test]
+fn a_cache_that_is_a_file_is_left_alone() {
+    let Made { set, config, .. } = made();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine");
+    fs::write(&file, "mine").unwrap();
+    let ran = run(arguments!["cache", "--data", set, "--config", config, "--cache", file]);
+    assert_eq!((ran.code, fs::read_to_string(&file).unwrap().as_str()), (Some(1), "mine"));
+    assert!(ran.stderr.contains("mine, which is a file, expected the folder of a cache"), "{}", ran.stderr);
+}
+
 // ---- audit ----
 
 /// Runs the audit, which must object in one line with these words.
@@ -386,6 +422,20 @@ fn an_audit_says_of_a_part_without_images_that_it_has_none() {
     assert!(valid.contains("No images.") && !valid.contains('|'), "{valid}");
     let test = text.split("\n## ").find(|section| section.starts_with("test\n")).expect("a section");
     assert!(test.contains("| Pleural Effusion |") && !test.contains("No images."), "{test}");
+}
+
+#[test]
+fn many_faults_are_counted_in_one_short_line() {
+    let (_copy, root) = copy();
+    let train = images(&root, Part::Train);
+    for image in [0, 1, 2, 3] {
+        fs::write(&train[image], b"").unwrap();
+    }
+    let ran = run(arguments!["audit", "--data", root]);
+    assert_eq!((ran.code, ran.stderr.lines().count()), (Some(1), 1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("; and 3 more faults, see the report"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("unreadable").count(), 1, "{}", ran.stderr);
+    assert_eq!(ran.stdout.lines().filter(|line| line.starts_with("- unreadable")).count(), 4, "{}", ran.stdout);
 }
 
 #[test]

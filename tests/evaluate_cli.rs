@@ -98,7 +98,16 @@ fn row<'a>(results: &'a Value, task: &str, metric: &str) -> &'a Value {
 
 /// Refused with one line that holds these words.
 fn refused(ran: &Ran, words: &[&str]) {
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+    refused_with(1, ran, words);
+}
+
+/// As [`refused`], where the arguments alone are at fault.
+fn bad_arguments(ran: &Ran, words: &[&str]) {
+    refused_with(2, ran, words);
+}
+
+fn refused_with(code: i32, ran: &Ran, words: &[&str]) {
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{ran:?}");
     assert_eq!(ran.stderr.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{ran:?}");
     for word in words {
         assert!(ran.stderr.contains(word), "{word:?} is not in: {}", ran.stderr);
@@ -303,7 +312,11 @@ fn bad_files_are_refused_with_what_and_where() {
     assert!(undefined["interval"].is_null());
     assert_eq!(undefined["undefined"]["kind"], "no_positives");
 
-    refused(&evaluate(&scores, "Study", &["--replicates", "10"]), &["bootstrap replicates is 10", "at least 40"]);
+    bad_arguments(&evaluate(&scores, "Study", &["--replicates", "10"]), &["bootstrap replicates is 10", "at least 40"]);
+    bad_arguments(&evaluate(&scores, "Study", &["--calibration", "0"]), &["reliability bins is 0", "1 to 10,000"]);
+    // Before any file is read.
+    bad_arguments(&run(arguments!["evaluate", "no-such.csv", "--replicates", "10"]), &["at least 40"]);
+    bad_arguments(&run(arguments!["compare", "no.csv", "such.csv", "--interval", "delong"]), &["--interval delong"]);
     let ran = run(arguments!["evaluate", "--predictions", scores]);
     assert_eq!(ran.code, Some(2), "{ran:?}"); // labels are missing: an argument, not a file
 }
@@ -377,4 +390,77 @@ fn results_under_other_conditions_are_not_compared_unless_told_so() {
     // A draw more on one side cannot be paired.
     image_csv(&alike, "predictions-2.csv", 5);
     refused(&run(arguments!["compare", first, alike, "--quiet"]), &["draws"]);
+}
+
+/// Eighty rows of one patient have an AUROC, but no interval over patients; the rows of few patients are pointed at.
+#[test]
+fn an_interval_of_one_patient_is_undefined_and_one_of_few_is_pointed_at() {
+    let folder = TempDir::new().unwrap();
+    let csv = |name: &str, patients: usize| {
+        let mut text = String::from("path,patient,label_Edema,score_Edema\n");
+        for row in 0..80 {
+            let (patient, score) = (row % patients, (row * 17 % 61) as f64 / 61.0);
+            writeln!(text, "{row}.png,p{patient},{},{score}", u8::from(row / 7 % 2 == 0)).unwrap();
+        }
+        written(folder.path(), name, &text)
+    };
+    let one = run(arguments!["evaluate", csv("one.csv", 1)]);
+    refused(&one, &["Edema", "1 patient(s) with positive rows and 1 with negative ones", "at least 2 of each"]);
+    let ran = succeed(arguments!["evaluate", csv("four.csv", 4), "--json"]);
+    assert!(ran.stderr.contains("Edema: 42 positive and 38 negative rows of 4 patients"), "{}", ran.stderr);
+    assert_eq!(row(&json(&ran), "Edema", "auroc")["patients"], 4);
+    let ran = succeed(arguments!["evaluate", csv("many.csv", 40)]);
+    assert!(!ran.stderr.contains("rough"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_name_that_is_not_there_is_answered_with_those_that_are() {
+    let folder = TempDir::new().unwrap();
+    let (images, scores, truth) = (
+        image_csv(folder.path(), "images.csv", 2),
+        study_csv(folder.path(), "studies.csv", 2),
+        truth_csv(folder.path()),
+    );
+    // Like none of them.
+    let ran = run(arguments!["evaluate", images, "--task", "B"]);
+    refused(&ran, &["task \"B\" is not in", "it has \"Edema\", \"Pleural Effusion\""]);
+    assert!(!ran.stderr.contains("nearest"), "{}", ran.stderr);
+    let ran = run(arguments!["evaluate", images, "--task", "Oedema"]);
+    refused(&ran, &["nearest: Edema", "it has"]);
+    // The default key, Path, in files of studies.
+    let ran = run(arguments!["evaluate", "--ground-truth", truth, "--predictions", scores]);
+    refused(&ran, &["no column \"Path\"", "it has \"Study\", \"No Finding\""]);
+}
+
+#[test]
+fn the_specificity_of_a_sensitivity_can_be_chosen() {
+    let folder = TempDir::new().unwrap();
+    let images = image_csv(folder.path(), "images.csv", 2);
+    let sensitivity = |more: &[&str]| {
+        let command = arguments!["evaluate", images, "--study-max", "--json", "--quiet"].to_vec();
+        let results = json(&succeed(command.into_iter().chain(more.iter().map(Into::into))));
+        let rows = results["rows"].as_array().unwrap().clone();
+        let of = |row: &&Value| row["task"] == "Edema" && !row["metric"]["sensitivity_at"].is_null();
+        let row = rows.iter().find(of).unwrap();
+        let specificity = row["metric"]["sensitivity_at"]["specificity"].as_f64().unwrap();
+        (specificity, row["interval"]["observed"].as_f64().unwrap())
+    };
+    let (all, default, none) =
+        (sensitivity(&["--specificity", "0"]), sensitivity(&[]), sensitivity(&["--specificity", "1"]));
+    assert_eq!((all.0, default.0, none.0), (0.0, 0.9, 1.0));
+    assert_eq!(all.1, 1.0, "every image above the lowest threshold is called ill");
+    assert!(none.1 < default.1 && default.1 < 1.0, "{none:?} {default:?}");
+
+    let compare = |more: &[&str]| {
+        let command = arguments!["compare", images, images, "--quiet", "--json"].to_vec();
+        run(command.into_iter().chain(more.iter().map(Into::into)))
+    };
+    let at = json(&compare(&["--metric", "sensitivity", "--specificity", "0.5"]));
+    assert_eq!(at["tasks"][0]["comparison"]["metric"]["sensitivity_at"]["specificity"], 0.5);
+    bad_arguments(&compare(&["--specificity", "0.5"]), &["--specificity", "--metric sensitivity"]);
+    bad_arguments(
+        &compare(&["--metric", "sensitivity", "--specificity", "1.5"]),
+        &["specificity is 1.5", "from 0 to 1"],
+    );
+    bad_arguments(&run(arguments!["evaluate", images, "--specificity=-1"]), &["specificity is -1", "from 0 to 1"]);
 }

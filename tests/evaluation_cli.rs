@@ -343,10 +343,10 @@ fn a_set_without_parts_is_divided_by_patient_and_one_without_a_valid_part_lends_
     assert!(split.contains("chosen on patients held out of train, reported on valid"), "{split}");
 }
 
-/// Runs what must fail with status 1 and one line, and leave nothing.
-fn refused(arguments: Vec<OsString>, out: &Path) -> Ran {
+/// Runs what must fail with one line, and leave nothing: status 1, or 2 where the arguments alone are at fault.
+fn refused(code: i32, arguments: Vec<OsString>, out: &Path) -> Ran {
     let ran = run(&arguments);
-    assert_eq!(ran.code, Some(1), "{arguments:?}: {ran:?}");
+    assert_eq!(ran.code, Some(code), "{arguments:?}: {ran:?}");
     assert!(!out.exists(), "{arguments:?} left something");
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
     ran
@@ -356,20 +356,25 @@ fn refused(arguments: Vec<OsString>, out: &Path) -> Ran {
 fn what_cannot_be_done_is_refused_before_anything_is_written() {
     let Made { folder, set, run: weights, tuned, .. } = made();
     let out = folder.join("refused");
-    let labelled = |subcommand: &str, more: &[&str]| {
+    let refused_with = |code: i32, subcommand: &str, more: &[&str]| {
         let more: Vec<&str> = more.iter().copied().chain(["--quiet"]).collect();
-        refused(with(subcommand, set, weights, &out, &more), &out)
+        refused(code, with(subcommand, set, weights, &out, &more), &out)
     };
+    let labelled = |subcommand: &str, more: &[&str]| refused_with(1, subcommand, more);
+    let bad_arguments = |subcommand: &str, more: &[&str]| refused_with(2, subcommand, more);
     says(&labelled("linear", &["--task", "Cardiomegali"]), &["Cardiomegali", "Cardiomegaly"]);
-    says(&labelled("knn", &["--k", "0"]), &["k is 0", "at least 1"]);
-    says(&labelled("finetune", &["--epochs", "0"]), &["epochs", "found 0"]);
-    says(&labelled("finetune", &["--batch-size", "1"]), &["batch size", "found 1", "at least 2"]);
-    says(&labelled("finetune", &["--lr", "0"]), &["lr", "above 0"]);
+    says(&bad_arguments("knn", &["--k", "0"]), &["k is 0", "at least 1"]);
+    says(&bad_arguments("finetune", &["--epochs", "0"]), &["epochs", "found 0"]);
+    says(&bad_arguments("finetune", &["--batch-size", "1"]), &["batch size", "found 1", "at least 2"]);
+    says(&bad_arguments("finetune", &["--lr", "0"]), &["lr", "above 0"]);
     // The synthetic set never draws a fracture.
     says(&labelled("finetune", &["--task", "Fracture"]), &["test labels", "0 positive", "Fracture", "both classes"]);
     says(&labelled("finetune", &["--image-size", "64"]), &["image size: found 64, expected 32", "trained with"]);
-    says(&labelled("linear", &["--epochs", "3"]), &["--epochs", "standard", "faithful"]);
-    says(&labelled("linear", &["--protocol", "faithful", "--baseline-random"]), &["--baseline-random", "standard"]);
+    says(&bad_arguments("linear", &["--epochs", "3"]), &["--epochs", "standard", "faithful"]);
+    says(
+        &bad_arguments("linear", &["--protocol", "faithful", "--baseline-random"]),
+        &["--baseline-random", "standard"],
+    );
     // Rows that are reported on are never chosen on.
     let two = folder.join("only-valid");
     for (name, bytes) in
@@ -382,11 +387,11 @@ fn what_cannot_be_done_is_refused_before_anything_is_written() {
     says(&labelled("finetune", &both), &["valid", "test", "patient"]);
     // Nor are those on which the checkpoint of the weights was chosen.
     let refused_weights = with("knn", set, tuned, &out, &["--test-data", two.to_str().unwrap(), "--quiet"]);
-    says(&refused(refused_weights, &out), &["leak: the choice of the weights and test share 16 patient(s)"]);
+    says(&refused(1, refused_weights, &out), &["leak: the choice of the weights and test share 16 patient(s)"]);
 
     let unlabelled = |subcommand: &str, weights: &Path, more: &[&str]| {
         let arguments = arguments![subcommand, "--weights", weights, "--data", set, "--out", out, "--quiet"];
-        refused(arguments.into_iter().chain(more.iter().map(OsString::from)).collect(), &out)
+        refused(1, arguments.into_iter().chain(more.iter().map(OsString::from)).collect(), &out)
     };
     says(&unlabelled("predict", weights, &[]), &["has no scores", "expected an exported classifier"]);
     says(&unlabelled("predict", tuned, &["--image-size", "64"]), &["image size: found 64, expected 32"]);
@@ -396,7 +401,8 @@ fn what_cannot_be_done_is_refused_before_anything_is_written() {
 
     // In use, or not to be had.
     let full = run(with("finetune", set, weights, tuned, &["--quiet"]));
-    says(&full, &["found a folder that is not empty"]);
+    says(&full, &["found a folder that is not empty, expected a new or empty one"]);
+    assert!(!full.stderr.contains("--resume"), "an option that finetune lacks: {}", full.stderr);
     let taken = folder.join("taken.csv");
     fs::write(&taken, "mine").unwrap();
     let ran = run(arguments!["predict", "--weights", tuned, "--data", set, "--out", taken]);

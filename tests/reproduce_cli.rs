@@ -212,6 +212,7 @@ fn missing_models_are_made_once_under_one_set_of_conditions() {
     let reason = cell(&refused, "resnet18 MoCo end to end", 1.0)["missing"].as_str().unwrap();
     assert!(reason.contains("others") && reason.contains("another folder of results"), "{reason}");
     let misspelt = make("app1", &["--weights", "resnet18-mocco=random"]);
+    assert_eq!(misspelt.code, Some(2));
     assert!(
         misspelt.stderr.contains("resnet18-mocco") && misspelt.stderr.contains("resnet18-moco"),
         "{}",

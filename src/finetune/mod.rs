@@ -22,8 +22,8 @@ use tempfile::TempDir;
 pub use self::settings::{CheckpointChoice, FineTuneSettings};
 use self::{finished::FinishedDraws, images::Images};
 use crate::{
-    Error, LabelDraw, Labelled, Lineage, LoadedNetwork, Outcome, ProbeSettings, Result, fit_probe, label_draws,
-    labelled::same_rows, plain_draws, scores,
+    Error, LabelDraw, Labelled, Lineage, LoadedNetwork, Outcome, ProbeSettings, Result, draws::fewer_folds, fit_probe,
+    label_draws, labelled::same_rows, plain_draws, probe::check_reported, scores,
 };
 
 /// Folder of all chosen networks, where they may be several (`eval::read_checkpoints`).
@@ -114,7 +114,7 @@ pub fn fine_tune(
     probe.validate()?;
     settings.validate()?;
     check_valid(valid, &probe.tasks)?;
-    check_test(test, &probe.tasks)?;
+    check_reported(test, &probe.tasks)?;
     let of = identity(start, [train, valid, test], probe, settings);
     let store = settings.unfinished.as_deref().map(|folder| FinishedDraws::open(folder, &of)).transpose()?;
     let lineage = start.lineage.clone().then(Role::Train, train.origin()).then(Role::Valid, valid.origin());
@@ -129,6 +129,9 @@ pub fn fine_tune(
     for &fraction in &probe.fractions {
         let draws = if settings.from_linear { label_draws } else { plain_draws };
         let draws = draws(all.train.labelled(), fraction, probe)?;
+        if settings.from_linear {
+            outcome.notes.extend(fewer_folds(fraction, &draws, probe));
+        }
         let mut model_scores = Vec::new();
         for (number, draw) in draws.iter().enumerate() {
             let name = format!("fraction {fraction}, draw {} of {}", number + 1, draws.len());
@@ -216,14 +219,6 @@ fn check_valid(valid: &Labelled<'_>, tasks: &[String]) -> Result<()> {
     let found = format!("no task with positive and negative ones in {images} images ({})", tasks.join(", "));
     let expected = "both classes of one task at least, to choose a checkpoint by AUROC".to_owned();
     Err(Error::Setting { key: "validation labels".into(), found, expected })
-}
-
-/// Every task is reported on; found now, not after the last epoch.
-fn check_test(test: &Labelled<'_>, tasks: &[String]) -> Result<()> {
-    let Some(task) = (0..tasks.len()).find(|&task| !has_both(test, task)) else { return Ok(()) };
-    let after = &test.labels().counts[task].after;
-    let found = format!("{} positive and {} negative images of {}", after.positive, after.negative, tasks[task]);
-    Err(Error::Setting { key: "test labels".into(), found, expected: "both classes, to have an AUROC".into() })
 }
 
 fn has_both(labelled: &Labelled<'_>, task: usize) -> bool {

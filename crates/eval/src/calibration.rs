@@ -39,9 +39,7 @@ pub fn brier(labels: &[bool], scores: &[f64]) -> Result<f64> {
 /// As [`brier`]; no bins or more than 10,000.
 pub fn reliability(labels: &[bool], scores: &[f64], bins: usize) -> Result<Vec<ReliabilityBin>> {
     check("calibration", labels, scores)?;
-    if !(1..=10_000).contains(&bins) {
-        return Err(Error::Setting { name: "reliability bins", found: bins.to_string(), expected: "1 to 10,000" });
-    }
+    checked::bins(bins)?;
     let edge = |number: usize| number as f64 / bins as f64;
     let mut sums = vec![(0_usize, 0.0, 0_usize); bins];
     for (&label, &score) in labels.iter().zip(scores) {

@@ -59,3 +59,12 @@ pub(crate) fn specificity(value: f64) -> Result<()> {
         Err(Error::Setting { name: "specificity", found: value.to_string(), expected: "a number from 0 to 1" })
     }
 }
+
+/// A number of reliability bins.
+pub(crate) fn bins(bins: usize) -> Result<()> {
+    if (1..=10_000).contains(&bins) {
+        Ok(())
+    } else {
+        Err(Error::Setting { name: "reliability bins", found: bins.to_string(), expected: "1 to 10,000" })
+    }
+}

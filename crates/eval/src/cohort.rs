@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::checked;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Undefined};
+use crate::interval::Unit;
 
 /// Labels of one task and the patient of every row; masked rows are left out beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +72,30 @@ impl Cohort {
     /// Number of positive rows.
     pub fn positives(&self) -> usize {
         self.labels.iter().filter(|label| **label).count()
+    }
+
+    /// Number of units that have positive rows, and of those that have negative ones; a patient may have both.
+    pub(crate) fn units_of_each_class(&self, unit: Unit) -> (usize, usize) {
+        if unit == Unit::Row {
+            return (self.positives(), self.len() - self.positives());
+        }
+        let mut has = vec![[false; 2]; self.patient_count];
+        for (&label, &patient) in self.labels.iter().zip(&self.patients) {
+            has[patient as usize][usize::from(label)] = true;
+        }
+        let with = |class: usize| has.iter().filter(|classes| classes[class]).count();
+        (with(1), with(0))
+    }
+
+    /// Refuses rows of which no interval can be made: with fewer than two units of a class every resample that has both
+    /// classes repeats the same one.
+    pub(crate) fn enough_for_an_interval(&self, unit: Unit) -> Result<(), Undefined> {
+        match self.units_of_each_class(unit) {
+            (positives, negatives) if positives < 2 || negatives < 2 => {
+                Err(Undefined::TooFewOfAClass { positives, negatives, unit })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Number of patients.

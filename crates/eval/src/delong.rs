@@ -137,7 +137,7 @@ impl Components {
         let with = |class: &[(u32, f64)]| class.iter().filter(|(rows, _)| *rows > 0).count();
         let (with_positive, with_negative) = (with(&positive), with(&negative));
         if with_positive < 2 || with_negative < 2 {
-            return Err(Undefined::TooFewOfAClass { positives: with_positive, negatives: with_negative });
+            return Err(Undefined::TooFewOfAClass { positives: with_positive, negatives: with_negative, unit });
         }
         let squares = |class: &[(u32, f64)]| class.iter().map(|(_, sum)| sum * sum).sum::<f64>();
         let unbiased = |count: usize| count as f64 / (count as f64 - 1.0);

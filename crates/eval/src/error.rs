@@ -116,7 +116,7 @@ pub enum Error {
         second_label: f64,
     },
     /// A task that the input does not have.
-    #[error("task {task:?} is not in {place}{}", nearest_text(.nearest))]
+    #[error("task {task:?} is not in {place}{}", names_text(.nearest, .known))]
     UnknownTask {
         /// The task that was asked for.
         task: String,
@@ -124,9 +124,11 @@ pub enum Error {
         place: String,
         /// The nearest names it has, best first.
         nearest: Vec<String>,
+        /// All names it has.
+        known: Vec<String>,
     },
     /// A column that the file lacks.
-    #[error("{}: no column {column:?}{}", path.display(), nearest_text(.nearest))]
+    #[error("{}: no column {column:?}{}", path.display(), names_text(.nearest, .known))]
     MissingColumn {
         /// The file.
         path: PathBuf,
@@ -134,6 +136,8 @@ pub enum Error {
         column: String,
         /// The nearest names the file has, best first.
         nearest: Vec<String>,
+        /// All names it has.
+        known: Vec<String>,
     },
     /// A cell that cannot be read.
     #[error("{} line {line}, column {column:?}: found {found:?}, expected {expected}", path.display())]
@@ -365,6 +369,15 @@ fn example(id: &Option<String>) -> String {
     id.as_ref().map(|id| format!(" (first: {id:?})")).unwrap_or_default()
 }
 
-fn nearest_text(names: &[String]) -> String {
-    if names.is_empty() { String::new() } else { format!("; nearest: {}", names.join(", ")) }
+/// The names that may have been meant, then what there is.
+fn names_text(nearest: &[String], known: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let nearest = if nearest.is_empty() { String::new() } else { format!("; nearest: {}", nearest.join(", ")) };
+    let more = known.len().saturating_sub(SHOWN);
+    let known = match known {
+        [] => "no names".to_owned(),
+        known => known.iter().take(SHOWN).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "),
+    };
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{nearest}; it has {known}{more}")
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::auroc::auroc;
 use crate::bootstrap::{Bootstrap, Estimand};
 use crate::calibration::{ReliabilityBin, expected_calibration_error, reliability};
+use crate::checked;
 use crate::cohort::Cohort;
 use crate::delong::delong;
 use crate::draws::DrawVariance;
@@ -95,6 +96,18 @@ pub struct Calibration {
 }
 
 impl Evaluation {
+    /// Checks what can be checked without scores.
+    ///
+    /// # Errors
+    /// As [`Bootstrap::validate`]; a specificity outside [0, 1], no reliability bins or too many.
+    pub fn validate(&self) -> Result<()> {
+        self.bootstrap.validate()?;
+        for metric in &self.metrics {
+            metric.validate()?;
+        }
+        self.calibration_bins.map_or(Ok(()), checked::bins)
+    }
+
     /// Evaluates a model, given by the scores of its label draws (one if there was a single training set), on all tasks.
     ///
     /// Tasks with the same rows share their resamples; the numbers of a task do not depend on which others are evaluated.
@@ -114,7 +127,7 @@ impl Evaluation {
     }
 
     pub(crate) fn rows(&self, draws: &[Scores]) -> Result<(Vec<ResultRow>, PatientSource)> {
-        self.bootstrap.validate()?;
+        self.validate()?;
         let Some(first) = draws.first() else {
             return Err(Error::Setting { name: "label draws", found: "0".into(), expected: "at least 1" });
         };

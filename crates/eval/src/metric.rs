@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checked;
+use crate::error::Result;
 use crate::ranking::Ranking;
 
 /// A statistic of scored rows, in [0, 1].
@@ -25,6 +27,17 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// Checks what it asks for.
+    ///
+    /// # Errors
+    /// A specificity outside [0, 1].
+    pub fn validate(self) -> Result<()> {
+        match self {
+            Self::SensitivityAt { specificity } => checked::specificity(specificity),
+            _ => Ok(()),
+        }
+    }
+
     /// The statistic on a resample; `None` if it does not exist there.
     pub(crate) fn of(self, ranking: &Ranking, counts: &[u32]) -> Option<f64> {
         match self {

@@ -250,6 +250,7 @@ pub(crate) fn find_task<S: AsRef<str>>(tasks: &[S], name: &str, place: &str) -> 
             task: name.to_owned(),
             place: place.to_owned(),
             nearest: nearest_names(name, tasks.iter().map(AsRef::as_ref)),
+            known: tasks.iter().map(|task| task.as_ref().to_owned()).collect(),
         }
     })
 }

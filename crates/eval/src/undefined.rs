@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::interval::Unit;
+
 /// Why a number does not exist. Tables show `null` with this reason, never a stand-in such as 0.5.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -26,12 +28,21 @@ pub enum Undefined {
         /// The first score outside [0, 1].
         score: f64,
     },
-    /// DeLong's variance needs two rows (or patients) of each class.
+    /// An interval, of whichever kind, needs two independent units of each class: one that every resample repeats says
+    /// nothing of how others would differ.
     TooFewOfAClass {
-        /// Positive rows.
+        /// Patients (or rows, where those are the units) with positive rows.
         positives: usize,
-        /// Negative rows.
+        /// Those with negative rows.
         negatives: usize,
+        /// What counts as one unit.
+        #[serde(default)]
+        unit: Unit,
+    },
+    /// All rows belong to one unit, of which an interval cannot be made.
+    OneUnit {
+        /// What counts as one unit.
+        unit: Unit,
     },
     /// Resamples with both classes are too rare to draw.
     ResamplesLackAClass {
@@ -55,9 +66,15 @@ impl fmt::Display for Undefined {
                 write!(f, "no negative rows (all {positives} labelled rows are positive)")
             }
             Self::NotProbabilities { score } => write!(f, "score {score} is not a probability (outside [0, 1])"),
-            Self::TooFewOfAClass { positives, negatives } => {
-                write!(f, "{positives} positive and {negatives} negative rows; at least 2 of each are needed")
+            Self::TooFewOfAClass { positives, negatives, unit: Unit::Patient } => write!(
+                f,
+                "{positives} patient(s) with positive rows and {negatives} with negative ones; an interval needs at least 2 of each"
+            ),
+            Self::TooFewOfAClass { positives, negatives, unit: Unit::Row } => {
+                write!(f, "{positives} positive and {negatives} negative row(s); an interval needs at least 2 of each")
             }
+            Self::OneUnit { unit: Unit::Patient } => write!(f, "one patient; an interval needs at least 2"),
+            Self::OneUnit { unit: Unit::Row } => write!(f, "one row; an interval needs at least 2"),
             Self::ResamplesLackAClass { replicate, attempts } => {
                 write!(f, "replicate {replicate} had no resample with both classes in {attempts} attempts")
             }

@@ -55,16 +55,58 @@ fn rows_of_a_patient_stay_together() {
 #[test]
 fn resamples_without_a_class_are_drawn_again_and_counted() {
     let mut labels = vec![false; 30];
-    labels[4] = true;
+    (labels[4], labels[9]) = (true, true);
     let cohort = Cohort::independent(labels).unwrap();
     let scores: Vec<f64> = (0..30).map(f64::from).collect();
     let interval = Bootstrap::default().interval(&cohort, &[&scores[..]], Metric::Auroc).unwrap();
-    // (1 - 1/30)^30 = 0.36 of the resamples lack the positive row: 2000 * 0.36 / 0.64 = 1133 redraws expected, sd about 42.
-    assert!((900..1400).contains(&interval.redrawn), "{}", interval.redrawn);
+    // (1 - 2/30)^30 = 0.126 of the resamples lack both positive rows: 2000 * 0.126 / 0.874 = 289 redraws expected, sd about 18.
+    assert!((200..380).contains(&interval.redrawn), "{}", interval.redrawn);
     // With resamples that are given there is nothing to draw again.
     let given = Resamples::Given(vec![vec![0; 30]; 40]);
     let error = Bootstrap::default().interval_with(&cohort, &[&scores[..]], Metric::Auroc, &given).unwrap_err();
     assert_eq!(error.undefined_reason(), Some(&Undefined::ResamplesLackAClass { replicate: 0, attempts: 1 }));
+}
+
+/// One unit of a class is in every resample that has both classes: what comes out is no interval, and no zero width either.
+#[test]
+fn an_interval_needs_two_patients_of_each_class() {
+    let noise = |row: usize| ((row * 17) % 61) as f64 / 61.0;
+    type Case = (fn(usize) -> bool, fn(usize) -> usize, [usize; 2]);
+    let cases: [Case; 4] = [
+        (|row| row % 2 == 0, |_| 0, [1, 1]),         // 80 rows of one patient
+        (|row| row % 2 == 0, |row| row % 2, [1, 1]), // two patients, one of each class
+        (|row| row == 7, |row| row, [1, 79]),        // one positive row
+        (|row| row < 5, |row| row / 5, [1, 15]),     // five positive rows, all of one patient
+    ];
+    for (label, patient, [positives, negatives]) in cases {
+        let labels: Vec<bool> = (0..80).map(label).collect();
+        let scores: Vec<f64> = (0..80).map(noise).collect();
+        let cohort = Cohort::new(labels, &(0..80).map(patient).collect::<Vec<_>>()).unwrap();
+        let reason = Undefined::TooFewOfAClass { positives, negatives, unit: Unit::Patient };
+        for rule in [Rule::Percentile, Rule::Bca] {
+            let settings = Bootstrap { rule, replicates: 100, ..Bootstrap::default() };
+            for metric in [Metric::Auroc, Metric::Auprc, Metric::SensitivityAt { specificity: 0.9 }] {
+                let error = settings.interval(&cohort, &[&scores[..]], metric).unwrap_err();
+                assert_eq!(error.undefined_reason(), Some(&reason), "{error}");
+            }
+            let error = settings.paired(&cohort, &[&scores[..]], &[&scores[..]], Metric::Auroc).unwrap_err();
+            assert_eq!(error.undefined_reason(), Some(&reason), "{error}");
+        }
+        let settings = Bootstrap { replicates: 100, ..Bootstrap::default() };
+        let error = settings.roc_band(&cohort, &scores, 5).unwrap_err();
+        assert_eq!(error.undefined_reason(), Some(&reason), "{error}");
+        // The Brier score needs no class, but patients.
+        let brier = settings.interval(&cohort, &[&scores[..]], Metric::Brier);
+        match cohort.patient_count() {
+            1 => {
+                let reason = Undefined::OneUnit { unit: Unit::Patient };
+                assert_eq!(brier.unwrap_err().undefined_reason(), Some(&reason));
+            }
+            _ => assert!(brier.unwrap().standard_error > 0.0),
+        }
+    }
+    let two = Cohort::new(vec![true, true, false, false], &["a", "b", "c", "d"]).unwrap();
+    assert!(Bootstrap::default().interval(&two, &[[0.9, 0.2, 0.1, 0.3]], Metric::Auroc).is_ok());
 }
 
 #[test]

@@ -54,5 +54,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     } else {
         print!("{report}");
     }
-    if report.passes() { Ok(()) } else { Err(report.faults().join("; ").into()) }
+    match &report.faults()[..] {
+        [] => Ok(()),
+        [fault] => Err(fault.as_str().into()),
+        // The report has them all, a line each.
+        [first, others @ ..] => Err(format!("{first}; and {} more faults, see the report", others.len()).into()),
+    }
 }

@@ -6,7 +6,7 @@ use moco_cxr::{
     backbones::{Arch, Precision},
 };
 
-use crate::{Fault, device::DeviceArguments};
+use crate::{Fault, bad_argument::OrBadArgument, device::DeviceArguments};
 
 /// Measure what this machine does in a second; prints JSON.
 #[derive(Debug, Args)]
@@ -55,9 +55,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 
 impl Arguments {
     fn step(&self) -> Result<StepReport, Fault> {
-        let device = self.device.choose(DeviceChoice::Auto, false)?;
+        let device = DeviceChoice::Auto;
         let Self { arch, image_size, batch_size, moco_k, precision, warmup, steps, .. } = *self;
         let bench = StepBench { device, arch, image_size, batch_size, queue_size: moco_k, precision, warmup, steps };
-        Ok(bench.run()?)
+        bench.validate().or_bad_argument()?;
+        Ok(StepBench { device: self.device.choose(device, false)?, ..bench }.run()?)
     }
 }

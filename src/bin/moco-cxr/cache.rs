@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use moco_cxr::build_cache;
 
-use crate::{Fault, data_settings::DataArguments};
+use crate::{Fault, bad_argument::BadArgument, data_settings::DataArguments};
 
 /// Write decoded, resized images to one memory-mapped file, from which `pretrain --cache` takes them.
 ///
@@ -32,6 +32,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let mut settings = arguments.data.settings()?;
     if let Some(cache) = &arguments.cache {
         settings.data.cache = cache.clone();
+    }
+    if settings.data.cache.as_os_str().is_empty() {
+        return Err(BadArgument::fault(
+            "no cache: found neither --cache nor data.cache in --config, expected a folder",
+        ));
     }
     let report = build_cache(&settings, arguments.verify, &mut |text| arguments.data.note(text))?;
     if arguments.json {

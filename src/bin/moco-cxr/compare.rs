@@ -9,6 +9,7 @@ use moco_cxr::{
 };
 
 use crate::Fault;
+use crate::bad_argument::{BadArgument, OrBadArgument};
 use crate::evaluate::{BootstrapArguments, Input, IntervalKind, note_patients};
 
 /// Two models on the same rows: differences with paired intervals, and tests corrected over tasks.
@@ -34,6 +35,9 @@ pub(crate) struct Arguments {
     /// What is compared.
     #[arg(long, value_enum, default_value = "auroc")]
     metric: Statistic,
+    /// Specificity at which sensitivities are compared, from 0 to 1. [default: 0.9]
+    #[arg(long, value_name = "S")]
+    specificity: Option<f64>,
     /// Compare results although label policy, split or protocol differ; the differences are printed and written.
     #[arg(long)]
     compare_despite_differences: bool,
@@ -52,45 +56,49 @@ pub(crate) struct Arguments {
 enum Statistic {
     Auroc,
     Auprc,
-    /// Sensitivity at specificity 0.9.
+    /// Sensitivity at --specificity.
     Sensitivity,
     Brier,
 }
 
-impl From<Statistic> for Metric {
-    fn from(statistic: Statistic) -> Self {
-        match statistic {
-            Statistic::Auroc => Self::Auroc,
-            Statistic::Auprc => Self::Auprc,
-            Statistic::Sensitivity => Self::SensitivityAt { specificity: 0.9 },
-            Statistic::Brier => Self::Brier,
-        }
+impl Arguments {
+    fn metric(&self) -> Result<Metric, Fault> {
+        let metric = match self.metric {
+            Statistic::Sensitivity => Metric::SensitivityAt { specificity: self.specificity.unwrap_or(0.9) },
+            _ if self.specificity.is_some() => {
+                return Err(BadArgument::fault("--specificity: expected with --metric sensitivity only"));
+            }
+            Statistic::Auroc => Metric::Auroc,
+            Statistic::Auprc => Metric::Auprc,
+            Statistic::Brier => Metric::Brier,
+        };
+        metric.validate().or_bad_argument()?;
+        Ok(metric)
     }
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     if arguments.bootstrap.interval == IntervalKind::Delong {
-        return Err("--interval delong: DeLong's test is always beside the difference; choose how its interval is made: paper, percentile or bca".into());
+        return Err(BadArgument::fault(
+            "--interval delong: DeLong's test is always beside the difference; choose how its interval is made: paper, percentile or bca",
+        ));
     }
+    let (metric, bootstrap) = (arguments.metric()?, arguments.bootstrap.settings());
+    bootstrap.validate().or_bad_argument()?;
     if let Some(out) = &arguments.out {
         RunFolder::check(out, Existing::Refuse)?;
     }
     let read = |path: &PathBuf| arguments.input.fold(arguments.input.read(std::slice::from_ref(path))?);
     let (first, second) = (read(&arguments.first)?, read(&arguments.second)?);
     let conditions = if arguments.compare_despite_differences { Conditions::MayDiffer } else { Conditions::Equal };
-    let comparisons = compare_under(
-        (&first.draws, &first.stamp),
-        (&second.draws, &second.stamp),
-        arguments.metric.into(),
-        &arguments.bootstrap.settings(),
-        conditions,
-    )
-    .map_err(|error| match error {
-        moco_cxr::eval::Error::StampMismatch { .. } => {
-            Fault::from(format!("{error} (--compare-despite-differences compares them all the same)"))
-        }
-        other => other.into(),
-    })?;
+    let comparisons =
+        compare_under((&first.draws, &first.stamp), (&second.draws, &second.stamp), metric, &bootstrap, conditions)
+            .map_err(|error| match error {
+                moco_cxr::eval::Error::StampMismatch { .. } => {
+                    Fault::from(format!("{error} (--compare-despite-differences compares them all the same)"))
+                }
+                other => other.into(),
+            })?;
     if !arguments.quiet {
         note_patients(first.draws.first().map(|draw| draw.patient_source()));
         let unchecked = first.stamp.unchecked(&second.stamp);

@@ -8,7 +8,10 @@ use moco_cxr::{
     cxr_data::{Dataset, OnBad},
 };
 
-use crate::Fault;
+use crate::{
+    Fault,
+    bad_argument::{BadArgument, OrBadArgument},
+};
 
 /// As for `pretrain`: preset, then file, then `--set`, then flags.
 #[derive(Debug, Args)]
@@ -48,12 +51,12 @@ pub(crate) struct DataArguments {
 impl DataArguments {
     pub(crate) fn settings(&self) -> Result<PretrainSettings, Fault> {
         let data = self.data.clone().unwrap_or_default();
-        let mut s = PretrainSettings::named(self.preset.as_deref().unwrap_or("small"), data)?;
+        let mut s = PretrainSettings::named(self.preset.as_deref().unwrap_or("small"), data).or_bad_argument()?;
         if let Some(file) = &self.config {
-            s = s.with_file(file)?;
+            s = s.with_file(file).or_bad_argument()?;
         }
         for assignment in &self.sets {
-            s = s.with_set(assignment)?;
+            s = s.with_set(assignment).or_bad_argument()?;
         }
         set(&mut s.data.dir, self.data.clone());
         set(&mut s.data.dataset, self.dataset);
@@ -62,8 +65,10 @@ impl DataArguments {
         set(&mut s.views.size, self.image_size);
         set(&mut s.workers, self.workers);
         if s.data.dir.as_os_str().is_empty() {
-            return Err("no data: found neither --data nor data.dir in --config, expected a folder".into());
+            let fault = "no data: found neither --data nor data.dir in --config, expected a folder";
+            return Err(BadArgument::fault(fault));
         }
+        s.validate().or_bad_argument()?;
         Ok(s)
     }
 

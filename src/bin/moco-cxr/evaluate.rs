@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use moco_cxr::{
     Existing, RunFolder,
-    eval::{Bootstrap, Evaluation, PatientSource, Predictions, Results, Rule, Subgroup, Unit, subgroups},
+    eval::{Bootstrap, Evaluation, Metric, PatientSource, Predictions, Results, Rule, Subgroup, Unit, subgroups},
 };
 
-use crate::Fault;
+use crate::{Fault, bad_argument::OrBadArgument};
 
 /// Statistics with intervals of prediction files, from this tool or any other.
 #[derive(Debug, Args)]
@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// A file that says sex, age, AP/PA and view of the rows, such as CheXpert's test.csv; --key names its rows.
     #[arg(long, value_name = "CSV")]
     metadata: Option<PathBuf>,
+    /// Specificity at which the sensitivity is reported, from 0 to 1.
+    #[arg(long, value_name = "S", default_value_t = 0.9)]
+    specificity: f64,
     /// Brier score and calibration in this many bins; the scores must be probabilities.
     #[arg(long, value_name = "BINS", num_args = 0..=1, default_missing_value = "10")]
     calibration: Option<usize>,
@@ -144,6 +147,18 @@ impl From<Division> for Subgroup {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
+    let sensitivity = Metric::SensitivityAt { specificity: arguments.specificity };
+    let mut evaluation = Evaluation {
+        metrics: vec![Metric::Auroc, Metric::Auprc, sensitivity],
+        bootstrap: arguments.bootstrap.settings(),
+        ..Evaluation::default()
+    };
+    evaluation.delong = arguments.bootstrap.interval == IntervalKind::Delong;
+    evaluation.calibration_bins = arguments.calibration;
+    if arguments.calibration.is_some() {
+        evaluation.metrics.push(Metric::Brier);
+    }
+    evaluation.validate().or_bad_argument()?;
     if let Some(out) = &arguments.out {
         RunFolder::check(out, Existing::Refuse)?;
     }
@@ -157,17 +172,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
         note_patients(draws.first().map(|draw| draw.patient_source()));
     }
 
-    let mut evaluation = Evaluation { bootstrap: arguments.bootstrap.settings(), ..Evaluation::default() };
-    evaluation.delong = arguments.bootstrap.interval == IntervalKind::Delong;
-    evaluation.calibration_bins = arguments.calibration;
-    if arguments.calibration.is_some() {
-        evaluation.metrics.push(moco_cxr::eval::Metric::Brier);
-    }
     let mut results = evaluation.run(&draws, stamp)?;
     for &division in &arguments.subgroups {
         results.rows.extend(subgroups(&evaluation, &draws, division.into())?);
     }
     something_exists(&results)?;
+    if !arguments.quiet {
+        note_few(&results);
+    }
     if let Some(out) = &arguments.out {
         results.write_folder(out, &draws, arguments.plots)?;
     }
@@ -189,6 +201,21 @@ pub(crate) fn note_patients(source: Option<PatientSource>) {
         }
         Some(PatientSource::Path) => eprintln!("note: patients were read from the paths"),
         _ => {}
+    }
+}
+
+/// Says which intervals rest on few rows or patients; tables alone do not make one look.
+fn note_few(results: &Results) {
+    let (mut told, few) = (Vec::new(), 10);
+    for row in results.rows.iter().filter(|row| row.group.is_none() && row.interval.is_some()) {
+        let negatives = row.n - row.positives;
+        if row.positives.min(negatives).min(row.patients) < few && !told.contains(&&row.task) {
+            eprintln!(
+                "note: {}: {} positive and {negatives} negative rows of {} patients; intervals of fewer than {few} are rough",
+                row.task, row.positives, row.patients
+            );
+            told.push(&row.task);
+        }
     }
 }
 

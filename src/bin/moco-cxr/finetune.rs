@@ -5,6 +5,7 @@ use moco_cxr::{CheckpointChoice, FineTuneSettings, ValidFrom, eval::Trained, fin
 
 use crate::{
     Fault,
+    bad_argument::OrBadArgument,
     labelled::{LabelledArguments, Prepared},
 };
 
@@ -53,7 +54,7 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
 
 /// Trains with labels and writes `NAME.json` and what belongs to it. Draws that are finished lie beside it until all are.
 pub(crate) fn train(labelled: &LabelledArguments, name: &str, mut settings: FineTuneSettings) -> Result<(), Fault> {
-    settings.validate()?;
+    settings.validate().or_bad_argument()?;
     let out = std::path::absolute(&labelled.out)?; // `.` has no name
     let mut unfinished = out.file_name().unwrap_or_default().to_owned();
     unfinished.push(".unfinished");
@@ -68,5 +69,6 @@ pub(crate) fn train(labelled: &LabelledArguments, name: &str, mut settings: Fine
     let stamp = prepared.stamp(settings.protocol());
     tuned.write(&labelled.out, name, loaded, probe, &settings, &stamp)?;
     std::fs::remove_dir_all(&unfinished).map_err(|e| format!("{}: {e}", unfinished.display()))?;
+    tuned.outcome.notes.iter().for_each(|text| labelled.note(text));
     labelled.print(&tuned.outcome.results)
 }

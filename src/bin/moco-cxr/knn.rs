@@ -5,6 +5,7 @@ use moco_cxr::{Arm, ValidFrom, eval::Knn, knn};
 
 use crate::{
     Fault,
+    bad_argument::{BadArgument, OrBadArgument},
     labelled::{LabelledArguments, Prepared},
 };
 
@@ -35,9 +36,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 fn work(arguments: &Arguments) -> Result<(), Fault> {
     let &Arguments { ref labelled, k, temperature, batch_size } = arguments;
     if labelled.valid_data.is_some() {
-        let refused = "--valid-data: found with knn, which chooses nothing; expected with linear and finetune only\n";
-        clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, refused).exit();
+        let fault = "--valid-data: found with knn, which chooses nothing; expected with linear and finetune only";
+        return Err(BadArgument::fault(fault));
     }
+    let neighbours = Knn { k, temperature };
+    neighbours.validate().or_bad_argument()?;
     let mut settings = labelled.settings();
     settings.batch_size = batch_size;
     let mut prepared = labelled.prepare(settings, ValidFrom::Nowhere)?;
@@ -45,7 +48,7 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
     let (train, _, test) = prepared.labelled(labelled)?;
     let Prepared { settings, loaded, .. } = &prepared;
     let arm = Arm::of(&loaded.network, loaded.views, &train, &test, settings)?;
-    let outcome = knn(&train, &test, &arm, Knn { k, temperature }, settings)?;
+    let outcome = knn(&train, &test, &arm, neighbours, settings)?;
     let stamp = prepared.stamp(format!("nearest neighbours: k {k}, temperature {temperature}"));
     outcome.write(&labelled.out, "knn", settings, &stamp)?;
     labelled.print(&outcome.results)

@@ -12,7 +12,7 @@ use moco_cxr::{
     load_weights, results_table,
 };
 
-use crate::{Fault, device::DeviceArguments, fetch::fetch, pass_bar};
+use crate::{Fault, bad_argument::OrBadArgument, device::DeviceArguments, fetch::fetch, pass_bar};
 
 #[derive(Debug, Args)]
 pub(crate) struct LabelledArguments {
@@ -101,7 +101,7 @@ impl LabelledArguments {
 
     /// Loads weights and data; `valid` where rows are needed to choose on and none were named.
     pub(crate) fn prepare(&self, settings: ProbeSettings, valid: ValidFrom) -> Result<Prepared, Fault> {
-        settings.validate()?;
+        settings.validate().or_bad_argument()?;
         RunFolder::check(&self.out, Existing::Refuse)?;
         let device = self.device.select()?;
         fetch(&self.weights, self.arch, self.quiet)?;

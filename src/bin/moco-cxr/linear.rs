@@ -5,6 +5,7 @@ use moco_cxr::{Arm, FineTuneSettings, ValidFrom, adapt_statistics, eval::Trained
 
 use crate::{
     Fault,
+    bad_argument::BadArgument,
     labelled::{LabelledArguments, Prepared},
 };
 
@@ -59,7 +60,9 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
 fn standard(arguments: &Arguments) -> Result<(), Fault> {
     let Arguments { labelled, .. } = arguments;
     if arguments.epochs.is_some() || arguments.lr.is_some() {
-        return Err("--epochs and --lr: found with --protocol standard, expected with faithful only".into());
+        return Err(BadArgument::fault(
+            "--epochs and --lr: found with --protocol standard, expected with faithful only",
+        ));
     }
     let mut settings = labelled.settings();
     settings.batch_size = arguments.batch_size.unwrap_or(settings.batch_size);
@@ -87,18 +90,19 @@ fn standard(arguments: &Arguments) -> Result<(), Fault> {
     let choice = if valid.is_some() { "L2 chosen on valid" } else { "nested choice of L2" };
     let stamp = prepared.stamp(format!("linear, standard: eval mode, {choice}"));
     outcome.write(&labelled.out, loaded, settings, &stamp)?;
+    outcome.outcome.notes.iter().for_each(|text| labelled.note(text));
     labelled.print(&outcome.outcome.results)
 }
 
 fn faithful(arguments: &Arguments) -> Result<(), Fault> {
     let Arguments { labelled, .. } = arguments;
     if arguments.baseline_random {
-        return Err("--baseline-random: found with --protocol faithful, expected with standard only".into());
+        let fault = "--baseline-random: found with --protocol faithful, expected with standard only";
+        return Err(BadArgument::fault(fault));
     }
     let mut settings = FineTuneSettings::new(Trained::Head);
     settings.epochs = arguments.epochs;
     settings.lr = arguments.lr.unwrap_or(settings.lr);
     settings.batch_size = arguments.batch_size.unwrap_or(settings.batch_size);
-    settings.validate()?;
     crate::finetune::train(labelled, "linear", settings)
 }

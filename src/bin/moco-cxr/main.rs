@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line tool speaks
 
 mod audit;
+mod bad_argument;
 mod bench;
 mod cache;
 mod compare;
@@ -75,7 +76,7 @@ enum Command {
     Completions(completions::Arguments),
 }
 
-/// 0 done, 1 failed, 2 bad arguments (clap's own); 130 interrupted, see [`interrupt`].
+/// 0 done, 1 failed, 2 bad arguments (clap's own and [`bad_argument`]); 130 interrupted, see [`interrupt`].
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     // Before anything asks for a device; Burn would keep them in the working or the user's folder.
@@ -110,7 +111,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::FAILURE
+            if error.is::<bad_argument::BadArgument>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

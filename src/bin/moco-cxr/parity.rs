@@ -9,6 +9,7 @@ use moco_cxr::{
 
 use crate::{
     Fault,
+    bad_argument::BadArgument,
     device::{describe, in_child},
 };
 
@@ -45,6 +46,12 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+    if arguments.batch_size < 2 || arguments.image_size < 32 {
+        let found = format!("{} images of {} px", arguments.batch_size, arguments.image_size);
+        return Err(BadArgument::fault(format!(
+            "--batch-size, --image-size: found {found}, expected at least 2 of 32 px"
+        )));
+    }
     if arguments.in_process {
         let [choice] = arguments.devices[..] else { return Err("expected one --device with --in-process".into()) };
         println!("{}", serde_json::to_string(&arguments.compare(choice)?)?);
@@ -90,9 +97,6 @@ impl Arguments {
     fn compare(&self, choice: DeviceChoice) -> Result<ParityReport, Fault> {
         if self.self_test {
             return Ok(self_test(choice)?);
-        }
-        if self.batch_size < 2 || self.image_size < 32 {
-            return Err("expected at least 2 images of 32 px".into());
         }
         let cpu = DeviceChoice::CPU.select()?;
         let network = match self.weights.as_str() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    AugmentOn, Existing, PretrainSettings,
+    AugmentOn, Error, Existing, PretrainSettings,
     backbones::{Arch, Precision},
     cxr_data::{Dataset, OnBad},
     moco_core::{Decay, End},
@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::{
     Fault,
+    bad_argument::{BadArgument, OrBadArgument},
     device::DeviceArguments,
     dry_run,
     fetch::fetch,
@@ -148,7 +149,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     fetch(&settings.init, Some(settings.arch), arguments.quiet)?;
     let images_per_step = settings.train.batch_size * settings.train.accumulate;
     let mut progress = Progress::new(arguments.quiet, settings.print_freq > 0, images_per_step, Interrupt::listen()?);
-    let run = pretrain(&settings, out, existing, &mut progress)?;
+    let run = pretrain(&settings, out, existing, &mut progress).map_err(|error| match error {
+        Error::NotEmpty { .. } => {
+            Fault::from(format!("{error} (or --resume to go on with the run in it, --overwrite to replace it)"))
+        }
+        other => other.into(),
+    })?;
     progress.finish();
     let finished = run.end == End::Finished;
     let again = format!("moco-cxr pretrain --resume --out {}", out.display());
@@ -184,12 +190,12 @@ impl Arguments {
             (None, None, Some(resumed)) => PretrainSettings::read(&resumed)?,
             (config, preset, _) => {
                 let data = self.data.clone().unwrap_or_default();
-                let base = PretrainSettings::named(preset.as_deref().unwrap_or("small"), data)?;
-                config.as_ref().map_or(Ok(base.clone()), |file| base.with_file(file))?
+                let base = PretrainSettings::named(preset.as_deref().unwrap_or("small"), data).or_bad_argument()?;
+                config.as_ref().map_or(Ok(base.clone()), |file| base.with_file(file)).or_bad_argument()?
             }
         };
         for assignment in &self.sets {
-            s = s.with_set(assignment)?;
+            s = s.with_set(assignment).or_bad_argument()?;
         }
         let Self { data, dataset, arch, init, image_size, epochs, batch_size, .. } = self;
         set(&mut s.data.dir, data.clone());
@@ -218,8 +224,10 @@ impl Arguments {
         set(&mut s.data.cache, self.cache.clone());
         set(&mut s.data.patient_regex, self.patient_regex.clone());
         if s.data.dir.as_os_str().is_empty() {
-            return Err("no data: found neither --data nor data.dir in --config, expected a folder".into());
+            let fault = "no data: found neither --data nor data.dir in --config, expected a folder";
+            return Err(BadArgument::fault(fault));
         }
+        s.validate().or_bad_argument()?;
         Ok(s)
     }
 

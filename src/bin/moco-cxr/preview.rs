@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use moco_cxr::{cxr_data::preview::pairs, preview};
 
-use crate::{Fault, data_settings::DataArguments};
+use crate::{Fault, bad_argument::BadArgument, data_settings::DataArguments};
 
 /// Write a contact sheet of the views that a pretraining with the same settings sees, byte for byte.
 ///
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+    if arguments.columns == 0 {
+        return Err(BadArgument::fault("--columns: found 0, expected at least 1"));
+    }
     let out = &arguments.out;
     if out.exists() {
         return Err(format!("{}: already exists; expected the name of a new file", out.display()).into());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use moco_cxr::{DeviceChoice, Report, ReportOptions, eval::Bootstrap};
 
-use crate::Fault;
+use crate::{Fault, bad_argument::OrBadArgument};
 
 /// One HTML file of a run: settings, data, curves, results with intervals. It is complete in itself and loads nothing.
 ///
@@ -55,6 +55,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     let Arguments { run, eval, data, features, images, replicates, seed, device, title, out, quiet } = arguments;
     let bootstrap = Bootstrap { replicates, seed, ..Bootstrap::default() };
+    bootstrap.validate().or_bad_argument()?;
     let mut report = Report::read(&run, &ReportOptions { eval, data, features, images, bootstrap, device })?;
     if let Some(title) = title {
         report.title = title;

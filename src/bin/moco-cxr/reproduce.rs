@@ -11,7 +11,7 @@ use moco_cxr::{
     reproduction_conditions, reproduction_table,
 };
 
-use crate::{Fault, device::DeviceArguments, fetch::fetch};
+use crate::{Fault, bad_argument::BadArgument, device::DeviceArguments, fetch::fetch};
 
 /// A table of the paper beside ours: the paper's value and interval, ours, and whether ours lies in it.
 ///
@@ -120,11 +120,14 @@ fn named(text: &str) -> Result<(String, String), String> {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let table = PaperTable::ALL[arguments.table as usize];
     let Arguments { results, data, out, .. } = arguments;
+    check_names(table, &arguments.weights)?;
+    if arguments.epochs == Some(0) {
+        return Err(BadArgument::fault("--epochs: found 0, expected at least 1"));
+    }
     if let Some(out) = out {
         RunFolder::check(out, Existing::Refuse)?;
     }
     let missing: Vec<Fit> = table.fits().into_iter().filter(|fit| !fit.is_made(results)).collect();
-    check_names(table, &arguments.weights)?;
     if arguments.dry_run {
         dry_run(table, &missing, arguments);
         return Ok(());
@@ -234,7 +237,8 @@ fn check_names(table: PaperTable, weights: &[(String, String)]) -> Result<(), Fa
         Some((name, _)) => {
             starts.sort();
             starts.dedup();
-            Err(format!("--weights: found {name:?}, expected one of {} for {}", starts.join(", "), table.name()).into())
+            let expected = format!("one of {} for {}", starts.join(", "), table.name());
+            Err(BadArgument::fault(format!("--weights: found {name:?}, expected {expected}")))
         }
         None => Ok(()),
     }

@@ -5,19 +5,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use moco_cxr::{
     Existing, RunFolder,
     cxr_data::{
         Dataset, LoadOptions, Manifest, OnBad, Part, load_with,
         splits::{
-            Draw, RowTable, nested_fractions, paper_draws, patient_split, shenzhen_draws, shenzhen_split, write_draw,
+            Draw, RowTable, check_fractions, check_shares, nested_fractions, paper_draws, patient_split,
+            shenzhen_draws, shenzhen_split, write_draw,
         },
     },
 };
 use serde_json::json;
 
-use crate::Fault;
+use crate::{
+    Fault,
+    bad_argument::{BadArgument, OrBadArgument},
+};
 
 /// Fractions and draws of the Shenzhen training part in the paper; beside them it reports the whole of it.
 const SHENZHEN: [(f64, usize); 2] = [(0.0625, 8), (0.25, 4)];
@@ -34,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = Kind::Paper)]
     kind: Kind,
     /// Number of rows to draw from (CheXpert's train.csv has 223414).
-    #[arg(long, value_name = "N", conflicts_with_all = ["csv", "data"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["csv", "data"], value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     rows: Option<usize>,
     /// Table whose rows are drawn, such as CheXpert's train.csv; no image is looked for.
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
@@ -43,23 +47,23 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Layout of the data: auto, chexpert, shenzhen, montgomery, nih or folder.
-    #[arg(long, default_value_t)]
+    #[arg(long, default_value_t, conflicts_with_all = ["rows", "csv"])]
     dataset: Dataset,
     /// Part of the data: train, valid, test or all. [default: train, for patients and shenzhen all]
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["rows", "csv"])]
     part: Option<Part>,
     /// For a set without patients: a pattern whose first group, in an image's path, is the patient.
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, value_name = "REGEX", conflicts_with_all = ["rows", "csv"])]
     patient_regex: Option<String>,
-    /// Fraction of the patients, for nested; may be repeated.
-    #[arg(long = "fraction", value_name = "F", default_values_t = [0.01, 0.1, 0.5, 1.0])]
+    /// Fraction of the patients, for nested; may be repeated. [default: 0.01 0.1 0.5 1]
+    #[arg(long = "fraction", value_name = "F")]
     fractions: Vec<f64>,
-    /// Share of the patients in a part, for patients; may be repeated, scaled to their sum.
-    #[arg(long = "share", value_name = "S", default_values_t = [70.0, 10.0, 20.0])]
+    /// Share of the patients in a part, for patients; may be repeated, scaled to their sum. [default: 70 10 20]
+    #[arg(long = "share", value_name = "S")]
     shares: Vec<f64>,
-    /// Seed of everything but the paper's draws, which have their own.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Seed of everything but the paper's draws, which have their own. [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
     /// New or empty folder for one CSV a split.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -97,6 +101,7 @@ struct Named {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+    arguments.check()?;
     let source = arguments.source()?;
     let splits = arguments.draw(&source)?;
     if let Some(out) = &arguments.out {
@@ -128,6 +133,35 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 }
 
 impl Arguments {
+    /// Refuses options that this kind of split would not look at, and fractions that cannot be or share a file.
+    fn check(&self) -> Result<(), Fault> {
+        let options = [
+            ("--fraction", !self.fractions.is_empty(), self.kind == Kind::Nested, "nested"),
+            ("--share", !self.shares.is_empty(), self.kind == Kind::Patients, "patients"),
+            ("--seed", self.seed.is_some(), self.kind != Kind::Paper, "nested, patients or shenzhen"),
+        ];
+        if let Some((option, _, _, kinds)) = options.into_iter().find(|(_, given, used, _)| *given && !used) {
+            let kind = self.kind.to_possible_value().map(|kind| kind.get_name().to_owned()).unwrap_or_default();
+            let fault =
+                format!("{option}: found with --kind {kind}, which does not use it; expected with --kind {kinds}");
+            return Err(BadArgument::fault(fault));
+        }
+        check_fractions(self.fractions()).or_bad_argument()?;
+        check_shares(self.shares()).or_bad_argument()?;
+        match self.fractions.iter().enumerate().find(|(at, fraction)| self.fractions[..*at].contains(fraction)) {
+            Some((_, twice)) => Err(BadArgument::fault(format!("--fraction: found {twice} twice, expected each once"))),
+            None => Ok(()),
+        }
+    }
+
+    fn fractions(&self) -> &[f64] {
+        if self.fractions.is_empty() { &[0.01, 0.1, 0.5, 1.0] } else { &self.fractions }
+    }
+
+    fn shares(&self) -> &[f64] {
+        if self.shares.is_empty() { &[70.0, 10.0, 20.0] } else { &self.shares }
+    }
+
     fn source(&self) -> Result<Source, Fault> {
         match (self.kind, self.rows, &self.csv, &self.data) {
             (Kind::Paper, Some(rows), ..) => Ok(Source::Count(rows)),
@@ -143,22 +177,27 @@ impl Arguments {
                 }
                 Ok(Source::Images(Box::new(manifest)))
             }
-            (Kind::Paper, ..) => Err("nothing to draw from: expected one of --rows, --csv and --data".into()),
-            _ => Err("this kind of split needs the patients of --data; found no --data, or --rows or --csv".into()),
+            (Kind::Paper, ..) => {
+                Err(BadArgument::fault("nothing to draw from: expected one of --rows, --csv and --data"))
+            }
+            _ => Err(BadArgument::fault(
+                "this kind of split needs the patients of --data; found no --data, or --rows or --csv",
+            )),
         }
     }
 
     fn draw(&self, source: &Source) -> Result<Vec<Named>, Fault> {
         let Source::Images(manifest) = source else { return Ok(named(paper_draws(source.len()))) };
+        let seed = self.seed.unwrap_or(0);
         Ok(match self.kind {
             Kind::Paper => named(paper_draws(manifest.len())),
             Kind::Nested => {
-                let rows = nested_fractions(manifest, &self.fractions, self.seed)?;
-                let names = self.fractions.iter().map(|fraction| format!("nested_{fraction}"));
+                let rows = nested_fractions(manifest, self.fractions(), seed)?;
+                let names = self.fractions().iter().map(|fraction| format!("nested_{fraction}"));
                 names.zip(rows).map(|(name, rows)| Named { name, rows }).collect()
             }
             Kind::Patients => {
-                let parts = patient_split(manifest, &self.shares, self.seed)?;
+                let parts = patient_split(manifest, self.shares(), seed)?;
                 let names: &[&str] = match parts.len() {
                     2 => &["train", "test"],
                     3 => &["train", "valid", "test"],
@@ -168,10 +207,10 @@ impl Arguments {
                 parts.into_iter().enumerate().map(|(at, rows)| Named { name: name(at), rows }).collect()
             }
             Kind::Shenzhen => {
-                let split = shenzhen_split(manifest, self.seed)?;
+                let split = shenzhen_split(manifest, seed)?;
                 let mut all = Vec::new();
                 for (fraction, count) in SHENZHEN {
-                    all.extend(named(shenzhen_draws(manifest, &split.train, fraction, count, self.seed)?));
+                    all.extend(named(shenzhen_draws(manifest, &split.train, fraction, count, seed)?));
                 }
                 let parts = [("train", split.train), ("valid", split.valid), ("test", split.test)];
                 parts.into_iter().map(|(name, rows)| Named { name: name.into(), rows }).chain(all).collect()

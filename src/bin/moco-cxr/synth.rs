@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use moco_cxr::cxr_data::synth::{SynthConfig, write};
 
-use crate::Fault;
+use crate::{Fault, bad_argument::OrBadArgument};
 
 /// Write a synthetic chest X-ray set in CheXpert layout.
 #[derive(Debug, Args)]
@@ -37,6 +37,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let &Arguments { train_patients, valid_patients, test_patients, size, seed, .. } = arguments;
     let config = SynthConfig { seed, train_patients, valid_patients, test_patients, size, ..Default::default() };
+    config.validate().or_bad_argument()?;
     let summary = write(&config, &arguments.out)?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&summary)?);

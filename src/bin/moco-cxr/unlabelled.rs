@@ -9,7 +9,7 @@ use moco_cxr::{
     load_images, load_weights,
 };
 
-use crate::{Fault, device::DeviceArguments, fetch::fetch, pass_bar};
+use crate::{Fault, bad_argument::BadArgument, device::DeviceArguments, fetch::fetch, pass_bar};
 
 #[derive(Debug, Args)]
 pub(crate) struct UnlabelledArguments {
@@ -75,7 +75,7 @@ impl UnlabelledArguments {
 
     pub(crate) fn weights(&self) -> Result<LoadedNetwork, Fault> {
         if self.batch_size == 0 {
-            return Err("--batch-size: found 0, expected at least 1".into());
+            return Err(BadArgument::fault("--batch-size: found 0, expected at least 1"));
         }
         let device = self.device.select()?;
         fetch(&self.weights, None, self.quiet)?;

@@ -13,8 +13,8 @@ mod table;
 pub use fractions::{Draw, bernoulli_draws, paper_draws};
 pub use medaug::{read_draw, write_draw};
 pub use mt19937::Mt19937;
-pub use nested::nested_fractions;
-pub use patients::patient_split;
+pub use nested::{check_fractions, nested_fractions};
+pub use patients::{check_shares, patient_split};
 pub use shenzhen::{ShenzhenSplit, shenzhen_draws, shenzhen_split};
 pub use table::RowTable;
 

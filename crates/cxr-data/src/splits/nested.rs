@@ -9,9 +9,7 @@ use crate::{Error, Manifest, Result};
 /// # Errors
 /// [`Error::Split`] when a fraction is not above 0 and at most 1, or there is no patient.
 pub fn nested_fractions(manifest: &Manifest, fractions: &[f64], seed: u64) -> Result<Vec<Vec<usize>>> {
-    if let Some(fraction) = fractions.iter().find(|&&fraction| !(fraction > 0.0 && fraction <= 1.0)) {
-        return Err(Error::Split(format!("fractions must be above 0 and at most 1, found {fraction}")));
-    }
+    check_fractions(fractions)?;
     if manifest.is_empty() {
         return Err(Error::Split("there are no images".into()));
     }
@@ -23,4 +21,15 @@ pub fn nested_fractions(manifest: &Manifest, fractions: &[f64], seed: u64) -> Re
         rows
     };
     Ok(fractions.iter().map(rows_of).collect())
+}
+
+/// Checks what [`nested_fractions`] needs of its fractions.
+///
+/// # Errors
+/// [`Error::Split`] when a fraction is not above 0 and at most 1.
+pub fn check_fractions(fractions: &[f64]) -> Result<()> {
+    match fractions.iter().find(|&&fraction| !(fraction > 0.0 && fraction <= 1.0)) {
+        Some(fraction) => Err(Error::Split(format!("fractions must be above 0 and at most 1, found {fraction}"))),
+        None => Ok(()),
+    }
 }

@@ -11,10 +11,8 @@ use crate::{Error, Manifest, Result};
 /// # Errors
 /// [`Error::Split`] when a share is not a positive number or there are fewer patients than parts.
 pub fn patient_split(manifest: &Manifest, shares: &[f64], seed: u64) -> Result<Vec<Vec<usize>>> {
+    check_shares(shares)?;
     let total: f64 = shares.iter().sum();
-    if shares.is_empty() || shares.iter().any(|share| !(share.is_finite() && *share > 0.0)) {
-        return Err(Error::Split(format!("shares must be positive numbers, found {shares:?}")));
-    }
     let patients = shuffled_patients(manifest, seed, b"patient-disjoint split..");
     if patients.len() < shares.len() {
         return Err(Error::Split(format!("{} parts asked for, {} patients found", shares.len(), patients.len())));
@@ -34,6 +32,17 @@ pub fn patient_split(manifest: &Manifest, shares: &[f64], seed: u64) -> Result<V
         start = end;
     }
     Ok(parts)
+}
+
+/// Checks what [`patient_split`] needs of its shares.
+///
+/// # Errors
+/// [`Error::Split`] when there are none, or one is not a positive number.
+pub fn check_shares(shares: &[f64]) -> Result<()> {
+    if shares.is_empty() || shares.iter().any(|share| !(share.is_finite() && *share > 0.0)) {
+        return Err(Error::Split(format!("shares must be positive numbers, found {shares:?}")));
+    }
+    Ok(())
 }
 
 /// The rows of each patient; patients in an order that depends on the seed and on who they are alone.

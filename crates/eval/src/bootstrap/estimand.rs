@@ -64,6 +64,12 @@ impl Estimand {
         // The class checks below leave no other reason for a missing value.
         estimand.observed =
             estimand.value(&everyone).ok_or_else(|| Error::undefined(metric, Undefined::NoLabelledRows))?;
+        let enough = match metric {
+            Metric::Brier if units < 2 => Err(Undefined::OneUnit { unit }),
+            Metric::Brier => Ok(()), // needs no class
+            _ => cohort.enough_for_an_interval(unit),
+        };
+        enough.map_err(|reason| Error::undefined(metric, reason))?;
         Ok(estimand)
     }
 

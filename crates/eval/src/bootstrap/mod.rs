@@ -5,7 +5,8 @@
 //! result is the same for any number of threads, and tasks with the same rows share their resamples.
 //!
 //! A resample without one of the classes has no AUROC. It is drawn again, further along the same stream, and counted
-//! ([`Interval::redrawn`]): the interval is then conditional on both classes being there, as the estimate is.
+//! ([`Interval::redrawn`]): the interval is then conditional on both classes being there, as the estimate is. With one
+//! unit of a class every resample would repeat it, and the interval is undefined instead of too narrow.
 
 mod bca;
 mod clustered;
@@ -102,7 +103,8 @@ impl Bootstrap {
     /// `draws`: D score vectors `[n]`, one a label draw (one only if there was a single training set).
     ///
     /// # Errors
-    /// [`Error::Undefined`] if the statistic does not exist; lengths, scores or settings out of range.
+    /// [`Error::Undefined`] if the statistic does not exist, or a class has fewer than two units (patients or rows, whichever
+    /// are resampled); lengths, scores or settings out of range.
     pub fn interval<S: AsRef<[f64]>>(&self, cohort: &Cohort, draws: &[S], metric: Metric) -> Result<Interval> {
         self.interval_with(cohort, draws, metric, &self.resamples())
     }

@@ -7,8 +7,9 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result, Undefined};
 
-/// Attempts to draw one replicate with both classes before the statistic counts as undefined. A sample with one positive
-/// among n lacks it in a resample with probability of about 0.37, so 1000 failures in a row do not happen by chance.
+/// Attempts to draw one replicate with both classes before the statistic counts as undefined. A sample with two
+/// positives among n lacks both in a resample with probability of about 0.14, so 1000 failures in a row do not happen by
+/// chance.
 const MAX_ATTEMPTS: usize = 1000;
 
 /// Where the resamples come from.

@@ -28,13 +28,14 @@ impl Bootstrap {
     /// `scores`: `[n]`, those of the cohort's rows.
     ///
     /// # Errors
-    /// [`Error::Undefined`] if a class is absent; lengths that differ or scores that are not finite; fewer than two points;
+    /// [`Error::Undefined`] if a class is absent or has one unit only; lengths that differ or scores that are not finite; fewer than two points;
     /// settings out of range.
     pub fn roc_band(&self, cohort: &Cohort, scores: &[f64], points: usize) -> Result<Vec<BandPoint>> {
         self.validate()?;
         checked::rows(cohort.labels(), scores, None)?;
         let undefined = |reason| Error::undefined("the ROC curve", reason);
         checked::both_classes(cohort.labels(), None).map_err(undefined)?;
+        cohort.enough_for_an_interval(self.unit).map_err(undefined)?;
         if points < 2 {
             return Err(Error::Setting { name: "points of a band", found: points.to_string(), expected: "at least 2" });
         }

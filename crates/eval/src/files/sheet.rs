@@ -55,6 +55,7 @@ impl Sheet {
             path: self.path.clone(),
             column: name.to_owned(),
             nearest: nearest_names(name, self.headers.iter().map(String::as_str)),
+            known: self.headers.clone(),
         })
     }
 

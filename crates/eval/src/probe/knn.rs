@@ -28,6 +28,21 @@ impl Default for Knn {
 }
 
 impl Knn {
+    /// Checks what can be checked without features.
+    ///
+    /// # Errors
+    /// k of 0, a temperature that is not above 0.
+    pub fn validate(&self) -> Result<()> {
+        if self.k == 0 {
+            return Err(Error::Setting { name: "k", found: "0".to_owned(), expected: "at least 1" });
+        }
+        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
+            let found = self.temperature.to_string();
+            return Err(Error::Setting { name: "temperature", found, expected: "a finite number above 0" });
+        }
+        Ok(())
+    }
+
     /// For every query and task the weighted share of positives among the k nearest bank rows *that are labelled for the
     /// task*, in [0, 1]. Of equally near rows the first come first.
     ///
@@ -36,7 +51,7 @@ impl Knn {
     /// - queries `[M, D]`, returns `[M, T]`
     ///
     /// # Errors
-    /// Wrong shapes, k of 0, a temperature that is not above 0, features that are not finite or all zero (no direction);
+    /// As [`Self::validate`]; wrong shapes, features that are not finite or all zero (no direction);
     /// [`Error::InTask`] around a task without labelled rows.
     pub fn scores(
         &self,
@@ -48,13 +63,7 @@ impl Knn {
         check("queries", queries)?;
         check_columns(queries, bank.ncols())?;
         check_targets(targets, bank.nrows())?;
-        if self.k == 0 {
-            return Err(Error::Setting { name: "k", found: "0".to_owned(), expected: "at least 1" });
-        }
-        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            let found = self.temperature.to_string();
-            return Err(Error::Setting { name: "temperature", found, expected: "a finite number above 0" });
-        }
+        self.validate()?;
         if let Some(task) = targets.columns().into_iter().position(|task| task.iter().all(|label| label.is_nan())) {
             let source = Error::undefined("kNN", crate::Undefined::NoLabelledRows);
             return Err(Error::InTask { task, source: Box::new(source) });

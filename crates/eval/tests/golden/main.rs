@@ -1,6 +1,7 @@
-//! Statistics against scikit-learn, NumPy transcriptions and DeLong's definition.
+//! Statistics against scikit-learn, NumPy transcriptions, and DeLong's definition, algorithm and results as published.
 //!
-//! Made by `python golden/generate.py stats` (`golden/make_stats.py`); only the results are stored.
+//! Made by `python golden/generate.py stats asah` (`golden/make_stats.py`, `make_asah.py`); inputs that a formula makes are
+//! not stored.
 #![allow(clippy::unwrap_used)]
 
 mod bootstrap;
