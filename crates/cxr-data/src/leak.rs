@@ -266,7 +266,7 @@ impl LeakReport {
     /// # Errors
     /// [`Error::Leak`] with the first of what is shared, when anything is.
     pub fn require_clean(self) -> Result<Self> {
-        if self.is_clean() { Ok(self) } else { Err(Error::Leak(self.faults().join("\n"))) }
+        if self.is_clean() { Ok(self) } else { Err(Error::Leak(self.faults().join("; "))) }
     }
 
     /// One line for each kind of leak between two parts.
