@@ -78,7 +78,11 @@ proptest! {
 
     /// A replicate that counts rows is the statistic of the rows written out as often as they count.
     #[test]
-    fn counting_rows_equals_repeating_them((labels, scores, patients) in rows(), draws in prop::collection::vec(0_usize..1000, 1..12)) {
+    fn counting_rows_equals_repeating_them((mut labels, mut scores, mut patients) in rows(), draws in prop::collection::vec(0_usize..1000, 1..12)) {
+        // An interval needs two patients of each class: two that have both.
+        labels.extend([true, false, true, false]);
+        scores.extend([0.1, -0.2, 0.3, 0.4]);
+        patients.extend([100, 100, 101, 101]);
         let cohort = Cohort::new(labels.clone(), &patients).unwrap();
         let mut of_patient: Vec<Vec<usize>> = vec![Vec::new(); cohort.patient_count()];
         cohort.patients().iter().enumerate().for_each(|(row, patient)| of_patient[*patient as usize].push(row));
