@@ -119,10 +119,7 @@ fn run_page(name: &str) {
     fs::rename(set.join("CheXpert-v1.0-small"), folder.join("CheXpert-v1.0-small")).unwrap();
     fs::remove_dir_all(set).unwrap();
     let downloaded = folder.join("CheXpert-v1.0-small");
-    fs::remove_file(downloaded.join("test.csv")).unwrap();
-    if downloaded.join("test").exists() {
-        fs::remove_dir_all(downloaded.join("test")).unwrap();
-    }
+    assert!(!downloaded.join("test.csv").exists() && !downloaded.join("test").exists());
     let commands = commands(name, &page(name));
     assert!(!commands.is_empty(), "{name}: no command found");
     for (line, mut command) in commands {

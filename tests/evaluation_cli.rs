@@ -260,7 +260,7 @@ fn a_probe_with_validation_data_says_so_and_gives_other_penalties_a_chance() {
     let stamp = &read_json(&out.join("pleural-effusion/results.json"))["stamp"];
     assert!(stamp["protocol"].as_str().unwrap().contains("L2 chosen on valid"), "{stamp}");
     assert!(stamp["split"].as_str().unwrap().contains("chosen on valid, reported on test"), "{stamp}");
-    assert_eq!(names(&out), ["cardiomegaly", "linear.json", "pleural-effusion"]);
+    assert_eq!(names(&out), ["cardiomegaly", "export", "linear.json", "pleural-effusion", "run.json"]);
 }
 
 #[test]
