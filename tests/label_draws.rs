@@ -14,7 +14,7 @@ fn manifest(task: &str, images: usize) -> Manifest {
         projection: None,
         sex: None,
         age: None,
-        labels: vec![if i % 2 == 0 { Label::Positive } else { Label::Negative }],
+        labels: vec![if i.is_multiple_of(2) { Label::Positive } else { Label::Negative }],
     };
     Manifest {
         root: "nowhere".into(),
