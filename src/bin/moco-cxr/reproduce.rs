@@ -1,6 +1,9 @@
 //! `moco-cxr reproduce`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, ValueEnum};
 use moco_cxr::{
@@ -174,7 +177,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 }
 
 /// Makes what is missing, on a device that is chosen only if there is something to do.
-fn make(table: PaperTable, data: &PathBuf, missing: &[Fit], arguments: &Arguments) -> Result<Vec<NotMade>, Fault> {
+fn make(table: PaperTable, data: &Path, missing: &[Fit], arguments: &Arguments) -> Result<Vec<NotMade>, Fault> {
     if missing.is_empty() {
         return Ok(Vec::new());
     }
@@ -189,7 +192,7 @@ fn make(table: PaperTable, data: &PathBuf, missing: &[Fit], arguments: &Argument
         results: arguments.results.clone(),
         weights: arguments.weights.iter().cloned().collect::<BTreeMap<_, _>>(),
         data: LinearData {
-            train: data.clone(),
+            train: data.to_owned(),
             test: arguments.test_data.clone(),
             dataset: arguments.dataset,
             on_bad: OnBad::Fail,
