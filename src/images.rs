@@ -117,12 +117,21 @@ fn table(
     Ok(manifest)
 }
 
+/// So many images take seconds to decode, and more take minutes: worth a word beforehand.
+const MANY: usize = 2_000;
+
 /// Rows that cannot be read, ascending, and why; the pixels of the others.
 fn scan(
     manifest: &Manifest,
     workers: usize,
     note: &mut dyn FnMut(&str),
 ) -> (Vec<(usize, String)>, Vec<Option<PixelHash>>) {
+    if manifest.len() >= MANY {
+        note(&format!(
+            "all {} images are decoded once, to know what cannot be read and what is there twice",
+            manifest.len()
+        ));
+    }
     let Prescan { faults, mislabelled, pixels } = prescan(manifest, workers);
     if let Some(&first) = mislabelled.first() {
         let (files, path) = (mislabelled.len(), &manifest.records[first].path);

@@ -230,6 +230,7 @@ impl PretrainSettings {
             let found = self.channels.to_string();
             return Err(Error::Setting { key: "channels".into(), found, expected: "1 or 3".into() });
         }
+        self.data.load_options().validate()?;
         let of_views = |reason: &'static str| {
             move |e| match e {
                 cxr_data::Error::View { field, found, expected } => {

@@ -339,7 +339,7 @@ fn a_pattern_supplies_the_patients_of_a_folder() {
     assert_eq!(read_json(&out.join("run.json"))["data"]["patients_known"], true);
     assert!(fs::read_to_string(out.join("config.toml")).unwrap().contains("patient_regex"));
     let whole = run(arguments!["audit", "--data", flat, "--patient-regex", "patient"]);
-    assert!(whole.code == Some(1) && whole.stderr.contains("it has no group"), "{}", whole.stderr);
+    assert!(whole.code == Some(2) && whole.stderr.contains("it has no group"), "{}", whole.stderr);
     let none = run(arguments!["audit", "--data", flat, "--patient-regex", "nobody([0-9]+)"]);
     assert!(none.code == Some(1) && none.stderr.contains("finds no patient"), "{}", none.stderr);
 }

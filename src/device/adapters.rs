@@ -1,9 +1,16 @@
 //! What hardware there is, and why a backend is not available.
 
-use burn::tensor::Device;
+use burn::{
+    backend::{Backend as _, Dispatch},
+    tensor::Device,
+};
 use serde::{Deserialize, Serialize};
 
 use super::fault::quietly;
+
+/// Cargo unites features: one dependency on burn with its defaults is enough, and nothing else would tell.
+const FUSED: &str = "built with Burn's feature `fusion`, whose losses and gradients are wrong (see docs/devices.md); \
+                     where burn is depended on, set default-features = false";
 
 /// A way to compute; compiled in by the feature of the same name (`flex` for the CPU).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -97,7 +104,7 @@ impl Backend {
     /// Devices of this backend, hardware before software.
     ///
     /// # Errors
-    /// Why there are none: not compiled in, or no driver.
+    /// Why there are none: not compiled in, compiled with Burn's `fusion`, or no driver.
     pub fn adapters(self) -> Result<Vec<Adapter>, String> {
         // A driver may fail in any way while it is asked.
         let listed = quietly(|| self.enumerate()).map_err(|reason| format!("its driver failed: {reason}"))?;
@@ -105,6 +112,9 @@ impl Backend {
             let feature = if self == Self::Cpu { "flex" } else { self.name() };
             return Err(format!("not compiled in; build with --features {feature}"));
         };
+        if devices.iter().any(|device| Dispatch::name(device.as_dispatch()).contains("fusion")) {
+            return Err(FUSED.to_owned());
+        }
         let mut adapters: Vec<Adapter> = devices.into_iter().filter_map(|device| self.describe(device)).collect();
         if adapters.is_empty() {
             return Err(self.needs().to_owned());

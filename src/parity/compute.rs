@@ -2,52 +2,91 @@
 
 use backbones::{Backbone, Mode, StateDict, TensorKind, load_state_dict, state_dict};
 use burn::tensor::{Device, TensorData};
-use moco_core::{HostBatch, MocoConfig, OptimizerConfig, QueueInit, Rule, Step};
+use moco_core::{HostBatch, Measures, MocoConfig, OptimizerConfig, QueueInit, Rule, Step};
+use ndarray::{Array3, Axis};
 
 use super::ParityBatch;
 use crate::{Error, Result};
 
 /// Results on the host.
+#[derive(Default)]
 pub(super) struct Computed {
     pub(super) features: Vec<f32>,
     pub(super) loss: Vec<f32>,
+    pub(super) similarities: Vec<f32>,
     pub(super) gradients: Vec<f32>,
+    pub(super) gradient_norm: Vec<f32>,
     pub(super) keys: Vec<f32>,
+    pub(super) weights: Vec<f32>,
+    pub(super) average: Vec<f32>,
+    pub(super) statistics: Vec<f32>,
 }
 
-/// Features in eval mode, then one whole step of momentum contrast. Plain SGD without momentum or decay makes gradients
-/// readable from outside: `(before - after) / lr`.
+impl Computed {
+    fn record(&mut self, step: &Measures) {
+        self.loss.push(step.loss as f32);
+        self.similarities.extend([step.positive as f32, step.negative as f32]);
+        self.gradient_norm.extend(step.gradient_norm.map(|norm| norm as f32));
+    }
+}
+
+/// Features in eval mode, then three steps of momentum contrast.
+///
+/// The first makes gradients readable from outside: plain descent, `before - after`, with a rate of 1. It leads anywhere,
+/// so the weights are put back. The others are those of a training, but with the key of another image as positive: the
+/// image's own, which waits in the queue since the first step, beats it, and only where a positive loses does the loss
+/// depend on all that it is made of. Adam divides by a root of which nearly nothing is left beside an `eps` of 1, because
+/// otherwise the sign of a gradient that is only rounding would decide.
 pub(super) fn compute<B: Backbone>(network: B, batch: &ParityBatch, device: &Device) -> Result<Computed> {
     let n = batch.query.dim().0;
-    let host = HostBatch { query: batch.query.clone(), key: batch.key.clone(), patients: (0..n as u32).collect() };
-    let views = host.to_device(n, device)?;
-    let features = network.clone().features(views.query.clone(), Mode::Eval);
-    let features = floats(features.try_into_data().map_err(|e| failed(e.to_string()))?)?;
+    let views = |key: &Array3<u8>| {
+        let (query, key, patients) = (batch.query.clone(), key.clone(), (0..n as u32).collect());
+        HostBatch { query, key, patients }.to_device(n, device)
+    };
+    let (own, others) = (views(&batch.key)?, views(&rolled(&batch.key))?);
+    let features = network.clone().features(own.query.clone(), Mode::Eval);
+    let mut found = Computed {
+        features: floats(features.try_into_data().map_err(|e| failed(e.to_string()))?)?,
+        ..Computed::default()
+    };
 
-    let config = MocoConfig { dim: 16, queue_size: 64, queue_init: QueueInit::Random, ..MocoConfig::new() };
+    let (queue_size, queue_init) = (64.max(4 * n), QueueInit::Random);
+    let config = MocoConfig { dim: 16, queue_size, queue_init, momentum: 0.9, ..MocoConfig::new() };
     let mut moco = config.init(network, 3)?;
-    let rule = Rule::Sgd { momentum: 0.0, nesterov: false };
-    let mut optimizer = OptimizerConfig::new(rule, 0.0).init();
-    let before = state_dict(&moco.encoder_q)?;
-    let lr = 1.0;
-    let measures = moco.step(vec![views], &mut optimizer, &Step { index: 0, lr, clip_norm: None })?;
-    let after = state_dict(&moco.encoder_q)?;
-    let keys = moco.queue.newest(n).try_into_data().map_err(|e| failed(e.to_string()))?;
-    Ok(Computed {
-        features,
-        loss: vec![measures.loss as f32],
-        gradients: gradients(before, after, lr as f32)?,
-        keys: floats(keys)?,
-    })
+    let (query, key) = (state_dict(&moco.encoder_q)?, state_dict(&moco.encoder_k)?);
+    let mut plain = OptimizerConfig::new(Rule::Sgd { momentum: 0.0, nesterov: false }, 0.0).init();
+    found.record(&moco.step(vec![own], &mut plain, &Step { index: 0, lr: 1.0, clip_norm: None })?);
+    let moved = changes(&query, &state_dict(&moco.encoder_q)?, TensorKind::Parameter)?;
+    found.gradients = moved.into_iter().map(|change| -change).collect();
+    moco.encoder_q = load_state_dict(moco.encoder_q, &query)?;
+    let mut adam = OptimizerConfig::new(Rule::Adam { betas: (0.9, 0.999), eps: 1.0 }, 1e-4).init();
+    for index in 1..3 {
+        found.record(&moco.step(vec![others.clone()], &mut adam, &Step { index, lr: 0.01, clip_norm: None })?);
+    }
+
+    found.keys = floats(moco.queue.newest(3 * n).try_into_data().map_err(|e| failed(e.to_string()))?)?;
+    for (before, after, moved) in [
+        (&query, state_dict(&moco.encoder_q)?, &mut found.weights),
+        (&key, state_dict(&moco.encoder_k)?, &mut found.average),
+    ] {
+        *moved = changes(before, &after, TensorKind::Parameter)?;
+        found.statistics.extend(changes(before, &after, TensorKind::Buffer)?);
+    }
+    Ok(found)
 }
 
-fn gradients(before: StateDict, mut after: StateDict, lr: f32) -> Result<Vec<f32>> {
+/// Every image in the place of the one before it.
+fn rolled(images: &Array3<u8>) -> Array3<u8> {
+    let order: Vec<usize> = (0..images.dim().0).map(|i| (i + 1) % images.dim().0).collect();
+    images.select(Axis(0), &order)
+}
+
+/// `after - before` of all parameters, or all buffers, one after the other.
+fn changes(before: &StateDict, after: &StateDict, kind: TensorKind) -> Result<Vec<f32>> {
     let mut all = Vec::new();
-    for (name, before) in before {
-        let Some(after) = after.remove(&name).filter(|_| TensorKind::of(&name) == TensorKind::Parameter) else {
-            continue;
-        };
-        all.extend(floats(before)?.into_iter().zip(floats(after)?).map(|(b, a)| (b - a) / lr));
+    for (name, before) in before.iter().filter(|(name, _)| TensorKind::of(name) == kind) {
+        let after = after.get(name).cloned().ok_or_else(|| failed(format!("{name} is gone")))?;
+        all.extend(floats(before.clone())?.into_iter().zip(floats(after)?).map(|(b, a)| a - b));
     }
     Ok(all)
 }

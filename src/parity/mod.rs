@@ -1,4 +1,4 @@
-//! Whether a device computes what the CPU computes: features, one step of momentum contrast, and its gradients.
+//! Whether a device computes what the CPU computes: features, and a few steps of momentum contrast with all they change.
 //!
 //! Drivers and shader compilers are wrong more often than one would like, and a wrong gradient trains silently. The
 //! same network and batch go through both devices. How far apart the results may be is not a fixed number: it is
@@ -67,18 +67,43 @@ pub struct ParityReport {
     pub rounding: f64,
     /// Features in eval mode.
     pub features: Difference,
-    /// Loss of one step.
+    /// Losses of three steps.
     pub loss: Difference,
-    /// Gradients of all parameters of the query encoder in that step.
+    /// Mean similarities of positives and of negatives in these steps.
+    pub similarities: Difference,
+    /// Gradients of all parameters of the query encoder in the first step.
     pub gradients: Difference,
-    /// Keys that the step wrote into the queue.
+    /// Lengths of the gradients of all steps, as the device adds them up.
+    pub gradient_norm: Difference,
+    /// Keys that the steps wrote into the queue.
     pub keys: Difference,
+    /// What two steps of Adam changed in the query encoder.
+    pub weights: Difference,
+    /// What these steps changed in the key encoder, by its average.
+    pub average: Difference,
+    /// What the steps changed in the running statistics of both encoders.
+    pub statistics: Difference,
 }
 
 impl ParityReport {
     /// Whether every difference is within its bound. What is not a number is not.
     pub fn passed(&self) -> bool {
-        [self.features, self.loss, self.gradients, self.keys].iter().all(|d| d.max <= d.bound)
+        self.parts().iter().all(|(_, d)| d.max <= d.bound)
+    }
+
+    /// All differences with their names.
+    pub fn parts(&self) -> [(&'static str, Difference); 9] {
+        [
+            ("features", self.features),
+            ("loss", self.loss),
+            ("similarities", self.similarities),
+            ("gradients", self.gradients),
+            ("gradient norm", self.gradient_norm),
+            ("keys", self.keys),
+            ("weights", self.weights),
+            ("average", self.average),
+            ("statistics", self.statistics),
+        ]
     }
 }
 
@@ -106,12 +131,17 @@ pub fn parity<B: Backbone>(network: &B, batch: &ParityBatch, choice: DeviceChoic
         rounding,
         features: difference(|c| &c.features),
         loss: difference(|c| &c.loss),
+        similarities: difference(|c| &c.similarities),
         gradients: difference(|c| &c.gradients),
+        gradient_norm: difference(|c| &c.gradient_norm),
         keys: difference(|c| &c.keys),
+        weights: difference(|c| &c.weights),
+        average: difference(|c| &c.average),
+        statistics: difference(|c| &c.statistics),
     })
 }
 
-/// The same with a network of one convolution, one normalisation, pooling and a linear layer, in seconds: what is asked of
+/// The same with a network of two convolutions with normalisation, and pooling, in seconds: what is asked of
 /// a device before anything is trained on it.
 ///
 /// # Errors
@@ -156,7 +186,16 @@ mod tests {
         let on = |rounding| compute(shaken(&network, rounding).expect("a copy"), &batch, &cpu).expect("the CPU");
         let reference = compute(network.clone(), &batch, &cpu).expect("the CPU");
         let far = |rounding, part: fn(&Computed) -> &[f32]| apart(part(&reference), part(&on(rounding))).0;
-        let parts: [fn(&Computed) -> &[f32]; 3] = [|c| &c.features, |c| &c.gradients, |c| &c.keys];
+        let parts: [fn(&Computed) -> &[f32]; 8] = [
+            |c| &c.features,
+            |c| &c.similarities,
+            |c| &c.gradients,
+            |c| &c.gradient_norm,
+            |c| &c.keys,
+            |c| &c.weights,
+            |c| &c.average,
+            |c| &c.statistics,
+        ];
         for part in parts {
             let bound = ALLOWED * far(2f64.powi(-20), part).max(2f64.powi(-20));
             assert!(far(2f64.powi(-22), part) <= bound);
@@ -177,8 +216,13 @@ mod tests {
             rounding: 0.0,
             features: same,
             loss,
+            similarities: same,
             gradients: same,
+            gradient_norm: same,
             keys: same,
+            weights: same,
+            average: same,
+            statistics: same,
         };
         assert!(report(same).passed());
         assert!(!report(Difference { max: f64::NAN, ..same }).passed());

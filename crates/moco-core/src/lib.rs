@@ -13,7 +13,8 @@
 //! - [`Preset`]: published and tried settings, every number with its source.
 //!
 //! Whoever uses this crate alone must enable a backend of Burn, for example `burn/flex` (CPU); features `simd` and `rayon`
-//! of Burn are already on, `autotune` and `fusion` are wanted on GPUs.
+//! of Burn are already on, and `autotune` is wanted on GPUs. Not `fusion`, which Burn has on by default: with it, 0.22.1 gives
+//! wrong losses and gradients there.
 //!
 //! # Your own network
 //! Any Burn module that gives features can be pretrained:

@@ -6,6 +6,7 @@ use clap::Args;
 use moco_cxr::cxr_data::{self, Dataset, LoadOptions, Part, Role, Subset, audit, label_policies, load_with};
 
 use crate::Fault;
+use crate::bad_argument::patient_regex;
 
 /// Check a data set: patient leaks between its parts, equal and near-equal images, unreadable files, label counts.
 ///
@@ -20,7 +21,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t)]
     dataset: Dataset,
     /// For a set without patients: a pattern whose first group, in an image's path, is the patient.
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, value_name = "REGEX", value_parser = patient_regex)]
     patient_regex: Option<String>,
     /// Print JSON.
     #[arg(long)]

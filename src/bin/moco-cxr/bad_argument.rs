@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use moco_cxr::cxr_data::{self, LoadOptions};
+
 use crate::Fault;
 
 /// What is wrong with an argument, or with a settings file or several arguments together.
@@ -35,4 +37,10 @@ impl<T, E: fmt::Display> OrBadArgument<T> for Result<T, E> {
     fn or_bad_argument(self) -> Result<T, Fault> {
         self.map_err(|fault| BadArgument::fault(fault.to_string()))
     }
+}
+
+/// As clap takes a `--patient-regex`.
+pub(crate) fn patient_regex(text: &str) -> Result<String, cxr_data::Error> {
+    let options = LoadOptions { patient_regex: Some(text.to_owned()), ..LoadOptions::default() };
+    options.validate().map(|()| text.to_owned())
 }

@@ -10,7 +10,7 @@ use moco_cxr::{
 
 use crate::{
     Fault,
-    bad_argument::{BadArgument, OrBadArgument},
+    bad_argument::{BadArgument, OrBadArgument, patient_regex},
 };
 
 /// As for `pretrain`: preset, then file, then `--set`, then flags.
@@ -41,7 +41,7 @@ pub(crate) struct DataArguments {
     #[arg(long, value_name = "ACTION")]
     on_bad_image: Option<OnBad>,
     /// For a set without patients: a pattern whose first group, in an image's path, is the patient.
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, value_name = "REGEX", value_parser = patient_regex)]
     patient_regex: Option<String>,
     /// No notes.
     #[arg(long, short)]

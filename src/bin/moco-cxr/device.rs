@@ -142,12 +142,11 @@ pub(crate) fn in_child(arguments: &[&str], choice: DeviceChoice) -> Result<Parit
 
 /// The differences of a report in a line.
 pub(crate) fn describe(report: &ParityReport) -> String {
-    let part = |name: &str, d: &moco_cxr::Difference| {
+    let part = |(name, d): (&str, moco_cxr::Difference)| {
         let mark = if d.max <= d.bound { "" } else { " (too far)" };
         format!("{name} {:.1e} of {:.1e}{mark}", d.max, d.bound)
     };
-    let ParityReport { features, loss, gradients, keys, .. } = report;
-    [part("features", features), part("loss", loss), part("gradients", gradients), part("keys", keys)].join(", ")
+    report.parts().map(part).join(", ")
 }
 
 /// What decides whether a kept result still holds.

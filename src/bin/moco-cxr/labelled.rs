@@ -12,7 +12,13 @@ use moco_cxr::{
     load_weights, results_table,
 };
 
-use crate::{Fault, bad_argument::OrBadArgument, device::DeviceArguments, fetch::fetch, pass_bar};
+use crate::{
+    Fault,
+    bad_argument::{BadArgument, OrBadArgument, patient_regex},
+    device::DeviceArguments,
+    fetch::fetch,
+    pass_bar,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct LabelledArguments {
@@ -71,7 +77,7 @@ pub(crate) struct LabelledArguments {
     #[arg(long, value_name = "ACTION", default_value_t = OnBad::Fail)]
     on_bad_image: OnBad,
     /// For a set without patients: a pattern whose first group, in an image's path, is the patient.
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, value_name = "REGEX", value_parser = patient_regex)]
     patient_regex: Option<String>,
     /// New or empty folder for predictions, results and curves; it appears whole or not at all.
     #[arg(long, value_name = "DIR")]
@@ -102,6 +108,11 @@ impl LabelledArguments {
     /// Loads weights and data; `valid` where rows are needed to choose on and none were named.
     pub(crate) fn prepare(&self, settings: ProbeSettings, valid: ValidFrom) -> Result<Prepared, Fault> {
         settings.validate().or_bad_argument()?;
+        if self.weights == "random" && self.arch.is_none() {
+            let fault =
+                "--arch: found none, expected resnet18, resnet34, resnet50 or densenet121 with --weights random";
+            return Err(BadArgument::fault(fault));
+        }
         RunFolder::check(&self.out, Existing::Refuse)?;
         let device = self.device.select()?;
         fetch(&self.weights, self.arch, self.quiet)?;

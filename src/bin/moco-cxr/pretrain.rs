@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::{
     Fault,
-    bad_argument::{BadArgument, OrBadArgument},
+    bad_argument::{BadArgument, OrBadArgument, patient_regex},
     device::DeviceArguments,
     dry_run,
     fetch::fetch,
@@ -109,7 +109,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
     /// For a set without patients: a pattern whose first group, in an image's path, is the patient.
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, value_name = "REGEX", value_parser = patient_regex)]
     patient_regex: Option<String>,
     /// Folder of the run; new or empty unless --resume or --overwrite is given. Not needed for a --dry-run.
     #[arg(long, value_name = "RUN", required_unless_present = "dry_run")]

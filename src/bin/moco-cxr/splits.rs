@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::{
     Fault,
-    bad_argument::{BadArgument, OrBadArgument},
+    bad_argument::{BadArgument, OrBadArgument, patient_regex},
 };
 
 /// Fractions and draws of the Shenzhen training part in the paper; beside them it reports the whole of it.
@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with_all = ["rows", "csv"])]
     part: Option<Part>,
     /// For a set without patients: a pattern whose first group, in an image's path, is the patient.
-    #[arg(long, value_name = "REGEX", conflicts_with_all = ["rows", "csv"])]
+    #[arg(long, value_name = "REGEX", value_parser = patient_regex, conflicts_with_all = ["rows", "csv"])]
     patient_regex: Option<String>,
     /// Fraction of the patients, for nested; may be repeated. [default: 0.01 0.1 0.5 1]
     #[arg(long = "fraction", value_name = "F")]

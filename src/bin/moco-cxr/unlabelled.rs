@@ -9,7 +9,13 @@ use moco_cxr::{
     load_images, load_weights,
 };
 
-use crate::{Fault, bad_argument::BadArgument, device::DeviceArguments, fetch::fetch, pass_bar};
+use crate::{
+    Fault,
+    bad_argument::{BadArgument, patient_regex},
+    device::DeviceArguments,
+    fetch::fetch,
+    pass_bar,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct UnlabelledArguments {
@@ -46,7 +52,7 @@ pub(crate) struct UnlabelledArguments {
     #[arg(long, value_name = "ACTION", default_value_t = OnBad::Fail)]
     on_bad_image: OnBad,
     /// For a set without patients: a pattern whose first group, in an image's path, is the patient.
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, value_name = "REGEX", value_parser = patient_regex)]
     patient_regex: Option<String>,
     /// Print a JSON summary.
     #[arg(long)]

@@ -100,6 +100,7 @@ pub(super) fn looks_like(file: &WeightFile) -> String {
             let [dim, length] = [queue.shape[0], queue.shape[1]];
             format!("a MoCo checkpoint of {arch}{epoch}, queue of {length} keys of length {dim}")
         }
+        (_, Some(1)) if prefix.is_empty() => format!("torchvision {arch} with 1 class"),
         (_, Some(classes)) if prefix.is_empty() => format!("torchvision {arch} with {classes} classes"),
         (_, Some(classes)) => format!("{arch} with {classes} classes under {prefix:?}"),
         (_, None) if prefix.is_empty() => format!("a backbone {arch} without classifier"),

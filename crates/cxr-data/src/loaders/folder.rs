@@ -186,6 +186,11 @@ fn begins_like_an_image(path: &Path) -> bool {
         && Format::of(&start).is_some()
 }
 
+/// Whether it is a pattern, with a group.
+pub(super) fn check_pattern(text: &str) -> Result<()> {
+    Pattern::new(text).map(|_| ())
+}
+
 /// Finds the patient in a path.
 struct Pattern {
     regex: Regex,

@@ -82,6 +82,16 @@ pub struct LoadOptions {
     pub tasks: Option<Vec<String>>,
 }
 
+impl LoadOptions {
+    /// What can be checked without a data set.
+    ///
+    /// # Errors
+    /// [`Error::PatientPattern`].
+    pub fn validate(&self) -> Result<()> {
+        self.patient_regex.as_deref().map_or(Ok(()), folder::check_pattern)
+    }
+}
+
 /// Reads a data set with the default [`LoadOptions`]: a missing image is an error.
 ///
 /// # Errors
