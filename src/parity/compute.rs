@@ -51,7 +51,7 @@ pub(super) fn compute<B: Backbone>(network: B, batch: &ParityBatch, device: &Dev
     };
 
     let (queue_size, queue_init) = (64.max(4 * n), QueueInit::Random);
-    let config = MocoConfig { dim: 16, queue_size, queue_init, momentum: 0.9, ..MocoConfig::new() };
+    let config = MocoConfig { dim: 16, queue_size, queue_init, momentum: 0.5, ..MocoConfig::new() };
     let mut moco = config.init(network, 3)?;
     let (query, key) = (state_dict(&moco.encoder_q)?, state_dict(&moco.encoder_k)?);
     let mut plain = OptimizerConfig::new(Rule::Sgd { momentum: 0.0, nesterov: false }, 0.0).init();
@@ -61,7 +61,7 @@ pub(super) fn compute<B: Backbone>(network: B, batch: &ParityBatch, device: &Dev
     moco.encoder_q = load_state_dict(moco.encoder_q, &query)?;
     let mut adam = OptimizerConfig::new(Rule::Adam { betas: (0.9, 0.999), eps: 1.0 }, 1e-4).init();
     for index in 1..3 {
-        found.record(&moco.step(vec![others.clone()], &mut adam, &Step { index, lr: 0.01, clip_norm: None })?);
+        found.record(&moco.step(vec![others.clone()], &mut adam, &Step { index, lr: 0.3, clip_norm: None })?);
     }
 
     found.keys = floats(moco.queue.newest(3 * n).try_into_data().map_err(|e| failed(e.to_string()))?)?;
@@ -91,14 +91,14 @@ fn changes(before: &StateDict, after: &StateDict, kind: TensorKind) -> Result<Ve
     Ok(all)
 }
 
-/// The network with every weight changed by the factor `1 ± rounding`, up and down in turn.
-pub(super) fn shaken<B: Backbone>(network: &B, rounding: f64) -> Result<B> {
+/// The network with every weight changed by the factor `1 ± rounding`; `seed` says which go up.
+pub(super) fn shaken<B: Backbone>(network: &B, rounding: f64, seed: u32) -> Result<B> {
     let mut dict = state_dict(network)?;
     for data in dict.values_mut() {
         let shape = data.shape().clone();
         // The bits of a value decide its direction: as good as a coin, and the same in every run.
         let shake = |v: f32| {
-            let up = v.to_bits().wrapping_mul(2_654_435_761) >> 31 == 0;
+            let up = (v.to_bits() ^ seed.wrapping_mul(0x9e37_79b9)).wrapping_mul(2_654_435_761) >> 31 == 0;
             (f64::from(v) * if up { 1.0 + rounding } else { 1.0 - rounding }) as f32
         };
         *data = TensorData::new(floats(data.clone())?.into_iter().map(shake).collect::<Vec<f32>>(), shape);
