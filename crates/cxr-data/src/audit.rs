@@ -180,7 +180,8 @@ fn composition(manifest: &Manifest, images: &[(usize, &Fingerprint)]) -> Vec<(St
     }
     let sides = images.iter().map(|(_, print)| (print.size.0.min(print.size.1), print.size.0.max(print.size.1)));
     if let Some((short, long)) = sides.reduce(|(short, long), (s, l)| (short.min(s), long.max(l))) {
-        counts.push((format!("decoded, sides of {short} to {long} pixels"), images.len()));
+        let sides = if short == long { short.to_string() } else { format!("{short} to {long}") };
+        counts.push((format!("decoded, sides of {sides} pixels"), images.len()));
     }
     counts
 }
