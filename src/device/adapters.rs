@@ -112,7 +112,7 @@ impl Backend {
             let feature = if self == Self::Cpu { "flex" } else { self.name() };
             return Err(format!("not compiled in; build with --features {feature}"));
         };
-        if devices.iter().any(|device| Dispatch::name(device.as_dispatch()).contains("fusion")) {
+        if devices.iter().any(|device| runtime(device).is_some_and(|name| name.contains("fusion"))) {
             return Err(FUSED.to_owned());
         }
         let mut adapters: Vec<Adapter> = devices.into_iter().filter_map(|device| self.describe(device)).collect();
@@ -164,25 +164,10 @@ impl Backend {
             let identity = quietly(|| adapter.device.identity()).ok().flatten()?;
             adapter.software = identity.physical.is_none();
             adapter.name = identity.name;
-            adapter.compiler = self.compiler().to_owned();
+            adapter.compiler = compiler(&runtime(&adapter.device)?);
             (adapter.driver, adapter.memory_mib) = self.driver(&adapter.name);
         }
         Some(adapter)
-    }
-
-    /// Burn picks the shader compiler by what is compiled in and what the adapter allows.
-    #[cfg(any(feature = "cuda", feature = "rocm", feature = "wgpu"))]
-    fn compiler(self) -> &'static str {
-        let spirv = cfg!(feature = "vulkan");
-        match self {
-            Self::Cuda => "PTX",
-            Self::Rocm => "HIP",
-            Self::Metal => "MSL",
-            Self::Vulkan => "SPIR-V where the adapter allows it, else WGSL",
-            Self::Wgpu if spirv => "SPIR-V on Vulkan where the adapter allows it (this build has `vulkan`), else WGSL",
-            Self::Wgpu => "WGSL",
-            Self::Cpu => "native",
-        }
     }
 
     /// Driver and memory in MiB, as far as anybody says.
@@ -197,6 +182,20 @@ impl Backend {
         }
         (None, None)
     }
+}
+
+/// What Burn calls that which runs on a device, as `dispatch<cubecl<wgpu<spirv>>>`; none where it cannot be opened.
+fn runtime(device: &Device) -> Option<String> {
+    quietly(|| Dispatch::name(device.as_dispatch())).ok()
+}
+
+/// The innermost part of a runtime's name. With `vulkan` compiled in, only the runtime knows whether an adapter takes
+/// SPIR-V or falls back to WGSL.
+#[cfg(any(feature = "cuda", feature = "rocm", feature = "wgpu"))]
+fn compiler(runtime: &str) -> String {
+    let name = runtime.trim_end_matches('>').rsplit('<').next().unwrap_or(runtime);
+    let known = [("spirv", "SPIR-V"), ("wgsl", "WGSL"), ("msl", "MSL"), ("cuda", "PTX"), ("hip", "HIP")];
+    known.iter().find(|(part, _)| *part == name).map_or(name, |(_, shown)| shown).to_owned()
 }
 
 /// Driver and memory of a card by NVIDIA's own tool, which comes with every driver of theirs.
