@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use moco_cxr::cxr_data::{self, Dataset, LoadOptions, Part, Role, Subset, audit, label_policies, load_with};
 
-use crate::Fault;
-use crate::bad_argument::patient_regex;
+use crate::{Fault, bad_argument::patient_regex};
 
 /// Check a data set: patient leaks between its parts, equal and near-equal images, unreadable files, label counts.
 ///
