@@ -120,76 +120,44 @@ pub use cxr_data;
 pub use eval;
 pub use moco_core;
 
-mod bench;
+mod check;
+mod data;
 mod device;
-mod draws;
-mod embed;
 mod error;
-mod estimate;
-mod finetune;
-mod image_watch;
-mod images;
-mod knn;
-mod labelled;
-mod layers;
-mod lineage;
-mod linear;
-mod loader_source;
-mod nearest;
-mod new_folder;
-mod outcome;
-mod parity;
-mod parts;
-mod predict;
+mod files;
 pub mod prelude;
-mod preprocessing;
 mod pretrain;
-mod preview;
-mod probe;
 mod report;
 mod reproduce;
-mod run_folder;
-mod run_log;
-mod settings;
-mod speed;
-mod tensorboard;
-mod train_log;
+mod study;
 mod weights;
 
-pub use bench::{Phases, StepBench, StepReport};
+pub use check::{
+    Difference, MemoryEstimate, ParityBatch, ParityReport, Phases, StepBench, StepEstimate, StepReport, parity,
+    self_test,
+};
+pub use data::{
+    DrawRule, LabelDraw, Labelled, Lineage, LinearData, LoadedPart, Origin, Parts, Pretraining, Seen, ValidFrom,
+    adapt_statistics, build_cache, label_draws, plain_draws,
+};
 pub use device::{Adapter, Backend, BackendReport, DeviceChoice, devices, guard, keep_kernels, kernel_folder};
-pub use draws::{DrawRule, LabelDraw, label_draws, plain_draws};
-pub use embed::embed;
 pub use error::{Error, Result};
-pub use estimate::{MemoryEstimate, StepEstimate};
-pub use finetune::{CheckpointChoice, FineTuneOutcome, FineTuneSettings, Measurement, TrainingRun, fine_tune};
-pub use image_watch::ImageWatch;
-pub use images::build_cache;
-pub use knn::knn;
-pub use labelled::{Labelled, adapt_statistics};
-pub use lineage::{Lineage, Origin, Pretraining, Seen};
-pub use linear::{Arm, LinearOutcome, linear};
-pub use loader_source::{LoaderSource, PlaneSource};
-pub use outcome::Outcome;
-pub use parity::{Difference, ParityBatch, ParityReport, parity, self_test};
-pub use parts::{LinearData, LoadedPart, Parts, ValidFrom};
-pub use predict::{Scorer, load_images};
-pub use preprocessing::AskedPreprocessing;
-pub use pretrain::{Pretrained, Watch, pretrain};
-pub use preview::preview;
-pub use probe::{
-    ArmLogits, FractionResult, ProbeSettings, TaskResult, evaluate_fraction, evaluate_scores, fit_draws, fit_probe,
-    scores,
+pub use files::{Existing, ImageWatch, MetricsLog, RunFolder};
+pub use pretrain::{
+    AugmentOn, CheckpointSettings, DataSettings, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, Pretrained,
+    Speed, TensorBoard, Watch, pretrain, preview,
 };
 pub use report::{Report, ReportOptions, results_table};
 pub use reproduce::{
     Arm as PaperArm, Cell, Cost, Fit, Init, LinearProtocol, Model, NotMade, PaperTable, Quantity, Reproduced,
     Reproduction, Tuning, reproduction_conditions, reproduction_table, write_draws,
 };
-pub use run_folder::{Existing, MetricsLog, RunFolder};
-pub use settings::{AugmentOn, CheckpointSettings, DataSettings, KeyFrom, PretrainSettings};
-pub use speed::Speed;
-pub use tensorboard::TensorBoard;
+pub use study::{
+    Arm, ArmLogits, CheckpointChoice, FineTuneOutcome, FineTuneSettings, FractionResult, LinearOutcome, Measurement,
+    Outcome, ProbeSettings, Scorer, TaskResult, TrainingRun, embed, evaluate_fraction, evaluate_scores, fine_tune,
+    fit_draws, fit_probe, knn, linear, load_images, scores,
+};
 pub use weights::{
-    Fetching, ImportSettings, LoadedNetwork, export_weights, fetch_weights, import_weights, load_run, load_weights,
+    AskedPreprocessing, Fetching, ImportSettings, LoadedNetwork, export_weights, fetch_weights, import_weights,
+    load_run, load_weights,
 };

@@ -6,4 +6,7 @@ pub use cxr_data::{Dataset, LabelPolicy, Manifest, OnBad, Part, ViewConfig};
 pub use eval::{Bootstrap, Scores};
 pub use moco_core::{EpochReport, MocoConfig, Observer, Preset, Request, StepMetrics, TrainConfig};
 
-pub use crate::{DeviceChoice, Existing, PretrainSettings, Pretrained, RunFolder, Watch, load_run, pretrain};
+pub use crate::{
+    device::DeviceChoice, files::Existing, files::RunFolder, pretrain::PretrainSettings, pretrain::Pretrained,
+    pretrain::Watch, pretrain::pretrain, weights::load_run,
+};

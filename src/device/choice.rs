@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::{Adapter, Backend};
-use crate::{Error, Result};
+use crate::{error::Error, error::Result};
 
 /// What `--device` takes: a kind of device, with a number where there can be several.
 ///

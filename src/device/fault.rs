@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, Once, PoisonError},
 };
 
-use crate::{DeviceChoice, Error};
+use crate::{device::DeviceChoice, error::Error};
 
 /// What panics on the devices' own threads said while somebody watched, and how many watch.
 static HEARD: Mutex<(usize, Vec<String>)> = Mutex::new((0, Vec::new()));
@@ -113,7 +113,7 @@ fn message(payload: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Backend;
+    use crate::device::Backend;
 
     #[test]
     fn a_device_that_panics_is_an_error_with_a_remedy() {

@@ -9,7 +9,7 @@ use super::{
     evaluation::{Evaluations, TaskScores},
     page::{Section, escape, figure, figures},
 };
-use crate::Result;
+use crate::error::Result;
 
 /// Specificities at which the band is computed.
 const BAND_POINTS: usize = 101;

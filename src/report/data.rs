@@ -13,7 +13,7 @@ use super::{
     page::{DataTable, Section, command, escape, figures},
     picture::Picture,
 };
-use crate::{KeyFrom, PretrainSettings, Result};
+use crate::{error::Result, pretrain::KeyFrom, pretrain::PretrainSettings};
 
 /// Pairs of views shown.
 const PAIRS: usize = 8;

@@ -7,7 +7,7 @@ use std::{
 
 use eval::{Bootstrap, Scores, read_predictions, read_stamp_beside};
 
-use crate::FractionResult;
+use crate::study::FractionResult;
 
 /// What the evaluation folders of a run hold.
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@ use super::{
     definitions::term,
     page::{Section, command, escape, figure, figures},
 };
-use crate::{DeviceChoice, LoadedNetwork, Result, load_run};
+use crate::{device::DeviceChoice, error::Result, weights::LoadedNetwork, weights::load_run};
 
 /// Findings shown, those with most positive images.
 const FINDINGS: usize = 6;

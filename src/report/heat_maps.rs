@@ -12,7 +12,7 @@ use super::{
     page::{Section, command, escape, figures},
     picture::Picture,
 };
-use crate::{DeviceChoice, Result, load_weights};
+use crate::{device::DeviceChoice, error::Result, weights::load_weights};
 
 /// Findings shown, the first of the network's.
 const FINDINGS: usize = 4;

@@ -26,7 +26,7 @@ use std::{
 
 use eval::Bootstrap;
 
-use crate::{DeviceChoice, Error, PretrainSettings, Result};
+use crate::{device::DeviceChoice, error::Error, error::Result, pretrain::PretrainSettings};
 use configuration::Configuration;
 use data::{Data, SampleViews};
 use evaluation::Evaluations;

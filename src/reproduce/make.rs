@@ -11,8 +11,9 @@ use super::{
     files::{claim, draws_stamp, write_draws},
 };
 use crate::{
-    Arm as Features, AskedPreprocessing, Error, FineTuneSettings, Lineage, LinearData, LoadedNetwork, Parts,
-    Pretraining, ProbeSettings, Result, ValidFrom, adapt_statistics, fine_tune, linear, load_weights,
+    data::Lineage, data::LinearData, data::Parts, data::Pretraining, data::ValidFrom, data::adapt_statistics,
+    error::Error, error::Result, study::Arm as Features, study::FineTuneSettings, study::ProbeSettings,
+    study::fine_tune, study::linear, weights::AskedPreprocessing, weights::LoadedNetwork, weights::load_weights,
 };
 
 /// How linear models are fitted.

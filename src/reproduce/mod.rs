@@ -33,7 +33,7 @@ pub use make::{LinearProtocol, NotMade, Reproduction};
 pub use paper::PaperTable;
 pub use table::{reproduction_conditions, reproduction_table};
 
-use crate::Result;
+use crate::error::Result;
 
 /// One cell: the paper's number and ours.
 #[derive(Debug, Clone, Serialize)]

@@ -3,7 +3,7 @@
 use backbones::{ExportInfo, Network, export as write_weights};
 
 use super::folder::EXPORT;
-use crate::{Error, Lineage, PretrainSettings, Result, RunFolder};
+use crate::{data::Lineage, error::Error, error::Result, files::RunFolder, pretrain::PretrainSettings};
 
 /// Writes `export/` of a run, in place of an older export of the same run.
 pub(crate) fn export(

@@ -3,7 +3,7 @@
 use backbones::Arch;
 
 use super::cache::Published;
-use crate::Result;
+use crate::error::Result;
 
 /// How far a download is; told now and then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ fn fetch(published: Published, progress: &mut dyn FnMut(Fetching<'_>)) -> Result
         cache::{HubFile, folder},
         download,
     };
-    use crate::Error;
+    use crate::error::Error;
 
     let failed = |url: &str| {
         let url = url.to_owned();

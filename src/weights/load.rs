@@ -11,7 +11,7 @@ use super::{
     folder::{NetworkFile, Preprocessing, run_of, weight_file},
     source::{Assumed, Source},
 };
-use crate::{Error, Lineage, Result};
+use crate::{data::Lineage, error::Error, error::Result};
 
 /// A network with its weights, and what is needed to use them.
 #[derive(Debug, Clone)]

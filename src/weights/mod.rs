@@ -13,6 +13,7 @@ mod export;
 mod fetch;
 mod folder;
 mod load;
+mod preprocessing;
 mod source;
 
 pub(crate) use cache::folder as cache_folder;
@@ -23,3 +24,4 @@ pub use fetch::{Fetching, fetch_weights};
 pub(crate) use folder::EXPORT;
 pub use load::{LoadedNetwork, load_run, load_weights};
 pub(crate) use load::{initial, weight_file_of};
+pub use preprocessing::AskedPreprocessing;

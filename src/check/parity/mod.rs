@@ -1,0 +1,243 @@
+//! Whether a device computes what the CPU computes: features, and a few steps of momentum contrast with all they change.
+//!
+//! Drivers and shader compilers are wrong more often than one would like, and a wrong gradient trains silently. The
+//! same network and batch go through both devices. How far apart the results may be is not a fixed number: it is
+//! measured, on the CPU, by changing every weight by the rounding of the device's arithmetic and looking at what that
+//! does to the same results. Ten times as much is allowed, because activations are rounded too, in every layer. This is
+//! done several times: where a small batch meets a deep network, a single rectifier that opens or closes changes
+//! gradients by a tenth, and rounding one way or the other decides over it.
+
+mod compute;
+mod tiny;
+
+use backbones::Backbone;
+use burn::tensor::Device;
+use ndarray::Array3;
+use serde::{Deserialize, Serialize};
+
+use crate::{device::Backend, device::DeviceChoice, device::guard, error::Result};
+use compute::{Computed, compute, shaken};
+
+/// Times what rounding the weights changes that is allowed.
+const ALLOWED: f64 = 10.0;
+
+/// Times that the weights are changed.
+const SHAKES: u32 = 6;
+
+/// Two views of a few images.
+#[derive(Debug, Clone)]
+pub struct ParityBatch {
+    /// Grey values, `[N, S, S]`.
+    pub query: Array3<u8>,
+    /// Grey values, `[N, S, S]`.
+    pub key: Array3<u8>,
+}
+
+impl ParityBatch {
+    /// `n` images of side `size`: smooth waves with some noise, different in each, the same everywhere.
+    pub fn synthetic(n: usize, size: usize) -> Self {
+        let view = |shift: usize| {
+            Array3::from_shape_fn((n, size, size), |(i, y, x)| {
+                let (fy, fx) = (y as f64 / size as f64, x as f64 / size as f64);
+                let wave = ((i + 2) as f64 * (fx + 0.6 * fy) + 0.1 * shift as f64).sin();
+                let noise = ((i * size + y) * size + x + 97 * shift).wrapping_mul(2_654_435_761) >> 8 & 0x3f;
+                (96.0 + 64.0 * wave + noise as f64) as u8
+            })
+        };
+        Self { query: view(0), key: view(1) }
+    }
+}
+
+/// Difference of one result between two devices, in units of the largest value of the reference.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Largest difference.
+    pub max: f64,
+    /// Mean difference.
+    pub mean: f64,
+    /// Largest difference allowed.
+    pub bound: f64,
+}
+
+/// One device beside the CPU.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParityReport {
+    /// As `--device` takes it.
+    pub device: String,
+    /// What the adapter calls itself.
+    pub adapter: String,
+    /// Shader compiler in use.
+    pub compiler: String,
+    /// Relative rounding of its arithmetic that the bounds are made from.
+    pub rounding: f64,
+    /// Features in eval mode.
+    pub features: Difference,
+    /// Losses of three steps.
+    pub loss: Difference,
+    /// Mean similarities of positives and of negatives in these steps.
+    pub similarities: Difference,
+    /// Gradients of all parameters of the query encoder in the first step.
+    pub gradients: Difference,
+    /// Lengths of the gradients of all steps, as the device adds them up.
+    pub gradient_norm: Difference,
+    /// Keys that the steps wrote into the queue.
+    pub keys: Difference,
+    /// What two steps of Adam changed in the query encoder.
+    pub weights: Difference,
+    /// What these steps changed in the key encoder, by its average.
+    pub average: Difference,
+    /// What the steps changed in the running statistics of both encoders.
+    pub statistics: Difference,
+}
+
+impl ParityReport {
+    /// Whether every difference is within its bound. What is not a number is not.
+    pub fn passed(&self) -> bool {
+        self.parts().iter().all(|(_, d)| d.max <= d.bound)
+    }
+
+    /// All differences with their names.
+    pub fn parts(&self) -> [(&'static str, Difference); 9] {
+        [
+            ("features", self.features),
+            ("loss", self.loss),
+            ("similarities", self.similarities),
+            ("gradients", self.gradients),
+            ("gradient norm", self.gradient_norm),
+            ("keys", self.keys),
+            ("weights", self.weights),
+            ("average", self.average),
+            ("statistics", self.statistics),
+        ]
+    }
+}
+
+/// Runs `network` with `batch` on the CPU and on a device.
+///
+/// # Errors
+/// A device that cannot be had or that fails, or a build without the feature `flex`.
+pub fn parity<B: Backbone>(network: &B, batch: &ParityBatch, choice: DeviceChoice) -> Result<ParityReport> {
+    let adapter = choice.adapter()?;
+    let cpu = DeviceChoice::CPU.select()?;
+    let rounding = rounding(adapter.backend);
+    let on = |device: &Device, network: &B| compute(network.clone().to_device(device), batch, device);
+    let reference = on(&cpu, network)?;
+    let shaken = (0..SHAKES).map(|seed| on(&cpu, &shaken(network, rounding, seed)?)).collect::<Result<Vec<_>>>()?;
+    let found = guard(choice, || on(&adapter.device, network))?;
+    let difference = |part: fn(&Computed) -> &[f32]| {
+        let (max, mean) = apart(part(&reference), part(&found));
+        let bound = bound(part(&reference), shaken.iter().map(part), rounding);
+        Difference { max, mean, bound }
+    };
+    Ok(ParityReport {
+        device: DeviceChoice::On(adapter.backend, adapter.index).to_string(),
+        adapter: adapter.name,
+        compiler: adapter.compiler,
+        rounding,
+        features: difference(|c| &c.features),
+        loss: difference(|c| &c.loss),
+        similarities: difference(|c| &c.similarities),
+        gradients: difference(|c| &c.gradients),
+        gradient_norm: difference(|c| &c.gradient_norm),
+        keys: difference(|c| &c.keys),
+        weights: difference(|c| &c.weights),
+        average: difference(|c| &c.average),
+        statistics: difference(|c| &c.statistics),
+    })
+}
+
+/// The same with a network of two convolutions with normalisation, and pooling, in seconds: what is asked of
+/// a device before anything is trained on it.
+///
+/// # Errors
+/// As [`parity`].
+pub fn self_test(choice: DeviceChoice) -> Result<ParityReport> {
+    let cpu = DeviceChoice::CPU.select()?;
+    parity(&tiny::Tiny::new(&cpu), &ParityBatch::synthetic(4, 16), choice)
+}
+
+/// Burn multiplies f32 on NVIDIA's tensor cores as TF32, with 10 bits of mantissa. Elsewhere f32 is f32; sums of
+/// thousands of products in another order differ by some units in the last of 24 bits.
+fn rounding(backend: Backend) -> f64 {
+    match backend {
+        Backend::Cuda => 2f64.powi(-10),
+        _ => 2f64.powi(-20),
+    }
+}
+
+/// How far a device with this rounding may be from the reference, by what the same rounding does to it.
+fn bound<'a>(reference: &[f32], shaken: impl Iterator<Item = &'a [f32]>, rounding: f64) -> f64 {
+    ALLOWED * shaken.map(|shaken| apart(reference, shaken).0).fold(rounding, f64::max)
+}
+
+/// Largest and mean difference, relative to the largest value of the reference.
+fn apart(reference: &[f32], found: &[f32]) -> (f64, f64) {
+    if reference.len() != found.len() || reference.is_empty() {
+        return (f64::INFINITY, f64::INFINITY);
+    }
+    let scale = reference.iter().fold(0.0, |m: f64, v| m.max(f64::from(v.abs()))).max(f64::MIN_POSITIVE);
+    let differences = reference.iter().zip(found).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs() / scale);
+    // `max` of floats drops NaN; a sum keeps it.
+    let (max, sum) =
+        differences.fold((0.0, 0.0), |(m, s): (f64, f64), d| (if d > m || d.is_nan() { d } else { m }, s + d));
+    if sum.is_nan() { (f64::NAN, f64::NAN) } else { (max, sum / reference.len() as f64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a driver that computes a little wrong would give: weights off by a thousandth.
+    #[cfg(feature = "flex")]
+    #[test]
+    fn a_thousandth_is_found_where_the_last_bits_are_not() {
+        let cpu = Device::flex();
+        let (network, batch) = (tiny::Tiny::new(&cpu), ParityBatch::synthetic(4, 16));
+        let on =
+            |rounding, seed| compute(shaken(&network, rounding, seed).expect("a copy"), &batch, &cpu).expect("the CPU");
+        let reference = compute(network.clone(), &batch, &cpu).expect("the CPU");
+        let rounded: Vec<_> = (0..SHAKES).map(|seed| on(2f64.powi(-20), seed)).collect();
+        let (near, far) = (on(2f64.powi(-22), 99), on(1e-3, 99));
+        let parts: [fn(&Computed) -> &[f32]; 8] = [
+            |c| &c.features,
+            |c| &c.similarities,
+            |c| &c.gradients,
+            |c| &c.gradient_norm,
+            |c| &c.keys,
+            |c| &c.weights,
+            |c| &c.average,
+            |c| &c.statistics,
+        ];
+        for part in parts {
+            let bound = bound(part(&reference), rounded.iter().map(part), 2f64.powi(-20));
+            assert!(apart(part(&reference), part(&near)).0 <= bound);
+            assert!(apart(part(&reference), part(&far)).0 > bound);
+        }
+    }
+
+    #[test]
+    fn differences_are_relative_and_nan_never_passes() {
+        assert_eq!(apart(&[1.0, -4.0], &[1.0, -3.0]), (0.25, 0.125));
+        assert!(apart(&[1.0, 2.0], &[f32::NAN, 2.0]).0.is_nan());
+        assert!(apart(&[1.0], &[1.0, 2.0]).0.is_infinite());
+        let same = Difference { max: 0.0, mean: 0.0, bound: 1e-6 };
+        let report = |loss| ParityReport {
+            device: "cpu".into(),
+            adapter: String::new(),
+            compiler: String::new(),
+            rounding: 0.0,
+            features: same,
+            loss,
+            similarities: same,
+            gradients: same,
+            gradient_norm: same,
+            keys: same,
+            weights: same,
+            average: same,
+            statistics: same,
+        };
+        assert!(report(same).passed());
+        assert!(!report(Difference { max: f64::NAN, ..same }).passed());
+        assert!(!report(Difference { max: 1.0, ..same }).passed());
+    }
+}

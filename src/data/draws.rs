@@ -1,0 +1,191 @@
+//! Label draws: which training rows keep their labels.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use cxr_data::splits;
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use crate::{data::Labelled, data::is_shenzhen, error::Error, error::Result, study::ProbeSettings};
+
+/// How the labelled rows of a fraction below 1 are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DrawRule {
+    /// Whole patients, each draw on its own, from the seed.
+    #[default]
+    Patients,
+    /// Image by image, as the scripts of MoCo-CXR: of CheXpert's whole `train.csv` the paper's own draws bit for bit
+    /// ([`splits::paper_draws`]), of Shenzhen draws by its rules from the seed ([`splits::shenzhen_draws`]).
+    Paper,
+}
+
+impl FromStr for DrawRule {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        match s {
+            "patients" => Ok(Self::Patients),
+            "paper" => Ok(Self::Paper),
+            _ => Err(Error::Setting {
+                key: "label draws".into(),
+                found: format!("{s:?}"),
+                expected: "patients or paper".into(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for DrawRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Patients => "patients",
+            Self::Paper => "paper",
+        })
+    }
+}
+
+/// One draw of labelled rows: places in a [`Labelled`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelDraw {
+    /// Places, ascending.
+    pub places: Vec<usize>,
+    /// Folds that the rarest class of all tasks allows.
+    pub folds: usize,
+}
+
+/// The label draws of one fraction, by the rule of the settings.
+///
+/// Draws in which some task has fewer than two patients of a class could not choose a penalty; where whole patients are
+/// drawn, they are drawn again, under the next seed, up to a hundred times. That rule looks at training labels only.
+///
+/// # Errors
+/// When no usable draw is found; a fraction or a number of draws that the paper does not have, where its draws are asked for.
+pub fn label_draws(train: &Labelled<'_>, fraction: f64, settings: &ProbeSettings) -> Result<Vec<LabelDraw>> {
+    draws(train, fraction, settings, 2)
+}
+
+/// The label draws of one fraction as they fall, for what chooses nothing within them: fine-tuning, nearest neighbours.
+/// They are those of [`label_draws`] wherever that need not draw again.
+///
+/// # Errors
+/// A fraction out of range.
+pub fn plain_draws(train: &Labelled<'_>, fraction: f64, settings: &ProbeSettings) -> Result<Vec<LabelDraw>> {
+    draws(train, fraction, settings, 0)
+}
+
+fn draws(train: &Labelled<'_>, fraction: f64, settings: &ProbeSettings, min_folds: usize) -> Result<Vec<LabelDraw>> {
+    const TRIES: u64 = 100;
+    let wanted = if fraction < 1.0 { settings.draws } else { 1 };
+    let targets = train.targets();
+    if settings.draw_rule == DrawRule::Paper {
+        let as_drawn = |rows: Vec<usize>| {
+            let places = places_of(train, &rows);
+            let rarest = Rarest::of(&places, &targets, train.patients());
+            if rarest.patients < min_folds {
+                return Err(rarest.too_few(fraction, places.len(), settings));
+            }
+            Ok(LabelDraw { folds: rarest.patients.min(settings.folds), places })
+        };
+        return paper_rows(train, fraction, wanted, settings.seed)?.into_iter().map(as_drawn).collect();
+    }
+    let mut draws = Vec::new();
+    for draw in 0..wanted as u64 {
+        let mut too_few = None;
+        let usable = (0..TRIES).find_map(|attempt| {
+            let seed = settings.seed.wrapping_mul(1_000_003).wrapping_add(draw * TRIES + attempt);
+            let places = match one_draw(train, fraction, seed) {
+                Ok(places) => places,
+                Err(e) => return Some(Err(e)),
+            };
+            let rarest = Rarest::of(&places, &targets, train.patients());
+            if rarest.patients < min_folds {
+                too_few = Some(rarest.too_few(fraction, places.len(), settings));
+                return None;
+            }
+            Some(Ok(LabelDraw { folds: rarest.patients.min(settings.folds), places }))
+        });
+        match (usable, too_few) {
+            (Some(found), _) => draws.push(found?),
+            (None, Some(fault)) => return Err(fault),
+            (None, None) => {} // there is at least one try
+        }
+    }
+    Ok(draws)
+}
+
+fn one_draw(train: &Labelled<'_>, fraction: f64, seed: u64) -> Result<Vec<usize>> {
+    let drawn = splits::nested_fractions(train.manifest(), &[fraction], seed)?.swap_remove(0);
+    Ok(places_of(train, &drawn))
+}
+
+/// The rows of the manifest that the paper's rule draws, draw by draw.
+fn paper_rows(train: &Labelled<'_>, fraction: f64, wanted: usize, seed: u64) -> Result<Vec<Vec<usize>>> {
+    let manifest = train.manifest();
+    let all = || (0..manifest.len()).collect::<Vec<_>>();
+    if fraction == 1.0 {
+        return Ok(vec![all()]);
+    }
+    let drawn = if is_shenzhen(manifest) {
+        splits::shenzhen_draws(manifest, &all(), fraction, wanted, seed)?
+    } else {
+        splits::paper_draws(manifest.len()).into_iter().filter(|draw| draw.fraction == fraction).take(wanted).collect()
+    };
+    if drawn.len() < wanted {
+        return Err(Error::Setting {
+            key: "fraction, label draws".into(),
+            found: format!("{wanted} draws of a fraction of {fraction}"),
+            expected: "at most 5 draws of 0.001, 0.01, 0.1 or 0.5, as the paper has them, or --label-draws patients"
+                .into(),
+        });
+    }
+    Ok(drawn.into_iter().map(|draw| draw.rows).collect())
+}
+
+/// Places of the rows, ascending, that are readable and that the label policy admits.
+fn places_of(train: &Labelled<'_>, rows: &[usize]) -> Vec<usize> {
+    (0..train.rows().len()).filter(|&i| rows.binary_search(&train.rows()[i]).is_ok()).collect()
+}
+
+/// The class that fewest patients have, of all tasks. A patient with any positive image is a positive one, as in the folds
+/// themselves.
+struct Rarest {
+    patients: usize,
+    task: usize,
+    class: &'static str,
+}
+
+impl Rarest {
+    fn of(places: &[usize], targets: &Array2<f64>, patients: &[u64]) -> Self {
+        let of = |task: usize, class: f64| -> BTreeSet<u64> {
+            places.iter().filter(|&&i| targets[[i, task]] == class).map(|&i| patients[i]).collect()
+        };
+        let classes = (0..targets.ncols()).flat_map(|task| {
+            let (positive, negative) = (of(task, 1.0), of(task, 0.0));
+            let others = negative.difference(&positive).count();
+            [(positive.len(), "positive"), (others, "negative")].map(|(patients, class)| Self { patients, task, class })
+        });
+        classes.min_by_key(|class| class.patients).unwrap_or(Self { patients: 0, task: 0, class: "positive" })
+    }
+
+    fn too_few(&self, fraction: f64, images: usize, settings: &ProbeSettings) -> Error {
+        let &Self { patients, task, class } = self;
+        Error::Setting {
+            key: settings.tasks.get(task).map_or("task".into(), |task| format!("task {task:?}")),
+            found: format!("{patients} {class} patient(s) in {images} labelled images (fraction {fraction})"),
+            expected: "at least two patients of each class in every task, to choose a penalty on".into(),
+        }
+    }
+}
+
+/// What to tell a person where the penalty is chosen in fewer folds than were asked for.
+pub(crate) fn fewer_folds(fraction: f64, draws: &[LabelDraw], settings: &ProbeSettings) -> Option<String> {
+    let fewest = draws.iter().map(|draw| draw.folds).min().filter(|&folds| folds < settings.folds)?;
+    let affected = draws.iter().filter(|draw| draw.folds < settings.folds).count();
+    Some(format!(
+        "fraction {fraction}: {affected} of {} label draws choose the penalty in fewer than {} folds (the fewest: {fewest}), because \
+         a class has no more patients",
+        draws.len(),
+        settings.folds
+    ))
+}

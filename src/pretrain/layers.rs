@@ -1,0 +1,97 @@
+//! Settings laid over settings, and what is said of a setting that does not exist.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use crate::{error::Error, error::Result, files::nearest};
+
+/// `a.b.c=value` as a table; the value is TOML, or a bare word as text.
+pub(crate) fn assignment(text: &str) -> Result<Table> {
+    let wrong = || fault(&format!("--set {text}"), "expected KEY=VALUE", None);
+    let (key, value) = text.split_once('=').ok_or_else(wrong)?;
+    let value = value.trim();
+    let value = toml::from_str::<Table>(&format!("v = {value}"))
+        .ok()
+        .and_then(|mut table| table.remove("v"))
+        .unwrap_or_else(|| Value::String(value.to_owned()));
+    let nested =
+        key.trim().rsplit('.').fold(value, |value, part| Value::Table(Table::from_iter([(part.to_owned(), value)])));
+    match nested {
+        Value::Table(table) => Ok(table),
+        _ => Err(wrong()),
+    }
+}
+
+/// Tables are merged, all else replaced. A choice with settings of its own (an optimiser's rule) is merged with itself and
+/// replaced by another.
+pub(crate) fn lay_over(base: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(base)), Value::Table(over)) if !is_another_choice(base, &over) => lay_over(base, over),
+            // An integer where a decimal number stands, as people write them.
+            (Some(Value::Float(base)), Value::Integer(over)) => *base = over as f64,
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+fn is_another_choice(base: &Table, over: &Table) -> bool {
+    matches!((base.get("name"), over.get("name")), (Some(before), Some(now)) if before != now)
+}
+
+/// A fault of a settings file, with its line where TOML or the name at fault tells it.
+pub(crate) fn in_file(path: &Path, text: &str, e: &toml::de::Error, known: Option<&Table>) -> Error {
+    let line = match (e.span(), named(e.message()).first()) {
+        (Some(at), _) => Some(1 + text[..at.start].matches('\n').count()),
+        (None, Some(key)) => text.lines().position(|line| mentions(line, key)).map(|line| line + 1),
+        _ => None,
+    };
+    let line = line.map_or_else(String::new, |line| format!(" line {line}"));
+    fault(&format!("{}{line}", path.display()), e.message(), known)
+}
+
+/// Whether a line sets `key`, as itself or in a dotted path or a heading.
+fn mentions(line: &str, key: &str) -> bool {
+    let key_part = line.split('#').next().unwrap_or_default();
+    key_part.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).any(|word| word == key)
+}
+
+/// A fault of `origin`; where a name was not known, with the one that may have been meant: of its neighbours, which the
+/// message lists, or of any setting in `known`, by its path.
+pub(crate) fn fault(origin: &str, message: &str, known: Option<&Table>) -> Error {
+    let mut reason = message.trim_end().to_owned();
+    let names = named(message);
+    if let (true, Some((found, neighbours))) = (message.starts_with("unknown "), names.split_first()) {
+        let mut paths = Vec::new();
+        known.into_iter().for_each(|table| collect("", table, &mut paths));
+        let elsewhere = || {
+            let last = |path: &str| path.rsplit('.').next().map(str::to_owned).unwrap_or_default();
+            let leaves: Vec<String> = paths.iter().map(|path| last(path)).collect();
+            let leaf = nearest(found, leaves.iter().map(String::as_str))?;
+            paths.iter().find(|path| last(path) == leaf).map(String::as_str)
+        };
+        if let Some(meant) = nearest(found, neighbours.iter().copied()).or_else(elsewhere) {
+            reason.push_str(&format!("; did you mean `{meant}`?"));
+        }
+    }
+    Error::Config { origin: origin.to_owned(), reason }
+}
+
+/// What stands between backticks: of `unknown field `a`, expected `b` or `c``, a, b and c.
+fn named(message: &str) -> Vec<&str> {
+    message.split('`').skip(1).step_by(2).collect()
+}
+
+/// Paths of all settings of a table.
+fn collect(prefix: &str, table: &Table, paths: &mut Vec<String>) {
+    for (key, value) in table {
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        if let Value::Table(inner) = value {
+            collect(&path, inner, paths);
+        }
+        paths.push(path);
+    }
+}

@@ -1,0 +1,23 @@
+//! Views to look at before a run is started.
+
+use cxr_data::PairBatch;
+
+use crate::{data::TrainImages, error::Error, error::Result, pretrain::PretrainSettings, pretrain::loader};
+
+/// The pairs of views that [`pretrain`](crate::pretrain) with these settings trains on in batch `batch` of epoch `epoch`,
+/// both counted from 0, byte for byte.
+///
+/// # Errors
+/// As for a pretraining; a batch beyond the epoch.
+pub fn preview(settings: &PretrainSettings, epoch: u64, batch: usize, note: &mut dyn FnMut(&str)) -> Result<PairBatch> {
+    settings.validate()?;
+    let images = TrainImages::sample(settings, note)?;
+    let mut loader = loader(settings, &images)?.pairs(epoch, batch)?;
+    let batches = batch + loader.len();
+    let none = || Error::Setting {
+        key: "batch".into(),
+        found: format!("{batch} of an epoch of {batches}"),
+        expected: format!("0 to {}", batches.saturating_sub(1)),
+    };
+    Ok(loader.next().ok_or_else(none)??)
+}

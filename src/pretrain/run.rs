@@ -1,0 +1,244 @@
+//! Pretraining put together: images on disk, a network, the method, and the folder in which a run lives.
+
+use std::{path::Path, sync::Arc};
+
+use backbones::{Network, NetworkConfig};
+use cxr_data::{
+    BatchLoader, BatchOptions, Manifest, OnBad, PairSampling, Part, Radiograph, Role, SameGroup, SameImage, preview,
+};
+use moco_core::{BatchSource, Checkpoints, End, MocoImport, Observer, differences};
+use serde_json::json;
+
+use crate::{
+    data::Origin, data::TrainImages, device::guard, error::Error, error::Result, files::Existing, files::RunFolder,
+    pretrain::AugmentOn, pretrain::KeyFrom, pretrain::LoaderSource, pretrain::PlaneSource, pretrain::PretrainSettings,
+    pretrain::log::RunLog, weights,
+};
+
+/// Pairs on the contact sheet of a run, and pairs beside each other there.
+const SHEET: (usize, usize) = (16, 4);
+
+/// What a pretraining left.
+#[derive(Debug)]
+pub struct Pretrained {
+    /// Its folder.
+    pub folder: RunFolder,
+    /// Whether all epochs are done.
+    pub end: End,
+    /// Optimizer steps done.
+    pub step: u64,
+    /// The query encoder's backbone.
+    pub network: Network,
+    /// Rows of the data it saw.
+    pub manifest: Manifest,
+}
+
+/// Who watches a pretraining; an [`Observer`] that is also told what was found before the first step.
+pub trait Watch: Observer {
+    /// A remark a person should read: a skipped image, a checkpoint passed over.
+    fn note(&mut self, text: &str) {
+        let _ = text;
+    }
+
+    /// Before the first step: steps done already, and steps in all.
+    fn start(&mut self, done: u64, total: u64) {
+        let _ = (done, total);
+    }
+
+    /// A line of `train.log` about the training: a few steps, an epoch.
+    fn line(&mut self, text: &str) {
+        let _ = text;
+    }
+}
+
+impl Watch for () {}
+
+/// Pretrains, or goes on with a run, in the folder `out`.
+///
+/// Everything that can be wrong with settings and data is found before the folder is touched.
+///
+/// # Errors
+/// Settings out of range, data that cannot be read, a folder in use, a device that fails, a loss that is not finite.
+pub fn pretrain(
+    settings: &PretrainSettings,
+    out: &Path,
+    existing: Existing,
+    watch: &mut dyn Watch,
+) -> Result<Pretrained> {
+    settings.validate()?;
+    RunFolder::check(out, existing)?;
+    let resuming = existing == Existing::Resume && out.join("config.toml").is_file();
+    if resuming {
+        check_same(settings, out)?;
+    }
+    let device = settings.device.select()?;
+    settings.precision.check(&device)?;
+    let mut notes = Vec::new();
+    let mut note = |text: &str| {
+        watch.note(text);
+        notes.push(text.to_owned());
+    };
+    let images = TrainImages::open(settings, &mut note)?;
+    let loader = loader(settings, &images)?;
+    let mut source: Box<dyn BatchSource> = match settings.augment_on {
+        AugmentOn::Host => Box::new(LoaderSource(loader.clone())),
+        AugmentOn::Device => Box::new(PlaneSource(loader.clone())),
+    };
+    let sheet = if resuming { None } else { Some(contact_sheet(settings, &images)?) };
+    let TrainImages { manifest, rows, .. } = images;
+    if resuming {
+        check_same_data(&manifest, out)?;
+    }
+    let network =
+        NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
+    let (mut network, init, lineage) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
+    let data = &settings.data;
+    let origin = Origin::of(&data.dir, data.dataset, Part::Train, &data.load_options(), (&manifest, rows.len()))?;
+    let lineage = lineage.then(Role::Pretrain, Some(&origin));
+    network.set_precision(settings.precision);
+    let mut trainer = settings.train.init(network)?;
+    if settings.init_moco {
+        let file = weights::weight_file_of(&settings.init, settings.arch)?;
+        let MocoImport { epoch, keys, optimizer_states, .. } = trainer.begin_from_moco(&file)?;
+        let epoch = epoch.map(|epoch| format!(" after epoch {epoch}")).unwrap_or_default();
+        note(&format!(
+            "going on from {}{epoch}: both encoders, {keys} keys, optimizer state of {optimizer_states} tensors",
+            file.path().display()
+        ));
+    }
+
+    // The CPU computes while it is asked; a GPU while the next batch is made.
+    trainer.in_flight = if settings.device.is_cpu() { 0 } else { 2 };
+    let folder = RunFolder::open(out, existing)?;
+    trainer.checkpoints = Some(Checkpoints::new(folder.join("checkpoints"), settings.checkpoints.keep));
+    if resuming {
+        let found = trainer.resume_newest()?;
+        for ignored in &found.ignored {
+            note(&format!("{} is passed over: {}", ignored.path.display(), ignored.reason));
+        }
+        note(&format!("resuming at step {}", trainer.position().step));
+    }
+    // run.json first: a folder with config.toml is a run that can go on.
+    folder.write_run_json(
+        "pretrain",
+        json!({
+            "seed": settings.train.seed,
+            "device": settings.device.resolved(),
+            "init": init,
+            "data": { "dir": settings.data.dir, "images": rows.len(), "patients_known": manifest.patients_known, "hash": manifest.hash() },
+            "trained_on": lineage,
+        }),
+    )?;
+    folder.write("config.toml", settings.to_toml()?.as_bytes())?;
+
+    let per_epoch = source.batches_per_epoch().div_ceil(settings.train.accumulate) as u64;
+    let (done, total) = (trainer.position().step, per_epoch * settings.train.epochs);
+    watch.start(done, total);
+    let mut log = RunLog::open(&folder, (done, total), settings, watch)?;
+    for text in &notes {
+        log.note(&format!("note: {text}"))?;
+    }
+    if let Some(sheet) = sheet {
+        log.views(&folder, &sheet)?;
+    }
+    let end = guard(settings.device, || Ok::<_, Error>(trainer.run(source.as_mut(), &mut log)?));
+    let step = trainer.position().step;
+    let replaced = loader.replaced();
+    let vanished = format!("{replaced} times an image had vanished and the next of its epoch took its place");
+    if replaced > 0 {
+        log.note(&format!("note: {vanished}"))?;
+    }
+    log.close(&match &end {
+        Ok(End::Finished) => format!("finished at step {step}"),
+        Ok(End::Stopped) => format!("stopped at step {step}"),
+        Err(fault) => format!("error: {fault}"),
+    })?;
+    let end = end?;
+    if replaced > 0 {
+        watch.note(&vanished);
+    }
+    let network = trainer.moco.encoder_q.backbone.clone();
+    if end == End::Finished {
+        weights::export(&folder, settings, &network, step, &lineage)?;
+    }
+    Ok(Pretrained { folder, end, step, network, manifest })
+}
+
+/// A resume may change what does not change the numbers.
+fn check_same(settings: &PretrainSettings, out: &Path) -> Result<()> {
+    let before = PretrainSettings::read(&out.join("config.toml"))?;
+    // The place of the data may change, its content may not: see `check_same_data`.
+    let free = |key: &str| {
+        matches!(
+            key,
+            "train.epochs"
+                | "workers"
+                | "print_freq"
+                | "augment_on"
+                | "device"
+                | "data.dir"
+                | "data.in_memory"
+                | "data.cache"
+        ) || key.starts_with("checkpoints.")
+    };
+    let keys = differences(&before, settings, free);
+    if keys.is_empty() { Ok(()) } else { Err(Error::ResumeDiffers { path: out.into(), keys }) }
+}
+
+/// The data must be what the run began with.
+fn check_same_data(manifest: &Manifest, out: &Path) -> Result<()> {
+    let path = out.join("run.json");
+    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let run: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|e| Error::Config { origin: path.display().to_string(), reason: e.to_string() })?;
+    let (then, now) = (run["data"]["hash"].as_str().unwrap_or_default(), manifest.hash());
+    if then == now {
+        return Ok(());
+    }
+    let keys = vec![format!("data: was {then}, is {now} (hash of paths, patients and labels)")];
+    Err(Error::ResumeDiffers { path: out.into(), keys })
+}
+
+impl PretrainSettings {
+    pub(crate) fn workers(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+}
+
+/// Pairs of the first views the run will see.
+fn contact_sheet(settings: &PretrainSettings, images: &TrainImages) -> Result<Radiograph> {
+    let mut settings = settings.clone();
+    // The order of an epoch and the views of an image do not depend on the size of a batch.
+    settings.train.batch_size = settings.train.batch_size.min(SHEET.0);
+    let first = loader(&settings, images)?.pairs::<u8>(0, 0)?.next().transpose()?;
+    let empty = || Error::Setting { key: "data".into(), found: "no images".into(), expected: "at least one".into() };
+    Ok(preview::pairs(&first.ok_or_else(empty)?, SHEET.1)?)
+}
+
+/// What decides the bytes of a run's batches, in one place for the run and its preview.
+pub(crate) fn loader(settings: &PretrainSettings, images: &TrainImages) -> Result<BatchLoader> {
+    let TrainImages { manifest, rows, source } = images;
+    let batch_size = settings.train.batch_size;
+    if rows.len() < batch_size {
+        let found = format!("{batch_size} for a set of {} images", rows.len());
+        let expected = format!("at most {}", rows.len());
+        return Err(Error::Setting { key: "train.batch_size".into(), found, expected });
+    }
+    let options = BatchOptions {
+        batch_size,
+        workers: settings.workers(),
+        seed: settings.train.seed,
+        on_bad: OnBad::Fail,
+        ..BatchOptions::default()
+    };
+    let pairs: Arc<dyn PairSampling> = match settings.data.key_from {
+        KeyFrom::Image => Arc::new(SameImage),
+        KeyFrom::Study => Arc::new(SameGroup::study(manifest, rows)),
+        KeyFrom::Patient => Arc::new(SameGroup::patient(manifest, rows)),
+    };
+    let loader = BatchLoader::new(manifest, settings.views, options)?.with_rows(rows)?;
+    Ok(loader.with_source(source.clone()).with_pairs(pairs))
+}

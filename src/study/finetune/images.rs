@@ -1,0 +1,79 @@
+//! The images of labelled rows as a training wants them: the same again in every epoch, in another order.
+
+use std::sync::Arc;
+
+use cxr_data::{BatchLoader, BatchOptions, Crop, Files, ImageSource, MemoryCache, OnBad, ViewConfig, seed};
+use ndarray::{Array2, Array3, Axis};
+
+use crate::{data::Labelled, data::loader, data::one_view, error::Result, study::ProbeSettings};
+
+/// Resized images are kept in memory up to this many bytes; beyond it every epoch decodes its files again.
+const KEPT_BYTES: usize = 1 << 30;
+
+/// Images and targets of labelled rows.
+#[derive(Debug)]
+pub(super) struct Images<'a> {
+    labelled: &'a Labelled<'a>,
+    targets: Array2<f64>,
+    source: Arc<dyn ImageSource>,
+    views: ViewConfig,
+    settings: &'a ProbeSettings,
+}
+
+impl<'a> Images<'a> {
+    /// `views` are those of evaluation.
+    pub(super) fn new(labelled: &'a Labelled<'a>, views: ViewConfig, settings: &'a ProbeSettings) -> Self {
+        let manifest = labelled.manifest();
+        let files = Arc::new(Files::new(manifest));
+        // 16 bit, and the longer side a little longer than the shorter.
+        let bytes = labelled.rows().len().saturating_mul(views.size * views.size * 3);
+        let source: Arc<dyn ImageSource> =
+            if bytes <= KEPT_BYTES { Arc::new(MemoryCache::new(files, manifest.len(), views)) } else { files };
+        Self { labelled, targets: labelled.targets(), source, views, settings }
+    }
+
+    pub(super) fn labelled(&self) -> &'a Labelled<'a> {
+        self.labelled
+    }
+
+    /// Every image once, in the order of the rows, as an evaluation sees it.
+    pub(super) fn in_order(&self) -> Result<impl Iterator<Item = cxr_data::Result<(Array3<u8>, Vec<usize>)>> + use<>> {
+        let loader = loader(self.labelled.manifest(), self.labelled.rows(), self.views, self.settings)?;
+        let batches = loader.with_source(self.source.clone()).in_order::<u8>().map(one_view);
+        Ok(self.settings.watch.over(batches, self.labelled.rows().len()))
+    }
+
+    /// An epoch over `places`, shuffled: images `[B, S, S]` and targets `[B, T]`. A crop slides along the longer side, as
+    /// the reference's does (`CX/data/base_dataset.py`); nothing else is augmented. A last batch of a single image, which
+    /// has no variance, is left out.
+    pub(super) fn epoch(
+        &self,
+        places: &[usize],
+        epoch: usize,
+        run_seed: u64,
+        batch_size: usize,
+    ) -> Result<impl Iterator<Item = cxr_data::Result<(Array3<u8>, Array2<f64>)>>> {
+        let mut order = seed::epoch_order(run_seed, epoch as u64, places.len());
+        if order.len() % batch_size == 1 {
+            order.pop();
+        }
+        let rows: Vec<usize> = order.iter().map(|&i| self.labelled.rows()[places[i]]).collect();
+        let options = BatchOptions {
+            batch_size,
+            workers: self.settings.workers,
+            // An iterator in order counts as epoch 0 of its loader: another seed makes other crops in every epoch.
+            seed: run_seed.wrapping_add((epoch as u64) << 32),
+            on_bad: OnBad::Fail,
+            ..BatchOptions::default()
+        };
+        let views = ViewConfig { crop: Crop::Random, ..self.views };
+        let loader = BatchLoader::new(self.labelled.manifest(), views, options)?.with_rows(&rows)?;
+        let batches = loader.with_source(self.source.clone()).in_order::<u8>().map(one_view);
+        Ok(self.settings.watch.over(batches, rows.len()).map(|batch| {
+            let (images, rows) = batch?;
+            let place = |row: &usize| self.labelled.rows().binary_search(row).ok();
+            let places: Vec<usize> = rows.iter().filter_map(place).collect();
+            Ok((images, self.targets.select(Axis(0), &places)))
+        }))
+    }
+}

@@ -1,0 +1,340 @@
+//! Training with labels put together: the paper's fine-tuning, and its linear evaluation by the same program.
+//!
+//! A network and a fresh head (or one fitted by the linear probe first) are trained on every draw of every fraction; after
+//! each epoch the validation rows are scored, and by their mean AUROC the networks are chosen that score the test rows.
+
+mod finished;
+mod images;
+mod settings;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use backbones::{Classifier, Linear, Network};
+use burn::{module::Module, tensor::Device};
+use cxr_data::Role;
+use eval::{Checkpoint, FineTune, FineTuned, Measured, Scores, SupervisedConfig, mean_auroc};
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub use self::settings::{CheckpointChoice, FineTuneSettings};
+use self::{finished::FinishedDraws, images::Images};
+use crate::{
+    data::LabelDraw, data::Labelled, data::Lineage, data::fewer_folds, data::label_draws, data::plain_draws,
+    data::same_rows, error::Error, error::Result, study::Outcome, study::ProbeSettings, study::check_reported,
+    study::fit_probe, study::scores, weights::LoadedNetwork,
+};
+
+/// Folder of all chosen networks, where they may be several (`eval::read_checkpoints`).
+pub(crate) const ENSEMBLE: &str = "ensemble";
+
+/// One training: what it was trained on and how its networks measured on the validation rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingRun {
+    /// Fraction of the training patients.
+    pub fraction: f64,
+    /// Number of the draw, from 0.
+    pub draw: usize,
+    /// Labelled images.
+    pub images: usize,
+    /// Steps after which the networks were that score the test rows, best first.
+    pub chosen: Vec<u64>,
+    /// Every measurement in order.
+    pub history: Vec<Measurement>,
+}
+
+/// A measurement on the validation rows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Steps taken.
+    pub step: u64,
+    /// Epochs done, the current one among them.
+    pub epoch: usize,
+    /// Mean training loss of the epoch.
+    pub loss: f64,
+    /// Mean AUROC over the tasks on the validation rows.
+    pub valid_auroc: f64,
+}
+
+/// What a fine-tuning found.
+#[derive(Debug)]
+pub struct FineTuneOutcome {
+    /// Scores (probabilities) and results on the test rows.
+    pub outcome: Outcome,
+    /// Every training.
+    pub runs: Vec<TrainingRun>,
+    /// The best network of the first draw of the largest fraction.
+    pub model: Classifier<Network>,
+    /// Steps it has seen.
+    pub steps: u64,
+    /// All chosen networks of that draw, best first.
+    pub members: Vec<Checkpoint>,
+    /// Which images it was trained and chosen on, and those of the weights it began from.
+    pub lineage: Lineage,
+    /// Where they lie, if they do not live on the host.
+    folder: Option<Meanwhile>,
+}
+
+/// Where the networks of a draw lie while it is trained.
+#[derive(Debug)]
+enum Meanwhile {
+    /// Gone with the program.
+    Temporary(TempDir),
+    /// With the finished draws.
+    Kept(PathBuf),
+}
+
+impl Meanwhile {
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Temporary(folder) => folder.path().join(ENSEMBLE),
+            Self::Kept(folder) => folder.join(ENSEMBLE),
+        }
+    }
+}
+
+/// Trains on every draw of every fraction, chooses networks on `valid`, and evaluates them on `test`. The score of a row is
+/// a probability; where views are folded to studies, the highest logit of a study is taken before the sigmoid, and the
+/// sigmoid before the mean over networks, as the reference does.
+///
+/// Where several networks are chosen they are kept as files in the system's temporary folder meanwhile, not in memory. Finished
+/// draws are kept where [`FineTuneSettings::unfinished`] says, and not trained again. `watch` is told of every epoch.
+///
+/// # Errors
+/// Settings out of range, validation rows without both classes of any task, images that cannot be read, a loss that is not
+/// finite, a backbone that moved although the head alone was to be trained.
+pub fn fine_tune(
+    start: &LoadedNetwork,
+    [train, valid, test]: [&Labelled<'_>; 3],
+    probe: &ProbeSettings,
+    settings: &FineTuneSettings,
+    watch: &mut dyn FnMut(&str),
+) -> Result<FineTuneOutcome> {
+    probe.validate()?;
+    settings.validate()?;
+    check_valid(valid, &probe.tasks)?;
+    check_reported(test, &probe.tasks)?;
+    let of = identity(start, [train, valid, test], probe, settings);
+    let store = settings.unfinished.as_deref().map(|folder| FinishedDraws::open(folder, &of)).transpose()?;
+    let lineage = start.lineage.clone().then(Role::Train, train.origin()).then(Role::Valid, valid.origin());
+    let [train, valid, test] = [train, valid, test].map(|part| Images::new(part, start.views, probe));
+    let features = match settings.from_linear {
+        true => Some(train.labelled().features(&start.network, start.views, probe)?),
+        false => None,
+    };
+    let mut all = All { start, train, valid, test, features, probe, settings, watch };
+    let (mut outcome, mut runs, mut model) = (Outcome::default(), Vec::new(), None);
+    let largest = probe.fractions.iter().copied().fold(0.0, f64::max);
+    for &fraction in &probe.fractions {
+        let draws = if settings.from_linear { label_draws } else { plain_draws };
+        let draws = draws(all.train.labelled(), fraction, probe)?;
+        if settings.from_linear {
+            outcome.notes.extend(fewer_folds(fraction, &draws, probe));
+        }
+        let mut model_scores = Vec::new();
+        for (number, draw) in draws.iter().enumerate() {
+            let name = format!("fraction {fraction}, draw {} of {}", number + 1, draws.len());
+            let exported = fraction == largest && number == 0;
+            if let Some(found) =
+                store.as_ref().map(|store| store.find(fraction, number, exported)).transpose()?.flatten()
+            {
+                (all.watch)(&format!("{name}: finished before"));
+                model_scores.push(found.scores);
+                runs.push(found.run);
+                if let (Some(best), Some(store)) = (found.members.first(), &store) {
+                    let folder = Meanwhile::Kept(store.begin(fraction, number)?);
+                    model = Some((best.load(all.untrained(number as u64))?, found.members, Some(folder)));
+                }
+                continue;
+            }
+            let folder = match &store {
+                Some(store) => Some(Meanwhile::Kept(store.begin(fraction, number)?)),
+                None if settings.checkpoint == CheckpointChoice::Top10 => Some(Meanwhile::Temporary(temporary()?)),
+                None => None,
+            };
+            let tuned = all.train(draw, number, &name, folder.as_ref())?;
+            let scores = all.test_scores(&tuned)?;
+            let history = tuned.history.iter().map(Measurement::of).collect();
+            let chosen = tuned.top.iter().map(|checkpoint| checkpoint.step).collect();
+            let run = TrainingRun { fraction, draw: number, images: draw.places.len(), chosen, history };
+            if let Some(store) = &store {
+                store.keep(&run, &scores, exported)?;
+                if runs.is_empty() {
+                    let kept = settings.unfinished.as_deref().unwrap_or(Path::new("")).display();
+                    (all.watch)(&format!(
+                        "finished draws are kept in {kept}; if this is ended, the same command goes on with them"
+                    ));
+                }
+            }
+            model_scores.push(scores);
+            runs.push(run);
+            if exported {
+                model = Some((tuned.best()?, tuned.top, folder));
+            }
+        }
+        outcome.push(fraction, &draws, model_scores, None, probe)?;
+    }
+    let none = || Error::Setting { key: "fraction".into(), found: "none".into(), expected: "at least one".into() };
+    let (model, members, folder) = model.ok_or_else(none)?;
+    let steps = members.first().map_or(0, |best: &Checkpoint| best.step);
+    Ok(FineTuneOutcome { outcome, runs, model, steps, members, lineage, folder })
+}
+
+/// What must be the same for a finished draw to count.
+fn identity(
+    start: &LoadedNetwork,
+    parts: [&Labelled<'_>; 3],
+    probe: &ProbeSettings,
+    settings: &FineTuneSettings,
+) -> Value {
+    let data = parts.map(|part| format!("{} images of {}", part.rows().len(), part.manifest().hash()));
+    json!({
+        "weights": start.provenance,
+        "image_size": start.views.size,
+        "tasks": probe.tasks,
+        "label_policy": probe.policy.to_string(),
+        "label_draws": probe.draw_rule.to_string(),
+        "studies": probe.fold_studies,
+        "seed": probe.seed,
+        "training": settings.protocol(),
+        "data": data,
+    })
+}
+
+impl Measurement {
+    fn of(measured: &Measured) -> Self {
+        let &Measured { step, epoch, loss, auroc } = measured;
+        Self { step, epoch: epoch + 1, loss, valid_auroc: auroc }
+    }
+}
+
+/// A checkpoint can only be chosen where some task has both classes; found now, not after the first epoch.
+fn check_valid(valid: &Labelled<'_>, tasks: &[String]) -> Result<()> {
+    let counts = &valid.labels().counts;
+    if (0..counts.len()).any(|task| has_both(valid, task)) {
+        return Ok(());
+    }
+    let images = valid.rows().len();
+    let found = format!("no task with positive and negative ones in {images} images ({})", tasks.join(", "));
+    let expected = "both classes of one task at least, to choose a checkpoint by AUROC".to_owned();
+    Err(Error::Setting { key: "validation labels".into(), found, expected })
+}
+
+fn has_both(labelled: &Labelled<'_>, task: usize) -> bool {
+    let targets = labelled.targets();
+    [0.0, 1.0].iter().all(|class| targets.column(task).iter().any(|target| target == class))
+}
+
+/// What all trainings share.
+struct All<'a> {
+    start: &'a LoadedNetwork,
+    train: Images<'a>,
+    valid: Images<'a>,
+    test: Images<'a>,
+    /// Of the training rows, for a head to begin with.
+    features: Option<Array2<f32>>,
+    probe: &'a ProbeSettings,
+    settings: &'a FineTuneSettings,
+    watch: &'a mut dyn FnMut(&str),
+}
+
+impl All<'_> {
+    fn train(
+        &mut self,
+        draw: &LabelDraw,
+        number: usize,
+        name: &str,
+        folder: Option<&Meanwhile>,
+    ) -> Result<FineTuned<Network>> {
+        if draw.places.len() < 2 {
+            let found = format!("{} labelled images ({name})", draw.places.len());
+            let expected = "at least 2, to have a batch variance".to_owned();
+            return Err(Error::Setting { key: "fraction".into(), found, expected });
+        }
+        // Head, order and crops of every draw are its own.
+        let seed = self.probe.seed.wrapping_mul(1_000_003).wrapping_add(number as u64);
+        let model =
+            Classifier::new(self.start.network.clone(), self.head(draw, seed)?, self.start.config.arch.head_name());
+        let Self { train, valid, probe, settings, watch, .. } = self;
+        let training = SupervisedConfig { trained: settings.trained, lr: settings.lr }.init(&model)?;
+        let epochs = settings.epochs_for(draw.places.len());
+        let config = FineTune { keep: settings.checkpoint.keep(), ..FineTune::new(epochs) };
+        let mut done = 0;
+        let batches = |epoch| match train.epoch(&draw.places, epoch, seed, settings.batch_size) {
+            Ok(batches) => Box::new(batches.map(|batch| batch.map_err(Error::from))) as Box<dyn Iterator<Item = _>>,
+            Err(fault) => Box::new(std::iter::once(Err(fault))),
+        };
+        let validate = |model: &Classifier<Network>| {
+            let auroc = mean_auroc(&logits(model, valid, probe).map_err(inner)?)?;
+            done += 1;
+            watch(&format!("{name}, epoch {done} of {epochs}: AUROC {auroc:.3} on validation rows"));
+            Ok(auroc)
+        };
+        Ok(match folder {
+            Some(folder) => config.run_in(&folder.path(), training, batches, validate)?,
+            None => config.run(training, batches, validate)?,
+        })
+    }
+
+    /// The form of a trained network.
+    fn untrained(&self, seed: u64) -> Classifier<Network> {
+        let (config, network) = (&self.start.config, &self.start.network);
+        let head = config.init_classifier(self.probe.tasks.len(), seed, &device_of(network)).head;
+        Classifier::new(network.clone(), head, config.arch.head_name())
+    }
+
+    /// torchvision's initial layer, or that of a linear probe on this draw.
+    fn head(&self, draw: &LabelDraw, seed: u64) -> Result<Linear> {
+        let tasks = self.probe.tasks.len();
+        let device = device_of(&self.start.network);
+        match &self.features {
+            None => Ok(self.start.config.init_classifier(tasks, seed, &device).head),
+            Some(features) => {
+                let probe = fit_probe(self.train.labelled(), features, None, draw, self.probe)?;
+                Ok(probe.head(&device))
+            }
+        }
+    }
+
+    /// Probabilities of the test rows (or studies) by the chosen networks of a training.
+    fn test_scores(&self, tuned: &FineTuned<Network>) -> Result<Scores> {
+        let mut rows = None;
+        let probabilities = tuned.ensemble(|model| {
+            let folded = logits(model, &self.test, self.probe).map_err(inner)?;
+            let scores = folded.scores().to_owned();
+            rows = Some(folded);
+            Ok(scores)
+        })?;
+        let none =
+            || Error::Setting { key: "epochs".into(), found: "no network".into(), expected: "at least 1".into() };
+        let rows = rows.ok_or_else(none)?;
+        let scores = Scores::new(rows.tasks().to_vec(), rows.rows().to_vec(), rows.labels().to_owned(), probabilities)?;
+        Ok(scores.with_patient_source(rows.patient_source()))
+    }
+}
+
+fn temporary() -> Result<TempDir> {
+    TempDir::with_prefix("moco-cxr-").map_err(Error::io(std::env::temp_dir()))
+}
+
+/// Logits of the rows (or studies) of a part, in eval mode.
+fn logits(model: &Classifier<Network>, images: &Images<'_>, probe: &ProbeSettings) -> Result<Scores> {
+    let (logits, came) = eval::predict(model, images.in_order()?)?;
+    same_rows(&came, images.labelled().rows())?;
+    scores(images.labelled(), probe, &logits)
+}
+
+/// A fault of ours on its way through a function of `eval`.
+fn inner(fault: Error) -> eval::Error {
+    match fault {
+        Error::Eval(fault) => fault,
+        other => eval::Error::Batches(Box::new(other)),
+    }
+}
+
+/// Where a network lives.
+pub(crate) fn device_of(network: &Network) -> Device {
+    network.devices().into_iter().next().unwrap_or_default()
+}

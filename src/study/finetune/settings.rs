@@ -1,0 +1,139 @@
+//! How networks are trained with labels.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use eval::Trained;
+
+use crate::{error::Error, error::Result};
+
+/// Which networks of a training score the test rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CheckpointChoice {
+    /// The one that was best on the validation rows (the paper's text).
+    #[default]
+    Best,
+    /// The ten best, by the mean of their probabilities (the reference's `select_ensemble.py`).
+    Top10,
+}
+
+impl CheckpointChoice {
+    /// How many networks are kept.
+    pub(super) fn keep(self) -> usize {
+        match self {
+            Self::Best => 1,
+            Self::Top10 => 10,
+        }
+    }
+}
+
+impl FromStr for CheckpointChoice {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        match s {
+            "best" => Ok(Self::Best),
+            "top10" => Ok(Self::Top10),
+            _ => Err(Error::Setting {
+                key: "checkpoint".into(),
+                found: format!("{s:?}"),
+                expected: "best or top10".into(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for CheckpointChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Best => "best",
+            Self::Top10 => "top10",
+        })
+    }
+}
+
+/// How a network is trained with labels. The defaults are the paper's (MoCo-CXR section 3.4).
+#[derive(Debug, Clone, PartialEq)]
+pub struct FineTuneSettings {
+    /// All of the network, or the head alone (the paper's linear evaluation).
+    pub trained: Trained,
+    /// Passes over a draw; none for the paper's number at the nearest of its fractions.
+    pub epochs: Option<usize>,
+    /// Step size of Adam, constant. Default 3e-5.
+    pub lr: f64,
+    /// Images per step, at least 2. Default 16.
+    pub batch_size: usize,
+    /// Which networks score the test rows.
+    pub checkpoint: CheckpointChoice,
+    /// Begins with a head fitted to convergence on the frozen features, which keeps the first steps from distorting them
+    /// (Kumar et al., arXiv:2202.10054).
+    pub from_linear: bool,
+    /// Folder in which finished draws are kept meanwhile. A fine-tuning of the same on the same goes on with them, whatever its
+    /// fractions and the number of its draws; who has written the outcome deletes it. None by default.
+    pub unfinished: Option<PathBuf>,
+}
+
+impl FineTuneSettings {
+    /// The paper's.
+    pub fn new(trained: Trained) -> Self {
+        let checkpoint = CheckpointChoice::Best;
+        Self { trained, epochs: None, lr: 3e-5, batch_size: 16, checkpoint, from_linear: false, unfinished: None }
+    }
+
+    /// Passes over a draw of so many labelled images: those set, or the paper's, see [`eval::paper_epochs`].
+    pub fn epochs_for(&self, labelled: usize) -> usize {
+        self.epochs.unwrap_or_else(|| eval::paper_epochs(labelled as f64))
+    }
+
+    /// Checks what can be checked without the data.
+    ///
+    /// # Errors
+    /// The first setting that is out of its range.
+    pub fn validate(&self) -> Result<()> {
+        let fault = |key: &str, found: String, expected: &str| {
+            Err(Error::Setting { key: key.into(), found, expected: expected.into() })
+        };
+        if self.epochs == Some(0) {
+            return fault("epochs", "0".into(), "at least 1");
+        }
+        if self.batch_size < 2 {
+            return fault("batch size", self.batch_size.to_string(), "at least 2, to have a batch variance");
+        }
+        if !(self.lr > 0.0 && self.lr.is_finite()) {
+            return fault("lr", self.lr.to_string(), "a finite number above 0");
+        }
+        Ok(())
+    }
+
+    /// For the title of a model card.
+    pub(super) fn short_name(&self) -> &'static str {
+        match self.trained {
+            Trained::Head => "a trained head",
+            Trained::All => "fine-tuned",
+        }
+    }
+
+    /// For the stamp of results: results of different trainings are not compared.
+    pub fn protocol(&self) -> String {
+        let what = match (self.trained, self.from_linear) {
+            (Trained::Head, _) => "linear, faithful: head by Adam, batch norm in train mode",
+            (Trained::All, false) => "fine-tuned end to end",
+            (Trained::All, true) => "linear probe, then fine-tuned end to end",
+        };
+        let epochs = self.epochs.map_or("the paper's".to_owned(), |epochs| epochs.to_string());
+        let Self { lr, batch_size, checkpoint, .. } = self;
+        format!("{what}; lr {lr:e}, batches of {batch_size}, epochs {epochs}, checkpoint {checkpoint}")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_follow_the_number_of_labelled_images_unless_they_are_set() {
+        let settings = FineTuneSettings::new(Trained::All);
+        assert_eq!([222, 2_234, 22_341, 223_414, 430].map(|n| settings.epochs_for(n)), [220, 95, 41, 18, 220]);
+        assert_eq!(FineTuneSettings { epochs: Some(3), ..settings }.epochs_for(222), 3);
+    }
+}
