@@ -120,44 +120,23 @@ pub use cxr_data;
 pub use eval;
 pub use moco_core;
 
-mod check;
-mod data;
-mod device;
+pub mod check;
+pub mod data;
+pub mod device;
 mod error;
-mod files;
+pub mod files;
 pub mod prelude;
-mod pretrain;
-mod report;
-mod reproduce;
-mod study;
-mod weights;
+pub mod pretrain;
+pub mod report;
+pub mod reproduce;
+pub mod study;
+pub mod weights;
 
-pub use check::{
-    Difference, MemoryEstimate, ParityBatch, ParityReport, Phases, StepBench, StepEstimate, StepReport, parity,
-    self_test,
-};
-pub use data::{
-    DrawRule, LabelDraw, Labelled, Lineage, LinearData, LoadedPart, Origin, Parts, Pretraining, Seen, ValidFrom,
-    adapt_statistics, build_cache, label_draws, plain_draws,
-};
-pub use device::{Adapter, Backend, BackendReport, DeviceChoice, devices, guard, keep_kernels, kernel_folder};
+pub use data::{Labels, Sources, ValidFrom};
+pub use device::DeviceChoice;
 pub use error::{Error, Result};
-pub use files::{Existing, ImageWatch, MetricsLog, RunFolder};
-pub use pretrain::{
-    AugmentOn, CheckpointSettings, DataSettings, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, Pretrained,
-    Speed, TensorBoard, Watch, pretrain, preview,
-};
+pub use files::{Existing, RunFolder, Watch};
+pub use pretrain::{LoaderSource, PretrainSettings, Pretrained, TrainingWatch, pretrain};
 pub use report::{Report, ReportOptions, results_table};
-pub use reproduce::{
-    Arm as PaperArm, Cell, Cost, Fit, Init, LinearProtocol, Model, NotMade, PaperTable, Quantity, Reproduced,
-    Reproduction, Tuning, reproduction_conditions, reproduction_table, write_draws,
-};
-pub use study::{
-    Arm, ArmLogits, CheckpointChoice, FineTuneOutcome, FineTuneSettings, FractionResult, LinearOutcome, Measurement,
-    Outcome, ProbeSettings, Scorer, TaskResult, TrainingRun, embed, evaluate_fraction, evaluate_scores, fine_tune,
-    fit_draws, fit_probe, knn, linear, load_images, scores,
-};
-pub use weights::{
-    AskedPreprocessing, Fetching, ImportSettings, LoadedNetwork, export_weights, fetch_weights, import_weights,
-    load_run, load_weights,
-};
+pub use study::{Baseline, FineTuneSettings, Protocol, Scoring, Study};
+pub use weights::{LoadedNetwork, Weights, load_run, load_weights};

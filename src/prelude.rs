@@ -7,8 +7,6 @@ pub use eval::{Bootstrap, Scores};
 pub use moco_core::{EpochReport, MocoConfig, Observer, Preset, Request, StepMetrics, TrainConfig};
 
 pub use crate::{
-    device::DeviceChoice,
-    files::{Existing, RunFolder},
-    pretrain::{PretrainSettings, Pretrained, Watch, pretrain},
-    weights::load_run,
+    Baseline, DeviceChoice, Existing, FineTuneSettings, Labels, PretrainSettings, Pretrained, Protocol, RunFolder,
+    Scoring, Sources, Study, TrainingWatch, ValidFrom, Watch, Weights, load_run, pretrain,
 };

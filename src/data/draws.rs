@@ -7,9 +7,8 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    data::{Labelled, is_shenzhen},
+    data::{Labelled, labelled::is_shenzhen},
     error::{Error, Result},
-    study::ProbeSettings,
 };
 
 /// How the labelled rows of a fraction below 1 are drawn.
@@ -58,36 +57,42 @@ pub struct LabelDraw {
     pub folds: usize,
 }
 
-/// The label draws of one fraction, by the rule of the settings.
-///
-/// Draws in which some task has fewer than two patients of a class could not choose a penalty; where whole patients are
-/// drawn, they are drawn again, under the next seed, up to a hundred times. That rule looks at training labels only.
-///
-/// # Errors
-/// When no usable draw is found; a fraction or a number of draws that the paper does not have, where its draws are asked for.
-pub fn label_draws(train: &Labelled<'_>, fraction: f64, settings: &ProbeSettings) -> Result<Vec<LabelDraw>> {
-    draws(train, fraction, settings, 2)
+/// How often and how labels are drawn, and in how many folds a penalty is chosen among them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Draws {
+    pub(crate) rule: DrawRule,
+    /// Draws of a fraction below 1.
+    pub(crate) count: usize,
+    /// Folds wanted.
+    pub(crate) folds: usize,
+    pub(crate) seed: u64,
 }
 
-/// The label draws of one fraction as they fall, for what chooses nothing within them: fine-tuning, nearest neighbours.
-/// They are those of [`label_draws`] wherever that need not draw again.
+/// The label draws of one fraction.
+///
+/// With `min_folds` 2, draws in which some task has fewer than two patients of a class, which could not choose a penalty,
+/// are not used: where whole patients are drawn, they are drawn again, under the next seed, up to a hundred times. That rule
+/// looks at training labels only. With 0 they are taken as they fall, for what chooses nothing within them (fine-tuning,
+/// nearest neighbours); they are the same wherever nothing needs to be drawn again.
 ///
 /// # Errors
-/// A fraction out of range.
-pub fn plain_draws(train: &Labelled<'_>, fraction: f64, settings: &ProbeSettings) -> Result<Vec<LabelDraw>> {
-    draws(train, fraction, settings, 0)
-}
-
-fn draws(train: &Labelled<'_>, fraction: f64, settings: &ProbeSettings, min_folds: usize) -> Result<Vec<LabelDraw>> {
+/// When no usable draw is found; a fraction out of range, or one or a number of draws that the paper does not have, where
+/// its draws are asked for.
+pub(crate) fn label_draws(
+    train: &Labelled,
+    fraction: f64,
+    settings: Draws,
+    min_folds: usize,
+) -> Result<Vec<LabelDraw>> {
     const TRIES: u64 = 100;
-    let wanted = if fraction < 1.0 { settings.draws } else { 1 };
+    let wanted = if fraction < 1.0 { settings.count } else { 1 };
     let targets = train.targets();
-    if settings.draw_rule == DrawRule::Paper {
+    if settings.rule == DrawRule::Paper {
         let as_drawn = |rows: Vec<usize>| {
             let places = places_of(train, &rows);
             let rarest = Rarest::of(&places, &targets, train.patients());
             if rarest.patients < min_folds {
-                return Err(rarest.too_few(fraction, places.len(), settings));
+                return Err(rarest.too_few(fraction, places.len(), train));
             }
             Ok(LabelDraw { folds: rarest.patients.min(settings.folds), places })
         };
@@ -104,7 +109,7 @@ fn draws(train: &Labelled<'_>, fraction: f64, settings: &ProbeSettings, min_fold
             };
             let rarest = Rarest::of(&places, &targets, train.patients());
             if rarest.patients < min_folds {
-                too_few = Some(rarest.too_few(fraction, places.len(), settings));
+                too_few = Some(rarest.too_few(fraction, places.len(), train));
                 return None;
             }
             Some(Ok(LabelDraw { folds: rarest.patients.min(settings.folds), places }))
@@ -118,13 +123,13 @@ fn draws(train: &Labelled<'_>, fraction: f64, settings: &ProbeSettings, min_fold
     Ok(draws)
 }
 
-fn one_draw(train: &Labelled<'_>, fraction: f64, seed: u64) -> Result<Vec<usize>> {
+fn one_draw(train: &Labelled, fraction: f64, seed: u64) -> Result<Vec<usize>> {
     let drawn = splits::nested_fractions(train.manifest(), &[fraction], seed)?.swap_remove(0);
     Ok(places_of(train, &drawn))
 }
 
 /// The rows of the manifest that the paper's rule draws, draw by draw.
-fn paper_rows(train: &Labelled<'_>, fraction: f64, wanted: usize, seed: u64) -> Result<Vec<Vec<usize>>> {
+fn paper_rows(train: &Labelled, fraction: f64, wanted: usize, seed: u64) -> Result<Vec<Vec<usize>>> {
     let manifest = train.manifest();
     let all = || (0..manifest.len()).collect::<Vec<_>>();
     if fraction == 1.0 {
@@ -147,7 +152,7 @@ fn paper_rows(train: &Labelled<'_>, fraction: f64, wanted: usize, seed: u64) -> 
 }
 
 /// Places of the rows, ascending, that are readable and that the label policy admits.
-fn places_of(train: &Labelled<'_>, rows: &[usize]) -> Vec<usize> {
+fn places_of(train: &Labelled, rows: &[usize]) -> Vec<usize> {
     (0..train.rows().len()).filter(|&i| rows.binary_search(&train.rows()[i]).is_ok()).collect()
 }
 
@@ -172,18 +177,18 @@ impl Rarest {
         classes.min_by_key(|class| class.patients).unwrap_or(Self { patients: 0, task: 0, class: "positive" })
     }
 
-    fn too_few(&self, fraction: f64, images: usize, settings: &ProbeSettings) -> Error {
+    fn too_few(&self, fraction: f64, images: usize, train: &Labelled) -> Error {
         let &Self { patients, task, class } = self;
         Error::Setting {
-            key: settings.tasks.get(task).map_or("task".into(), |task| format!("task {task:?}")),
+            key: train.labels().tasks.get(task).map_or("task".into(), |task| format!("task {task:?}")),
             found: format!("{patients} {class} patient(s) in {images} labelled images (fraction {fraction})"),
             expected: "at least two patients of each class in every task, to choose a penalty on".into(),
         }
     }
 }
 
-/// What to tell a person where the penalty is chosen in fewer folds than were asked for.
-pub(crate) fn fewer_folds(fraction: f64, draws: &[LabelDraw], settings: &ProbeSettings) -> Option<String> {
+/// A note where the penalty is chosen in fewer folds than were asked for.
+pub(crate) fn fewer_folds(fraction: f64, draws: &[LabelDraw], settings: Draws) -> Option<String> {
     let fewest = draws.iter().map(|draw| draw.folds).min().filter(|&folds| folds < settings.folds)?;
     let affected = draws.iter().filter(|draw| draw.folds < settings.folds).count();
     Some(format!(

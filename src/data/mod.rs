@@ -1,17 +1,28 @@
-//! From a folder to rows, labelled rows, parts that share no patient, and label draws.
+//! From folders to rows, labelled rows, parts that share no patient, and label draws; and which images weights were
+//! trained on.
 
 mod draws;
-mod images;
 mod labelled;
+mod labels;
+mod leaks;
 mod lineage;
+mod origin;
 mod parts;
+mod reading;
+mod rows;
+mod shares;
+mod sources;
 
-pub(crate) use draws::fewer_folds;
-pub use draws::{DrawRule, LabelDraw, label_draws, plain_draws};
-pub use images::build_cache;
-pub(crate) use images::{TrainImages, load};
-pub use labelled::{Labelled, adapt_statistics};
-pub(crate) use labelled::{features, loader, one_view, patient_source, same_rows, score_row};
-pub use lineage::{Lineage, Origin, Pretraining, Seen};
-pub use parts::{LinearData, LoadedPart, Parts, ValidFrom};
-pub(crate) use parts::{is_shenzhen, leak_free, shares};
+pub use draws::{DrawRule, LabelDraw};
+pub(crate) use draws::{Draws, fewer_folds, label_draws};
+pub use labelled::Labelled;
+pub(crate) use labelled::{admitted, patient_source, score_row};
+pub use labels::Labels;
+pub(crate) use labels::folder_name;
+pub use lineage::{Lineage, Pretraining, Seen};
+pub use origin::Origin;
+pub use parts::Parts;
+pub use reading::Reading;
+pub use rows::Rows;
+pub(crate) use rows::{Keep, open_cache, without};
+pub use sources::{Sources, ValidFrom};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Where kernels are kept: `kernels` in the cache folder (`MOCO_CXR_CACHE`, without it `moco-cxr` in `XDG_CACHE_HOME` or
 /// `~/.cache`). `None` where there is no such folder.
 pub fn kernel_folder() -> Option<PathBuf> {
-    Some(crate::weights::cache_folder().ok()?.join("kernels"))
+    Some(crate::device::cache_folder().ok()?.join("kernels"))
 }
 
 /// Has Burn keep what it tuned and compiled in `folder`, so that the next run need not do it again. WGSL is compiled by the

@@ -1,11 +1,16 @@
-//! Files that appear whole or not at all, folders of results and of runs, and who is told of progress.
+//! Files and folders that appear whole or not at all, the folder of a run, and who is told of progress.
 
-mod image_watch;
+mod json;
 mod nearest;
 mod new_folder;
 mod run_folder;
+mod watch;
+mod whole;
 
-pub use image_watch::ImageWatch;
+pub(crate) use json::read_json;
 pub(crate) use nearest::{did_you_mean, nearest};
 pub(crate) use new_folder::NewFolder;
-pub use run_folder::{Existing, MetricsLog, RunFolder};
+pub use run_folder::{Existing, RunFolder};
+pub use watch::Watch;
+pub(crate) use watch::{Notes, Once, over};
+pub(crate) use whole::{write_new, write_whole};

@@ -1,16 +1,16 @@
-//! The folder of a run: what is in it, who may write into it, and its log.
+//! The folder of a run: its contents, and who may write into it.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{BufRead, BufReader, BufWriter, Write},
+    fs,
     path::{Path, PathBuf},
-    time::Instant,
 };
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    files::whole::write_whole,
+};
 
 /// What to do with a folder that is not empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,7 +50,7 @@ impl RunFolder {
             Err(e) => return Err(Error::io(root)(e)),
         };
         // All that a run leaves that is killed while it writes its first file.
-        if entries.all(|entry| entry.file_name() == "run.partial") {
+        if entries.all(|entry| entry.file_name().to_string_lossy().starts_with("run.partial")) {
             return Ok(());
         }
         match existing {
@@ -89,14 +89,7 @@ impl RunFolder {
     /// What the disk says.
     pub fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.join(name);
-        let io = |e| Error::Io { path: path.clone(), source: e };
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(io)?;
-        }
-        let temporary = path.with_extension("partial");
-        let mut file = File::create(&temporary).map_err(io)?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io)?;
-        fs::rename(&temporary, &path).map_err(io)?;
+        write_whole(&path, bytes)?;
         Ok(path)
     }
 
@@ -116,60 +109,5 @@ impl RunFolder {
         }
         let text = serde_json::to_string_pretty(&run).unwrap_or_default();
         self.write("run.json", format!("{text}\n").as_bytes())
-    }
-}
-
-/// `metrics.jsonl`: one JSON object a line, flushed line by line.
-#[derive(Debug)]
-pub struct MetricsLog {
-    path: PathBuf,
-    file: BufWriter<File>,
-    start: Instant,
-    /// Seconds that earlier parts of the run took.
-    before: f64,
-}
-
-impl MetricsLog {
-    /// Opens the log of a run that stands at `step`; what a run that was killed logged beyond it is cut off, since those
-    /// steps will be done again.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn open(folder: &RunFolder, step: u64) -> Result<Self> {
-        let path = folder.join("metrics.jsonl");
-        let (kept, before) = if path.exists() { Self::kept(&path, step)? } else { (String::new(), 0.0) };
-        folder.write("metrics.jsonl", kept.as_bytes())?;
-        let file = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path))?;
-        Ok(Self { path, file: BufWriter::new(file), start: Instant::now(), before })
-    }
-
-    /// The lines up to `step`, and the seconds at the last of them.
-    fn kept(path: &Path, step: u64) -> Result<(String, f64)> {
-        let file = File::open(path).map_err(Error::io(path))?;
-        let (mut kept, mut wall) = (String::new(), 0.0);
-        for line in BufReader::new(file).lines() {
-            let line = line.map_err(Error::io(path))?;
-            // A line cut short by a kill does not parse; it belongs to a step after the checkpoint.
-            let Ok(value) = serde_json::from_str::<Value>(&line) else { break };
-            if value["step"].as_u64().is_none_or(|s| s > step) {
-                break;
-            }
-            wall = value["wall_s"].as_f64().unwrap_or(wall);
-            kept.push_str(&line);
-            kept.push('\n');
-        }
-        Ok((kept, wall))
-    }
-
-    /// Appends one object: `split`, `wall_s`, and the fields of `entry`.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn write(&mut self, split: &str, entry: &impl Serialize) -> Result<()> {
-        let mut line = json!({ "split": split, "wall_s": self.before + self.start.elapsed().as_secs_f64() });
-        if let (Some(line), Ok(Value::Object(entry))) = (line.as_object_mut(), serde_json::to_value(entry)) {
-            line.extend(entry);
-        }
-        writeln!(self.file, "{line}").and_then(|()| self.file.flush()).map_err(Error::io(&self.path))
     }
 }

@@ -1,5 +1,7 @@
 //! A pretraining run from settings to export.
 
+mod export;
+mod images;
 mod layers;
 mod log;
 mod preview;
@@ -7,9 +9,11 @@ mod run;
 mod settings;
 mod source;
 
+pub(crate) use images::TrainImages;
+pub use images::build_cache;
 pub use log::{Speed, TensorBoard};
 pub use preview::preview;
 pub(crate) use run::loader;
-pub use run::{Pretrained, Watch, pretrain};
+pub use run::{Pretrained, TrainingWatch, pretrain};
 pub use settings::{AugmentOn, CheckpointSettings, DataSettings, KeyFrom, PretrainSettings};
 pub use source::{LoaderSource, PlaneSource};

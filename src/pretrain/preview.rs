@@ -3,9 +3,9 @@
 use cxr_data::PairBatch;
 
 use crate::{
-    data::TrainImages,
     error::{Error, Result},
-    pretrain::{PretrainSettings, loader},
+    files::Watch,
+    pretrain::{PretrainSettings, TrainImages, loader},
 };
 
 /// The pairs of views that [`pretrain`](crate::pretrain) with these settings trains on in batch `batch` of epoch `epoch`,
@@ -13,9 +13,9 @@ use crate::{
 ///
 /// # Errors
 /// As for a pretraining; a batch beyond the epoch.
-pub fn preview(settings: &PretrainSettings, epoch: u64, batch: usize, note: &mut dyn FnMut(&str)) -> Result<PairBatch> {
+pub fn preview(settings: &PretrainSettings, epoch: u64, batch: usize, watch: &dyn Watch) -> Result<PairBatch> {
     settings.validate()?;
-    let images = TrainImages::sample(settings, note)?;
+    let images = TrainImages::sample(settings, watch)?;
     let mut loader = loader(settings, &images)?.pairs(epoch, batch)?;
     let batches = batch + loader.len();
     let none = || Error::Setting {

@@ -4,17 +4,18 @@ use std::{path::Path, sync::Arc};
 
 use backbones::{Network, NetworkConfig};
 use cxr_data::{
-    BatchLoader, BatchOptions, Manifest, OnBad, PairSampling, Part, Radiograph, Role, SameGroup, SameImage, preview,
+    BatchLoader, BatchOptions, Manifest, OnBad, PairSampling, Radiograph, Role, SameGroup, SameImage, preview,
 };
 use moco_core::{BatchSource, Checkpoints, End, MocoImport, Observer, differences};
 use serde_json::json;
 
 use crate::{
-    data::{Origin, TrainImages},
     device::guard,
     error::{Error, Result},
-    files::{Existing, RunFolder},
-    pretrain::{AugmentOn, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, log::RunLog},
+    files::{Existing, Notes, RunFolder, Watch},
+    pretrain::{
+        AugmentOn, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, TrainImages, export::export, log::RunLog,
+    },
     weights,
 };
 
@@ -36,25 +37,10 @@ pub struct Pretrained {
     pub manifest: Manifest,
 }
 
-/// Who watches a pretraining; an [`Observer`] that is also told what was found before the first step.
-pub trait Watch: Observer {
-    /// A remark a person should read: a skipped image, a checkpoint passed over.
-    fn note(&mut self, text: &str) {
-        let _ = text;
-    }
+/// Who watches a pretraining: is told what every command tells, sees every step and epoch, and may ask to stop.
+pub trait TrainingWatch: Watch + Observer {}
 
-    /// Before the first step: steps done already, and steps in all.
-    fn start(&mut self, done: u64, total: u64) {
-        let _ = (done, total);
-    }
-
-    /// A line of `train.log` about the training: a few steps, an epoch.
-    fn line(&mut self, text: &str) {
-        let _ = text;
-    }
-}
-
-impl Watch for () {}
+impl<T: Watch + Observer> TrainingWatch for T {}
 
 /// Pretrains, or goes on with a run, in the folder `out`.
 ///
@@ -66,7 +52,7 @@ pub fn pretrain(
     settings: &PretrainSettings,
     out: &Path,
     existing: Existing,
-    watch: &mut dyn Watch,
+    watch: &mut dyn TrainingWatch,
 ) -> Result<Pretrained> {
     settings.validate()?;
     RunFolder::check(out, existing)?;
@@ -76,35 +62,30 @@ pub fn pretrain(
     }
     let device = settings.device.select()?;
     settings.precision.check(&device)?;
-    let mut notes = Vec::new();
-    let mut note = |text: &str| {
-        watch.note(text);
-        notes.push(text.to_owned());
-    };
-    let images = TrainImages::open(settings, &mut note)?;
+    let notes = Notes::new(&*watch);
+    let images = TrainImages::open(settings, &notes)?;
     let loader = loader(settings, &images)?;
     let mut source: Box<dyn BatchSource> = match settings.augment_on {
         AugmentOn::Host => Box::new(LoaderSource(loader.clone())),
         AugmentOn::Device => Box::new(PlaneSource(loader.clone())),
     };
     let sheet = if resuming { None } else { Some(contact_sheet(settings, &images)?) };
-    let TrainImages { manifest, rows, .. } = images;
+    let rows = images.rows;
+    let (manifest, readable) = (rows.manifest(), rows.readable().len());
     if resuming {
-        check_same_data(&manifest, out)?;
+        check_same_data(manifest, out)?;
     }
     let network =
         NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
     let (mut network, init, lineage) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
-    let data = &settings.data;
-    let origin = Origin::of(&data.dir, data.dataset, Part::Train, &data.load_options(), (&manifest, rows.len()))?;
-    let lineage = lineage.then(Role::Pretrain, Some(&origin));
+    let lineage = lineage.then(Role::Pretrain, Some(rows.origin()));
     network.set_precision(settings.precision);
     let mut trainer = settings.train.init(network)?;
     if settings.init_moco {
         let file = weights::weight_file_of(&settings.init, settings.arch)?;
         let MocoImport { epoch, keys, optimizer_states, .. } = trainer.begin_from_moco(&file)?;
         let epoch = epoch.map(|epoch| format!(" after epoch {epoch}")).unwrap_or_default();
-        note(&format!(
+        notes.note(&format!(
             "going on from {}{epoch}: both encoders, {keys} keys, optimizer state of {optimizer_states} tensors",
             file.path().display()
         ));
@@ -117,9 +98,9 @@ pub fn pretrain(
     if resuming {
         let found = trainer.resume_newest()?;
         for ignored in &found.ignored {
-            note(&format!("{} is passed over: {}", ignored.path.display(), ignored.reason));
+            notes.note(&format!("{} is passed over: {}", ignored.path.display(), ignored.reason));
         }
-        note(&format!("resuming at step {}", trainer.position().step));
+        notes.note(&format!("resuming at step {}", trainer.position().step));
     }
     // run.json first: a folder with config.toml is a run that can go on.
     folder.write_run_json(
@@ -128,7 +109,7 @@ pub fn pretrain(
             "seed": settings.train.seed,
             "device": settings.device.resolved(),
             "init": init,
-            "data": { "dir": settings.data.dir, "images": rows.len(), "patients_known": manifest.patients_known, "hash": manifest.hash() },
+            "data": { "dir": settings.data.dir, "images": readable, "patients_known": manifest.patients_known, "hash": manifest.hash() },
             "trained_on": lineage,
         }),
     )?;
@@ -136,7 +117,8 @@ pub fn pretrain(
 
     let per_epoch = source.batches_per_epoch().div_ceil(settings.train.accumulate) as u64;
     let (done, total) = (trainer.position().step, per_epoch * settings.train.epochs);
-    watch.start(done, total);
+    let notes = notes.texts();
+    watch.progress(done, total);
     let mut log = RunLog::open(&folder, (done, total), settings, watch)?;
     for text in &notes {
         log.note(&format!("note: {text}"))?;
@@ -162,9 +144,9 @@ pub fn pretrain(
     }
     let network = trainer.moco.encoder_q.backbone.clone();
     if end == End::Finished {
-        weights::export(&folder, settings, &network, step, &lineage)?;
+        export(&folder, settings, &network, step, &lineage)?;
     }
-    Ok(Pretrained { folder, end, step, network, manifest })
+    Ok(Pretrained { folder, end, step, network, manifest: manifest.clone() })
 }
 
 /// A resume may change what does not change the numbers.
@@ -202,15 +184,6 @@ fn check_same_data(manifest: &Manifest, out: &Path) -> Result<()> {
     Err(Error::ResumeDiffers { path: out.into(), keys })
 }
 
-impl PretrainSettings {
-    pub(crate) fn workers(&self) -> usize {
-        match self.workers {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            n => n,
-        }
-    }
-}
-
 /// Pairs of the first views the run will see.
 fn contact_sheet(settings: &PretrainSettings, images: &TrainImages) -> Result<Radiograph> {
     let mut settings = settings.clone();
@@ -223,7 +196,8 @@ fn contact_sheet(settings: &PretrainSettings, images: &TrainImages) -> Result<Ra
 
 /// What decides the bytes of a run's batches, in one place for the run and its preview.
 pub(crate) fn loader(settings: &PretrainSettings, images: &TrainImages) -> Result<BatchLoader> {
-    let TrainImages { manifest, rows, source } = images;
+    let TrainImages { rows, source } = images;
+    let (manifest, rows) = (rows.manifest(), rows.readable());
     let batch_size = settings.train.batch_size;
     if rows.len() < batch_size {
         let found = format!("{batch_size} for a set of {} images", rows.len());

@@ -2,46 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use eval::{
-    Bootstrap, Evaluation, Interval, Predictions, Scores, Stamp, read_stamp_beside, write_new, write_predictions,
-};
+use eval::{Interval, Predictions, Stamp, read_stamp_beside, write_new};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Arm, Cell, Found};
 use crate::{
+    data::folder_name,
     error::{Error, Result},
-    files::NewFolder,
-    study::folder_name,
+    files::read_json,
+    study::fraction_name,
 };
 
 /// What the model of a folder began from.
 const WEIGHTS: &str = "weights.json";
-
-/// Writes the scores of a model's label draws at one fraction where [`PaperTable::reproduce`](super::PaperTable::reproduce)
-/// looks for them: `TASK/fraction-F/predictions-D.csv` in `folder` for every task, with results of all draws beside them.
-/// Each of these folders appears whole or not at all.
-///
-/// # Errors
-/// A folder that is there already, or what the disk says; draws that differ in their rows.
-pub fn write_draws(folder: &Path, fraction: f64, draws: &[Scores], bootstrap: &Bootstrap, stamp: &Stamp) -> Result<()> {
-    let Some(first) = draws.first() else { return Ok(()) };
-    let evaluation = Evaluation { bootstrap: bootstrap.clone(), ..Evaluation::default() };
-    for task in first.tasks() {
-        let folder = NewFolder::begin(&folder.join(folder_name(task)).join(fraction_name(fraction)))?;
-        let draws = draws.iter().map(|draw| draw.select_tasks(&[task])).collect::<eval::Result<Vec<_>>>()?;
-        for (number, draw) in draws.iter().enumerate() {
-            write_predictions(&folder.path().join(format!("predictions-{number}.csv")), draw)?;
-        }
-        evaluation.run(&draws, stamp.clone())?.write_folder(folder.path(), &draws, false)?;
-        folder.finish()?;
-    }
-    Ok(())
-}
-
-fn fraction_name(fraction: f64) -> String {
-    format!("fraction-{fraction}")
-}
 
 fn task_folder(results: &Path, arm: Arm, task: &str) -> PathBuf {
     results.join(arm.folder()).join(folder_name(task))
@@ -142,8 +116,7 @@ pub(super) fn claim(arm: Arm, results: &Path, weights: &str, image_size: usize) 
         Err(Error::Setting { key: path.display().to_string(), found, expected })
     };
     if path.is_file() {
-        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-        let found: serde_json::Value = serde_json::from_str(&text).map_err(Error::json(&path))?;
+        let found: serde_json::Value = read_json(&path)?;
         return if found == ours { Ok(()) } else { differs(found.to_string()) };
     }
     if folder.is_dir() && folder.read_dir().map_err(Error::io(&folder))?.next().is_some() {

@@ -5,7 +5,7 @@
 //! ```text
 //! RESULTS/resnet18-moco-linear/
 //!   weights.json                                           what the model began from
-//!   pleural-effusion/fraction-0.01/predictions-0.csv ...   scores of every label draw ([`write_draws`])
+//!   pleural-effusion/fraction-0.01/predictions-0.csv ...   scores of every label draw
 //!   pleural-effusion/fraction-0.01/results.json            the conditions
 //! ```
 //!
@@ -27,7 +27,6 @@ use eval::{Bootstrap, Conditions, Interval, Metric, Predictions, Scores, Stamp, 
 use serde::Serialize;
 
 pub use cell::{Arm, Cell, Init, Quantity, Tuning};
-pub use files::write_draws;
 pub use fits::{Cost, Fit};
 pub use make::{LinearProtocol, NotMade, Reproduction};
 pub use paper::PaperTable;

@@ -1,48 +1,82 @@
 //! Features of images as files that other tools read.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use eval::Table;
+use cxr_data::Part;
+use eval::{Table, write_new};
 use ndarray::Array2;
 use serde_json::json;
 
 use crate::{
-    data::{LoadedPart, features},
+    data::{Rows, Sources},
     error::Result,
-    files::NewFolder,
-    study::ProbeSettings,
-    weights::LoadedNetwork,
+    files::{NewFolder, Watch},
+    study::{Study, features::features},
+    weights::{LoadedNetwork, Weights},
 };
 
-/// Computes the features `[N, D]` of all images of a part, in eval mode, and writes `features.npy` (f32), `index.csv`
-/// (path, patient, study: one line a row of the features; no patient where patients are unknown) and `embed.json` (weights,
-/// data, what is known of patients) into `out`, which must be new or empty and appears whole or not at all. Returns the
-/// features.
-///
-/// # Errors
-/// A folder that is not empty, images that cannot be read, a feature that is not finite, what the disk says.
-pub fn embed(network: &LoadedNetwork, part: &LoadedPart, settings: &ProbeSettings, out: &Path) -> Result<Array2<f32>> {
-    let folder = NewFolder::begin(out)?;
-    let values = features(&network.network, &part.manifest, &part.rows, network.views, settings)?;
-    let known = part.manifest.patients_known;
-    let mut index = Table::new(["path", "patient", "study"]);
-    for &row in &part.rows {
-        let record = &part.manifest.records[row];
-        index.push([record.path.as_str(), if known { &record.patient } else { "" }, &record.study]);
+/// Features of images by a network.
+#[derive(Debug)]
+pub struct Embedding {
+    /// `[N, D]`, in the order of the rows.
+    values: Array2<f32>,
+    rows: Arc<Rows>,
+    network: LoadedNetwork,
+}
+
+impl Study<'_> {
+    /// Features of all images of a part, labelled or not, in eval mode.
+    ///
+    /// # Errors
+    /// Weights or images that cannot be read, a feature that is not finite.
+    pub fn embed(sources: &Sources, part: Part, weights: &Weights, watch: &dyn Watch) -> Result<Embedding> {
+        sources.reading.validate()?;
+        let network = weights.load(watch)?;
+        let rows = Arc::new(sources.rows(part, &network.views, watch)?);
+        let values = features(&network.network, &rows, rows.readable(), network.views, sources.reading, watch)?;
+        Ok(Embedding { values, rows, network })
     }
-    let about = json!({
-        "moco_cxr": env!("CARGO_PKG_VERSION"),
-        "weights": network.provenance,
-        "trained_on": network.lineage,
-        "data": part.origin,
-        "patients": if known { "known" } else { "unknown" },
-    });
-    let about = serde_json::to_string_pretty(&about).unwrap_or_default();
-    eval::write_new(&folder.path().join("embed.json"), about.as_bytes())?;
-    eval::write_new(&folder.path().join("features.npy"), &npy(&values))?;
-    eval::write_new(&folder.path().join("index.csv"), index.to_csv().as_bytes())?;
-    folder.finish()?;
-    Ok(values)
+}
+
+impl Embedding {
+    /// `[N, D]`, in the order of the readable rows.
+    pub fn values(&self) -> &Array2<f32> {
+        &self.values
+    }
+
+    /// The weights that made them.
+    pub fn weights(&self) -> &str {
+        &self.network.provenance
+    }
+
+    /// Writes `features.npy` (f32), `index.csv` (path, patient, study: one line a row of the features; no patient where
+    /// patients are unknown) and `embed.json` (weights, data, whether patients are known) into `out`, which must be new or
+    /// empty and appears whole or not at all.
+    ///
+    /// # Errors
+    /// A folder that is not empty, or what the disk says.
+    pub fn write(&self, out: impl AsRef<Path>) -> Result<()> {
+        let folder = NewFolder::begin(out.as_ref())?;
+        let manifest = self.rows.manifest();
+        let known = manifest.patients_known;
+        let mut index = Table::new(["path", "patient", "study"]);
+        for &row in self.rows.readable() {
+            let record = &manifest.records[row];
+            index.push([record.path.as_str(), if known { &record.patient } else { "" }, &record.study]);
+        }
+        let about = json!({
+            "moco_cxr": env!("CARGO_PKG_VERSION"),
+            "weights": self.network.provenance,
+            "trained_on": self.network.lineage,
+            "data": self.rows.origin(),
+            "patients": if known { "known" } else { "unknown" },
+        });
+        let about = serde_json::to_string_pretty(&about).unwrap_or_default();
+        write_new(&folder.path().join("embed.json"), about.as_bytes())?;
+        write_new(&folder.path().join("features.npy"), &npy(&self.values))?;
+        write_new(&folder.path().join("index.csv"), index.to_csv().as_bytes())?;
+        folder.finish()
+    }
 }
 
 /// NumPy's format, version 1.0 (numpy.lib.format): magic, version, length of the header, the header (a Python literal,

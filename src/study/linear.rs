@@ -2,168 +2,177 @@
 
 use std::path::Path;
 
-use backbones::{Classifier, Network, NetworkConfig, export};
+use backbones::{Classifier, Network};
 use cxr_data::{Role, ViewConfig};
-use eval::{LinearProbe, Scores, Stamp};
-use ndarray::Array2;
-use serde_json::json;
+use eval::{LinearProbe, LinearProbeConfig, Scores, Selection};
+use ndarray::Axis;
 
 use crate::{
-    data::{Labelled, LoadedPart, Origin, adapt_statistics, fewer_folds, label_draws},
+    data::{LabelDraw, Lineage, fewer_folds, label_draws},
     error::{Error, Result},
-    files::{Existing, NewFolder, RunFolder},
-    study::{Outcome, ProbeSettings, check_reported, device_of, fit_probe, scores},
-    weights::{EXPORT, LoadedNetwork, classifier_info},
+    files::NewFolder,
+    study::{
+        Method, Outcome, Protocol, Study,
+        export::Exported,
+        features::{Features, adapt_statistics},
+        scores::{check_reported, scores},
+    },
+    weights::LoadedNetwork,
 };
 
-/// Features of the labelled images by one network.
-#[derive(Debug, Clone)]
-pub struct Arm {
-    /// Of the training rows `[N, D]`.
-    pub(crate) train: Array2<f32>,
-    /// Of the rows the penalty is chosen on `[V, D]`, with their targets `[V, T]`.
-    valid: Option<(Array2<f32>, Array2<f64>)>,
-    /// Where those come from.
-    chosen_on: Option<Origin>,
-    /// Of the rows reported on `[M, D]`.
-    pub(crate) test: Array2<f32>,
+/// What a model is compared with, on the same label draws and the same resamples: that makes their difference a paired one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Baseline {
+    /// Nothing.
+    #[default]
+    None,
+    /// The same network with random weights, its running statistics estimated on the training images.
+    Random,
 }
 
-impl Arm {
-    /// Features by a trained network, as it is: eval mode, and a check afterwards that no weight and no running statistic
-    /// moved.
-    ///
-    /// # Errors
-    /// Test rows with fewer than two patients of a class in some task, an image that cannot be read, a device that fails.
-    pub fn of(
-        network: &Network,
-        views: ViewConfig,
-        train: &Labelled<'_>,
-        test: &Labelled<'_>,
-        settings: &ProbeSettings,
-    ) -> Result<Self> {
-        check_reported(test, &settings.tasks)?;
-        let train = train.features(network, views, settings)?;
-        Ok(Self { train, valid: None, chosen_on: None, test: test.features(network, views, settings)? })
-    }
-
-    /// With rows to choose the penalty on, instead of folds within the training rows.
-    ///
-    /// # Errors
-    /// As [`Self::of`].
-    pub fn choosing_on(
-        self,
-        valid: &Labelled<'_>,
-        network: &Network,
-        views: ViewConfig,
-        settings: &ProbeSettings,
-    ) -> Result<Self> {
-        let features = valid.features(network, views, settings)?;
-        Ok(Self { valid: Some((features, valid.targets())), chosen_on: valid.origin().cloned(), ..self })
-    }
-
-    /// Features by a network of random weights whose running statistics were estimated on `images`.
-    ///
-    /// # Errors
-    /// As [`Self::of`].
-    pub fn random(
-        config: &NetworkConfig,
-        seed: u64,
-        device: &burn::tensor::Device,
-        images: &LoadedPart,
-        views: ViewConfig,
-        (train, test): (&Labelled<'_>, &Labelled<'_>),
-        settings: &ProbeSettings,
-    ) -> Result<Self> {
-        let mut network = config.init(seed, device);
-        adapt_statistics(&mut network, &images.manifest, &images.rows, views, settings)?;
-        Self::of(&network, views, train, test, settings)
-    }
+/// Features of all parts by one network.
+pub(super) struct Arm {
+    pub(super) train: Features,
+    pub(super) valid: Option<Features>,
+    pub(super) test: Features,
 }
 
-/// What a linear evaluation found.
+/// Results of a linear evaluation. The score of a row is a logit.
 #[derive(Debug)]
 pub struct LinearOutcome {
-    /// Scores (logits) and results on the test rows.
-    pub outcome: Outcome,
+    outcome: Outcome,
     /// The heads of the first draw of the largest fraction, one regression a task.
-    pub probe: LinearProbe,
-    /// Where the rows come from that they were fitted and chosen on; an outer none where nothing was chosen outside train.
-    trained_on: Option<Origin>,
-    chosen_on: Option<Option<Origin>>,
+    probe: LinearProbe,
+    start: LoadedNetwork,
+    /// Images that network and heads were trained and chosen on.
+    lineage: Lineage,
+    exported: Exported,
 }
 
-/// Fits heads on every draw of every fraction, and evaluates them. The score of a row is a logit.
+impl Study<'_> {
+    /// Fits heads on every draw of every fraction, and evaluates them on the test rows. The penalty is chosen on the
+    /// validation rows, or, without them, by folds over the patients of a draw.
+    ///
+    /// # Errors
+    /// Test rows with fewer than two patients of a class in some task, an image that cannot be read, a device that fails,
+    /// what the fits and the statistics say.
+    pub fn linear(&self, baseline: Baseline) -> Result<LinearOutcome> {
+        let model = self.arm()?;
+        let other = match baseline {
+            Baseline::None => None,
+            Baseline::Random => Some(self.random_arm()?),
+        };
+        let chosen_on_valid = model.valid.is_some();
+        let method = Method::Linear { chosen_on_valid };
+        let mut outcome = self.outcome("linear", method);
+        let mut kept: Option<(f64, LinearProbe)> = None;
+        for &fraction in &self.protocol.fractions {
+            let draws = label_draws(&self.train, fraction, self.protocol.label_draws(), 2)?;
+            if !chosen_on_valid {
+                self.note(fewer_folds(fraction, &draws, self.protocol.label_draws()));
+            }
+            let fit = |arm: &Arm| -> Result<Vec<LinearProbe>> {
+                draws.iter().map(|draw| fit_probe(&arm.train, arm.valid.as_ref(), draw, &self.protocol)).collect()
+            };
+            let score = |arm: &Arm, heads: &[LinearProbe]| -> Result<Vec<Scores>> {
+                let test = &arm.test;
+                heads.iter().map(|head| scores(test.labelled(), &head.logits(test.values().view())?)).collect()
+            };
+            let heads = fit(&model)?;
+            let compared = other.as_ref().map(|arm| score(arm, &fit(arm)?)).transpose()?;
+            outcome.push(fraction, &draws, score(&model, &heads)?, compared)?;
+            if kept.as_ref().is_none_or(|(largest, _)| fraction > *largest) {
+                kept = heads.into_iter().next().map(|head| (fraction, head));
+            }
+        }
+        let none = || Error::Setting { key: "fraction".into(), found: "none".into(), expected: "at least one".into() };
+        let probe = kept.ok_or_else(none)?.1;
+        let mut lineage = self.network.lineage.clone().then(Role::Train, Some(self.train.origin()));
+        if let Some(valid) = &self.valid {
+            lineage = lineage.then(Role::Valid, Some(valid.origin()));
+        }
+        let exported =
+            Exported { how: "linear heads", steps: 0, labels: self.labels.clone(), seed: self.protocol.seed };
+        Ok(LinearOutcome { outcome, probe, start: self.network.clone(), lineage, exported })
+    }
+
+    /// Features of all parts by the study's network; of random weights with running statistics of the training images,
+    /// without which features in eval mode say nothing.
+    pub(super) fn arm(&self) -> Result<Arm> {
+        check_reported(&self.test)?;
+        if self.network.is_random() {
+            self.watch.note("random weights: running statistics are estimated on the training images");
+            let mut network = self.network.network.clone();
+            self.adapt(&mut network)?;
+            return self.arm_of(&network);
+        }
+        self.arm_of(&self.network.network)
+    }
+
+    fn random_arm(&self) -> Result<Arm> {
+        let mut network = self.network.config.init(self.protocol.seed, &self.network.device());
+        self.adapt(&mut network)?;
+        self.arm_of(&network)
+    }
+
+    fn adapt(&self, network: &mut Network) -> Result<()> {
+        let views: ViewConfig = self.network.views;
+        adapt_statistics(network, self.parts.train(), views, self.reading, self.protocol.seed, self.watch)
+    }
+
+    fn arm_of(&self, network: &Network) -> Result<Arm> {
+        let of = |part| Features::of(network, part, self.network.views, self.reading, self.watch);
+        Ok(Arm { train: of(&self.train)?, valid: self.valid.as_ref().map(of).transpose()?, test: of(&self.test)? })
+    }
+}
+
+/// A head fitted on one draw of the training rows.
 ///
 /// # Errors
-/// What the fits and the statistics say.
-pub fn linear(
-    train: &Labelled<'_>,
-    test: &Labelled<'_>,
-    arm: &Arm,
-    baseline: Option<&Arm>,
-    settings: &ProbeSettings,
-) -> Result<LinearOutcome> {
-    settings.validate()?;
-    let mut outcome = Outcome::default();
-    let mut kept: Option<(f64, LinearProbe)> = None;
-    for &fraction in &settings.fractions {
-        let draws = label_draws(train, fraction, settings)?;
-        if arm.valid.is_none() {
-            outcome.notes.extend(fewer_folds(fraction, &draws, settings));
+/// One class only, no convergence; validation rows of one class only.
+pub(super) fn fit_probe(
+    train: &Features,
+    valid: Option<&Features>,
+    draw: &LabelDraw,
+    protocol: &Protocol,
+) -> Result<LinearProbe> {
+    let labelled = train.labelled();
+    let patients: Vec<u64> = draw.places.iter().map(|&i| labelled.patients()[i]).collect();
+    let config = LinearProbeConfig { folds: draw.folds, seed: protocol.seed, ..LinearProbeConfig::default() };
+    let rows = train.values().select(Axis(0), &draw.places);
+    let labels = labelled.targets().select(Axis(0), &draw.places);
+    let targets = valid.map(|valid| valid.labelled().targets());
+    let selection = match (valid, &targets) {
+        (Some(valid), Some(targets)) => {
+            Selection::Validation { features: valid.values().view(), targets: targets.view() }
         }
-        let fit = |arm: &Arm| -> Result<Vec<LinearProbe>> {
-            let valid = arm.valid.as_ref().map(|(features, targets)| (features, targets));
-            draws.iter().map(|draw| fit_probe(train, &arm.train, valid, draw, settings)).collect()
-        };
-        let score = |arm: &Arm, heads: &[LinearProbe]| -> Result<Vec<Scores>> {
-            heads.iter().map(|head| scores(test, settings, &head.logits(arm.test.view())?)).collect()
-        };
-        let heads = fit(arm)?;
-        let other = baseline.map(|arm| score(arm, &fit(arm)?)).transpose()?;
-        outcome.push(fraction, &draws, score(arm, &heads)?, other, settings)?;
-        if kept.as_ref().is_none_or(|(largest, _)| fraction > *largest) {
-            kept = heads.into_iter().next().map(|head| (fraction, head));
-        }
-    }
-    let none = || Error::Setting { key: "fraction".into(), found: "none".into(), expected: "at least one".into() };
-    let probe = kept.ok_or_else(none)?.1;
-    let chosen_on = arm.valid.is_some().then(|| arm.chosen_on.clone());
-    Ok(LinearOutcome { outcome, probe, trained_on: train.origin().cloned(), chosen_on })
+        _ => Selection::Nested(&patients),
+    };
+    Ok(config.fit(rows.view(), labels.view(), selection)?)
 }
 
 impl LinearOutcome {
+    /// Scores, results and conditions.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// The heads of the first draw of the largest fraction, one regression a task.
+    pub fn probe(&self) -> &LinearProbe {
+        &self.probe
+    }
+
     /// Writes `linear.json` and the folders of the tasks (as [`Outcome::write`]), `run.json`, and into `export/` the network
-    /// `start` with the heads as one layer, which [`Scorer`](crate::Scorer) takes. `out` must be new or empty; it appears
-    /// whole or not at all.
+    /// with the heads as one layer, which [`Study::predict`] takes. `out` must be new or empty; it appears whole or not at
+    /// all.
     ///
     /// # Errors
     /// A folder that is not empty, or what the disk says.
-    pub fn write(&self, out: &Path, start: &LoadedNetwork, settings: &ProbeSettings, stamp: &Stamp) -> Result<()> {
-        let folder = NewFolder::begin(out)?;
-        let run = RunFolder::open(folder.path(), Existing::Refuse)?;
-        let mut lineage = start.lineage.clone().then(Role::Train, self.trained_on.as_ref());
-        if let Some(chosen_on) = &self.chosen_on {
-            lineage = lineage.then(Role::Valid, chosen_on.as_ref());
-        }
-        run.write_run_json(
-            "linear",
-            json!({
-                "weights": start.provenance,
-                "trained_on": lineage,
-                "tasks": settings.tasks,
-                "seed": settings.seed,
-                "stamp": stamp,
-                "draw_exported": 0,
-            }),
-        )?;
-        self.outcome.write_into(run.path(), "linear", settings, stamp)?;
-        let protocol = stamp.protocol.as_deref().unwrap_or("linear");
-        let info = classifier_info(("linear heads", protocol, 0), start, &self.outcome, settings, stamp);
-        let head = self.probe.head(&device_of(&start.network));
-        let classifier = Classifier::new(start.network.clone(), head, start.config.arch.head_name());
-        export(&run.join(EXPORT), &classifier, &info)?;
-        lineage.write(&run.join(EXPORT))?;
+    pub fn write(&self, out: impl AsRef<Path>) -> Result<()> {
+        let folder = NewFolder::begin(out.as_ref())?;
+        let head = self.probe.head(&self.start.device());
+        let classifier = Classifier::new(self.start.network.clone(), head, self.start.config.arch.head_name());
+        self.exported.write(folder.path(), "linear", &self.start, &classifier, &self.outcome, &self.lineage)?;
         folder.finish()
     }
 }

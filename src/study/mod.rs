@@ -1,23 +1,31 @@
 //! From weights and labelled images to numbers with intervals.
+//!
+//! [`Study`] is the only door to a number: it opens images, weights, labels and protocol together, checks that nothing is
+//! reported on what was fitted, chosen or pretrained on, and stamps what comes out with the conditions it was made under.
 
+mod conditions;
 mod embed;
+mod export;
+mod features;
 mod finetune;
+mod fractions;
 mod knn;
 mod linear;
+mod method;
 mod outcome;
 mod predict;
-mod probe;
+mod protocol;
+mod scores;
+mod study;
 
-pub use embed::embed;
-pub use finetune::{CheckpointChoice, FineTuneOutcome, FineTuneSettings, Measurement, TrainingRun, fine_tune};
-pub(crate) use finetune::{ENSEMBLE, device_of};
-pub use knn::knn;
-pub use linear::{Arm, LinearOutcome, linear};
+pub(crate) use conditions::Conditions;
+pub use embed::Embedding;
+pub use finetune::{CheckpointChoice, FineTuneOutcome, FineTuneSettings, Measurement, TrainingRun};
+pub use fractions::{FractionResult, TaskResult};
+pub use linear::{Baseline, LinearOutcome};
+pub(crate) use method::Method;
 pub use outcome::Outcome;
-pub(crate) use outcome::folder_name;
-pub use predict::{Scorer, load_images};
-pub(crate) use probe::check_reported;
-pub use probe::{
-    ArmLogits, FractionResult, ProbeSettings, TaskResult, evaluate_fraction, evaluate_scores, fit_draws, fit_probe,
-    scores,
-};
+pub(crate) use outcome::fraction_name;
+pub use predict::{Predicted, Scoring};
+pub use protocol::Protocol;
+pub use study::Study;

@@ -1,52 +1,83 @@
-//! What an evaluation found over label fractions, and its files.
+//! Results of a study over label fractions, and their files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use eval::{Curve, Evaluation, Scores, Stamp, roc_svg, write_predictions};
+use eval::{Bootstrap, Curve, Evaluation, Scores, Stamp, roc_svg, write_new, write_predictions};
 
 use crate::{
-    data::LabelDraw,
+    data::{LabelDraw, folder_name},
     error::{Error, Result},
     files::NewFolder,
-    reproduce::write_draws,
-    study::{FractionResult, ProbeSettings, evaluate_scores},
+    study::{FractionResult, fractions::evaluate_scores},
 };
 
-/// Scores and results of a model, fraction by fraction; of a baseline beside it, if there is one.
-#[derive(Debug, Default)]
+/// Scores and results of a model, fraction by fraction, and of a baseline beside it, if there is one; with the conditions
+/// they were made under.
+#[derive(Debug)]
 pub struct Outcome {
+    /// Name of the command that makes such results; the summary is `NAME.json`.
+    name: &'static str,
+    tasks: Vec<String>,
+    bootstrap: Bootstrap,
+    stamp: Stamp,
     /// One entry a fraction.
-    pub results: Vec<FractionResult>,
-    /// Scores of the model: one entry a fraction, in it one a draw.
-    pub scores: Vec<Vec<Scores>>,
-    /// Scores of the baseline; empty without one.
-    pub baseline: Vec<Vec<Scores>>,
-    /// What a person should know of how it was made.
-    pub notes: Vec<String>,
+    results: Vec<FractionResult>,
+    /// One entry a fraction, in it one a draw.
+    scores: Vec<Vec<Scores>>,
+    /// Likewise; empty without a baseline.
+    baseline: Vec<Vec<Scores>>,
 }
 
 impl Outcome {
+    pub(crate) fn new(name: &'static str, tasks: &[String], bootstrap: &Bootstrap, stamp: Stamp) -> Self {
+        Self {
+            name,
+            tasks: tasks.to_vec(),
+            bootstrap: bootstrap.clone(),
+            stamp,
+            results: Vec::new(),
+            scores: Vec::new(),
+            baseline: Vec::new(),
+        }
+    }
+
     /// Evaluates and keeps the scores of one fraction, one of each draw.
     ///
     /// # Errors
     /// What the statistics say: one class only among the rows reported on.
-    pub fn push(
+    pub(crate) fn push(
         &mut self,
         fraction: f64,
         draws: &[LabelDraw],
         model: Vec<Scores>,
         baseline: Option<Vec<Scores>>,
-        settings: &ProbeSettings,
     ) -> Result<()> {
-        self.results.push(evaluate_scores(fraction, draws, &model, baseline.as_deref(), settings)?);
+        let how = (&self.tasks[..], &self.bootstrap);
+        self.results.push(evaluate_scores(fraction, draws, &model, baseline.as_deref(), how)?);
         self.scores.push(model);
         self.baseline.extend(baseline);
         Ok(())
     }
 
-    /// Place of the largest fraction, whose first draw is written out and exported.
-    pub(crate) fn largest(&self) -> Option<usize> {
-        (0..self.results.len()).max_by(|&a, &b| self.results[a].fraction.total_cmp(&self.results[b].fraction))
+    /// AUROC with intervals, one entry a fraction.
+    pub fn results(&self) -> &[FractionResult] {
+        &self.results
+    }
+
+    /// Scores of the test rows: one entry a fraction, in it one a draw.
+    pub fn scores(&self) -> &[Vec<Scores>] {
+        &self.scores
+    }
+
+    /// The conditions: labels, rows, protocol, and whether pretraining images were checked.
+    pub fn stamp(&self) -> &Stamp {
+        &self.stamp
+    }
+
+    /// The result of the largest fraction, whose first draw is written out and exported.
+    pub(crate) fn largest(&self) -> Option<(&FractionResult, &[Scores])> {
+        let both = self.results.iter().zip(self.scores.iter().map(Vec::as_slice));
+        both.max_by(|(a, _), (b, _)| a.fraction.total_cmp(&b.fraction))
     }
 
     /// Writes, for every task, `predictions.csv` (the first draw of the largest fraction), `results.json`,
@@ -55,44 +86,65 @@ impl Outcome {
     ///
     /// # Errors
     /// A folder that is not empty, or what the disk says.
-    pub fn write(&self, out: &Path, name: &str, settings: &ProbeSettings, stamp: &Stamp) -> Result<()> {
-        let folder = NewFolder::begin(out)?;
-        self.write_into(folder.path(), name, settings, stamp)?;
+    pub fn write(&self, out: impl AsRef<Path>) -> Result<()> {
+        let folder = NewFolder::begin(out.as_ref())?;
+        self.write_into(folder.path())?;
         folder.finish()
     }
 
-    pub(crate) fn write_into(&self, out: &Path, name: &str, settings: &ProbeSettings, stamp: &Stamp) -> Result<()> {
-        let Some(all) = self.largest().and_then(|place| self.scores[place].first()) else { return Ok(()) };
-        let evaluation = Evaluation { bootstrap: settings.bootstrap.clone(), ..Evaluation::default() };
-        for task in &settings.tasks {
+    pub(crate) fn write_into(&self, out: &Path) -> Result<()> {
+        let Some(all) = self.largest().and_then(|(_, draws)| draws.first()) else { return Ok(()) };
+        for task in &self.tasks {
             let folder = out.join(folder_name(task));
             std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
             let one = all.select_tasks(&[task])?;
             write_predictions(&folder.join("predictions.csv"), &one)?;
-            let results = evaluation.run(&[one], stamp.clone())?;
+            let results = self.evaluation().run(&[one], self.stamp.clone())?;
             results.write_json(&folder.join("results.json"))?;
             results.write_csv(&folder.join("results.csv"))?;
-            eval::write_new(&folder.join("roc.svg"), self.roc(task, settings)?.as_bytes())?;
+            write_new(&folder.join("roc.svg"), self.roc(task)?.as_bytes())?;
         }
-        // Every draw of every fraction, where `reproduce` and `compare` find them.
-        for (results, draws) in self.results.iter().zip(&self.scores) {
-            write_draws(out, results.fraction, draws, &settings.bootstrap, stamp)?;
-        }
+        self.write_draws(out)?;
         let text = serde_json::to_string_pretty(&self.results).unwrap_or_default();
-        Ok(eval::write_new(&out.join(format!("{name}.json")), text.as_bytes())?)
+        Ok(write_new(&out.join(format!("{}.json", self.name)), text.as_bytes())?)
+    }
+
+    /// Writes every draw of every fraction into `folder/TASK/fraction-F/`, where `reproduce` and `compare` find them, with
+    /// results of all draws beside them. Each of these folders appears whole or not at all.
+    ///
+    /// # Errors
+    /// A folder that is there already, or what the disk says.
+    pub(crate) fn write_draws(&self, folder: &Path) -> Result<()> {
+        for (result, draws) in self.results.iter().zip(&self.scores) {
+            for task in &self.tasks {
+                let folder = NewFolder::begin(&draws_folder(folder, task, result.fraction))?;
+                let draws = draws.iter().map(|draw| draw.select_tasks(&[task])).collect::<eval::Result<Vec<_>>>()?;
+                for (number, draw) in draws.iter().enumerate() {
+                    write_predictions(&folder.path().join(format!("predictions-{number}.csv")), draw)?;
+                }
+                let results = self.evaluation().run(&draws, self.stamp.clone())?;
+                results.write_folder(folder.path(), &draws, false)?;
+                folder.finish()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluation(&self) -> Evaluation {
+        Evaluation { bootstrap: self.bootstrap.clone(), ..Evaluation::default() }
     }
 
     /// ROC curves of one task: the first draw of every fraction.
     ///
     /// # Errors
     /// One class only.
-    pub fn roc(&self, task: &str, settings: &ProbeSettings) -> Result<String> {
+    pub fn roc(&self, task: &str) -> Result<String> {
         let mut curves: Vec<(String, Vec<bool>, Vec<f64>)> = Vec::new();
         let arms = [(&self.scores, ""), (&self.baseline, ", random network")];
-        for (fraction, i) in settings.fractions.iter().zip(0..) {
+        for (result, i) in self.results.iter().zip(0..) {
             for (arm, suffix) in arms.iter().filter_map(|(arm, suffix)| Some((arm.get(i)?, suffix))) {
                 let (cohort, mut values) = Scores::cohort_of_draws(&arm[..1], task)?;
-                let name = format!("{} %{suffix}", fraction * 100.0);
+                let name = format!("{} %{suffix}", result.fraction * 100.0);
                 curves.push((name, cohort.labels().to_vec(), values.swap_remove(0)));
             }
         }
@@ -102,7 +154,12 @@ impl Outcome {
     }
 }
 
-/// A task's name as a folder: `Pleural Effusion` becomes `pleural-effusion`.
-pub(crate) fn folder_name(task: &str) -> String {
-    task.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
+/// The folder of the draws of a fraction, below that of a model.
+fn draws_folder(model: &Path, task: &str, fraction: f64) -> PathBuf {
+    model.join(folder_name(task)).join(fraction_name(fraction))
+}
+
+/// Name of the folder of a fraction.
+pub(crate) fn fraction_name(fraction: f64) -> String {
+    format!("fraction-{fraction}")
 }

@@ -1,91 +1,115 @@
 //! Scores of images, labelled or not, by a classifier that was trained and exported.
 
-use std::path::Path;
-
-use backbones::{Classifier, Network};
-use cxr_data::{Dataset, LabelPolicy, LoadOptions, Manifest, Part, ViewConfig};
-use eval::{Checkpoint, Scores, fold_studies};
-use ndarray::{Array2, Axis};
-
-use crate::{
-    data::{LoadedPart, loader, one_view, patient_source, same_rows, score_row},
-    error::{Error, Result},
-    study::{ENSEMBLE, ProbeSettings},
-    weights::LoadedNetwork,
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
-/// One or several networks that score images together.
+use backbones::{Classifier, Network};
+use cxr_data::{LabelPolicy, Part};
+use eval::{Checkpoint, Scores, fold_studies, read_checkpoints, write_predictions};
+use ndarray::Array2;
+
+use crate::{
+    data::{Rows, Sources, admitted, patient_source, score_row},
+    error::{Error, Result},
+    files::{Watch, over},
+    study::{
+        Study,
+        features::{loader, one_view, same_rows},
+        finetune::ENSEMBLE,
+    },
+    weights::{LoadedNetwork, Weights},
+};
+
+/// How images are scored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Scoring {
+    /// How to treat uncertain and unmentioned labels, where the data has labels of the classifier's names. Default: the
+    /// paper's.
+    pub policy: LabelPolicy,
+    /// Folds images to studies: the highest logit of a study before the sigmoid, the sigmoid before the mean over networks.
+    /// Default: a row an image.
+    pub fold_studies: bool,
+    /// Scores by all networks that were chosen in a fine-tuning with several (`--checkpoint top10`). Default: by the exported
+    /// classifier alone.
+    pub ensemble: bool,
+}
+
+/// Scores of images by a classifier.
 #[derive(Debug)]
-pub struct Scorer {
+pub struct Predicted {
+    scores: Scores,
+    networks: usize,
+    patients_known: bool,
+}
+
+impl Study<'_> {
+    /// Probabilities of all images of a part, one column a label of the classifier. The data's own labels stand beside them
+    /// where it has a column of that name; they are not needed.
+    ///
+    /// # Errors
+    /// Weights without a classifier, no ensemble where one was asked for; images that cannot be read, a score that is not
+    /// finite; with folding, views of a study that are labelled differently.
+    pub fn predict(
+        sources: &Sources,
+        part: Part,
+        weights: &Weights,
+        scoring: &Scoring,
+        watch: &dyn Watch,
+    ) -> Result<Predicted> {
+        sources.reading.validate()?;
+        let network = weights.load(watch)?;
+        let ensemble = match scoring.ensemble {
+            true => ensemble(Path::new(&weights.source))?,
+            false => Vec::new(),
+        };
+        let classifier = network.classifier().ok_or_else(|| Error::Setting {
+            key: "weights".into(),
+            found: format!("{}, which has no scores", network.provenance),
+            expected: "an exported classifier, as `moco-cxr linear` and `finetune` leave it in export/".into(),
+        })?;
+        let rows = Arc::new(sources.rows(part, &network.views, watch)?);
+        let patients_known = rows.manifest().patients_known;
+        let networks = ensemble.len().max(1);
+        let scorer = Scorer { network, classifier, ensemble };
+        Ok(Predicted { scores: scorer.score(&rows, sources, scoring, watch)?, networks, patients_known })
+    }
+}
+
+/// The networks of an ensemble, read one after the other.
+fn ensemble(run: &Path) -> Result<Vec<Checkpoint>> {
+    let folder: PathBuf = run.join(ENSEMBLE);
+    if !folder.is_dir() {
+        let expected = "the folder of a fine-tuning with --checkpoint top10".to_owned();
+        return Err(Error::Setting { key: run.display().to_string(), found: format!("no {ENSEMBLE}/"), expected });
+    }
+    Ok(read_checkpoints(&folder)?)
+}
+
+struct Scorer {
+    network: LoadedNetwork,
     classifier: Classifier<Network>,
-    /// The networks of an ensemble, read one after the other; none for the classifier alone.
+    /// Empty for the classifier alone.
     ensemble: Vec<Checkpoint>,
-    labels: Vec<String>,
-    views: ViewConfig,
 }
 
 impl Scorer {
-    /// The exported classifier itself.
-    ///
-    /// # Errors
-    /// Weights without a classifier.
-    pub fn new(loaded: LoadedNetwork) -> Result<Self> {
-        let Some(classifier) = loaded.classifier() else {
-            return Err(Error::Setting {
-                key: "weights".into(),
-                found: format!("{}, which has no scores", loaded.provenance),
-                expected: "an exported classifier, as `moco-cxr linear` and `finetune` leave it in export/".into(),
-            });
-        };
-        Ok(Self { classifier, ensemble: Vec::new(), labels: loaded.labels, views: loaded.views })
-    }
-
-    /// All networks that were chosen in a fine-tuning with several (`--checkpoint top10`), whose folder is `run`.
-    ///
-    /// # Errors
-    /// As [`Self::new`]; no such networks there.
-    pub fn ensemble(loaded: LoadedNetwork, run: &Path) -> Result<Self> {
-        let alone = Self::new(loaded)?;
-        let folder = run.join(ENSEMBLE);
-        if !folder.is_dir() {
-            let expected = "the folder of a fine-tuning with --checkpoint top10".to_owned();
-            return Err(Error::Setting { key: run.display().to_string(), found: format!("no {ENSEMBLE}/"), expected });
-        }
-        Ok(Self { ensemble: eval::read_checkpoints(&folder)?, ..alone })
-    }
-
-    /// How many networks score.
-    pub fn networks(&self) -> usize {
-        self.ensemble.len().max(1)
-    }
-
-    /// What its scores mean, in order.
-    pub fn labels(&self) -> &[String] {
-        &self.labels
-    }
-
-    /// Probabilities of the images of a part, one column a label. The data's own labels stand beside them where it has a
-    /// column of that name; they are not needed. `settings` say batch size, workers, label policy, and whether images are
-    /// folded to studies: the highest logit of a study before the sigmoid, the sigmoid before the mean over networks.
-    ///
-    /// # Errors
-    /// Images that cannot be read, a score that is not finite; with folding, views of a study that are labelled differently.
-    pub fn score(&self, part: &LoadedPart, settings: &ProbeSettings) -> Result<Scores> {
-        let (rows, labels) = labels_of(&part.manifest, &part.rows, self.labels(), settings.policy)?;
-        if rows.is_empty() {
-            let found = format!("no image of {} that the label policy admits", part.manifest.root.display());
-            return Err(Error::Setting { key: "data".into(), found, expected: "at least one".into() });
-        }
-        let names: Vec<_> = rows.iter().map(|&row| score_row(&part.manifest.records[row])).collect();
-        let loader = loader(&part.manifest, &rows, self.views, settings)?;
+    fn score(&self, rows: &Rows, sources: &Sources, scoring: &Scoring, watch: &dyn Watch) -> Result<Scores> {
+        let names = &self.network.labels;
+        let (admitted, labels) = self.labels(rows, scoring.policy)?;
+        let manifest = rows.manifest();
+        let named: Vec<_> = admitted.iter().map(|&row| score_row(&manifest.records[row])).collect();
+        let loader = loader(rows, &admitted, self.network.views, sources.reading, 0)?;
         // Rows as they are reported, with one network's logits.
         let logits = |network: &Classifier<Network>| -> eval::Result<Scores> {
-            let batches = settings.watch.over(loader.in_order::<u8>().map(one_view), rows.len());
+            let batches = over(watch, admitted.len(), loader.in_order::<u8>().map(one_view));
             let (logits, came) = eval::predict(network, batches)?;
-            same_rows(&came, &rows).map_err(|fault| eval::Error::Batches(Box::new(fault)))?;
-            let scores = Scores::new(self.labels.clone(), names.clone(), labels.clone(), logits)?
-                .with_patient_source(patient_source(&part.manifest));
-            if settings.fold_studies { fold_studies(&scores) } else { Ok(scores) }
+            same_rows(&came, &admitted).map_err(|fault| eval::Error::Batches(Box::new(fault)))?;
+            let scores = Scores::new(names.clone(), named.clone(), labels.clone(), logits)?
+                .with_patient_source(patient_source(manifest));
+            if scoring.fold_studies { fold_studies(&scores) } else { Ok(scores) }
         };
         let mut folded = None;
         let probabilities = if self.ensemble.is_empty() {
@@ -99,43 +123,46 @@ impl Scorer {
         let none = || Error::Setting { key: "weights".into(), found: "none".into(), expected: "one at least".into() };
         let folded = folded.ok_or_else(none)?;
         let (rows, labels) = (folded.rows().to_vec(), folded.labels().to_owned());
-        Ok(Scores::new(self.labels.clone(), rows, labels, probabilities)?.with_patient_source(folded.patient_source()))
+        Ok(Scores::new(names.clone(), rows, labels, probabilities)?.with_patient_source(folded.patient_source()))
+    }
+
+    /// The rows that the policy admits, and their targets `[N, T]`; NaN where the data has no such label.
+    fn labels(&self, rows: &Rows, policy: LabelPolicy) -> Result<(Vec<usize>, Array2<f64>)> {
+        let manifest = rows.manifest();
+        let columns: Vec<Option<usize>> =
+            self.network.labels.iter().map(|name| manifest.task_indices(&[name]).ok().map(|found| found[0])).collect();
+        let known: Vec<usize> = columns.iter().copied().flatten().collect();
+        let applied = admitted(rows, &known, policy)?;
+        let mut targets = Array2::from_elem((applied.rows.len(), columns.len()), f64::NAN);
+        let places = (0..columns.len()).filter(|&task| columns[task].is_some());
+        for (task, column) in places.zip(applied.targets.mapv(f64::from).columns()) {
+            targets.column_mut(task).assign(&column);
+        }
+        Ok((applied.rows, targets))
     }
 }
 
-/// A part of a data set, with labels or without, every image of it readable.
-///
-/// # Errors
-/// Data that cannot be read.
-pub fn load_images(
-    dir: &Path,
-    dataset: Dataset,
-    part: Part,
-    options: &LoadOptions,
-    workers: usize,
-    note: &mut dyn FnMut(&str),
-) -> Result<LoadedPart> {
-    crate::data::load(dir, dataset, part, options, workers, note)
-}
-
-/// The rows that the policy admits, and their targets `[N, T]`; NaN where the data has no such label.
-fn labels_of(
-    manifest: &Manifest,
-    readable: &[usize],
-    names: &[String],
-    policy: LabelPolicy,
-) -> Result<(Vec<usize>, Array2<f64>)> {
-    let columns: Vec<Option<usize>> =
-        names.iter().map(|name| manifest.task_indices(&[name]).ok().map(|found| found[0])).collect();
-    let known: Vec<usize> = columns.iter().copied().flatten().collect();
-    let applied = policy.apply(manifest, &known)?;
-    let keep: Vec<usize> =
-        (0..applied.rows.len()).filter(|&i| readable.binary_search(&applied.rows[i]).is_ok()).collect();
-    let mut targets = Array2::from_elem((keep.len(), names.len()), f64::NAN);
-    let found = applied.targets.select(Axis(0), &keep).mapv(f64::from);
-    let places = (0..names.len()).filter(|&task| columns[task].is_some());
-    for (task, column) in places.zip(found.columns()) {
-        targets.column_mut(task).assign(&column);
+impl Predicted {
+    /// Probabilities, a row an image or a study.
+    pub fn scores(&self) -> &Scores {
+        &self.scores
     }
-    Ok((keep.iter().map(|&i| applied.rows[i]).collect(), targets))
+
+    /// How many networks scored.
+    pub fn networks(&self) -> usize {
+        self.networks
+    }
+
+    /// Whether the patients of the images are known.
+    pub fn patients_known(&self) -> bool {
+        self.patients_known
+    }
+
+    /// Writes a new CSV file: path, patient (where known), study, view, `label_TASK`, `score_TASK`.
+    ///
+    /// # Errors
+    /// A file that is there, or what the disk says.
+    pub fn write(&self, csv: impl AsRef<Path>) -> Result<()> {
+        Ok(write_predictions(csv.as_ref(), &self.scores)?)
+    }
 }

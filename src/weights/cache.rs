@@ -5,7 +5,6 @@
 //! `~/.cache/huggingface/hub`).
 
 use std::{
-    env,
     fmt::Write,
     fs,
     path::{Path, PathBuf},
@@ -14,7 +13,11 @@ use std::{
 use backbones::Arch;
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result};
+use crate::{
+    device::{cache_folder, user_cache, variable},
+    error::{Error, Result},
+    files::write_whole,
+};
 
 /// Which checkpoints MoCo-CXR published; the arithmetic of their names: `r8w` a ResNet18, `d1w` a DenseNet121, `r5w` a
 /// ResNet50, `00001` the learning rate 1e-4 (README of the reference code).
@@ -57,7 +60,7 @@ impl Published {
     /// # Errors
     /// None is here (the message says which to put where), or it is not what it was.
     pub(super) fn find(self) -> Result<PathBuf> {
-        let folder = folder()?;
+        let folder = cache_folder()?;
         let names = self.file_names();
         if let Some(name) = names.iter().find(|name| folder.join(name).is_file()) {
             let path = folder.join(name);
@@ -103,27 +106,6 @@ impl std::fmt::Display for Published {
     }
 }
 
-/// The folder of this project's published weights; it need not exist.
-pub(crate) fn folder() -> Result<PathBuf> {
-    match variable("MOCO_CXR_CACHE") {
-        Some(folder) => Ok(folder),
-        None => Ok(cache()?.join("moco-cxr")),
-    }
-}
-
-fn cache() -> Result<PathBuf> {
-    let home = || variable("HOME").or_else(|| variable("USERPROFILE")).map(|home| home.join(".cache"));
-    variable("XDG_CACHE_HOME").or_else(home).ok_or_else(|| Error::Setting {
-        key: "MOCO_CXR_CACHE".into(),
-        found: "nothing (nor XDG_CACHE_HOME, nor HOME)".into(),
-        expected: "the folder of published weights".into(),
-    })
-}
-
-fn variable(name: &str) -> Option<PathBuf> {
-    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
-}
-
 /// `timm/ARCH.tv_in1k` on Hugging Face: torchvision's first ImageNet weights, as safetensors with torchvision's names.
 #[derive(Debug)]
 pub(super) struct HubFile {
@@ -139,7 +121,7 @@ impl HubFile {
         let repository = format!("timm/{arch}.tv_in1k");
         let hub = match variable("HF_HUB_CACHE").or_else(|| variable("HF_HOME").map(|home| home.join("hub"))) {
             Some(hub) => hub,
-            None => cache()?.join("huggingface/hub"),
+            None => user_cache()?.join("huggingface/hub"),
         };
         let folder = hub.join(format!("models--{}", repository.replace('/', "--")));
         Ok(Self { repository, folder })
@@ -188,16 +170,8 @@ fn check(folder: &Path, path: &Path, name: &str) -> Result<()> {
             sum,
             format!("as when it was first used; if it was replaced on purpose, delete its line in {}", list.display()),
         ),
-        None => record(&list, &format!("{known}{found}  {name}\n")),
+        None => write_whole(&list, format!("{known}{found}  {name}\n").as_bytes()),
     }
-}
-
-fn record(list: &Path, text: &str) -> Result<()> {
-    if let Some(folder) = list.parent() {
-        fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    }
-    let partial = list.with_extension(format!("partial-{}", std::process::id()));
-    fs::write(&partial, text).and_then(|()| fs::rename(&partial, list)).map_err(Error::io(list))
 }
 
 #[cfg(test)]

@@ -40,11 +40,8 @@ fn fetch(_: Published, _: &mut dyn FnMut(Fetching<'_>)) -> Result<()> {
 
 #[cfg(feature = "hub")]
 fn fetch(published: Published, progress: &mut dyn FnMut(Fetching<'_>)) -> Result<()> {
-    use super::{
-        cache::{HubFile, folder},
-        download,
-    };
-    use crate::error::Error;
+    use super::{cache::HubFile, download};
+    use crate::{device::cache_folder, error::Error};
 
     let failed = |url: &str| {
         let url = url.to_owned();
@@ -62,7 +59,7 @@ fn fetch(published: Published, progress: &mut dyn FnMut(Fetching<'_>)) -> Result
         }
         Published::MocoCxr(name) => {
             let url = published.url();
-            let path = folder()?.join(format!("{name}.pth.tar"));
+            let path = cache_folder()?.join(format!("{name}.pth.tar"));
             let told = &mut |done, total| progress(Fetching { url: &url, done, total });
             download::to_file(&url, &path, None, told).map(|_| ()).map_err(failed(&url))
         }

@@ -8,7 +8,10 @@ use std::{
 use backbones::{Arch, Normalization};
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    files::read_json,
+};
 
 pub(crate) const EXPORT: &str = "export";
 pub(super) const MODEL: &str = "model.safetensors";
@@ -43,7 +46,7 @@ impl NetworkFile {
     pub(super) fn beside(weights: &Path) -> Result<Option<Self>> {
         let path = weights.with_file_name(CONFIG);
         let exported = weights.file_name().is_some_and(|name| name == MODEL) && path.is_file();
-        exported.then(|| json(&path)).transpose()
+        exported.then(|| read_json(&path)).transpose()
     }
 
     /// What the scores of its classifier mean, in order; a number where it does not say.
@@ -84,7 +87,7 @@ impl Preprocessing {
         if !path.is_file() {
             return Ok(None);
         }
-        let file: PreprocessorFile = json(&path)?;
+        let file: PreprocessorFile = read_json(&path)?;
         let fault = |reason: String| Error::Config { origin: path.display().to_string(), reason };
         let size = match file.size {
             Size::Square(side) | Size::Shortest { shortest_edge: side } => side,
@@ -106,9 +109,4 @@ impl Preprocessing {
         }
         Ok(Some(Self { size, normalization: Normalization { mean, std } }))
     }
-}
-
-fn json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    serde_json::from_str(&text).map_err(|e| Error::Config { origin: path.display().to_string(), reason: e.to_string() })
 }

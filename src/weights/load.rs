@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use backbones::{Arch, Classifier, ImportOptions, Inspection, Linear, Network, NetworkConfig, WeightFile, import};
-use burn::tensor::Device;
+use burn::{module::Module, tensor::Device};
 use cxr_data::ViewConfig;
 
 use super::{
@@ -35,9 +35,10 @@ pub struct LoadedNetwork {
     /// The pretraining run whose export they are.
     pub run: Option<PathBuf>,
     /// Which images they were trained on, as far as that is known.
-    pub lineage: Lineage,
-    /// What a person should be told: what was assumed, what was not used.
+    pub(crate) lineage: Lineage,
+    /// Remarks for a person: what was assumed, what was not used.
     pub notes: Vec<String>,
+    random: bool,
 }
 
 impl LoadedNetwork {
@@ -46,6 +47,21 @@ impl LoadedNetwork {
         let assumed = images_of(self.views.size);
         self.notes.iter_mut().for_each(|note| *note = note.replace(&assumed, &format!("{} as asked", images_of(side))));
         self.views = ViewConfig::eval(side);
+    }
+
+    /// Which images the weights were trained on, as far as that is known.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// Whether the weights were drawn, and nothing was learned.
+    pub(crate) fn is_random(&self) -> bool {
+        self.random
+    }
+
+    /// Where the network lives.
+    pub(crate) fn device(&self) -> Device {
+        self.network.devices().into_iter().next().unwrap_or_default()
     }
 
     /// Network and head as one module; none without a head.
@@ -155,6 +171,7 @@ fn random(arch: Option<Arch>, seed: u64, device: &Device) -> Result<LoadedNetwor
         run: None,
         lineage: Lineage::none(),
         notes: vec![format!("random weights: {}, {whose} mean and deviation", images_of(size))],
+        random: true,
     })
 }
 
@@ -203,6 +220,7 @@ fn from_file(path: &Path, arch: Option<Arch>, assumed: Assumed, device: &Device)
         run: run_of(path),
         lineage: Lineage::default(),
         notes,
+        random: false,
     })
 }
 

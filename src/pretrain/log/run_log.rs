@@ -11,8 +11,11 @@ use moco_core::{EpochReport, Observer, Request, StepMetrics};
 
 use crate::{
     error::{Error, Result},
-    files::{MetricsLog, RunFolder},
-    pretrain::{PretrainSettings, Speed, TensorBoard, Watch, log::TrainLog},
+    files::RunFolder,
+    pretrain::{
+        PretrainSettings, Speed, TensorBoard, TrainingWatch,
+        log::{MetricsLog, TrainLog},
+    },
 };
 
 /// How often a line tells of the steps since the last one, where the settings say nothing.
@@ -23,7 +26,7 @@ pub(crate) struct RunLog<'a> {
     metrics: MetricsLog,
     text: TrainLog,
     board: TensorBoard,
-    watch: &'a mut dyn Watch,
+    watch: &'a mut dyn TrainingWatch,
     speed: Speed,
     total: u64,
     every_steps: u64,
@@ -40,7 +43,7 @@ impl<'a> RunLog<'a> {
         folder: &RunFolder,
         (done, total): (u64, u64),
         settings: &PretrainSettings,
-        watch: &'a mut dyn Watch,
+        watch: &'a mut dyn TrainingWatch,
     ) -> Result<Self> {
         Ok(Self {
             metrics: MetricsLog::open(folder, done)?,
@@ -88,6 +91,7 @@ impl<'a> RunLog<'a> {
     }
 
     fn step(&mut self, metrics: &StepMetrics) -> Result<()> {
+        self.watch.progress(metrics.step, self.total);
         self.metrics.write("train", metrics)?;
         self.speed.add(metrics);
         let m = &metrics.measures;

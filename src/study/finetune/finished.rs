@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::{ENSEMBLE, TrainingRun};
 use crate::{
     error::{Error, Result},
-    files::{Existing, RunFolder},
+    files::{Existing, RunFolder, read_json},
 };
 
 const OF: &str = "of.json";
@@ -48,8 +48,7 @@ impl FinishedDraws {
     pub(super) fn open(folder: &Path, of: &Value) -> Result<Self> {
         let path = folder.join(OF);
         if path.is_file() {
-            let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-            let before: Value = serde_json::from_str(&text).map_err(|e| fault(&path, &e.to_string()))?;
+            let before: Value = read_json(&path)?;
             let names = of.as_object().into_iter().flatten().map(|(name, _)| name);
             let differing: Vec<String> = names
                 .filter(|name| before[name.as_str()] != of[name.as_str()])

@@ -2,49 +2,52 @@
 
 use std::sync::Arc;
 
-use cxr_data::{BatchLoader, BatchOptions, Crop, Files, ImageSource, MemoryCache, OnBad, ViewConfig, seed};
+use cxr_data::{BatchLoader, BatchOptions, Crop, ImageSource, OnBad, ViewConfig, seed};
 use ndarray::{Array2, Array3, Axis};
 
 use crate::{
-    data::{Labelled, loader, one_view},
+    data::{Labelled, Reading},
     error::Result,
-    study::ProbeSettings,
+    files::{Watch, over},
+    study::features::{loader, one_view},
 };
 
-/// Resized images are kept in memory up to this many bytes; beyond it every epoch decodes its files again.
-const KEPT_BYTES: usize = 1 << 30;
-
 /// Images and targets of labelled rows.
-#[derive(Debug)]
 pub(super) struct Images<'a> {
-    labelled: &'a Labelled<'a>,
+    labelled: &'a Labelled,
     targets: Array2<f64>,
     source: Arc<dyn ImageSource>,
     views: ViewConfig,
-    settings: &'a ProbeSettings,
+    reading: Reading,
+    watch: &'a dyn Watch,
 }
 
 impl<'a> Images<'a> {
     /// `views` are those of evaluation.
-    pub(super) fn new(labelled: &'a Labelled<'a>, views: ViewConfig, settings: &'a ProbeSettings) -> Self {
-        let manifest = labelled.manifest();
-        let files = Arc::new(Files::new(manifest));
-        // 16 bit, and the longer side a little longer than the shorter.
-        let bytes = labelled.rows().len().saturating_mul(views.size * views.size * 3);
-        let source: Arc<dyn ImageSource> =
-            if bytes <= KEPT_BYTES { Arc::new(MemoryCache::new(files, manifest.len(), views)) } else { files };
-        Self { labelled, targets: labelled.targets(), source, views, settings }
+    ///
+    /// # Errors
+    /// A cache that cannot be opened.
+    pub(super) fn new(
+        labelled: &'a Labelled,
+        views: ViewConfig,
+        reading: Reading,
+        watch: &'a dyn Watch,
+    ) -> Result<Self> {
+        let source = labelled.set().images(&views)?;
+        Ok(Self { labelled, targets: labelled.targets(), source, views, reading, watch })
     }
 
-    pub(super) fn labelled(&self) -> &'a Labelled<'a> {
+    pub(super) fn labelled(&self) -> &'a Labelled {
         self.labelled
     }
 
     /// Every image once, in the order of the rows, as an evaluation sees it.
-    pub(super) fn in_order(&self) -> Result<impl Iterator<Item = cxr_data::Result<(Array3<u8>, Vec<usize>)>> + use<>> {
-        let loader = loader(self.labelled.manifest(), self.labelled.rows(), self.views, self.settings)?;
-        let batches = loader.with_source(self.source.clone()).in_order::<u8>().map(one_view);
-        Ok(self.settings.watch.over(batches, self.labelled.rows().len()))
+    pub(super) fn in_order(
+        &self,
+    ) -> Result<impl Iterator<Item = cxr_data::Result<(Array3<u8>, Vec<usize>)>> + use<'a>> {
+        let rows = self.labelled.rows();
+        let loader = loader(self.labelled.set(), rows, self.views, self.reading, 0)?;
+        Ok(over(self.watch, rows.len(), loader.in_order::<u8>().map(one_view)))
     }
 
     /// An epoch over `places`, shuffled: images `[B, S, S]` and targets `[B, T]`. A crop slides along the longer side, as
@@ -64,16 +67,16 @@ impl<'a> Images<'a> {
         let rows: Vec<usize> = order.iter().map(|&i| self.labelled.rows()[places[i]]).collect();
         let options = BatchOptions {
             batch_size,
-            workers: self.settings.workers,
+            workers: self.reading.workers,
             // An iterator in order counts as epoch 0 of its loader: another seed makes other crops in every epoch.
             seed: run_seed.wrapping_add((epoch as u64) << 32),
             on_bad: OnBad::Fail,
             ..BatchOptions::default()
         };
         let views = ViewConfig { crop: Crop::Random, ..self.views };
-        let loader = BatchLoader::new(self.labelled.manifest(), views, options)?.with_rows(&rows)?;
+        let loader = BatchLoader::new(self.labelled.set().manifest(), views, options)?.with_rows(&rows)?;
         let batches = loader.with_source(self.source.clone()).in_order::<u8>().map(one_view);
-        Ok(self.settings.watch.over(batches, rows.len()).map(|batch| {
+        Ok(over(self.watch, rows.len(), batches).map(|batch| {
             let (images, rows) = batch?;
             let place = |row: &usize| self.labelled.rows().binary_search(row).ok();
             let places: Vec<usize> = rows.iter().filter_map(place).collect();

@@ -11,10 +11,8 @@ mod write;
 use std::path::{Path, PathBuf};
 
 use backbones::{Classifier, Linear, Network};
-use burn::{module::Module, tensor::Device};
 use cxr_data::Role;
 use eval::{Checkpoint, FineTune, FineTuned, Measured, Scores, SupervisedConfig, mean_auroc};
-use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -22,9 +20,15 @@ use tempfile::TempDir;
 pub use self::settings::{CheckpointChoice, FineTuneSettings};
 use self::{finished::FinishedDraws, images::Images};
 use crate::{
-    data::{LabelDraw, Labelled, Lineage, fewer_folds, label_draws, plain_draws, same_rows},
+    data::{LabelDraw, Labelled, Lineage, fewer_folds, label_draws},
     error::{Error, Result},
-    study::{Outcome, ProbeSettings, check_reported, fit_probe, scores},
+    study::{
+        Method, Outcome, Study,
+        export::Exported,
+        features::{Features, same_rows},
+        linear::fit_probe,
+        scores::{check_reported, scores},
+    },
     weights::LoadedNetwork,
 };
 
@@ -59,23 +63,20 @@ pub struct Measurement {
     pub valid_auroc: f64,
 }
 
-/// What a fine-tuning found.
+/// Results of a fine-tuning. The score of a row is a probability.
 #[derive(Debug)]
 pub struct FineTuneOutcome {
-    /// Scores (probabilities) and results on the test rows.
-    pub outcome: Outcome,
-    /// Every training.
-    pub runs: Vec<TrainingRun>,
+    outcome: Outcome,
+    runs: Vec<TrainingRun>,
     /// The best network of the first draw of the largest fraction.
-    pub model: Classifier<Network>,
-    /// Steps it has seen.
-    pub steps: u64,
-    /// All chosen networks of that draw, best first.
-    pub members: Vec<Checkpoint>,
-    /// Which images it was trained and chosen on, and those of the weights it began from.
-    pub lineage: Lineage,
+    model: Classifier<Network>,
     /// Where they lie, if they do not live on the host.
     folder: Option<Meanwhile>,
+    start: LoadedNetwork,
+    settings: FineTuneSettings,
+    /// Images it was trained and chosen on, and those of the weights it began from.
+    lineage: Lineage,
+    exported: Exported,
 }
 
 /// Where the networks of a draw lie while it is trained.
@@ -96,112 +97,109 @@ impl Meanwhile {
     }
 }
 
-/// Trains on every draw of every fraction, chooses networks on `valid`, and evaluates them on `test`. The score of a row is
-/// a probability; where views are folded to studies, the highest logit of a study is taken before the sigmoid, and the
-/// sigmoid before the mean over networks, as the reference does.
-///
-/// Where several networks are chosen they are kept as files in the system's temporary folder meanwhile, not in memory. Finished
-/// draws are kept where [`FineTuneSettings::unfinished`] says, and not trained again. `watch` is told of every epoch.
-///
-/// # Errors
-/// Settings out of range, validation rows without both classes of any task, images that cannot be read, a loss that is not
-/// finite, a backbone that moved although the head alone was to be trained.
-pub fn fine_tune(
-    start: &LoadedNetwork,
-    [train, valid, test]: [&Labelled<'_>; 3],
-    probe: &ProbeSettings,
-    settings: &FineTuneSettings,
-    watch: &mut dyn FnMut(&str),
-) -> Result<FineTuneOutcome> {
-    probe.validate()?;
-    settings.validate()?;
-    check_valid(valid, &probe.tasks)?;
-    check_reported(test, &probe.tasks)?;
-    let of = identity(start, [train, valid, test], probe, settings);
-    let store = settings.unfinished.as_deref().map(|folder| FinishedDraws::open(folder, &of)).transpose()?;
-    let lineage = start.lineage.clone().then(Role::Train, train.origin()).then(Role::Valid, valid.origin());
-    let [train, valid, test] = [train, valid, test].map(|part| Images::new(part, start.views, probe));
-    let features = match settings.from_linear {
-        true => Some(train.labelled().features(&start.network, start.views, probe)?),
-        false => None,
-    };
-    let mut all = All { start, train, valid, test, features, probe, settings, watch };
-    let (mut outcome, mut runs, mut model) = (Outcome::default(), Vec::new(), None);
-    let largest = probe.fractions.iter().copied().fold(0.0, f64::max);
-    for &fraction in &probe.fractions {
-        let draws = if settings.from_linear { label_draws } else { plain_draws };
-        let draws = draws(all.train.labelled(), fraction, probe)?;
-        if settings.from_linear {
-            outcome.notes.extend(fewer_folds(fraction, &draws, probe));
-        }
-        let mut model_scores = Vec::new();
-        for (number, draw) in draws.iter().enumerate() {
-            let name = format!("fraction {fraction}, draw {} of {}", number + 1, draws.len());
-            let exported = fraction == largest && number == 0;
-            if let Some(found) =
-                store.as_ref().map(|store| store.find(fraction, number, exported)).transpose()?.flatten()
-            {
-                (all.watch)(&format!("{name}: finished before"));
-                model_scores.push(found.scores);
-                runs.push(found.run);
-                if let (Some(best), Some(store)) = (found.members.first(), &store) {
-                    let folder = Meanwhile::Kept(store.begin(fraction, number)?);
-                    model = Some((best.load(all.untrained(number as u64))?, found.members, Some(folder)));
+impl Study<'_> {
+    /// Trains on every draw of every fraction, chooses networks on the validation rows, and evaluates them on the test rows.
+    /// The score of a row is a probability; where views are folded to studies, the highest logit of a study is taken before
+    /// the sigmoid, and the sigmoid before the mean over networks, as the reference does.
+    ///
+    /// Where several networks are chosen they are kept as files in the system's temporary folder meanwhile, not in memory.
+    /// Finished draws are kept where [`FineTuneSettings::unfinished`] says, and not trained again. The watcher is told of
+    /// every epoch.
+    ///
+    /// # Errors
+    /// Settings out of range, no validation rows ([`crate::data::ValidFrom`]) or none with both classes of a task, images
+    /// that cannot be read, a loss that is not finite, a backbone that moved although the head alone was to be trained.
+    pub fn fine_tune(&self, settings: &FineTuneSettings) -> Result<FineTuneOutcome> {
+        settings.validate()?;
+        let valid = self.valid.as_deref().ok_or_else(|| Error::Setting {
+            key: "validation rows".into(),
+            found: "none".into(),
+            expected: "rows to choose a checkpoint on (--valid-data)".into(),
+        })?;
+        check_valid(valid)?;
+        check_reported(&self.test)?;
+        let store = settings.unfinished.as_deref();
+        let store = store.map(|folder| FinishedDraws::open(folder, &self.identity(valid, settings))).transpose()?;
+        let lineage = self.network.lineage.clone().then(Role::Train, Some(self.train.origin()));
+        let lineage = lineage.then(Role::Valid, Some(valid.origin()));
+        let mut outcome = self.outcome(settings.command(), Method::Trained(settings));
+        let all = All::new(self, valid, settings)?;
+        let (mut runs, mut model) = (Vec::new(), None);
+        let largest = self.protocol.fractions.iter().copied().fold(0.0, f64::max);
+        for &fraction in &self.protocol.fractions {
+            let min_folds = if settings.from_linear { 2 } else { 0 };
+            let draws = label_draws(&self.train, fraction, self.protocol.label_draws(), min_folds)?;
+            if settings.from_linear {
+                self.note(fewer_folds(fraction, &draws, self.protocol.label_draws()));
+            }
+            let mut model_scores = Vec::new();
+            for (number, draw) in draws.iter().enumerate() {
+                let name = format!("fraction {fraction}, draw {} of {}", number + 1, draws.len());
+                let exported = fraction == largest && number == 0;
+                if let Some(found) =
+                    store.as_ref().map(|store| store.find(fraction, number, exported)).transpose()?.flatten()
+                {
+                    self.watch.line(&format!("{name}: finished before"));
+                    model_scores.push(found.scores);
+                    runs.push(found.run);
+                    if let (Some(best), Some(store)) = (found.members.first(), &store) {
+                        let folder = Meanwhile::Kept(store.begin(fraction, number)?);
+                        model = Some((best.load(all.untrained(number as u64))?, found.members, Some(folder)));
+                    }
+                    continue;
                 }
-                continue;
-            }
-            let folder = match &store {
-                Some(store) => Some(Meanwhile::Kept(store.begin(fraction, number)?)),
-                None if settings.checkpoint == CheckpointChoice::Top10 => Some(Meanwhile::Temporary(temporary()?)),
-                None => None,
-            };
-            let tuned = all.train(draw, number, &name, folder.as_ref())?;
-            let scores = all.test_scores(&tuned)?;
-            let history = tuned.history.iter().map(Measurement::of).collect();
-            let chosen = tuned.top.iter().map(|checkpoint| checkpoint.step).collect();
-            let run = TrainingRun { fraction, draw: number, images: draw.places.len(), chosen, history };
-            if let Some(store) = &store {
-                store.keep(&run, &scores, exported)?;
-                if runs.is_empty() {
-                    let kept = settings.unfinished.as_deref().unwrap_or(Path::new("")).display();
-                    (all.watch)(&format!(
-                        "finished draws are kept in {kept}; if this is ended, the same command goes on with them"
-                    ));
+                let folder = match &store {
+                    Some(store) => Some(Meanwhile::Kept(store.begin(fraction, number)?)),
+                    None if settings.checkpoint == CheckpointChoice::Top10 => Some(Meanwhile::Temporary(temporary()?)),
+                    None => None,
+                };
+                let tuned = all.train(draw, number, &name, folder.as_ref())?;
+                let scores = all.test_scores(&tuned)?;
+                let history = tuned.history.iter().map(Measurement::of).collect();
+                let chosen = tuned.top.iter().map(|checkpoint| checkpoint.step).collect();
+                let run = TrainingRun { fraction, draw: number, images: draw.places.len(), chosen, history };
+                if let Some(store) = &store {
+                    store.keep(&run, &scores, exported)?;
+                    if runs.is_empty() {
+                        let kept = settings.unfinished.as_deref().unwrap_or(Path::new("")).display();
+                        self.watch.line(&format!(
+                            "finished draws are kept in {kept}; if this is ended, the same command goes on with them"
+                        ));
+                    }
+                }
+                model_scores.push(scores);
+                runs.push(run);
+                if exported {
+                    model = Some((tuned.best()?, tuned.top, folder));
                 }
             }
-            model_scores.push(scores);
-            runs.push(run);
-            if exported {
-                model = Some((tuned.best()?, tuned.top, folder));
-            }
+            outcome.push(fraction, &draws, model_scores, None)?;
         }
-        outcome.push(fraction, &draws, model_scores, None, probe)?;
+        let none = || Error::Setting { key: "fraction".into(), found: "none".into(), expected: "at least one".into() };
+        let (model, members, folder) = model.ok_or_else(none)?;
+        let steps = members.first().map_or(0, |best: &Checkpoint| best.step);
+        let (labels, seed) = (self.labels.clone(), self.protocol.seed);
+        let exported = Exported { how: settings.short_name(), steps, labels, seed };
+        let (start, settings) = (self.network.clone(), settings.clone());
+        Ok(FineTuneOutcome { outcome, runs, model, folder, start, settings, lineage, exported })
     }
-    let none = || Error::Setting { key: "fraction".into(), found: "none".into(), expected: "at least one".into() };
-    let (model, members, folder) = model.ok_or_else(none)?;
-    let steps = members.first().map_or(0, |best: &Checkpoint| best.step);
-    Ok(FineTuneOutcome { outcome, runs, model, steps, members, lineage, folder })
-}
 
-/// What must be the same for a finished draw to count.
-fn identity(
-    start: &LoadedNetwork,
-    parts: [&Labelled<'_>; 3],
-    probe: &ProbeSettings,
-    settings: &FineTuneSettings,
-) -> Value {
-    let data = parts.map(|part| format!("{} images of {}", part.rows().len(), part.manifest().hash()));
-    json!({
-        "weights": start.provenance,
-        "image_size": start.views.size,
-        "tasks": probe.tasks,
-        "label_policy": probe.policy.to_string(),
-        "label_draws": probe.draw_rule.to_string(),
-        "studies": probe.fold_studies,
-        "seed": probe.seed,
-        "training": settings.protocol(),
-        "data": data,
-    })
+    /// What must be the same for a finished draw to count.
+    fn identity(&self, valid: &Labelled, settings: &FineTuneSettings) -> Value {
+        let data = [&*self.train, valid, &*self.test]
+            .map(|part| format!("{} images of {}", part.rows().len(), part.manifest().hash()));
+        json!({
+            "weights": self.network.provenance,
+            "image_size": self.network.views.size,
+            "tasks": self.labels.tasks,
+            "label_policy": self.labels.policy.to_string(),
+            "label_draws": self.protocol.draw_rule.to_string(),
+            "studies": self.labels.fold_studies,
+            "seed": self.protocol.seed,
+            "training": Method::Trained(settings).to_string(),
+            "data": data,
+        })
+    }
 }
 
 impl Measurement {
@@ -212,38 +210,47 @@ impl Measurement {
 }
 
 /// A checkpoint can only be chosen where some task has both classes; found now, not after the first epoch.
-fn check_valid(valid: &Labelled<'_>, tasks: &[String]) -> Result<()> {
-    let counts = &valid.labels().counts;
+fn check_valid(valid: &Labelled) -> Result<()> {
+    let counts = &valid.counts().counts;
     if (0..counts.len()).any(|task| has_both(valid, task)) {
         return Ok(());
     }
     let images = valid.rows().len();
-    let found = format!("no task with positive and negative ones in {images} images ({})", tasks.join(", "));
+    let found =
+        format!("no task with positive and negative ones in {images} images ({})", valid.labels().tasks.join(", "));
     let expected = "both classes of one task at least, to choose a checkpoint by AUROC".to_owned();
     Err(Error::Setting { key: "validation labels".into(), found, expected })
 }
 
-fn has_both(labelled: &Labelled<'_>, task: usize) -> bool {
+fn has_both(labelled: &Labelled, task: usize) -> bool {
     let targets = labelled.targets();
     [0.0, 1.0].iter().all(|class| targets.column(task).iter().any(|target| target == class))
 }
 
-/// What all trainings share.
+/// What all trainings of a fine-tuning share.
 struct All<'a> {
-    start: &'a LoadedNetwork,
+    study: &'a Study<'a>,
+    settings: &'a FineTuneSettings,
     train: Images<'a>,
     valid: Images<'a>,
     test: Images<'a>,
     /// Of the training rows, for a head to begin with.
-    features: Option<Array2<f32>>,
-    probe: &'a ProbeSettings,
-    settings: &'a FineTuneSettings,
-    watch: &'a mut dyn FnMut(&str),
+    features: Option<Features>,
 }
 
-impl All<'_> {
+impl<'a> All<'a> {
+    fn new(study: &'a Study<'a>, valid: &'a Labelled, settings: &'a FineTuneSettings) -> Result<Self> {
+        let Study { network, train, test, reading, watch, .. } = study;
+        let images = |part: &'a Labelled| Images::new(part, network.views, *reading, *watch);
+        let features = match settings.from_linear {
+            true => Some(Features::of(&network.network, train, network.views, *reading, *watch)?),
+            false => None,
+        };
+        Ok(Self { study, settings, train: images(train)?, valid: images(valid)?, test: images(test)?, features })
+    }
+
     fn train(
-        &mut self,
+        &self,
         draw: &LabelDraw,
         number: usize,
         name: &str,
@@ -255,10 +262,13 @@ impl All<'_> {
             return Err(Error::Setting { key: "fraction".into(), found, expected });
         }
         // Head, order and crops of every draw are its own.
-        let seed = self.probe.seed.wrapping_mul(1_000_003).wrapping_add(number as u64);
-        let model =
-            Classifier::new(self.start.network.clone(), self.head(draw, seed)?, self.start.config.arch.head_name());
-        let Self { train, valid, probe, settings, watch, .. } = self;
+        let seed = self.study.protocol.seed.wrapping_mul(1_000_003).wrapping_add(number as u64);
+        let model = Classifier::new(
+            self.study.network.network.clone(),
+            self.head(draw, seed)?,
+            self.study.network.config.arch.head_name(),
+        );
+        let Self { study, settings, train, valid, .. } = self;
         let training = SupervisedConfig { trained: settings.trained, lr: settings.lr }.init(&model)?;
         let epochs = settings.epochs_for(draw.places.len());
         let config = FineTune { keep: settings.checkpoint.keep(), ..FineTune::new(epochs) };
@@ -268,9 +278,9 @@ impl All<'_> {
             Err(fault) => Box::new(std::iter::once(Err(fault))),
         };
         let validate = |model: &Classifier<Network>| {
-            let auroc = mean_auroc(&logits(model, valid, probe).map_err(inner)?)?;
+            let auroc = mean_auroc(&logits(model, valid).map_err(inner)?)?;
             done += 1;
-            watch(&format!("{name}, epoch {done} of {epochs}: AUROC {auroc:.3} on validation rows"));
+            study.watch.line(&format!("{name}, epoch {done} of {epochs}: AUROC {auroc:.3} on validation rows"));
             Ok(auroc)
         };
         Ok(match folder {
@@ -281,19 +291,19 @@ impl All<'_> {
 
     /// The form of a trained network.
     fn untrained(&self, seed: u64) -> Classifier<Network> {
-        let (config, network) = (&self.start.config, &self.start.network);
-        let head = config.init_classifier(self.probe.tasks.len(), seed, &device_of(network)).head;
+        let (config, network) = (&self.study.network.config, &self.study.network.network);
+        let head = config.init_classifier(self.study.labels.tasks.len(), seed, &self.study.network.device()).head;
         Classifier::new(network.clone(), head, config.arch.head_name())
     }
 
     /// torchvision's initial layer, or that of a linear probe on this draw.
     fn head(&self, draw: &LabelDraw, seed: u64) -> Result<Linear> {
-        let tasks = self.probe.tasks.len();
-        let device = device_of(&self.start.network);
+        let tasks = self.study.labels.tasks.len();
+        let device = self.study.network.device();
         match &self.features {
-            None => Ok(self.start.config.init_classifier(tasks, seed, &device).head),
+            None => Ok(self.study.network.config.init_classifier(tasks, seed, &device).head),
             Some(features) => {
-                let probe = fit_probe(self.train.labelled(), features, None, draw, self.probe)?;
+                let probe = fit_probe(features, None, draw, &self.study.protocol)?;
                 Ok(probe.head(&device))
             }
         }
@@ -303,7 +313,7 @@ impl All<'_> {
     fn test_scores(&self, tuned: &FineTuned<Network>) -> Result<Scores> {
         let mut rows = None;
         let probabilities = tuned.ensemble(|model| {
-            let folded = logits(model, &self.test, self.probe).map_err(inner)?;
+            let folded = logits(model, &self.test).map_err(inner)?;
             let scores = folded.scores().to_owned();
             rows = Some(folded);
             Ok(scores)
@@ -321,10 +331,10 @@ fn temporary() -> Result<TempDir> {
 }
 
 /// Logits of the rows (or studies) of a part, in eval mode.
-fn logits(model: &Classifier<Network>, images: &Images<'_>, probe: &ProbeSettings) -> Result<Scores> {
+fn logits(model: &Classifier<Network>, images: &Images<'_>) -> Result<Scores> {
     let (logits, came) = eval::predict(model, images.in_order()?)?;
     same_rows(&came, images.labelled().rows())?;
-    scores(images.labelled(), probe, &logits)
+    scores(images.labelled(), &logits)
 }
 
 /// A fault of ours on its way through a function of `eval`.
@@ -333,9 +343,4 @@ fn inner(fault: Error) -> eval::Error {
         Error::Eval(fault) => fault,
         other => eval::Error::Batches(Box::new(other)),
     }
-}
-
-/// Where a network lives.
-pub(crate) fn device_of(network: &Network) -> Device {
-    network.devices().into_iter().next().unwrap_or_default()
 }

@@ -53,6 +53,7 @@ impl fmt::Display for CheckpointChoice {
 
 /// How a network is trained with labels. The defaults are the paper's (MoCo-CXR section 3.4).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct FineTuneSettings {
     /// All of the network, or the head alone (the paper's linear evaluation).
     pub trained: Trained,
@@ -68,7 +69,8 @@ pub struct FineTuneSettings {
     /// (Kumar et al., arXiv:2202.10054).
     pub from_linear: bool,
     /// Folder in which finished draws are kept meanwhile. A fine-tuning of the same on the same goes on with them, whatever its
-    /// fractions and the number of its draws; who has written the outcome deletes it. None by default.
+    /// fractions and the number of its draws; [`FineTuneOutcome::write`](crate::study::FineTuneOutcome::write) deletes it.
+    /// None by default.
     pub unfinished: Option<PathBuf>,
 }
 
@@ -112,16 +114,12 @@ impl FineTuneSettings {
         }
     }
 
-    /// For the stamp of results: results of different trainings are not compared.
-    pub fn protocol(&self) -> String {
-        let what = match (self.trained, self.from_linear) {
-            (Trained::Head, _) => "linear, faithful: head by Adam, batch norm in train mode",
-            (Trained::All, false) => "fine-tuned end to end",
-            (Trained::All, true) => "linear probe, then fine-tuned end to end",
-        };
-        let epochs = self.epochs.map_or("the paper's".to_owned(), |epochs| epochs.to_string());
-        let Self { lr, batch_size, checkpoint, .. } = self;
-        format!("{what}; lr {lr:e}, batches of {batch_size}, epochs {epochs}, checkpoint {checkpoint}")
+    /// Name of the command that trains so, and of its summary.
+    pub(super) fn command(&self) -> &'static str {
+        match self.trained {
+            Trained::Head => "linear",
+            Trained::All => "finetune",
+        }
     }
 }
 

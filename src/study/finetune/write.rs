@@ -2,58 +2,49 @@
 
 use std::path::Path;
 
-use backbones::export;
-use eval::{Stamp, Table};
-use serde_json::json;
+use eval::{Table, write_new};
 
-use super::{CheckpointChoice, ENSEMBLE, FineTuneOutcome, FineTuneSettings};
+use super::{CheckpointChoice, ENSEMBLE, FineTuneOutcome, TrainingRun};
 use crate::{
     error::{Error, Result},
-    files::{Existing, NewFolder, RunFolder},
-    study::ProbeSettings,
-    weights::{EXPORT, LoadedNetwork, classifier_info},
+    files::NewFolder,
+    study::Outcome,
 };
 
 impl FineTuneOutcome {
-    /// Writes `NAME.json`, the folders of the tasks (as [`crate::Outcome::write`]), `history.csv` (all measurements on
+    /// Scores, results and conditions.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// Every training.
+    pub fn runs(&self) -> &[TrainingRun] {
+        &self.runs
+    }
+
+    /// Writes `NAME.json`, the folders of the tasks (as [`Outcome::write`]), `history.csv` (all measurements on
     /// validation rows), `run.json`, and the classifier of the first draw of the largest fraction into `export/`; with
     /// several chosen networks, their tensors into `ensemble/`. `out` must be new or empty; it appears whole or not at all.
+    /// Then the folder of finished draws is deleted.
     ///
     /// # Errors
     /// A folder that is not empty, or what the disk says.
-    pub fn write(
-        &self,
-        out: &Path,
-        name: &str,
-        start: &LoadedNetwork,
-        probe: &ProbeSettings,
-        settings: &FineTuneSettings,
-        stamp: &Stamp,
-    ) -> Result<()> {
-        let folder = NewFolder::begin(out)?;
-        let run = RunFolder::open(folder.path(), Existing::Refuse)?;
-        run.write_run_json(
-            name,
-            json!({
-                "weights": start.provenance,
-                "tasks": probe.tasks,
-                "seed": probe.seed,
-                "stamp": stamp,
-                "draw_exported": 0,
-                "trained_on": self.lineage,
-            }),
-        )?;
-        self.outcome.write_into(run.path(), name, probe, stamp)?;
-        eval::write_new(&run.join("history.csv"), self.history().to_csv().as_bytes())?;
-        let protocol = settings.protocol();
-        let how = (settings.short_name(), protocol.as_str(), self.steps);
-        let info = classifier_info(how, start, &self.outcome, probe, stamp);
-        export(&run.join(EXPORT), &self.model, &info)?;
-        self.lineage.write(&run.join(EXPORT))?;
-        if let (Some(kept), CheckpointChoice::Top10) = (&self.folder, settings.checkpoint) {
+    pub fn write(&self, out: impl AsRef<Path>) -> Result<()> {
+        let folder = NewFolder::begin(out.as_ref())?;
+        let command = self.settings.command();
+        let run =
+            self.exported.write(folder.path(), command, &self.start, &self.model, &self.outcome, &self.lineage)?;
+        write_new(&run.join("history.csv"), self.history().to_csv().as_bytes())?;
+        if let (Some(kept), CheckpointChoice::Top10) = (&self.folder, self.settings.checkpoint) {
             copy_folder(&kept.path(), &run.join(ENSEMBLE))?;
         }
-        folder.finish()
+        folder.finish()?;
+        match &self.settings.unfinished {
+            Some(unfinished) if unfinished.is_dir() => {
+                std::fs::remove_dir_all(unfinished).map_err(Error::io(unfinished))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn history(&self) -> Table {

@@ -2,12 +2,12 @@
 
 use backbones::{ExportInfo, Network, export as write_weights};
 
-use super::folder::EXPORT;
 use crate::{
     data::Lineage,
     error::{Error, Result},
     files::RunFolder,
     pretrain::PretrainSettings,
+    weights::EXPORT,
 };
 
 /// Writes `export/` of a run, in place of an older export of the same run.

@@ -1,0 +1,108 @@
+//! Where images were read from, described so that they can be found again.
+
+use std::path::{Path, PathBuf};
+
+use cxr_data::{Dataset, LoadOptions, Manifest, OnBad, Part, PixelHash, load_with, prescan};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    data::{Sources, shares::shares},
+    error::{Error, Result},
+    files::Watch,
+};
+
+/// Images that were read from a folder, described so that they can be found again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Origin {
+    /// Folder of the data set, absolute.
+    pub dir: PathBuf,
+    /// Its layout.
+    pub dataset: Dataset,
+    /// Which part of it.
+    pub part: Part,
+    /// The pattern that found patients in the paths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patient_regex: Option<String>,
+    /// What became of images that could not be read.
+    pub on_bad: OnBad,
+    /// Rows that could be read.
+    pub images: usize,
+    /// Whether the patients are known.
+    pub patients_known: bool,
+    /// [`Manifest::hash`] of the part.
+    pub hash: String,
+    /// The seed by which a folder without published parts was divided; then `part` is one of the shares, and `images` and
+    /// `hash` are those of the whole folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub divided: Option<u64>,
+}
+
+impl Origin {
+    /// Of what was read from a folder just now.
+    pub(crate) fn of(
+        sources: &Sources,
+        dir: &Path,
+        part: Part,
+        (manifest, images): (&Manifest, usize),
+    ) -> Result<Self> {
+        Ok(Self {
+            dir: std::path::absolute(dir).map_err(Error::io(dir))?,
+            dataset: sources.dataset,
+            part,
+            patient_regex: sources.patient_regex.clone(),
+            on_bad: sources.on_bad,
+            images,
+            patients_known: manifest.patients_known,
+            hash: manifest.hash(),
+            divided: None,
+        })
+    }
+
+    /// The rows, which must be what they were.
+    pub(crate) fn load(&self) -> Result<Manifest> {
+        let options =
+            LoadOptions { on_bad: self.on_bad, patient_regex: self.patient_regex.clone(), ..LoadOptions::default() };
+        let part = if self.divided.is_some() { Part::Train } else { self.part };
+        let manifest = load_with(&self.dir, self.dataset, part, &options).map_err(|e| self.gone(e.to_string()))?;
+        let hash = manifest.hash();
+        if hash != self.hash {
+            return Err(self.gone(format!("other rows than then (hash {hash}, was {})", self.hash)));
+        }
+        let Some(seed) = self.divided else { return Ok(manifest) };
+        let split = shares(&manifest, seed)?;
+        Ok(manifest.select(match self.part {
+            Part::Valid => &split.valid,
+            Part::Test => &split.test,
+            _ => &split.train,
+        }))
+    }
+
+    /// The pixels of all its images.
+    pub(crate) fn pixels(&self, manifest: &Manifest, name: &str, watch: &dyn Watch) -> Result<Vec<Option<PixelHash>>> {
+        watch.note(&format!(
+            "{name}: patients cannot be compared, so {} images are decoded to compare them",
+            manifest.len()
+        ));
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let scan = prescan(manifest, workers);
+        let readable = manifest.len() - scan.faults.len();
+        match scan.faults.first() {
+            // Of a share only the rows of the whole are counted.
+            Some((_, fault)) if self.on_bad == OnBad::Fail || self.divided.is_none() && readable < self.images => {
+                Err(self.gone(format!("{} images that cannot be read; the first: {fault}", scan.faults.len())))
+            }
+            _ => Ok(scan.pixels),
+        }
+    }
+
+    fn gone(&self, found: String) -> Error {
+        Error::Setting {
+            key: format!("images that the weights were trained on, {}", self.dir.display()),
+            found,
+            expected:
+                "to read them as they were, to be sure that none is in the test part (or --unchecked-pretraining)"
+                    .into(),
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Some rows of a data set, all of them readable, and their images.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use cxr_data::{
+    CacheOptions, CacheReport, Files, ImageCache, ImageSource, Manifest, MemoryCache, OnBad, Part, PixelHash, Prescan,
+    SelectedRows, ViewConfig, prescan_with,
+};
+
+use crate::{
+    data::{Origin, Sources},
+    error::{Error, Result},
+    files::Watch,
+};
+
+/// Decoding so many images takes seconds, and more take minutes: worth a note beforehand.
+const MANY: usize = 2_000;
+
+/// Prepared images of a set are kept in memory up to this many bytes; beyond it they are decoded each time.
+const KEPT_BYTES: usize = 1 << 30;
+
+/// Rows of a manifest that can be read, and where their images come from.
+#[derive(Debug)]
+pub struct Rows {
+    pub(crate) manifest: Manifest,
+    /// Readable rows, ascending.
+    readable: Vec<usize>,
+    part: Part,
+    /// Of each row of the manifest; `None` for images that cannot be read.
+    pixels: Vec<Option<PixelHash>>,
+    origin: Origin,
+    images: Images,
+}
+
+/// Where the images of rows come from.
+#[derive(Debug)]
+enum Images {
+    /// Files or a cache of their own, and prepared images that were asked for before, by the views they are prepared for.
+    Own { cache: Option<(PathBuf, usize)>, prepared: Mutex<Vec<(ViewConfig, Arc<dyn ImageSource>)>> },
+    /// These rows of others.
+    Of(Arc<Rows>, Vec<usize>),
+}
+
+/// Which images stay in memory when rows are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Keep<'a> {
+    /// None.
+    Nothing,
+    /// All, prepared for these views, if they fit into [`KEPT_BYTES`].
+    WhatFits(&'a ViewConfig),
+    /// All, prepared for these views.
+    All(&'a ViewConfig),
+    /// None; they come from the cache of the sources if there is one, made for these views.
+    Cached(&'a ViewConfig),
+}
+
+impl Rows {
+    /// The readable rows of a part of a folder. Every image is decoded once, unless a cache has it: unreadable files, and
+    /// images that are in two parts, are found before hours of work, not within them.
+    pub(crate) fn read(sources: &Sources, dir: &Path, part: Part, keep: Keep<'_>, watch: &dyn Watch) -> Result<Self> {
+        let manifest = sources.table_with_notes(dir, part, watch)?;
+        let workers = sources.reading.workers;
+        let mut prepared: Vec<(ViewConfig, Arc<dyn ImageSource>)> = Vec::new();
+        let views = match keep {
+            Keep::Nothing => None,
+            Keep::WhatFits(views) | Keep::All(views) | Keep::Cached(views) => Some(*views),
+        };
+        let (bad, pixels) = match (&sources.cache, views) {
+            (Some(folder), Some(views)) => {
+                let (cache, report) = open_cache(folder, &manifest, &views, workers, false)?;
+                watch.note(&format!("cache {}: {report}", folder.display()));
+                let pixels = cache.pixels();
+                let mut source: Arc<dyn ImageSource> = Arc::new(cache);
+                if let Keep::All(views) = keep {
+                    source = Arc::new(MemoryCache::new(source, manifest.len(), *views));
+                }
+                prepared.push((views, source));
+                (report.unreadable, pixels)
+            }
+            _ => {
+                let kept = match keep {
+                    Keep::WhatFits(views) => fits(manifest.len(), views).then_some(views),
+                    Keep::All(views) => Some(views),
+                    Keep::Nothing | Keep::Cached(_) => None,
+                };
+                let (bad, pixels, memory) = scan(&manifest, workers, kept, watch);
+                if let (Some(memory), Some(views)) = (memory, views) {
+                    prepared.push((views, Arc::new(memory)));
+                }
+                (bad, pixels)
+            }
+        };
+        let readable = without(&manifest, &bad, sources.on_bad, watch)?;
+        let origin = Origin::of(sources, dir, part, (&manifest, readable.len()))?;
+        let cache = sources.cache.clone().map(|folder| (folder, workers));
+        let images = Images::Own { cache, prepared: Mutex::new(prepared) };
+        Ok(Self { manifest, readable, part, pixels, origin, images })
+    }
+
+    /// The rows of a part as its table has them, for a few batches: images are looked at only where that changes the rows.
+    pub(crate) fn listed(sources: &Sources, part: Part, watch: &dyn Watch) -> Result<Self> {
+        let dir = &sources.train;
+        if sources.on_bad == OnBad::Skip {
+            return Self::read(sources, dir, part, Keep::Nothing, watch);
+        }
+        let manifest = sources.table_with_notes(dir, part, watch)?;
+        let readable: Vec<usize> = (0..manifest.len()).collect();
+        let origin = Origin::of(sources, dir, part, (&manifest, readable.len()))?;
+        let images = Images::Own { cache: None, prepared: Mutex::default() };
+        let pixels = vec![None; manifest.len()];
+        Ok(Self { manifest, readable, part, pixels, origin, images })
+    }
+
+    /// Rows of a table whose images do not exist.
+    #[cfg(test)]
+    pub(crate) fn of_table(manifest: Manifest, readable: Vec<usize>) -> Self {
+        let sources = Sources::new(&manifest.root);
+        let origin = Origin::of(&sources, &sources.train, Part::Train, (&manifest, readable.len())).expect("a path");
+        let images = Images::Own { cache: None, prepared: Mutex::default() };
+        let pixels = vec![None; manifest.len()];
+        Self { manifest, readable, part: Part::Train, pixels, origin, images }
+    }
+
+    /// These rows of the manifest (the readable of them) as a set of their own, with the same images.
+    pub(crate) fn select(self: &Arc<Self>, rows: &[usize], part: Part) -> Self {
+        let rows: Vec<usize> = rows.iter().copied().filter(|row| self.readable.binary_search(row).is_ok()).collect();
+        Self {
+            manifest: self.manifest.select(&rows),
+            readable: (0..rows.len()).collect(),
+            part,
+            pixels: rows.iter().map(|&row| self.pixels[row]).collect(),
+            origin: self.origin.clone(),
+            images: Images::Of(self.clone(), rows),
+        }
+    }
+
+    /// As one of the shares of a set that was divided by `seed`.
+    pub(crate) fn divided_by(mut self, seed: u64) -> Self {
+        self.origin.part = self.part;
+        self.origin.divided = Some(seed);
+        self
+    }
+
+    /// The table: a record a row, readable or not.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Rows of the manifest whose images can be read, ascending.
+    pub fn readable(&self) -> &[usize] {
+        &self.readable
+    }
+
+    /// Which part of the data set they are.
+    pub fn part(&self) -> Part {
+        self.part
+    }
+
+    /// The folder they were read from, for the record of weights that are trained on them.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// A hash of the pixels of each row of the manifest.
+    pub(crate) fn pixels(&self) -> &[Option<PixelHash>] {
+        &self.pixels
+    }
+
+    /// The images from their files, decoded every time.
+    pub(crate) fn files(&self) -> Arc<dyn ImageSource> {
+        Arc::new(Files::new(&self.manifest))
+    }
+
+    /// The images, prepared for `views` where they are kept in memory or in a cache.
+    ///
+    /// # Errors
+    /// A cache that cannot be opened.
+    pub(crate) fn images(&self, views: &ViewConfig) -> Result<Arc<dyn ImageSource>> {
+        match &self.images {
+            Images::Of(others, rows) => {
+                Ok(Arc::new(SelectedRows::new(others.images(views)?, rows.clone())) as Arc<dyn ImageSource>)
+            }
+            Images::Own { cache, prepared } => {
+                let mut prepared = prepared.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some((_, source)) = prepared.iter().find(|(for_views, _)| for_views == views) {
+                    return Ok(source.clone());
+                }
+                let source: Arc<dyn ImageSource> = match cache {
+                    Some((folder, workers)) => Arc::new(open_cache(folder, &self.manifest, views, *workers, false)?.0),
+                    None => {
+                        let files = Arc::new(Files::new(&self.manifest));
+                        match fits(self.manifest.len(), views) {
+                            true => Arc::new(MemoryCache::new(files, self.manifest.len(), *views)),
+                            false => files,
+                        }
+                    }
+                };
+                prepared.push((*views, source.clone()));
+                Ok(source)
+            }
+        }
+    }
+}
+
+/// Whether so many prepared images may stay in memory.
+fn fits(images: usize, views: &ViewConfig) -> bool {
+    // 16 bit, and the longer side a little longer than the shorter.
+    images.saturating_mul(views.size * views.size * 3) <= KEPT_BYTES
+}
+
+/// Opens and completes the cache of a manifest.
+pub(crate) fn open_cache(
+    folder: &Path,
+    manifest: &Manifest,
+    views: &ViewConfig,
+    workers: usize,
+    verify: bool,
+) -> Result<(ImageCache, CacheReport)> {
+    if folder.exists() && !folder.is_dir() {
+        let found = format!("{}, which is a file", folder.display());
+        return Err(Error::Setting { key: "data.cache".into(), found, expected: "the folder of a cache".into() });
+    }
+    Ok(ImageCache::open(folder, manifest, views, CacheOptions { workers, verify })?)
+}
+
+/// Rows that cannot be read, with the reason; the pixels of each row; and the images, if they are to be kept.
+type Scanned = (Vec<(usize, String)>, Vec<Option<PixelHash>>, Option<MemoryCache>);
+
+fn scan(manifest: &Manifest, workers: usize, keep: Option<&ViewConfig>, watch: &dyn Watch) -> Scanned {
+    let images = manifest.len();
+    if images >= MANY {
+        watch.note(&format!("checking {images} images for unreadable files and duplicates"));
+    }
+    let total = images as u64;
+    watch.progress(0, total);
+    let (Prescan { faults, mislabelled, pixels }, memory) =
+        prescan_with(manifest, workers, keep, &mut |done| watch.progress(done as u64, total));
+    if let Some(&first) = mislabelled.first() {
+        let (files, path) = (mislabelled.len(), &manifest.records[first].path);
+        watch.note(&format!(
+            "{files} of {images} images are of another format than their name says and were read as what they are (the first: {path})"
+        ));
+    }
+    (faults.into_iter().map(|(row, fault)| (row, fault.to_string())).collect(), pixels, memory)
+}
+
+/// All rows but the `bad` ones (ascending), which end it all unless they are to be skipped.
+pub(crate) fn without(
+    manifest: &Manifest,
+    bad: &[(usize, String)],
+    on_bad: OnBad,
+    watch: &dyn Watch,
+) -> Result<Vec<usize>> {
+    if let (OnBad::Fail, Some((_, first))) = (on_bad, bad.first()) {
+        let found = format!("{} of {} images cannot be read; the first: {first}", bad.len(), manifest.len());
+        let expected = "images that can be read, or --on-bad-image skip".to_owned();
+        return Err(Error::Setting { key: manifest.root.display().to_string(), found, expected });
+    }
+    for (_, fault) in bad {
+        watch.note(&format!("skipped: {fault}"));
+    }
+    if !bad.is_empty() {
+        watch.note(&format!("{} of {} images cannot be read and are skipped", bad.len(), manifest.len()));
+    }
+    Ok((0..manifest.len()).filter(|row| bad.binary_search_by_key(row, |(r, _)| *r).is_err()).collect())
+}

@@ -1,0 +1,134 @@
+//! Features of rows by a network that does not move.
+
+use std::sync::Arc;
+
+use backbones::Network;
+use cxr_data::{BatchLoader, BatchOptions, OnBad, ViewBatch, ViewConfig};
+use eval::{estimate_running_statistics, extract_features};
+use ndarray::{Array2, Array3};
+
+use crate::{
+    data::{Labelled, Reading, Rows},
+    error::{Error, Result},
+    files::{Watch, over},
+};
+
+/// Features of labelled rows, which know whose they are.
+#[derive(Debug, Clone)]
+pub(crate) struct Features {
+    labelled: Arc<Labelled>,
+    /// `[N, D]`, a row for each of the labelled ones.
+    values: Array2<f32>,
+}
+
+impl Features {
+    /// By a network in eval mode, after which it is checked that no weight and no running statistic moved.
+    ///
+    /// # Errors
+    /// An image that cannot be read, a device that fails, a network that moved.
+    pub(crate) fn of(
+        network: &Network,
+        labelled: &Arc<Labelled>,
+        views: ViewConfig,
+        reading: Reading,
+        watch: &dyn Watch,
+    ) -> Result<Self> {
+        let values = features(network, labelled.set(), labelled.rows(), views, reading, watch)?;
+        Ok(Self { labelled: labelled.clone(), values })
+    }
+
+    /// The rows.
+    pub(crate) fn labelled(&self) -> &Labelled {
+        &self.labelled
+    }
+
+    /// `[N, D]`.
+    pub(crate) fn values(&self) -> &Array2<f32> {
+        &self.values
+    }
+}
+
+/// Features `[N, D]` of some rows of a set, in the order of `wanted`.
+pub(crate) fn features(
+    network: &Network,
+    rows: &Rows,
+    wanted: &[usize],
+    views: ViewConfig,
+    reading: Reading,
+    watch: &dyn Watch,
+) -> Result<Array2<f32>> {
+    let loader = loader(rows, wanted, views, reading, 0)?;
+    let batches = over(watch, wanted.len(), loader.in_order::<u8>().map(one_view));
+    let eval::Features { values, rows: came } = extract_features(network, batches)?;
+    same_rows(&came, wanted)?;
+    Ok(values)
+}
+
+/// Gives a network the running statistics that training on these rows would have given it, without a change of weights.
+///
+/// # Errors
+/// As [`features`].
+pub(crate) fn adapt_statistics(
+    network: &mut Network,
+    rows: &Rows,
+    views: ViewConfig,
+    reading: Reading,
+    seed: u64,
+    watch: &dyn Watch,
+) -> Result<()> {
+    let loader = loader(rows, rows.readable(), views, reading, seed)?;
+    let batches = over(watch, rows.readable().len(), loader.shuffled::<u8>(0, 0)?.map(one_view));
+    Ok(estimate_running_statistics(network, batches)?)
+}
+
+/// Batches of some rows.
+pub(crate) fn loader(
+    rows: &Rows,
+    wanted: &[usize],
+    views: ViewConfig,
+    reading: Reading,
+    seed: u64,
+) -> Result<BatchLoader> {
+    let options = BatchOptions {
+        batch_size: reading.batch_size.min(wanted.len().max(1)),
+        workers: reading.workers,
+        seed,
+        on_bad: OnBad::Fail,
+        ..BatchOptions::default()
+    };
+    let loader = BatchLoader::new(rows.manifest(), views, options)?.with_rows(wanted)?;
+    Ok(loader.with_source(rows.images(&views)?))
+}
+
+pub(crate) fn one_view(batch: cxr_data::Result<ViewBatch>) -> cxr_data::Result<(Array3<u8>, Vec<usize>)> {
+    batch.map(|batch| (batch.images, batch.rows))
+}
+
+/// Fails unless the rows that came are those that were asked for, in their order: labels and paths are put beside features
+/// and scores by place.
+pub(crate) fn same_rows(came: &[usize], asked: &[usize]) -> Result<()> {
+    if came == asked {
+        return Ok(());
+    }
+    let place = came.iter().zip(asked).position(|(came, asked)| came != asked).unwrap_or(came.len().min(asked.len()));
+    Err(Error::OtherRows { place, came: came.get(place).copied(), asked: asked.get(place).copied() })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_are_not_those_asked_for_are_an_error_with_the_place() {
+        assert!(same_rows(&[2, 3, 5], &[2, 3, 5]).is_ok());
+        let message = |came: &[usize]| same_rows(came, &[2, 3, 5]).unwrap_err().to_string();
+        assert!(
+            message(&[2, 5, 5]).contains("row 5 came in place 1, where row 3 was asked for"),
+            "{}",
+            message(&[2, 5, 5])
+        );
+        assert!(message(&[3, 2, 5]).contains("row 3 came in place 0, where row 2"));
+        assert!(message(&[2, 3]).contains("nothing came in place 2, where row 5"));
+    }
+}

@@ -1,0 +1,115 @@
+//! How a study is made: label fractions and their draws, folds, seed, intervals.
+
+use eval::Bootstrap;
+
+use crate::{
+    data::{DrawRule, Draws},
+    error::{Error, Result},
+};
+
+/// How much of the labels is used, how often, and how uncertain the numbers are.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Protocol {
+    /// Fractions of the training patients whose labels are used, each in `(0, 1]`, each once. Default: 1.
+    pub fractions: Vec<f64>,
+    /// Draws of each fraction below 1 (a fraction of 1 has one). Default: 5.
+    pub draws: usize,
+    /// Rule of the draws. Default: whole patients.
+    pub draw_rule: DrawRule,
+    /// Folds in which a penalty is chosen, at least 2; fewer where a task has fewer patients of a class, which is noted.
+    /// Default: 5.
+    pub folds: usize,
+    /// Random seed of divisions, draws, folds, heads, order and random networks. Default: 0.
+    pub seed: u64,
+    /// The intervals.
+    pub bootstrap: Bootstrap,
+    /// Continues without the check that no image reported on was pretrained on; results are marked unchecked. Default: no.
+    pub unchecked_pretraining: bool,
+}
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Self {
+            fractions: vec![1.0],
+            draws: 5,
+            draw_rule: DrawRule::Patients,
+            folds: 5,
+            seed: 0,
+            bootstrap: Bootstrap::default(),
+            unchecked_pretraining: false,
+        }
+    }
+}
+
+impl Protocol {
+    /// The defaults with this seed, of the bootstrap too.
+    pub fn seeded(seed: u64) -> Self {
+        Self { seed, bootstrap: Bootstrap { seed, ..Bootstrap::default() }, ..Self::default() }
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// The first setting that is out of its range.
+    pub fn validate(&self) -> Result<()> {
+        let fault = |key: &str, found: String, expected: &str| {
+            Err(Error::Setting { key: key.into(), found, expected: expected.into() })
+        };
+        if let Some(bad) = self.fractions.iter().find(|f| !(**f > 0.0 && **f <= 1.0)) {
+            return fault("fraction", bad.to_string(), "above 0 and at most 1");
+        }
+        if self.fractions.is_empty() {
+            return fault("fraction", "none".into(), "at least one");
+        }
+        // Each fraction has a folder of its own in the results.
+        if let Some(twice) = (1..self.fractions.len()).find(|&at| self.fractions[..at].contains(&self.fractions[at])) {
+            return fault("fraction", format!("{} twice", self.fractions[twice]), "each fraction once");
+        }
+        if self.draws == 0 {
+            return fault("draws", "0".into(), "at least 1");
+        }
+        if self.folds < 2 {
+            return fault("folds", self.folds.to_string(), "at least 2");
+        }
+        Ok(self.bootstrap.validate()?)
+    }
+
+    /// How labels are drawn.
+    pub(crate) fn label_draws(&self) -> Draws {
+        Draws { rule: self.draw_rule, count: self.draws, folds: self.folds, seed: self.seed }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::data::{Labels, Reading};
+
+    #[test]
+    fn the_setting_at_fault_is_named() {
+        type Case = (&'static str, fn(&mut Protocol));
+        let cases: [Case; 5] = [
+            ("fraction: found none", |s| s.fractions.clear()),
+            ("fraction: found 0, expected above 0", |s| s.fractions = vec![0.0]),
+            ("fraction: found 0.5 twice", |s| s.fractions = vec![0.5, 1.0, 0.5]),
+            ("draws: found 0, expected at least 1", |s| s.draws = 0),
+            ("folds: found 1", |s| s.folds = 1),
+        ];
+        Protocol::default().validate().unwrap();
+        for (words, spoil) in cases {
+            let mut spoilt = Protocol::default();
+            spoil(&mut spoilt);
+            let fault = spoilt.validate().unwrap_err().to_string();
+            assert!(fault.starts_with(words), "{fault}");
+        }
+        let none: [&str; 0] = [];
+        let fault = |labels: Labels| labels.validate().unwrap_err().to_string();
+        assert!(fault(Labels::new(none)).starts_with("task: found none"));
+        let twice = fault(Labels::new(["Edema", "Lung Lesion", "lung-lesion"]));
+        assert!(twice.starts_with("task: found \"lung-lesion\" twice"), "{twice}");
+        let reading = Reading { batch_size: 0, ..Reading::default() };
+        assert!(reading.validate().unwrap_err().to_string().starts_with("batch size: found 0, expected at least 1"));
+    }
+}

@@ -1,0 +1,121 @@
+//! The one door to a number.
+
+use std::sync::Arc;
+
+use cxr_data::Part;
+
+use crate::{
+    data::{Labelled, Labels, Lineage, Parts, Pretraining, Reading, Sources},
+    error::Result,
+    files::Watch,
+    study::{Conditions, Method, Outcome, Protocol},
+    weights::{LoadedNetwork, Weights},
+};
+
+/// A network, labelled images in parts, and a protocol, checked together: no patient and no image is in two parts, and none
+/// that is chosen or reported on was pretrained on.
+///
+/// [`Study::linear`], [`Study::knn`] and [`Study::fine_tune`] give outcomes that write themselves, stamped with the conditions
+/// they were made under. [`Study::predict`] and [`Study::embed`] need no labels.
+pub struct Study<'w> {
+    pub(super) network: LoadedNetwork,
+    pub(super) parts: Parts,
+    pub(super) train: Arc<Labelled>,
+    pub(super) valid: Option<Arc<Labelled>>,
+    pub(super) test: Arc<Labelled>,
+    pub(super) labels: Labels,
+    pub(super) protocol: Protocol,
+    pub(super) reading: Reading,
+    pretraining: Pretraining,
+    pub(super) watch: &'w dyn Watch,
+}
+
+impl std::fmt::Debug for Study<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Study").field("weights", &self.network.provenance).field("split", &self.parts.split()).finish()
+    }
+}
+
+impl<'w> Study<'w> {
+    /// Opens weights and images, and checks everything that can be checked before work begins. `watch` is told of
+    /// assumptions, of checks that were not possible, and of progress.
+    ///
+    /// # Errors
+    /// Settings out of range; weights or data that cannot be read; a task that is not there; a leak between parts, or from
+    /// the images that the weights were trained on; pretraining images that are gone or changed, so that nobody can say
+    /// ([`Protocol::unchecked_pretraining`] continues).
+    pub fn open(
+        sources: &Sources,
+        weights: &Weights,
+        labels: &Labels,
+        protocol: &Protocol,
+        watch: &'w dyn Watch,
+    ) -> Result<Self> {
+        labels.validate()?;
+        protocol.validate()?;
+        sources.reading.validate()?;
+        let network = weights.load(watch)?;
+        sources.check_tasks(&labels.tasks)?;
+        let parts = sources.parts(protocol.seed, Some(&network.views), watch)?;
+        Self::of(parts, network, sources.reading, labels, protocol, watch)
+    }
+
+    /// As [`Self::open`], of parts and weights that were opened before.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of(
+        parts: Parts,
+        network: LoadedNetwork,
+        reading: Reading,
+        labels: &Labels,
+        protocol: &Protocol,
+        watch: &'w dyn Watch,
+    ) -> Result<Self> {
+        protocol.validate()?;
+        parts.check_draws(protocol.draw_rule)?;
+        let pretraining = if protocol.unchecked_pretraining && network.lineage != Lineage::none() {
+            watch.note("not checked: whether test patients were among the pretraining images; the results say so");
+            Pretraining::Unchecked
+        } else {
+            network.lineage.check(&parts.never_seen(), watch)?
+        };
+        let labelled = |name: &str, rows| -> Result<Arc<Labelled>> {
+            let labelled = Labelled::new(rows, labels)?;
+            watch.note(&format!("{name}: {}", labelled.counts()));
+            Ok(Arc::new(labelled))
+        };
+        let train = labelled("train", parts.train())?;
+        let valid = parts.valid().map(|valid| labelled("valid", valid)).transpose()?;
+        let name = if parts.test().part() == Part::Test { "test" } else { "valid, reported on" };
+        let test = labelled(name, parts.test())?;
+        let (labels, protocol) = (labels.clone(), protocol.clone());
+        Ok(Self { network, parts, train, valid, test, labels, protocol, reading, pretraining, watch })
+    }
+
+    /// The network and what is known of its weights.
+    pub fn network(&self) -> &LoadedNetwork {
+        &self.network
+    }
+
+    /// The parts of the data.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Whether the images that the weights were trained on were compared with those reported on.
+    pub fn pretraining(&self) -> Pretraining {
+        self.pretraining
+    }
+
+    pub(super) fn note(&self, text: Option<String>) {
+        text.iter().for_each(|text| self.watch.note(text));
+    }
+
+    /// An outcome without results yet, under the conditions of this study.
+    pub(super) fn outcome(&self, name: &'static str, method: Method<'_>) -> Outcome {
+        let Self { parts, labels, protocol, .. } = self;
+        let stamp = Conditions { parts, labels, protocol }.stamp(method, Some(self.pretraining));
+        Outcome::new(name, &labels.tasks, &protocol.bootstrap, stamp)
+    }
+}
