@@ -4,7 +4,10 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use crate::{error::Error, error::Result, files::nearest};
+use crate::{
+    error::{Error, Result},
+    files::nearest,
+};
 
 /// `a.b.c=value` as a table; the value is TOML, or a bare word as text.
 pub(crate) fn assignment(text: &str) -> Result<Table> {

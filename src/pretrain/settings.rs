@@ -14,7 +14,12 @@ use moco_core::{Keep, TrainConfig};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{device::DeviceChoice, error::Error, error::Result, files::did_you_mean, pretrain::layers};
+use crate::{
+    device::DeviceChoice,
+    error::{Error, Result},
+    files::did_you_mean,
+    pretrain::layers,
+};
 
 /// Presets by name, each with its file.
 const PRESETS: [(&str, &str); 4] = [

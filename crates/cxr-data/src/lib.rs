@@ -35,9 +35,9 @@ pub use loaders::{Dataset, LoadOptions, OnBad, Part, load, load_with};
 pub use manifest::{Label, Manifest, Projection, Record, Sex, View};
 pub use pairs::{PairSampling, SameGroup, SameImage};
 pub use pixel_hash::PixelHash;
-pub use prescan::{Prescan, prescan};
+pub use prescan::{Prescan, prescan, prescan_with};
 pub use radiograph::{Level, Pixels, Radiograph};
-pub use source::{Files, ImageSource, MemoryCache};
+pub use source::{Files, ImageSource, MemoryCache, SelectedRows};
 pub use views::{
     Clahe, Crop, Operation, Rect, Sampling, ViewConfig, ViewMap, ViewParams, clahe, prepare, render, render_with,
 };

@@ -1,5 +1,9 @@
 //! A hash of an image's pixels, to tell whether two files hold the same image.
 
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
 use crate::{Pixels, Radiograph};
 
 /// Values of 16 bit that are brought into the order of a file at a time.
@@ -7,7 +11,8 @@ const BUFFER: usize = 32 * 1024;
 
 /// 128 bits of the BLAKE3 hash of size, depth and decoded pixels of an image: equal for images that are equal, whatever
 /// their files are called and however they are compressed, and for no others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct PixelHash([u8; 16]);
 
 impl PixelHash {
@@ -34,5 +39,38 @@ impl PixelHash {
         let mut hash = [0; 16];
         hash.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         Self(hash)
+    }
+}
+
+/// 32 hexadecimal digits.
+impl From<PixelHash> for String {
+    fn from(hash: PixelHash) -> Self {
+        hash.0.iter().fold(Self::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
+            text
+        })
+    }
+}
+
+impl TryFrom<String> for PixelHash {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let value = u128::from_str_radix(&text, 16).map_err(|_| "expected 32 hexadecimal digits")?;
+        if text.len() == 32 { Ok(Self(value.to_be_bytes())) } else { Err("expected 32 hexadecimal digits") }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_survives_its_text() {
+        let hash = PixelHash::of(&Radiograph::new(2, 1, Pixels::U8(vec![0, 7])).unwrap());
+        let text = String::from(hash);
+        assert_eq!((text.len(), PixelHash::try_from(text).unwrap()), (32, hash));
+        assert!(PixelHash::try_from("0f".to_owned()).is_err());
     }
 }

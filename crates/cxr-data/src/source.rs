@@ -50,6 +50,13 @@ impl MemoryCache {
     pub fn new(source: Arc<dyn ImageSource>, rows: usize, views: ViewConfig) -> Self {
         Self { source, views, images: (0..rows).map(|_| OnceLock::new()).collect() }
     }
+
+    /// A cache of a manifest that holds these images already, prepared for `views`; the others come from their files.
+    pub(crate) fn filled(manifest: &Manifest, views: ViewConfig, images: Vec<Option<Radiograph>>) -> Self {
+        let held =
+            |image: Option<Radiograph>| image.map_or_else(OnceLock::new, |image| OnceLock::from(Arc::new(image)));
+        Self { source: Arc::new(Files::new(manifest)), views, images: images.into_iter().map(held).collect() }
+    }
 }
 
 impl ImageSource for MemoryCache {
@@ -61,5 +68,26 @@ impl ImageSource for MemoryCache {
         let prepared = Arc::new(prepare(&image, &self.views).into_owned());
         // Where two workers came at once, both made the same image.
         Ok(self.images[row].get_or_init(|| prepared).clone())
+    }
+}
+
+/// Some rows of another source, for a manifest made by [`Manifest::select`].
+#[derive(Debug)]
+pub struct SelectedRows {
+    source: Arc<dyn ImageSource>,
+    rows: Vec<usize>,
+}
+
+impl SelectedRows {
+    /// Row `i` of this source is row `rows[i]` of `source`.
+    #[must_use]
+    pub fn new(source: Arc<dyn ImageSource>, rows: Vec<usize>) -> Self {
+        Self { source, rows }
+    }
+}
+
+impl ImageSource for SelectedRows {
+    fn image(&self, row: usize) -> Result<Arc<Radiograph>> {
+        self.source.image(self.rows[row])
     }
 }

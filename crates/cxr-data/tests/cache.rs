@@ -134,3 +134,26 @@ fn a_source_that_cannot_be_read_is_reported_and_still_fails() {
     assert!(matches!(cache.image(2).unwrap_err(), Error::Decode { .. }));
     assert!(cache.image(3).is_ok());
 }
+
+#[test]
+fn an_index_without_hashes_is_completed_without_growing_the_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = data_set(dir.path(), 6);
+    let cache = dir.path().join("cache");
+    let (first, report) = open(&cache, &set, false);
+    let pixels = first.pixels();
+    assert_eq!(pixels, cxr_data::prescan(&set, 1).pixels);
+    // As the index was written by version 0.1: no hash of the pixels, a checksum over the rest.
+    let index = std::fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path());
+    let index = { index }.find(|path| path.extension().is_some_and(|e| e == "json")).unwrap();
+    let text = std::fs::read_to_string(&index).unwrap();
+    let mut body: serde_json::Value = serde_json::from_str(text.split_once('\n').unwrap().1).unwrap();
+    for entry in body["entries"].as_object_mut().unwrap().values_mut() {
+        entry.as_object_mut().unwrap().remove("pixels").unwrap();
+    }
+    let body = body.to_string();
+    std::fs::write(&index, format!("{:08x}\n{body}", crc32fast::hash(body.as_bytes()))).unwrap();
+    let (again, after) = open(&cache, &set, false);
+    assert_eq!((after.reused, after.bytes), (set.len(), report.bytes), "nothing is appended");
+    assert_eq!(again.pixels(), pixels);
+}

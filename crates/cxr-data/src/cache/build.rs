@@ -12,7 +12,7 @@ use super::map;
 use crate::ordered::Ordered;
 use crate::source::{Files, ImageSource};
 use crate::views::prepare;
-use crate::{Crop, Error, Manifest, Pixels, Radiograph, Result, ViewConfig};
+use crate::{Crop, Error, Manifest, PixelHash, Pixels, Radiograph, Result, ViewConfig, decode};
 
 /// After so many new images the index is written, so that an interrupted run goes on where it was.
 const INDEX_EVERY: usize = 4096;
@@ -104,12 +104,13 @@ pub(super) fn complete(
         let row = rows[place];
         // The stamp first: were the file to change between the two, the entry would count as outdated next time.
         let stamp = Stamp::of(&job_paths[row]).map_err(|source| Error::Io { path: job_paths[row].clone(), source })?;
-        Ok((stamp, prepare(&*files.image(row)?, &views).into_owned()))
+        let image = files.image(row)?;
+        Ok((stamp, PixelHash::of(&image), prepare(&image, &views).into_owned()))
     });
     for ((done, outcome), &row) in prepared.enumerate().zip(&missing) {
         match outcome {
-            Ok((stamp, image)) => {
-                let entry = writer.append(stamp, &image).map_err(at(&data_path))?;
+            Ok((stamp, pixels, image)) => {
+                let entry = writer.append((stamp, pixels), &image).map_err(at(&data_path))?;
                 index.entries.insert(key(&paths[row]), entry);
             }
             Err(fault) => {
@@ -122,7 +123,8 @@ pub(super) fn complete(
             index.write(&index_path)?;
         }
     }
-    if !missing.is_empty() || !index_path.exists() {
+    let hashed = hash_old(&paths, &mut index, options.workers);
+    if hashed || !missing.is_empty() || !index_path.exists() {
         // The pixels are on disk before an index speaks of them.
         writer.file.sync_data().map_err(at(&data_path))?;
         index.write(&index_path)?;
@@ -130,6 +132,24 @@ pub(super) fn complete(
     report.bytes = writer.end;
     let entries = paths.iter().map(|path| index.entries.get(&key(path)).copied()).collect();
     Ok((entries, data_path, report))
+}
+
+/// Gives entries of an earlier version the hash of their pixels; whether there were any. A source that cannot be read any
+/// more keeps its entry, without a hash.
+fn hash_old(paths: &[PathBuf], index: &mut Index, workers: usize) -> bool {
+    let lacks = |path: &&PathBuf| index.entries.get(&key(path)).is_some_and(|entry| entry.pixels.is_none());
+    let old: std::sync::Arc<[PathBuf]> = paths.iter().filter(lacks).cloned().collect();
+    let jobs = old.clone();
+    let hashes = Ordered::new(0..old.len(), workers, 4 * workers.max(1), move |place, _| {
+        decode::read(&jobs[place]).map(|image| PixelHash::of(&image))
+    });
+    let mut found = false;
+    for (path, hash) in old.iter().zip(hashes) {
+        if let (Some(entry), Ok(hash)) = (index.entries.get_mut(&key(path)), hash) {
+            (entry.pixels, found) = (Some(hash), true);
+        }
+    }
+    found
 }
 
 /// Counts which rows can stay; returns those that must be decoded.
@@ -171,7 +191,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn append(&mut self, source: Stamp, image: &Radiograph) -> std::io::Result<Entry> {
+    fn append(&mut self, (source, pixels): (Stamp, PixelHash), image: &Radiograph) -> std::io::Result<Entry> {
         let wide: Vec<u8>;
         let bytes = match image.pixels() {
             Pixels::U8(values) => values,
@@ -184,6 +204,6 @@ impl Writer {
         let offset = self.end;
         self.end += bytes.len() as u64;
         let (width, height, bits) = (image.width(), image.height(), image.bits());
-        Ok(Entry { source, width, height, bits, offset, crc: crc32fast::hash(bytes) })
+        Ok(Entry { source, width, height, bits, offset, crc: crc32fast::hash(bytes), pixels: Some(pixels) })
     }
 }

@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, PixelHash, Result};
 
 /// Version of the layout and of what [`prepare`](crate::prepare) computes: another one starts a new cache.
 const VERSION: u32 = 1;
@@ -42,6 +42,9 @@ pub(super) struct Entry {
     pub(super) offset: u64,
     /// CRC-32 of the bytes.
     pub(super) crc: u32,
+    /// Pixels of the source as decoded; not in an index written before version 0.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pixels: Option<PixelHash>,
 }
 
 impl Entry {

@@ -23,7 +23,7 @@ pub use build::{CacheOptions, CacheReport};
 use index::Entry;
 
 use crate::source::{Files, ImageSource};
-use crate::{Error, Manifest, Pixels, Radiograph, Result, ViewConfig};
+use crate::{Error, Manifest, PixelHash, Pixels, Radiograph, Result, ViewConfig};
 
 /// The images of a manifest in a memory-mapped file.
 #[derive(Debug)]
@@ -73,6 +73,12 @@ impl ImageCache {
     #[must_use]
     pub fn damaged(&self) -> usize {
         self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// `[N]`: a hash of the pixels of each row's source, as decoded; `None` where it cannot be read.
+    #[must_use]
+    pub fn pixels(&self) -> Vec<Option<PixelHash>> {
+        self.entries.iter().map(|entry| entry.as_ref().and_then(|entry| entry.pixels)).collect()
     }
 
     fn cached(&self, row: usize) -> Option<Radiograph> {
