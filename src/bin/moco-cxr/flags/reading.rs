@@ -14,6 +14,7 @@ pub(crate) struct WorkerArguments {
 
 impl WorkerArguments {
     /// The number of threads, if it was given and is not 0.
+    #[expect(dead_code)]
     pub(crate) fn count(&self) -> Option<usize> {
         self.workers.filter(|workers| *workers > 0)
     }

@@ -71,6 +71,7 @@ pub(crate) struct BadImageArguments {
 
 impl BadImageArguments {
     /// What to do with such an image, or the default.
+    #[expect(dead_code)]
     pub(crate) fn on_bad(&self) -> OnBad {
         self.on_bad_image.unwrap_or_default()
     }
