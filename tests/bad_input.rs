@@ -148,7 +148,7 @@ fn a_broken_settings_file_is_named_with_the_place() {
 #[test]
 fn data_that_are_not_there_are_named() {
     says(&pretrain(&arguments!["--data", "no/such/folder"]), &["no/such/folder", "expected"]);
-    says(&bad_arguments("pretrain", &[]), &["no data", "--data", "expected a folder"]);
+    says(&bad_arguments("pretrain", &[]), &["--data: found neither --data nor data.dir", "expected a folder"]);
     let empty = tempfile::tempdir().unwrap();
     says(&pretrain(&arguments!["--data", empty.path()]), &[empty.path().to_str().unwrap(), "expected"]);
     let file = &made().config;
@@ -362,7 +362,7 @@ fn what_is_wrong_in_the_arguments_alone_is_status_2_in_every_command() {
         (&["bench", "step", "--steps", "0"][..], "found 0 steps"),
         (&["parity", "--batch-size", "1"], "found 1 images"),
         (&["cache", "--data", "no-such"], "neither --cache nor data.cache"),
-        (&["cache", "--cache", "no-such", "--set", "views.size=0"], "no data"),
+        (&["cache", "--cache", "no-such", "--set", "views.size=0"], "neither --data nor data.dir"),
     ] {
         let ran = run(all);
         assert_eq!((ran.code, ran.stderr.lines().count()), (Some(2), 1), "{all:?}: {ran:?}");

@@ -4,6 +4,7 @@
 mod support;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -65,16 +66,86 @@ fn made() -> &'static Made {
     })
 }
 
-#[test]
-fn every_subcommand_is_listed_and_its_example_uses_options_it_has() {
-    let all = succeed(["--help"]).stdout;
+/// The subcommands, as the tool lists them.
+fn subcommands() -> Vec<String> {
+    let all = succeed(["help"]).stdout;
     let (_, listed) = all.split_once("Commands:\n").unwrap();
     let listed = listed.lines().take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   "));
-    let subcommands: Vec<&str> = listed.filter_map(|line| line.split_whitespace().next()).collect();
-    assert!(subcommands.len() > 20, "{all}");
-    for subcommand in subcommands.into_iter().filter(|name| *name != "help") {
-        assert!(all.contains(subcommand), "{all}");
-        let help = succeed([subcommand, "--help"]).stdout;
+    let names = listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    assert!(names.len() > 20, "{all}");
+    names
+}
+
+/// Flags that mean the same wherever they appear.
+const SHARED_FLAGS: [&str; 17] = [
+    "--allow-software",
+    "--by-row",
+    "--config",
+    "--dataset",
+    "--device",
+    "--json",
+    "--key",
+    "--mean",
+    "--no-selftest",
+    "--on-bad-image",
+    "--patient-regex",
+    "--per-image",
+    "--preset",
+    "--quiet",
+    "--seed",
+    "--weights",
+    "--workers",
+];
+/// Flags that mean something else in these subcommands: a choice that may be repeated, a choice of two, a model that may be
+/// a random one, a model for each arm.
+const OTHER_MEANINGS: [(&str, &str); 4] =
+    [("parity", "--device"), ("report", "--device"), ("parity", "--weights"), ("reproduce", "--weights")];
+/// Subcommands whose flags are not all taken from the shared groups yet.
+const NOT_SHARED_YET: [&str; 6] = ["linear", "knn", "finetune", "predict", "embed", "reproduce"];
+
+/// The flags of a `--help` and their texts, without line breaks.
+fn flags(help: &str) -> BTreeMap<String, String> {
+    let (_, options) = help.split_once("\nOptions:\n").unwrap();
+    let mut flags: BTreeMap<String, String> = BTreeMap::new();
+    let mut flag = String::new();
+    for line in options.lines().take_while(|line| line.is_empty() || line.starts_with("  ")) {
+        let mut words = line.split_whitespace().peekable();
+        if line.trim_start().starts_with('-') {
+            flag = words.find(|word| word.starts_with("--")).unwrap().trim_end_matches("...").to_owned();
+            while words.next_if(|word| word.starts_with(['<', '['])).is_some() {}
+        }
+        let text = flags.entry(flag.clone()).or_default();
+        words.for_each(|word| {
+            text.push(' ');
+            text.push_str(word);
+        });
+    }
+    flags
+}
+
+/// Flags are declared once for all subcommands that share them.
+#[test]
+fn a_flag_of_several_subcommands_has_the_same_help_in_all() {
+    let mut texts: BTreeMap<&str, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+    for subcommand in subcommands().into_iter().filter(|name| !NOT_SHARED_YET.contains(&name.as_str())) {
+        let found = flags(&succeed([&subcommand, "--help"]).stdout);
+        assert!(found.contains_key("--help"), "{found:?}");
+        for flag in SHARED_FLAGS.into_iter().filter(|flag| !OTHER_MEANINGS.contains(&(subcommand.as_str(), flag))) {
+            if let Some(text) = found.get(flag) {
+                texts.entry(flag).or_default().entry(text.clone()).or_default().push(subcommand.clone());
+            }
+        }
+    }
+    for (flag, texts) in texts {
+        assert_eq!(texts.len(), 1, "{flag} is described in different ways: {texts:#?}");
+    }
+}
+
+#[test]
+fn every_subcommand_is_listed_and_its_example_uses_options_it_has() {
+    for subcommand in subcommands() {
+        let help = succeed([&subcommand, "--help"]).stdout;
         let (options, example) = help.split_once("Example:").expect("an example");
         assert!(example.contains(&format!("moco-cxr {subcommand}")), "{example}");
         for flag in example.split_whitespace().filter(|word| word.starts_with("--")) {

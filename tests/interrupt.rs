@@ -75,7 +75,7 @@ fn an_interrupted_run_says_how_to_go_on_and_ends_as_the_one_that_was_not() {
     assert!(noted.contains("interrupted: writing a checkpoint"), "{noted}");
     let step = metrics(&out).len() as u64;
     assert_eq!(fs::read_to_string(out.join("checkpoints/latest")).unwrap().trim(), format!("step-{step:08}"));
-    let (stopped, again) = said.trim().split_once("; go on with: moco-cxr ").expect("how to go on");
+    let (stopped, again) = said.trim().split_once("; resume with: moco-cxr ").expect("how to resume");
     assert_eq!(stopped, format!("stopped at step {step}"));
     assert!(fs::read_to_string(out.join("train.log")).unwrap().ends_with(&format!("{stopped}\n")));
 

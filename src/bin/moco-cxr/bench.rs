@@ -6,37 +6,40 @@ use moco_cxr::{
     backbones::{Arch, Precision},
 };
 
-use crate::{Fault, bad_argument::OrBadArgument, device::DeviceArguments};
+use crate::{
+    Fault,
+    flags::{bad_argument::OrBadArgument, device::DeviceArguments, output::print_json},
+};
 
-/// Measure what this machine does in a second; prints JSON.
+/// Measure the speed of this machine; prints JSON.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  moco-cxr bench step --device cuda --arch resnet18 --image-size 224 --batch-size 256 --precision bf16"
 )]
 pub(crate) struct Arguments {
-    /// step: one pretraining step, as images per second, milliseconds of its parts, and memory.
+    /// step: one pretraining step (images per second, milliseconds of its parts, memory).
     what: What,
     #[command(flatten)]
     device: DeviceArguments,
-    /// resnet18, resnet34, resnet50 or densenet121.
+    /// Architecture: resnet18, resnet34, resnet50 or densenet121.
     #[arg(long, short, default_value = "resnet18")]
     arch: Arch,
     /// Side of a view in pixels.
     #[arg(long, value_name = "PX", default_value_t = 224)]
     image_size: usize,
-    /// Images of a batch; each has two views.
+    /// Images per batch, each with two views.
     #[arg(long, short, default_value_t = 64)]
     batch_size: usize,
-    /// Length of the queue, K.
+    /// Queue length, K.
     #[arg(long, default_value_t = 24_576)]
     moco_k: usize,
-    /// f32 or bf16.
+    /// Precision of the activations: f32 or bf16.
     #[arg(long, default_value_t)]
     precision: Precision,
-    /// Steps before the clock starts.
+    /// Number of steps before the measurement.
     #[arg(long, default_value_t = 5)]
     warmup: usize,
-    /// Steps measured.
+    /// Number of measured steps.
     #[arg(long, default_value_t = 20)]
     steps: usize,
 }
@@ -48,9 +51,7 @@ enum What {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let What::Step = arguments.what;
-    let report = arguments.step()?;
-    println!("{}", serde_json::to_string_pretty(&report)?);
-    Ok(())
+    print_json(&arguments.step()?)
 }
 
 impl Arguments {

@@ -5,51 +5,53 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use moco_cxr::{
     Existing, RunFolder,
-    eval::{Conditions, Metric, compare_under, write_new},
+    eval::{self, Conditions, Metric, compare_under, write_new},
 };
 
-use crate::Fault;
-use crate::bad_argument::{BadArgument, OrBadArgument};
-use crate::evaluate::{BootstrapArguments, Input, IntervalKind, note_patients};
+use crate::{
+    Fault,
+    flags::{
+        bad_argument::{BadArgument, OrBadArgument},
+        bootstrap::{BootstrapArguments, IntervalKind},
+        output::{OutputArguments, print_json},
+        predictions::{PredictionArguments, note_patients},
+    },
+};
 
-/// Two models on the same rows: differences with paired intervals, and tests corrected over tasks.
+/// Compare two models on the same rows: differences with paired confidence intervals, and tests corrected over tasks.
 ///
-/// Both are evaluated on the same resamples. p-values come from the bootstrap and, for AUROC, from DeLong's paired test,
-/// each also after Holm's correction over the tasks. Results made under different label policies, splits or protocols
-/// (results.json beside the predictions says so) are refused.
+/// Both models are evaluated on the same resamples. p-values come from the bootstrap and, for AUROC, from DeLong's paired
+/// test; each is also given with Holm's correction over the tasks. Results obtained under different label policies, splits
+/// or protocols (according to the results.json beside the predictions) are refused.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  moco-cxr compare ours/predictions.csv theirs/predictions.csv\n  moco-cxr compare a.csv b.csv --ground-truth groundtruth.csv --key Study --interval paper --out comparison"
 )]
 pub(crate) struct Arguments {
-    /// Predictions of one model: a CSV file, or a folder whose predictions*.csv are its label draws.
+    /// Predictions of the first model: a CSV file, or a folder whose predictions*.csv are its label draws.
     #[arg(value_name = "A")]
     first: PathBuf,
-    /// Predictions of the other, on the same rows.
+    /// Predictions of the second model on the same rows.
     #[arg(value_name = "B")]
     second: PathBuf,
     #[command(flatten)]
-    input: Input,
+    predictions: PredictionArguments,
     #[command(flatten)]
     bootstrap: BootstrapArguments,
-    /// What is compared.
+    /// Metric to compare.
     #[arg(long, value_enum, default_value = "auroc")]
     metric: Statistic,
     /// Specificity at which sensitivities are compared, from 0 to 1. [default: 0.9]
     #[arg(long, value_name = "S")]
     specificity: Option<f64>,
-    /// Compare results although label policy, split or protocol differ; the differences are printed and written.
+    /// Compare results even if label policy, split or protocol differ; the differences are printed and written.
     #[arg(long)]
     compare_despite_differences: bool,
     /// New or empty folder for comparison.json and comparison.csv.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    /// No notes.
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    output: OutputArguments,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -66,7 +68,7 @@ impl Arguments {
         let metric = match self.metric {
             Statistic::Sensitivity => Metric::SensitivityAt { specificity: self.specificity.unwrap_or(0.9) },
             _ if self.specificity.is_some() => {
-                return Err(BadArgument::fault("--specificity: expected with --metric sensitivity only"));
+                return Err(BadArgument::found("--specificity", "another metric", "--metric sensitivity"));
             }
             Statistic::Auroc => Metric::Auroc,
             Statistic::Auprc => Metric::Auprc,
@@ -78,44 +80,42 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
+    let Arguments { predictions, output, .. } = &arguments;
     if arguments.bootstrap.interval == IntervalKind::Delong {
-        return Err(BadArgument::fault(
-            "--interval delong: DeLong's test is always beside the difference; choose how its interval is made: paper, percentile or bca",
-        ));
+        let expected = "paper, percentile or bca for the difference (DeLong's test is reported with each)";
+        return Err(BadArgument::found("--interval", "delong", expected));
     }
     let (metric, bootstrap) = (arguments.metric()?, arguments.bootstrap.settings());
     bootstrap.validate().or_bad_argument()?;
     if let Some(out) = &arguments.out {
         RunFolder::check(out, Existing::Refuse)?;
     }
-    let read = |path: &PathBuf| arguments.input.fold(arguments.input.read(std::slice::from_ref(path))?);
+    let read = |path: &PathBuf| predictions.fold(predictions.read(std::slice::from_ref(path))?);
     let (first, second) = (read(&arguments.first)?, read(&arguments.second)?);
     let conditions = if arguments.compare_despite_differences { Conditions::MayDiffer } else { Conditions::Equal };
     let comparisons =
         compare_under((&first.draws, &first.stamp), (&second.draws, &second.stamp), metric, &bootstrap, conditions)
             .map_err(|error| match error {
-                moco_cxr::eval::Error::StampMismatch { .. } => {
-                    Fault::from(format!("{error} (--compare-despite-differences compares them all the same)"))
+                eval::Error::StampMismatch { .. } => {
+                    Fault::from(format!("{error} (--compare-despite-differences compares them anyway)"))
                 }
                 other => other.into(),
             })?;
-    if !arguments.quiet {
-        note_patients(first.draws.first().map(|draw| draw.patient_source()));
-        let unchecked = first.stamp.unchecked(&second.stamp);
-        if !unchecked.is_empty() {
-            eprintln!("note: not known of both, so not checked: {}", unchecked.join(", "));
-        }
-        for difference in &comparisons.differences {
-            eprintln!("note: compared although they differ in {difference}");
-        }
+    note_patients(&first, output);
+    let unchecked = first.stamp.unchecked(&second.stamp);
+    if !unchecked.is_empty() {
+        output.note(&format!("unknown for at least one model, so not checked: {}", unchecked.join(", ")));
+    }
+    for difference in &comparisons.differences {
+        output.note(&format!("compared although they differ in {difference}"));
     }
     if let Some(out) = &arguments.out {
         RunFolder::open(out, Existing::Refuse)?;
         comparisons.write_json(&out.join("comparison.json"))?;
         write_new(&out.join("comparison.csv"), comparisons.table().to_csv().as_bytes())?;
     }
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&comparisons)?);
+    if output.json() {
+        print_json(&comparisons)?;
     } else {
         print!("{}", comparisons.table().to_markdown());
     }

@@ -5,15 +5,15 @@ use clap_complete::Shell;
 
 use crate::{Cli, Fault};
 
-/// Print a script that completes the tool's commands and options in a shell.
+/// Print a script for a shell that completes commands and flags.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  moco-cxr completions bash > ~/.local/share/bash-completion/completions/moco-cxr")]
 pub(crate) struct Arguments {
-    /// The shell.
+    /// Shell to complete in.
     shell: Shell,
 }
 
-#[allow(clippy::unnecessary_wraps)] // as every subcommand
+#[allow(clippy::unnecessary_wraps)] // the signature of every subcommand
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     clap_complete::generate(arguments.shell, &mut Cli::command(), "moco-cxr", &mut std::io::stdout());
     Ok(())

@@ -3,22 +3,23 @@
 use clap::Args;
 use moco_cxr::{Adapter, DeviceChoice, devices};
 
-use crate::Fault;
+use crate::{
+    Fault,
+    flags::output::{JsonArguments, print_json},
+};
 
-/// List the devices there are, and why others are not there.
+/// List the available devices, and why others are not available.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  moco-cxr devices")]
 pub(crate) struct Arguments {
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: JsonArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let reports = devices();
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&reports)?);
-        return Ok(());
+    if arguments.output.json {
+        return print_json(&reports);
     }
     for report in &reports {
         for adapter in &report.adapters {

@@ -5,34 +5,41 @@ use std::path::PathBuf;
 use clap::Args;
 use moco_cxr::{
     DeviceChoice, Error, ImportSettings,
-    backbones::{self, Arch, Fate, Report},
+    backbones::{self, Fate, Report},
     import_weights,
 };
 use serde_json::{Value, json};
 
-use crate::{Fault, fetch::fetch};
+use crate::{
+    Fault,
+    flags::{
+        output::{OutputArguments, print_json},
+        weights::ArchArguments,
+    },
+    terminal::fetch::fetch,
+};
 
-/// Turn a weight file of PyTorch or safetensors into an export folder; every tensor must be accounted for.
+/// Convert a PyTorch or safetensors weight file into an export folder; every tensor must be accounted for.
 ///
-/// Prints what became of every tensor: taken, dropped because named, missing, left over. The classifier or projection
-/// head is dropped, unless --label says what its scores mean; of a MoCo checkpoint the query encoder is taken.
+/// Prints what happened to every tensor: taken, dropped on request, missing or left over; with --quiet, only a summary. The
+/// classifier or projection head is dropped, unless --label names its outputs. Of a MoCo checkpoint, the query encoder is
+/// taken.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  moco-cxr import r8w-00001.pth.tar --out weights/r8w-00001\n  \
                   moco-cxr import finetuned.pth --label Edema --label Cardiomegaly --onnx --out weights/finetuned")]
 pub(crate) struct Arguments {
-    /// A weight file; or imagenet (with --arch), or moco-cxr:NAME.
+    /// Weight file, moco-cxr:NAME or, with --arch, imagenet.
     #[arg(value_name = "FILE")]
     file: String,
-    /// resnet18, resnet34, resnet50 or densenet121. [default: recognised by the tensors]
-    #[arg(long, short)]
-    arch: Option<Arch>,
-    /// Beginnings of names of tensors that are not wanted.
+    #[command(flatten)]
+    arch: ArchArguments,
+    /// Drop the tensors whose names begin with any of these.
     #[arg(long, value_name = "NAME", num_args = 1..)]
     drop: Vec<String>,
-    /// Beginnings of names of tensors that may be missing, and are then as in a new network.
+    /// Allow tensors whose names begin with any of these to be missing; they are initialised as in a new network.
     #[arg(long, value_name = "NAME", num_args = 1..)]
     allow_missing: Vec<String>,
-    /// Keep the classifier, whose next score means this; once for each score, in their order.
+    /// Keep the classifier and name its outputs: once per output, in order.
     #[arg(long = "label", value_name = "NAME")]
     labels: Vec<String>,
     /// Also write model.onnx.
@@ -41,20 +48,16 @@ pub(crate) struct Arguments {
     /// New folder for the weights and their description.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Print JSON, every tensor included.
-    #[arg(long)]
-    json: bool,
-    /// The summary only.
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    output: OutputArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    let Arguments { file, arch, drop, allow_missing, labels, onnx, out, json, quiet } = arguments;
-    fetch(file, *arch, *quiet)?;
+    let Arguments { file, arch, drop, allow_missing, labels, onnx, out, output } = arguments;
+    fetch(file, arch.arch, output.quiet())?;
     let settings = ImportSettings {
         source: file.clone(),
-        arch: *arch,
+        arch: arch.arch,
         drop: drop.clone(),
         allow_missing: allow_missing.clone(),
         labels: labels.clone(),
@@ -62,15 +65,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     };
     let (report, failed) = match import_weights(&settings, out, &DeviceChoice::CPU.select()?) {
         Ok(report) => (report, None),
-        // All of it is wanted most when something does not fit.
+        // The report is printed also if the file does not fit, which is when it is needed most.
         Err(Error::Backbone(backbones::Error::Import(report))) => {
             (*report.clone(), Some(Error::Backbone(backbones::Error::Import(report))))
         }
         Err(error) => return Err(error.into()),
     };
-    if *json {
-        println!("{:#}", as_json(&report, failed.is_none().then_some(out)));
-    } else if !quiet {
+    if output.json() {
+        print_json(&as_json(&report, failed.is_none().then_some(out)))?;
+    } else if !output.quiet() {
         println!("{report:#}");
     } else if failed.is_none() {
         println!("{report}");
@@ -78,13 +81,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     if let Some(error) = failed {
         return Err(error.into());
     }
-    if !json {
+    if !output.json() {
         println!("weights: {}", out.display());
     }
     Ok(())
 }
 
-/// `out` is null where the file does not fit.
+/// The report as JSON; `out` is null if the file does not fit.
 fn as_json(report: &Report, out: Option<&PathBuf>) -> Value {
     let tensor = |(name, fate): &(String, Fate)| match fate {
         Fate::Taken(as_name) => json!({ "name": name, "fate": "taken", "as": as_name }),

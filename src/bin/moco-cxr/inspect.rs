@@ -6,22 +6,24 @@ use clap::Args;
 use moco_cxr::backbones::inspect;
 use serde_json::json;
 
-use crate::Fault;
+use crate::{
+    Fault,
+    flags::output::{JsonArguments, print_json},
+};
 
-/// List the tensors of a weight file and what it looks like; nothing in the file is executed.
+/// List the tensors of a weight file and what kind of network they look like; nothing in the file is executed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  moco-cxr inspect resnet18-5c106cde.pth")]
 pub(crate) struct Arguments {
-    /// A PyTorch file (zip, legacy or tar form) or a safetensors file.
+    /// A PyTorch file (zip, legacy or tar format) or a safetensors file.
     file: PathBuf,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: JsonArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let found = inspect(&arguments.file)?;
-    if arguments.json {
+    if arguments.output.json {
         let tensors: Vec<_> = found
             .tensors
             .iter()
@@ -29,15 +31,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
             .collect();
         let scalars: Vec<_> =
             found.scalars.iter().map(|(name, value)| json!({ "name": name, "value": value.to_string() })).collect();
-        let result = json!({
+        print_json(&json!({
             "path": found.path,
             "format": found.format.to_string(),
             "looks_like": found.looks_like,
             "arch": found.arch,
             "tensors": tensors,
             "scalars": scalars,
-        });
-        println!("{}", serde_json::to_string_pretty(&result)?);
+        }))?;
     } else {
         print!("{found}");
     }

@@ -1,44 +1,51 @@
-//! The `moco-cxr` tool: one file per subcommand, each a thin caller of the library.
+//! The `moco-cxr` tool: one file per subcommand, each a thin layer over the library; what they share is in `flags` and
+//! `terminal`.
 
 #![recursion_limit = "256"] // for Burn's GPU backends
-#![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line tool speaks
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line tool prints
 
 mod audit;
-mod bad_argument;
 mod bench;
 mod cache;
 mod compare;
 mod completions;
-mod data_settings;
-mod device;
 mod devices;
-mod dry_run;
 mod embed;
 mod evaluate;
 mod export;
-mod fetch;
 mod finetune;
+mod flags;
 mod import;
 mod inspect;
-mod interrupt;
 mod knn;
 mod labelled;
 mod linear;
 mod parity;
-mod pass_bar;
 mod predict;
 mod pretrain;
 mod preview;
-mod progress;
 mod report;
 mod reproduce;
 mod splits;
 mod synth;
+mod terminal;
 mod unlabelled;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use flags::bad_argument::BadArgument;
+
+// The places that `labelled`, `unlabelled` and the commands on them import from.
+use flags::device;
+use terminal::{fetch, pass_bar};
+mod bad_argument {
+    pub(crate) use crate::flags::{
+        bad_argument::{BadArgument, OrBadArgument},
+        source::patient_regex,
+    };
+}
 
 /// Self-supervised pretraining on chest X-rays, from radiographs to AUC with confidence intervals.
 ///
@@ -76,10 +83,11 @@ enum Command {
     Completions(completions::Arguments),
 }
 
-/// 0 done, 1 failed, 2 bad arguments (clap's own and [`bad_argument`]); 130 interrupted, see [`interrupt`].
+/// The exit status is 0 for success, 1 for a failure, 2 for bad arguments (clap's or [`BadArgument`]) and 130 for an
+/// interrupted pretraining.
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    // Before anything asks for a device; Burn would keep them in the working or the user's folder.
+    // Before a device is used; otherwise Burn keeps them in the working folder or the home folder.
     if let Some(folder) = moco_cxr::kernel_folder() {
         moco_cxr::keep_kernels(&folder);
     }
@@ -111,10 +119,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            if error.is::<bad_argument::BadArgument>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            if error.is::<BadArgument>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
 
-/// Any fault; printed as one line.
+/// Any error; printed on one line.
 type Fault = Box<dyn std::error::Error>;

@@ -9,38 +9,40 @@ use moco_cxr::{
 
 use crate::{
     Fault,
-    bad_argument::BadArgument,
-    device::{describe, in_child},
+    flags::{
+        bad_argument::BadArgument,
+        describe, in_child,
+        output::{JsonArguments, print_json},
+    },
 };
 
-/// Compare every device with the CPU: the same network and batch, features and three steps of momentum contrast.
+/// Compare every device with the CPU: features of the same network and batch, and three steps of momentum contrast.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  moco-cxr parity --weights runs/first\n\nExits with 1 when a difference exceeds its bound. A bound is ten times what rounding every weight to the device's\nprecision changes on the CPU."
+    after_help = "Example:\n  moco-cxr parity --weights runs/first\n\nThe exit status is 1 if a difference exceeds its bound: ten times the change on the CPU when every weight is rounded\nto the precision of the device."
 )]
 pub(crate) struct Arguments {
-    /// Folder of a run or an export, a weight file, or random (a ResNet18).
+    /// Weights: the folder of a run or an export, a weight file, or random (a ResNet18).
     #[arg(long, value_name = "RUN|FILE|random", default_value = "random")]
     weights: String,
-    /// Compare this device only; may be repeated. [default: all but software adapters]
+    /// Compare only this device; may be repeated. [default: all except software adapters]
     #[arg(long = "device", value_name = "DEVICE")]
     devices: Vec<DeviceChoice>,
-    /// Software adapters too.
+    /// Allow software adapters, which emulate a GPU on the CPU.
     #[arg(long)]
     allow_software: bool,
-    /// Side of the images in pixels.
+    /// Image side in pixels.
     #[arg(long, value_name = "PX", default_value_t = 64)]
     image_size: usize,
-    /// Images of the batch.
+    /// Images in the batch.
     #[arg(long, short, default_value_t = 8)]
     batch_size: usize,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    /// In this process and not in one of its own for each device.
+    #[command(flatten)]
+    output: JsonArguments,
+    /// Run in this process instead of one child process per device.
     #[arg(long, hide = true)]
     in_process: bool,
-    /// With the smallest network that has a convolution and a normalisation.
+    /// Use the smallest network that has a convolution and a normalisation.
     #[arg(long, hide = true)]
     self_test: bool,
 }
@@ -48,9 +50,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     if arguments.batch_size < 2 || arguments.image_size < 32 {
         let found = format!("{} images of {} px", arguments.batch_size, arguments.image_size);
-        return Err(BadArgument::fault(format!(
-            "--batch-size, --image-size: found {found}, expected at least 2 of 32 px"
-        )));
+        return Err(BadArgument::found("--batch-size, --image-size", found, "at least 2 of 32 px"));
     }
     if arguments.in_process {
         let [choice] = arguments.devices[..] else { return Err("expected one --device with --in-process".into()) };
@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let choices = arguments.choices();
     if choices.is_empty() {
         return Err(
-            "no device besides the CPU was found; see moco-cxr devices (software adapters need --allow-software)"
+            "no device other than the CPU was found; see moco-cxr devices (software adapters need --allow-software)"
                 .into(),
         );
     }
@@ -74,12 +74,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
             Err(fault) => faults.push(fault.to_string()),
         }
     }
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&reports)?);
+    if arguments.output.json {
+        print_json(&reports)?;
     } else {
         reports.iter().for_each(|report| println!("{}", table(report)));
     }
-    let far = reports.iter().filter(|r| !r.passed()).map(|r| format!("{} differs: {}", r.device, describe(r)));
+    let far =
+        reports.iter().filter(|r| !r.passed()).map(|r| format!("{} differs from the CPU: {}", r.device, describe(r)));
     faults.extend(far);
     if faults.is_empty() { Ok(()) } else { Err(faults.join("\n").into()) }
 }

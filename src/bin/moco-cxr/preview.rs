@@ -5,48 +5,56 @@ use std::path::PathBuf;
 use clap::Args;
 use moco_cxr::{cxr_data::preview::pairs, preview};
 
-use crate::{Fault, bad_argument::BadArgument, data_settings::DataArguments};
+use crate::{
+    Fault,
+    flags::{
+        bad_argument::BadArgument,
+        output::QuietArguments,
+        seed::SeedArguments,
+        settings::{SettingsArguments, set},
+    },
+};
 
-/// Write a contact sheet of the views that a pretraining with the same settings sees, byte for byte.
+/// Write a contact sheet of the views that a pretraining with the same settings sees, pixel for pixel.
 ///
-/// Each query view has its key view to the right.
+/// The key view is to the right of its query view.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  moco-cxr preview --data CheXpert-v1.0-small --preset small --set views.flip=0 --out views.png\n  moco-cxr preview --config runs/first/config.toml --epoch 3 --batch 7 --out views.png"
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    data: DataArguments,
-    /// Seed of everything.
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Epoch, from 0.
+    settings: SettingsArguments,
+    #[command(flatten)]
+    seed: SeedArguments,
+    /// Epoch, counted from 0.
     #[arg(long, default_value_t = 0)]
     epoch: u64,
-    /// Batch of the epoch, from 0.
+    /// Batch of the epoch, counted from 0.
     #[arg(long, default_value_t = 0)]
     batch: usize,
-    /// Pairs in a row of the sheet.
+    /// Pairs per row of the sheet.
     #[arg(long, default_value_t = 4)]
     columns: usize,
     /// PNG file to write; must not exist.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    #[command(flatten)]
+    output: QuietArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     if arguments.columns == 0 {
-        return Err(BadArgument::fault("--columns: found 0, expected at least 1"));
+        return Err(BadArgument::found("--columns", 0, "at least 1"));
     }
-    let out = &arguments.out;
+    let Arguments { out, output, .. } = arguments;
     if out.exists() {
         return Err(format!("{}: already exists; expected the name of a new file", out.display()).into());
     }
-    let mut settings = arguments.data.settings()?;
-    settings.train.seed = arguments.seed.unwrap_or(settings.train.seed);
-    let batch = preview(&settings, arguments.epoch, arguments.batch, &mut |text| arguments.data.note(text))?;
+    let settings = arguments.settings.resolve(None, |settings| set(&mut settings.train.seed, arguments.seed.seed))?;
+    let batch = preview(&settings, arguments.epoch, arguments.batch, &mut |text| output.note(text))?;
     pairs(&batch, arguments.columns)?.write_png(out)?;
-    if !arguments.data.quiet {
+    if !output.quiet {
         let (n, side, _) = batch.query.dim();
         println!("{}: {n} pairs of views of {side} x {side} pixels", out.display());
     }

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use clap::Args;
 use moco_cxr::{DeviceChoice, Report, ReportOptions, eval::Bootstrap};
 
-use crate::{Fault, bad_argument::OrBadArgument};
+use crate::{
+    Fault,
+    flags::{bad_argument::OrBadArgument, output::QuietArguments, seed::SeedArguments},
+};
 
-/// One HTML file of a run: settings, data, curves, results with intervals. It is complete in itself and loads nothing.
+/// Write the report of a run: settings, data, curves, and results with intervals in one self-contained HTML file.
 ///
-/// What the run's folder holds is enough; what it lacks is said on the page, with the command that adds it. A report made
-/// before is replaced, any other file is not.
+/// The folder of the run is enough; for anything it lacks, the page shows the command that adds it. An earlier report is
+/// replaced, any other file is not.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  moco-cxr report runs/first\n  moco-cxr report runs/first --eval runs/first/finetune --features --out first.html"
@@ -19,42 +22,39 @@ pub(crate) struct Arguments {
     /// Folder of a pretraining run.
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// Folder that linear or finetune left; may be repeated. [default: eval, linear, knn and finetune in RUN]
+    /// Folder of results from linear, knn or finetune; may be repeated. [default: eval, linear, knn and finetune in RUN]
     #[arg(long, value_name = "DIR")]
     eval: Vec<PathBuf>,
-    /// Folder of images for sample views, the map of the features and heat maps. [default: the run's own, without the last
-    /// two]
+    /// Folder of images for sample views, feature map and heat maps. [default: the data of the run, for sample views only]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Compute the map of the features and, for a fine-tuned network, heat maps.
+    /// Also compute a map of the features and, for a fine-tuned network, heat maps.
     #[arg(long)]
     features: bool,
-    /// Images of the map of the features, and among which those of the heat maps are chosen.
+    /// Number of images in the feature map; those of the heat maps are chosen among them.
     #[arg(long, value_name = "N", default_value_t = ReportOptions::default().images)]
     images: usize,
-    /// Bootstrap replicates of intervals and bands.
+    /// Number of bootstrap replicates for intervals and bands.
     #[arg(long, value_name = "N", default_value_t = ReportOptions::default().bootstrap.replicates)]
     replicates: usize,
-    /// Seed of the bootstrap.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// auto or cpu.
+    #[command(flatten)]
+    seed: SeedArguments,
+    /// Device to compute on: auto or cpu.
     #[arg(long, default_value_t)]
     device: DeviceChoice,
-    /// Heading of the page. [default: the name of the run's folder]
+    /// Heading of the page. [default: the name of the folder of the run]
     #[arg(long)]
     title: Option<String>,
-    /// The file. [default: RUN/report.html]
+    /// File to write. [default: RUN/report.html]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Print nothing.
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    output: QuietArguments,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
-    let Arguments { run, eval, data, features, images, replicates, seed, device, title, out, quiet } = arguments;
-    let bootstrap = Bootstrap { replicates, seed, ..Bootstrap::default() };
+    let Arguments { run, eval, data, features, images, replicates, seed, device, title, out, output } = arguments;
+    let bootstrap = Bootstrap { replicates, seed: seed.seed(), ..Bootstrap::default() };
     bootstrap.validate().or_bad_argument()?;
     let mut report = Report::read(&run, &ReportOptions { eval, data, features, images, bootstrap, device })?;
     if let Some(title) = title {
@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     }
     let out = out.unwrap_or_else(|| run.join("report.html"));
     report.write(&out)?;
-    if !quiet {
+    if !output.quiet {
         println!("report: {}", out.display());
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What a person sees of a pretraining: a bar on a terminal, plain lines otherwise.
+//! The progress of a pretraining: a bar on a terminal, plain lines otherwise.
 
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
@@ -7,31 +7,31 @@ use moco_cxr::{
     moco_core::{EpochReport, Observer, Request, StepMetrics},
 };
 
-use crate::interrupt::Interrupt;
+use super::interrupt::Interrupt;
 
 /// Prints to standard error, so that results on standard output can be piped.
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
     quiet: bool,
-    /// Whether lines about steps were asked for, which the bar makes needless.
+    /// Whether lines about steps were asked for; otherwise the bar replaces them.
     lines: bool,
     speed: Speed,
     interrupt: Interrupt,
-    told: bool,
-    /// The last epoch.
+    announced: bool,
+    /// The report of the last epoch.
     pub(crate) last: Option<EpochReport>,
 }
 
 impl Progress {
     pub(crate) fn new(quiet: bool, lines: bool, images_per_step: usize, interrupt: Interrupt) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        // Away at the end, whichever: the lines of the epochs stay.
+        // The bar disappears at the end, also with an error; the lines of the epochs stay.
         let bar = ProgressBar::with_draw_target(None, target).with_finish(ProgressFinish::AndClear);
-        Self { bar, quiet, lines, speed: Speed::new(images_per_step), interrupt, told: false, last: None }
+        Self { bar, quiet, lines, speed: Speed::new(images_per_step), interrupt, announced: false, last: None }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
@@ -47,13 +47,13 @@ impl Progress {
         }
     }
 
-    /// Finishes the step that somebody wants to be the last.
+    /// Stops after this step if an interrupt asked for it.
     fn request(&mut self) -> Request {
         if !self.interrupt.is_asked() {
             return Request::Continue;
         }
-        if !std::mem::replace(&mut self.told, true) {
-            self.print("interrupted: writing a checkpoint; once more stops at once, without it");
+        if !std::mem::replace(&mut self.announced, true) {
+            self.print("interrupted: writing a checkpoint; a second Ctrl-C stops at once, without one");
         }
         Request::Stop
     }
@@ -75,7 +75,7 @@ impl Watch for Progress {
     }
 
     fn line(&mut self, text: &str) {
-        // The bar says of steps what these lines say.
+        // The bar already shows what the lines about steps say.
         if self.lines || self.bar.is_hidden() || !text.starts_with("step ") {
             self.print(text);
         }
@@ -100,17 +100,17 @@ impl Observer for Progress {
     }
 }
 
-/// Columns of the terminal that may be written to.
+/// Number of columns of the terminal that can be used.
 fn width() -> usize {
-    // The last column stays free: some terminals wrap at a line that fills it.
+    // The last column stays free, because some terminals wrap a line that fills it.
     Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns)).saturating_sub(1)
 }
 
-/// The speed, for the bar's own line, and two lines below it that fit into `width`: how well it learns, and where the time
-/// goes. Parts that have no room are left out, those with the least time first.
+/// The speed, for the line of the bar, and two lines below it of at most `width` columns: the loss, and how the time is
+/// spent. Parts that do not fit are left out, those that take the least time first.
 fn beside_and_below(metrics: &StepMetrics, speed: &Speed, width: usize) -> [String; 2] {
     let m = &metrics.measures;
-    // A masked queue that is still empty has no loss.
+    // There is no loss while a masked queue is still empty.
     let learning = match m.gradient_norm {
         Some(_) => {
             let loss = format!("epoch {}: loss {:.3}", metrics.epoch, m.loss);
@@ -134,13 +134,13 @@ fn beside_and_below(metrics: &StepMetrics, speed: &Speed, width: usize) -> [Stri
     [format!(", {rate:.digits$} images/s"), format!("{learning}\n{}", time(&shares))]
 }
 
-/// Lines of at most `width` columns, broken between words; the rest of a broken line is set in.
+/// Wraps a text between words into lines of at most `width` columns; continuation lines are indented.
 fn wrapped(text: &str, width: usize) -> String {
     const INDENT: &str = "    ";
     let mut lines = Vec::new();
     for long in text.lines() {
         let mut line = String::new();
-        // Spaces at the beginning belong to the first word.
+        // Leading spaces belong to the first word.
         let begin = long.len() - long.trim_start().len();
         let first = long[begin..].find(' ').map_or(long.len(), |end| begin + end);
         for word in std::iter::once(&long[..first]).chain(long[first..].split_whitespace()) {
@@ -206,7 +206,7 @@ mod tests {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words(&broken), words(text));
         assert_eq!(wrapped(text, 200), text);
-        // A word that fits nowhere stays whole: a path can be copied.
+        // A word that does not fit stays whole, so that a path can be copied.
         assert!(
             wrapped("see /a/very/long/path/that/is/longer/than/that", 20)
                 .contains("/a/very/long/path/that/is/longer/than/that")

@@ -1,11 +1,11 @@
-//! Published weights fetched before a command begins, with a bar.
+//! Fetches published weights before a command begins, with a progress bar.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use moco_cxr::{backbones::Arch, fetch_weights};
 
 use crate::Fault;
 
-/// Fetches what `source` names if it is published and not on this machine; see [`fetch_weights`].
+/// Fetches the weights named by `source` if they are published and not on this machine; see [`fetch_weights`].
 pub(crate) fn fetch(source: &str, arch: Option<Arch>, quiet: bool) -> Result<(), Fault> {
     let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {eta}")?;
     let mut bar: Option<ProgressBar> = None;

@@ -1,4 +1,4 @@
-//! A bar for a pass over images, where there is a terminal and the pass takes its time.
+//! A progress bar for a pass over images, shown on a terminal if the pass takes more than a moment.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -8,10 +8,10 @@ use std::{
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use moco_cxr::ImageWatch;
 
-/// A pass that is over before that shows no bar: one that flashes helps nobody.
+/// Time before the bar appears, so that it does not flash up in short passes.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Draws on standard error; away when the pass ends, whichever way.
+/// Draws on standard error. The bar disappears when the pass ends, also with an error.
 pub(crate) fn watch(quiet: bool) -> ImageWatch {
     if quiet || ProgressDrawTarget::stderr().is_hidden() {
         return ImageWatch::default();
@@ -24,7 +24,7 @@ pub(crate) fn watch(quiet: bool) -> ImageWatch {
             (*begun, *bar) = (Instant::now(), None);
         } else if begun.elapsed() >= PATIENCE {
             let bar = bar.get_or_insert_with(|| begin(total));
-            // Over the whole pass: the bar's own estimate begins with the first batch it sees, out of nothing.
+            // Measured over the whole pass: the bar's own estimate would start only when the bar appears.
             let rate = done as f64 / begun.elapsed().as_secs_f64();
             let left = Duration::try_from_secs_f64((total - done) as f64 / rate).unwrap_or(Duration::MAX);
             bar.set_message(format!("{rate:.0} images/s, {:#} left", HumanDuration(left)));

@@ -9,9 +9,9 @@ use moco_cxr::{
 };
 use serde_json::json;
 
-use crate::Fault;
+use crate::{Fault, flags::output::print_json};
 
-/// The settings as TOML, and the estimates as comments below them, so that all of it can be a `--config` again.
+/// Prints the settings as TOML and the estimates as comments, so that the output can be used as a `--config`.
 pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Fault> {
     settings.validate()?;
     let data = &settings.data;
@@ -23,7 +23,7 @@ pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Faul
     let seconds = step.step_s * (steps * train.epochs) as f64;
     let device = settings.device.resolved();
     if as_json {
-        let result = json!({
+        return print_json(&json!({
             "settings": settings,
             "images": images,
             "steps_per_epoch": steps,
@@ -31,9 +31,7 @@ pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Faul
             "parameters": memory.parameters,
             "memory": { "bytes": memory.total(), "parts": memory },
             "time": { "seconds": seconds, "step_s": step.step_s, "timed": step, "device": device },
-        });
-        println!("{}", serde_json::to_string_pretty(&result)?);
-        return Ok(());
+        }));
     }
     print!("{}", settings.to_toml()?);
     let mb = |bytes: u64| format!("{:.0} MB", bytes as f64 / 1e6);
@@ -49,9 +47,9 @@ pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Faul
         mb(memory.checkpoint),
         mb(memory.program)
     );
-    println!("# data        {images} images, {steps} steps an epoch, {} in all", steps * train.epochs);
+    println!("# data        {images} images, {steps} steps per epoch, {} in total", steps * train.epochs);
     println!(
-        "# time        about {}, estimated: {:.2} s a step, from steps of {} random images on {device}; loading is not in it",
+        "# time        about {}, estimated: {:.2} s per step, measured with {} random images per step on {device}, without reading images",
         HumanDuration(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)),
         step.step_s,
         step.images,

@@ -1,5 +1,5 @@
-//! Ctrl-C: the first one asks for a checkpoint and the end of the run, the second one ends the program at once. What a
-//! scheduler sends before it kills (SIGTERM) counts as Ctrl-C.
+//! Ctrl-C: the first one asks for a checkpoint and the end of the run, the second one ends the program at once. SIGTERM, which
+//! schedulers send before they kill a process, counts as Ctrl-C.
 
 use std::sync::{
     Arc,
@@ -11,10 +11,10 @@ use signal_hook::{
     flag,
 };
 
-/// Exit status of a program that was interrupted, as shells count it: 128 + SIGINT.
+/// Exit status of an interrupted program, by the convention of shells: 128 + SIGINT.
 pub(crate) const STATUS: u8 = 130;
 
-/// Whether somebody asked to stop.
+/// Whether the program was asked to stop.
 #[derive(Debug, Clone)]
 pub(crate) struct Interrupt {
     asked: Arc<AtomicBool>,
@@ -22,11 +22,11 @@ pub(crate) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Listens from now on. Before [`Self::begin`] there is nothing to save, and the program ends at once.
+    /// Starts listening. Until [`Self::begin`] there is nothing to save, and the first signal ends the program.
     pub(crate) fn listen() -> std::io::Result<Self> {
         let (asked, at_once) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
         for signal in [SIGINT, SIGTERM] {
-            // In this order: the second signal finds what the first one set.
+            // The order matters: only the second signal finds the flag that the first one set.
             flag::register_conditional_shutdown(signal, STATUS.into(), Arc::clone(&at_once))?;
             flag::register(signal, Arc::clone(&asked))?;
             flag::register(signal, Arc::clone(&at_once))?;
@@ -34,7 +34,7 @@ impl Interrupt {
         Ok(Self { asked, at_once })
     }
 
-    /// From here on a step is worth finishing.
+    /// From now on the first signal only asks to stop, so that the step is finished and a checkpoint written.
     pub(crate) fn begin(&self) {
         self.at_once.store(false, Ordering::SeqCst);
     }

@@ -1,0 +1,106 @@
+//! The self-test of a device, in a child process because a faulty driver may end the process. Passed tests are kept in the
+//! cache folder.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use moco_cxr::{Adapter, DeviceChoice, Difference, Error, ParityReport, kernel_folder};
+
+use crate::Fault;
+
+/// Longest time a self-test may take; compiling kernels for the first time takes a minute at worst.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Compares a device with the CPU, unless it passed before.
+pub(super) fn self_test(choice: DeviceChoice, adapter: &Adapter, note: &mut dyn FnMut(&str)) -> Result<(), Fault> {
+    let (key, store) = (key(adapter), Store::open());
+    if store.passed.contains_key(&key) {
+        return Ok(());
+    }
+    note(&format!("{choice}: comparing its results with the CPU's (once; --no-selftest skips this)"));
+    let report = in_child(&["--self-test"], choice)?;
+    if !report.passed() {
+        let reason = format!("its results differ from the CPU's: {}", describe(&report));
+        return Err(Error::Device { asked: choice.to_string(), reason }.into());
+    }
+    store.keep(key, report);
+    Ok(())
+}
+
+/// The report of `moco-cxr parity --device X --json` with more arguments, run in a child process.
+pub(crate) fn in_child(arguments: &[&str], choice: DeviceChoice) -> Result<ParityReport, Fault> {
+    let asked = choice.to_string();
+    let failed = |reason: String| Error::Device { asked: asked.clone(), reason };
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["parity", "--in-process", "--json", "--device", &asked])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let start = Instant::now();
+    while child.try_wait()?.is_none() {
+        if start.elapsed() > PATIENCE {
+            child.kill()?;
+            return Err(failed(format!("its self-test did not finish within {} s", PATIENCE.as_secs())).into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let out = child.wait_with_output()?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("none");
+    if out.status.code().is_none() {
+        let reason = format!("its driver crashed during the self-test ({}); last output: {last}", out.status);
+        return Err(failed(reason).into());
+    }
+    serde_json::from_slice(&out.stdout)
+        .map_err(|_| failed(format!("its self-test failed: {}", last.trim_start_matches("error: "))).into())
+}
+
+/// The differences of a report on one line.
+pub(crate) fn describe(report: &ParityReport) -> String {
+    let part = |(name, d): (&str, Difference)| {
+        let mark = if d.max <= d.bound { "" } else { " (too large)" };
+        format!("{name} {:.1e} of {:.1e}{mark}", d.max, d.bound)
+    };
+    report.parts().map(part).join(", ")
+}
+
+/// What a kept result depends on.
+fn key(adapter: &Adapter) -> String {
+    let driver = adapter.driver.as_deref().unwrap_or("driver unknown");
+    format!(
+        "{} | {} | {driver} | {} | {}",
+        adapter.backend.name(),
+        adapter.name,
+        adapter.compiler,
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+/// Self-tests that passed. Losing them only means running them again.
+struct Store {
+    path: Option<PathBuf>,
+    passed: BTreeMap<String, ParityReport>,
+}
+
+impl Store {
+    fn open() -> Self {
+        let path = kernel_folder().and_then(|f| f.parent().map(|cache| cache.join("selftest.json")));
+        let text = path.as_ref().and_then(|p| std::fs::read(p).ok());
+        Self { passed: text.and_then(|t| serde_json::from_slice(&t).ok()).unwrap_or_default(), path }
+    }
+
+    fn keep(mut self, key: String, report: ParityReport) {
+        self.passed.insert(key, report);
+        let Some(path) = self.path else { return };
+        let text = serde_json::to_vec_pretty(&self.passed).unwrap_or_default();
+        // Written to another file and renamed, because two runs may start at once.
+        let aside = path.with_extension(format!("{}.tmp", std::process::id()));
+        let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let _ = folder.and_then(|()| std::fs::write(&aside, text)).and_then(|()| std::fs::rename(&aside, &path));
+    }
+}

@@ -1,0 +1,196 @@
+//! `moco-cxr pretrain`.
+
+mod dry_run;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use moco_cxr::{
+    AugmentOn, Error, Existing, PretrainSettings,
+    backbones::{Arch, Precision},
+    moco_core::{Decay, End},
+    pretrain,
+};
+use serde_json::json;
+
+use crate::{
+    Fault,
+    flags::{
+        bad_argument::BadArgument,
+        device::DeviceArguments,
+        output::{OutputArguments, print_json},
+        seed::SeedArguments,
+        settings::{SettingsArguments, set},
+    },
+    terminal::{
+        fetch::fetch,
+        interrupt::{self, Interrupt},
+        progress::Progress,
+    },
+};
+
+/// Pretrain a network on radiographs without labels.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Settings come from the preset, then --config, then --set, then the other flags.\n\nCtrl-C finishes the step and writes a checkpoint (exit status 130); a second one stops at once.\n\nExample:\n  moco-cxr pretrain --data CheXpert-v1.0-small --preset small --image-size 128 --out runs/first\n  moco-cxr pretrain --out runs/first --resume"
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    settings: SettingsArguments,
+    /// Architecture: resnet18, resnet34, resnet50 or densenet121.
+    #[arg(long, short)]
+    arch: Option<Arch>,
+    /// Initial weights: random, imagenet, moco-cxr:NAME, the folder of a run, or a file.
+    #[arg(long)]
+    init: Option<String>,
+    /// Continue from the MoCo checkpoint given by --init: also take its key encoder, projection head, queue and optimiser.
+    #[arg(long, requires = "init")]
+    init_moco: bool,
+    /// Number of epochs.
+    #[arg(long)]
+    epochs: Option<u64>,
+    /// Images per batch, each with two views.
+    #[arg(long, short)]
+    batch_size: Option<usize>,
+    /// Learning rate.
+    #[arg(long)]
+    lr: Option<f64>,
+    /// Weight decay.
+    #[arg(long)]
+    wd: Option<f64>,
+    /// Queue length, K.
+    #[arg(long)]
+    moco_k: Option<usize>,
+    /// Momentum of the key encoder, m.
+    #[arg(long)]
+    moco_m: Option<f64>,
+    /// Softmax temperature, T.
+    #[arg(long)]
+    moco_t: Option<f64>,
+    /// Embedding dimension.
+    #[arg(long)]
+    moco_dim: Option<usize>,
+    /// Use the two-layer head of MoCo v2, as every preset does (--set train.moco.mlp=false gives the single layer of v1).
+    #[arg(long)]
+    mlp: bool,
+    /// Cosine schedule: the learning rate falls to 0 along half a cosine.
+    #[arg(long, conflicts_with = "schedule")]
+    cos: bool,
+    /// Step schedule: divide the learning rate by 10 at each of these epochs, counted from 0.
+    #[arg(long, value_name = "EPOCH", num_args = 1.., value_delimiter = ',')]
+    schedule: Vec<u64>,
+    /// Where views are augmented: host, or device, which halves the upload (for the augmentations of the paper only).
+    #[arg(long, value_name = "WHERE")]
+    augment_on: Option<AugmentOn>,
+    #[command(flatten)]
+    seed: SeedArguments,
+    #[command(flatten)]
+    device: DeviceArguments,
+    /// Precision of the activations: f32 or bf16.
+    #[arg(long)]
+    precision: Option<Precision>,
+    /// Folder of the cache of decoded, resized images, which is created or completed before the first step.
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Folder of the run; new or empty unless --resume or --overwrite is given. Not needed with --dry-run.
+    #[arg(long, value_name = "RUN", required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
+    /// Resume from the newest checkpoint in --out.
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
+    /// Replace the run in --out.
+    #[arg(long)]
+    overwrite: bool,
+    /// Print the resolved settings and estimates of memory and, from a few steps on random images, time; then stop.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print a line every N steps. [default: a line per minute, or none with a progress bar]
+    #[arg(long, short, value_name = "N")]
+    print_freq: Option<u64>,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
+    let quiet = arguments.output.quiet();
+    let mut settings = arguments.settings()?;
+    settings.device = arguments.device.choose(settings.device, quiet)?;
+    if arguments.dry_run {
+        return dry_run::run(&settings, arguments.output.json());
+    }
+    let Some(out) = arguments.out.as_deref() else {
+        return Err(BadArgument::found("--out", "nothing", "the folder of the run"));
+    };
+    let existing = match (arguments.resume, arguments.overwrite) {
+        (true, _) => Existing::Resume,
+        (_, true) => Existing::Overwrite,
+        _ => Existing::Refuse,
+    };
+    fetch(&settings.init, Some(settings.arch), quiet)?;
+    let images_per_step = settings.train.batch_size * settings.train.accumulate;
+    let mut progress = Progress::new(quiet, settings.print_freq > 0, images_per_step, Interrupt::listen()?);
+    let run = pretrain(&settings, out, existing, &mut progress).map_err(|error| match error {
+        Error::NotEmpty { .. } => {
+            Fault::from(format!("{error} (or --resume to continue the run in it, --overwrite to replace it)"))
+        }
+        other => other.into(),
+    })?;
+    progress.finish();
+    let finished = run.end == End::Finished;
+    let again = format!("moco-cxr pretrain --resume --out {}", out.display());
+    if arguments.output.json() {
+        print_json(&json!({
+            "run": run.folder.path(),
+            "finished": finished,
+            "step": run.step,
+            "images": run.manifest.records.len(),
+            "weights": finished.then(|| run.folder.join("export")),
+            "resume": (!finished).then_some(&again),
+            "last_epoch": progress.last,
+        }))?;
+    } else if finished {
+        println!("weights: {}", run.folder.join("export").display());
+    } else {
+        println!("stopped at step {}; resume with: {again}", run.step);
+    }
+    if finished {
+        return Ok(());
+    }
+    // Everything is on disk, but the status tells a script that the run is not finished.
+    std::process::exit(interrupt::STATUS.into())
+}
+
+impl Arguments {
+    fn settings(&self) -> Result<PretrainSettings, Fault> {
+        let resumed = self.out.as_ref().filter(|_| self.resume).map(|out| out.join("config.toml"));
+        self.settings.resolve(resumed.filter(|file| file.is_file()).as_deref(), |s| {
+            set(&mut s.arch, self.arch);
+            set(&mut s.init, self.init.clone());
+            set(&mut s.init_moco, self.init_moco.then_some(true));
+            set(&mut s.train.epochs, self.epochs);
+            set(&mut s.train.batch_size, self.batch_size);
+            set(&mut s.train.schedule.lr, self.lr);
+            set(&mut s.train.optimizer.weight_decay, self.wd);
+            set(&mut s.train.moco.queue_size, self.moco_k);
+            set(&mut s.train.moco.momentum, self.moco_m);
+            set(&mut s.train.moco.temperature, self.moco_t);
+            set(&mut s.train.moco.dim, self.moco_dim);
+            set(&mut s.train.moco.mlp, self.mlp.then_some(true));
+            set(&mut s.train.schedule.decay, self.decay());
+            set(&mut s.train.seed, self.seed.seed);
+            set(&mut s.print_freq, self.print_freq);
+            set(&mut s.augment_on, self.augment_on);
+            set(&mut s.device, self.device.device);
+            set(&mut s.precision, self.precision);
+            set(&mut s.data.cache, self.cache.clone());
+        })
+    }
+
+    /// The schedule of MoCo's flags, whose steps have a factor of 0.1.
+    fn decay(&self) -> Option<Decay> {
+        if self.cos {
+            return Some(Decay::Cosine);
+        }
+        (!self.schedule.is_empty()).then(|| Decay::Milestones { epochs: self.schedule.clone(), factor: 0.1 })
+    }
+}

@@ -1,0 +1,6 @@
+//! What a person sees of a running command, and how they stop it.
+
+pub(crate) mod fetch;
+pub(crate) mod interrupt;
+pub(crate) mod pass_bar;
+pub(crate) mod progress;
