@@ -38,9 +38,14 @@ pub struct Pretrained {
 }
 
 /// Who watches a pretraining: is told what every command tells, sees every step and epoch, and may ask to stop.
-pub trait TrainingWatch: Watch + Observer {}
+pub trait TrainingWatch: Watch + Observer {
+    /// Called before the first step, with the steps done already and the steps in all.
+    fn start(&mut self, done: u64, total: u64) {
+        let _ = (done, total);
+    }
+}
 
-impl<T: Watch + Observer> TrainingWatch for T {}
+impl TrainingWatch for () {}
 
 /// Pretrains, or goes on with a run, in the folder `out`.
 ///
@@ -118,7 +123,7 @@ pub fn pretrain(
     let per_epoch = source.batches_per_epoch().div_ceil(settings.train.accumulate) as u64;
     let (done, total) = (trainer.position().step, per_epoch * settings.train.epochs);
     let notes = notes.texts();
-    watch.progress(done, total);
+    watch.start(done, total);
     let mut log = RunLog::open(&folder, (done, total), settings, watch)?;
     for text in &notes {
         log.note(&format!("note: {text}"))?;

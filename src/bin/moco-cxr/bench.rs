@@ -2,8 +2,9 @@
 
 use clap::{Args, ValueEnum};
 use moco_cxr::{
-    DeviceChoice, StepBench, StepReport,
+    DeviceChoice,
     backbones::{Arch, Precision},
+    check::{StepBench, StepReport},
 };
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::build_cache;
+use moco_cxr::pretrain::build_cache;
 
 use crate::{
     Fault,

@@ -1,7 +1,10 @@
 //! `moco-cxr devices`.
 
 use clap::Args;
-use moco_cxr::{Adapter, DeviceChoice, devices};
+use moco_cxr::{
+    DeviceChoice,
+    device::{Adapter, devices},
+};
 
 use crate::{
     Fault,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::{DeviceChoice, export_weights, load_weights};
+use moco_cxr::{DeviceChoice, load_weights, weights::export_weights};
 use serde_json::json;
 
 use crate::{

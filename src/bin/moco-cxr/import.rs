@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    DeviceChoice, Error, ImportSettings,
+    DeviceChoice, Error,
     backbones::{self, Fate, Report},
-    import_weights,
+    weights::{ImportSettings, import_weights},
 };
 use serde_json::{Value, json};
 

@@ -1,17 +1,17 @@
 //! `moco-cxr linear`.
 
 use clap::{Args, ValueEnum};
-use moco_cxr::{Arm, FineTuneSettings, ValidFrom, adapt_statistics, eval::Trained, linear};
+use moco_cxr::{Baseline, FineTuneSettings, ValidFrom, eval::Trained};
 
 use crate::{
     Fault,
-    bad_argument::BadArgument,
-    labelled::{LabelledArguments, Prepared},
+    flags::{bad_argument::BadArgument, study::StudyArguments},
+    terminal::watch::Terminal,
 };
 
 /// Fit linear heads on the frozen features of a network, and report AUROC with intervals.
 ///
-/// The network with its heads is left in export/ of --out, for predict.
+/// The network with its heads is written to export/ of --out, for predict.
 #[derive(Debug, Args)]
 #[command(
     visible_alias = "lincls",
@@ -19,90 +19,55 @@ use crate::{
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    labelled: LabelledArguments,
-    /// standard: features in eval mode, logistic regression to convergence, L2 chosen on --valid-data, or by folds within
-    /// train without it. faithful: the paper's, a head by Adam for fixed epochs with batch norm in train mode, chosen on
-    /// validation rows.
-    #[arg(long, value_enum, default_value_t = Protocol::Standard)]
-    protocol: Protocol,
-    /// Also probe the same network with random weights, and report the paired difference (standard).
+    study: StudyArguments,
+    /// standard: logistic regression to convergence on features in eval mode, with the L2 penalty chosen on --valid-data or,
+    /// without it, by cross-validation within the training part. faithful: the paper's protocol, a head trained by Adam for
+    /// a fixed number of epochs with batch norm in train mode, chosen on validation rows.
+    #[arg(long, value_enum, default_value_t = Kind::Standard)]
+    protocol: Kind,
+    /// Also probe the same network with random weights, and report the paired difference (standard only).
     #[arg(long)]
     baseline_random: bool,
-    /// Images per batch. [default: 64, faithful 16]
-    #[arg(long, short)]
-    batch_size: Option<usize>,
-    /// Passes over the labelled images (faithful). [default: 220, 95, 41 or 18, as the paper for the fraction of CheXpert with that many images]
+    /// Number of epochs (faithful only). [default: 220, 95, 41 or 18, as the paper for the fraction of CheXpert with that
+    /// many images]
     #[arg(long)]
     epochs: Option<usize>,
-    /// Learning rate of Adam (faithful). [default: 3e-5]
+    /// Learning rate of Adam (faithful only). [default: 3e-5]
     #[arg(long)]
     lr: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Protocol {
+enum Kind {
     Standard,
     Faithful,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    let shared = &arguments.labelled;
-    shared.device.guarded(shared.quiet, || work(arguments))
-}
-
-fn work(arguments: &Arguments) -> Result<(), Fault> {
-    match arguments.protocol {
-        Protocol::Standard => standard(arguments),
-        Protocol::Faithful => faithful(arguments),
-    }
+    arguments.study.guarded(|| match arguments.protocol {
+        Kind::Standard => standard(arguments),
+        Kind::Faithful => faithful(arguments),
+    })
 }
 
 fn standard(arguments: &Arguments) -> Result<(), Fault> {
-    let Arguments { labelled, .. } = arguments;
-    if arguments.epochs.is_some() || arguments.lr.is_some() {
-        return Err(BadArgument::fault(
-            "--epochs and --lr: found with --protocol standard, expected with faithful only",
-        ));
+    let Arguments { study, baseline_random, epochs, lr, .. } = arguments;
+    if epochs.is_some() || lr.is_some() {
+        return Err(BadArgument::found("--epochs and --lr", "with --protocol standard", "with faithful only"));
     }
-    let mut settings = labelled.settings();
-    settings.batch_size = arguments.batch_size.unwrap_or(settings.batch_size);
-    let mut prepared = labelled.prepare(settings, ValidFrom::Nowhere)?;
-    labelled.adapt_random(&mut prepared)?;
-    let (train, valid, test) = prepared.labelled(labelled)?;
-    let Prepared { settings, loaded, parts, .. } = &prepared;
-    let mut arm = Arm::of(&loaded.network, loaded.views, &train, &test, settings)?;
-    if let Some(valid) = &valid {
-        arm = arm.choosing_on(valid, &loaded.network, loaded.views, settings)?;
-    }
-    let baseline = if arguments.baseline_random {
-        let device = labelled.device.select()?;
-        let mut network = loaded.config.init(labelled.seed, &device);
-        adapt_statistics(&mut network, &parts.train.manifest, &parts.train.rows, loaded.views, settings)?;
-        let arm = Arm::of(&network, loaded.views, &train, &test, settings)?;
-        Some(match &valid {
-            Some(valid) => arm.choosing_on(valid, &network, loaded.views, settings)?,
-            None => arm,
-        })
-    } else {
-        None
-    };
-    let outcome = linear(&train, &test, &arm, baseline.as_ref(), settings)?;
-    let choice = if valid.is_some() { "L2 chosen on valid" } else { "nested choice of L2" };
-    let stamp = prepared.stamp(format!("linear, standard: eval mode, {choice}"));
-    outcome.write(&labelled.out, loaded, settings, &stamp)?;
-    outcome.outcome.notes.iter().for_each(|text| labelled.note(text));
-    labelled.print(&outcome.outcome.results)
+    let watch = Terminal::new(study.output.quiet());
+    let opened = study.open(ValidFrom::Nowhere, &watch)?;
+    let found = opened.linear(if *baseline_random { Baseline::Random } else { Baseline::None })?;
+    found.write(&study.out)?;
+    study.print(found.outcome())
 }
 
 fn faithful(arguments: &Arguments) -> Result<(), Fault> {
-    let Arguments { labelled, .. } = arguments;
     if arguments.baseline_random {
-        let fault = "--baseline-random: found with --protocol faithful, expected with standard only";
-        return Err(BadArgument::fault(fault));
+        return Err(BadArgument::found("--baseline-random", "with --protocol faithful", "with standard only"));
     }
     let mut settings = FineTuneSettings::new(Trained::Head);
     settings.epochs = arguments.epochs;
     settings.lr = arguments.lr.unwrap_or(settings.lr);
-    settings.batch_size = arguments.batch_size.unwrap_or(settings.batch_size);
-    crate::finetune::train(labelled, "linear", settings)
+    crate::finetune::train(&arguments.study, settings)
 }

@@ -18,7 +18,6 @@ mod flags;
 mod import;
 mod inspect;
 mod knn;
-mod labelled;
 mod linear;
 mod parity;
 mod predict;
@@ -29,7 +28,6 @@ mod reproduce;
 mod splits;
 mod synth;
 mod terminal;
-mod unlabelled;
 
 use std::process::ExitCode;
 
@@ -88,8 +86,8 @@ enum Command {
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     // Before a device is used; otherwise Burn keeps them in the working folder or the home folder.
-    if let Some(folder) = moco_cxr::kernel_folder() {
-        moco_cxr::keep_kernels(&folder);
+    if let Some(folder) = moco_cxr::device::kernel_folder() {
+        moco_cxr::device::keep_kernels(&folder);
     }
     let result = match command {
         Command::Pretrain(arguments) => pretrain::run(arguments),

@@ -2,9 +2,11 @@
 
 use clap::Args;
 use moco_cxr::{
-    Backend, DeviceChoice, ParityBatch, ParityReport,
+    DeviceChoice,
     backbones::{Arch, NetworkConfig},
-    devices, load_weights, parity, self_test,
+    check::{ParityBatch, ParityReport, parity, self_test},
+    device::{Backend, devices},
+    load_weights,
 };
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::{cxr_data::preview::pairs, preview};
+use moco_cxr::{cxr_data::preview::pairs, pretrain::preview};
 
 use crate::{
     Fault,

@@ -7,14 +7,23 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use moco_cxr::{
-    Cost, DrawRule, Existing, Fit, LinearData, LinearProtocol, NotMade, PaperTable, ProbeSettings, Reproduced,
-    Reproduction, RunFolder, ValidFrom,
-    cxr_data::{Dataset, LabelPolicy, OnBad},
+    DeviceChoice, Existing, Protocol, RunFolder, Sources, ValidFrom,
+    data::DrawRule,
     eval::{Bootstrap, write_new},
-    reproduction_conditions, reproduction_table,
+    reproduce::{
+        Cost, Fit, LinearProtocol, NotMade, PaperTable, Reproduced, Reproduction, reproduction_conditions,
+        reproduction_table,
+    },
 };
 
-use crate::{Fault, bad_argument::BadArgument, device::DeviceArguments, fetch::fetch};
+use crate::{
+    Fault,
+    flags::{
+        bad_argument::BadArgument, device::DeviceArguments, labels::PolicyArguments, output::OutputArguments,
+        reading::WorkerArguments, seed::SeedArguments, source::OptionalSourceArguments,
+    },
+    terminal::{fetch::fetch, watch::Terminal},
+};
 
 /// A table of the paper beside ours: the paper's value and interval, ours, and whether ours lies in it.
 ///
@@ -28,72 +37,66 @@ use crate::{Fault, bad_argument::BadArgument, device::DeviceArguments, fetch::fe
     after_help = "Example:\n  moco-cxr reproduce table1 --results results --data CheXpert-v1.0-small --test-data CheXpert-test --weights resnet18-moco=runs/first --out table1"
 )]
 pub(crate) struct Arguments {
-    /// Which table.
+    /// Table of the paper.
     #[arg(value_enum)]
     table: Which,
-    /// Folder with a folder a model: resnet18-moco-linear, densenet121-imagenet-finetune, ...
+    /// Folder with one folder per model: resnet18-moco-linear, densenet121-imagenet-finetune, ...
     #[arg(long, value_name = "DIR")]
     results: PathBuf,
-    /// Make what is missing with this data set: CheXpert, or Shenzhen for table2, app2 and app3.
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// Folder whose valid part is chosen on; nothing is reported on it. [default: the valid part of --data]
+    // CheXpert, or Shenzhen for table2, app2 and app3.
+    #[command(flatten)]
+    source: OptionalSourceArguments,
+    /// Folder whose valid part is used to choose a penalty or a checkpoint; nothing is reported on it. [default: the valid
+    /// part of --data]
     #[arg(long, value_name = "DIR", requires = "data")]
     valid_data: Option<PathBuf>,
     /// Folder whose test part is reported on. [default: that of --data]
     #[arg(long, value_name = "DIR", requires = "data")]
     test_data: Option<PathBuf>,
-    /// Layout of the data.
-    #[arg(long, default_value_t, requires = "data")]
-    dataset: Dataset,
-    /// What models begin from, as resnet18-moco=RUN, resnet18-moco-lr1e-3=FILE, densenet121-moco=moco-cxr:d1w-00001; may be
-    /// repeated. ImageNet's are found without.
+    /// Initial weights of the models, such as resnet18-moco=RUN, resnet18-moco-lr1e-3=FILE or
+    /// densenet121-moco=moco-cxr:d1w-00001; may be repeated. ImageNet weights need not be given.
     #[arg(long, value_name = "MODEL=WEIGHTS", requires = "data", value_parser = named)]
     weights: Vec<(String, String)>,
-    /// How linear models are fitted: faithful, as the paper, or standard, on features computed once.
-    #[arg(long, value_enum, default_value_t = Protocol::Faithful, requires = "data")]
-    protocol: Protocol,
-    /// Whose labels are drawn: paper (its own draws), or patients (whole ones).
+    /// How linear models are fitted: faithful, as in the paper, or standard, on features computed once.
+    #[arg(long, value_enum, default_value_t = Kind::Faithful, requires = "data")]
+    protocol: Kind,
+    /// How labels are drawn: paper (the paper's own draws), or patients (whole patients).
     #[arg(long, value_name = "RULE", default_value_t = DrawRule::Paper, requires = "data")]
     label_draws: DrawRule,
-    /// Passes over the labelled images. [default: the paper's]
+    /// Number of epochs. [default: the paper's]
     #[arg(long, requires = "data")]
     epochs: Option<usize>,
-    /// Side of the images in pixels, where weights do not say it. [default: 320 for MoCo's, 224 for ImageNet's]
+    /// Image side in pixels, for weights that do not state it. [default: 320 for MoCo weights, 224 for ImageNet weights]
     #[arg(long, value_name = "PX", requires = "data")]
     image_size: Option<usize>,
-    /// What becomes of labels, as uncertain=ignore,not-mentioned=negative,views=all.
-    #[arg(long, default_value_t, requires = "data")]
-    policy: LabelPolicy,
-    /// Go on when the pretraining images are gone and cannot be checked for test patients.
+    #[command(flatten)]
+    policy: PolicyArguments,
+    /// Continue without the pretraining-overlap check; results are marked unchecked.
     #[arg(long, requires = "data")]
     unchecked_pretraining: bool,
-    /// Threads that decode; 0 for one per core.
-    #[arg(long, short = 'j', default_value_t = 0)]
-    workers: usize,
+    #[command(flatten)]
+    workers: WorkerArguments,
+    /// Folder of the image cache of a pretraining; images are read from it instead of their files.
+    #[arg(long, value_name = "DIR", requires = "data")]
+    cache: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArguments,
     /// Print which models are missing and what the table costs; compute nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Images a second that one network sees on your machine, for the hours of --dry-run.
+    /// Images per second of one network on your machine, for the hours of --dry-run.
     #[arg(long, value_name = "RATE", requires = "dry_run")]
     images_per_second: Option<f64>,
-    /// Patient-clustered percentile intervals instead of the paper's.
+    /// Use patient-clustered percentile intervals instead of the paper's.
     #[arg(long)]
     clustered: bool,
-    /// Seed of splits, draws, heads, order and bootstrap.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    #[command(flatten)]
+    seed: SeedArguments,
     /// New or empty folder for the table as Markdown, CSV, HTML and JSON.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    /// No progress.
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    output: OutputArguments,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -108,7 +111,7 @@ enum Which {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Protocol {
+enum Kind {
     Faithful,
     Standard,
 }
@@ -122,10 +125,11 @@ fn named(text: &str) -> Result<(String, String), String> {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let table = PaperTable::ALL[arguments.table as usize];
-    let Arguments { results, data, out, .. } = arguments;
+    let Arguments { results, out, .. } = arguments;
+    let data = arguments.source.data.as_deref();
     check_names(table, &arguments.weights)?;
     if arguments.epochs == Some(0) {
-        return Err(BadArgument::fault("--epochs: found 0, expected at least 1"));
+        return Err(BadArgument::found("--epochs", 0, "at least 1"));
     }
     if let Some(out) = out {
         RunFolder::check(out, Existing::Refuse)?;
@@ -141,8 +145,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         None => return Err(format!("{}: no such folder of results", results.display()).into()),
     };
     let bootstrap = match arguments.clustered {
-        true => Bootstrap { seed: arguments.seed, ..Bootstrap::default() },
-        false => Bootstrap::paper(arguments.seed),
+        true => Bootstrap { seed: arguments.seed.seed(), ..Bootstrap::default() },
+        false => Bootstrap::paper(arguments.seed.seed()),
     };
     let mut cells = table.reproduce(results, &bootstrap)?;
     explain(&mut cells, &not_made);
@@ -160,7 +164,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         write_new(&file("html"), printed.to_html().as_bytes())?;
         write_new(&file("json"), serde_json::to_string_pretty(&cells)?.as_bytes())?;
     }
-    if arguments.json {
+    if arguments.output.json() {
         println!("{}", serde_json::to_string_pretty(&cells)?);
         return Ok(());
     }
@@ -181,52 +185,44 @@ fn make(table: PaperTable, data: &Path, missing: &[Fit], arguments: &Arguments) 
     if missing.is_empty() {
         return Ok(Vec::new());
     }
-    let mut probe = ProbeSettings::new(Vec::new());
-    (probe.policy, probe.seed, probe.draw_rule) = (arguments.policy, arguments.seed, arguments.label_draws);
-    probe.bootstrap.seed = arguments.seed;
-    if arguments.workers > 0 {
-        probe.workers = arguments.workers;
-    }
-    let reproduction = Reproduction {
-        table,
-        results: arguments.results.clone(),
-        weights: arguments.weights.iter().cloned().collect::<BTreeMap<_, _>>(),
-        data: LinearData {
-            train: data.to_owned(),
-            test: arguments.test_data.clone(),
-            dataset: arguments.dataset,
-            on_bad: OnBad::Fail,
-            patient_regex: None,
-        },
-        valid: arguments.valid_data.clone().map_or(ValidFrom::HeldOut(arguments.seed), ValidFrom::Folder),
-        probe,
-        linear: match arguments.protocol {
-            Protocol::Faithful => LinearProtocol::Faithful,
-            Protocol::Standard => LinearProtocol::Standard,
-        },
-        epochs: arguments.epochs,
-        image_size: arguments.image_size,
-        unchecked_pretraining: arguments.unchecked_pretraining,
-    };
-    let quiet = arguments.quiet;
+    let quiet = arguments.output.quiet();
+    let mut sources = Sources::new(data);
+    sources.test = arguments.test_data.clone();
+    sources.valid = arguments.valid_data.clone().map_or(ValidFrom::HeldOut, ValidFrom::Folder);
+    sources.dataset = arguments.source.layout.dataset();
+    sources.patient_regex = arguments.source.layout.patient_regex.clone();
+    sources.cache = arguments.cache.clone();
+    sources.reading.workers = arguments.workers.count().unwrap_or(sources.reading.workers);
+    let mut protocol = Protocol::seeded(arguments.seed.seed());
+    protocol.draw_rule = arguments.label_draws;
+    protocol.unchecked_pretraining = arguments.unchecked_pretraining;
     let mut not_made = Vec::new();
     arguments.device.guarded(quiet, || {
+        let reproduction = Reproduction {
+            table,
+            results: arguments.results.clone(),
+            weights: arguments.weights.iter().cloned().collect::<BTreeMap<_, _>>(),
+            sources,
+            policy: arguments.policy.policy,
+            protocol,
+            linear: match arguments.protocol {
+                Kind::Faithful => LinearProtocol::Faithful,
+                Kind::Standard => LinearProtocol::Standard,
+            },
+            epochs: arguments.epochs,
+            image_size: arguments.image_size,
+            device: arguments.device.choose(DeviceChoice::Auto, quiet)?,
+        };
         for fits in missing.chunk_by(|one, other| one.arm == other.arm) {
             let arm = fits[0].arm;
             // One that cannot be had leaves the cells of its models empty, with the reason.
             if let Some(source) = reproduction.source(arm)
                 && let Err(fault) = fetch(source, arm.arch.parse().ok(), quiet)
-                && !quiet
             {
-                eprintln!("note: {}: {fault}", arm.start());
+                arguments.output.note(&format!("{}: {fault}", arm.start()));
             }
         }
-        let device = arguments.device.select()?;
-        not_made = reproduction.make(&device, &mut |text| {
-            if !quiet {
-                eprintln!("note: {text}");
-            }
-        })?;
+        not_made = reproduction.make_fits(missing, &Terminal::new(quiet))?;
         Ok(())
     })?;
     Ok(not_made)
@@ -309,7 +305,7 @@ fn dry_run(table: PaperTable, missing: &[Fit], arguments: &Arguments) {
     }
     println!("about {:.1} MB of scores on disk", cost.fits as f64 * test * ROW / 1e6);
     println!("linear models by the standard protocol see every image once for all fractions instead");
-    if !missing.is_empty() && arguments.data.is_none() {
+    if !missing.is_empty() && arguments.source.data.is_none() {
         print_command(table, missing, arguments);
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::cxr_data::synth::{SynthConfig, write};
+use moco_cxr::cxr_data::{synth::SynthConfig, synth::write};
 
 use crate::{
     Fault,

@@ -91,7 +91,6 @@ impl<'a> RunLog<'a> {
     }
 
     fn step(&mut self, metrics: &StepMetrics) -> Result<()> {
-        self.watch.progress(metrics.step, self.total);
         self.metrics.write("train", metrics)?;
         self.speed.add(metrics);
         let m = &metrics.measures;

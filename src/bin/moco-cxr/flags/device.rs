@@ -3,7 +3,11 @@
 use std::cell::OnceCell;
 
 use clap::Args;
-use moco_cxr::{Adapter, Backend, DeviceChoice, Error, burn::tensor::Device, guard};
+use moco_cxr::{
+    DeviceChoice, Error,
+    burn::tensor::Device,
+    device::{Adapter, Backend, guard},
+};
 
 use super::self_test::self_test;
 use crate::Fault;

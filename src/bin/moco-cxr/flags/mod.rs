@@ -7,6 +7,7 @@
 pub(crate) mod bad_argument;
 pub(crate) mod bootstrap;
 pub(crate) mod device;
+pub(crate) mod images;
 pub(crate) mod labels;
 pub(crate) mod output;
 pub(crate) mod predictions;
@@ -15,6 +16,7 @@ pub(crate) mod seed;
 mod self_test;
 pub(crate) mod settings;
 pub(crate) mod source;
+pub(crate) mod study;
 pub(crate) mod weights;
 
 pub(crate) use self_test::{describe, in_child};

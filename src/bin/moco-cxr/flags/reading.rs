@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use moco_cxr::Sources;
 
 /// `--workers`.
 #[derive(Debug, Clone, Args)]
@@ -14,7 +15,6 @@ pub(crate) struct WorkerArguments {
 
 impl WorkerArguments {
     /// The number of threads, if it was given and is not 0.
-    #[expect(dead_code)]
     pub(crate) fn count(&self) -> Option<usize> {
         self.workers.filter(|workers| *workers > 0)
     }
@@ -31,4 +31,14 @@ pub(crate) struct ReadingArguments {
     /// Folder of the image cache of a pretraining; images are read from it instead of their files.
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
+}
+
+impl ReadingArguments {
+    /// Sets how images are read.
+    pub(crate) fn apply(&self, sources: &mut Sources) {
+        let reading = &mut sources.reading;
+        reading.batch_size = self.batch_size.unwrap_or(reading.batch_size);
+        reading.workers = self.workers.count().unwrap_or(reading.workers);
+        sources.cache = self.cache.clone();
+    }
 }

@@ -8,7 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use moco_cxr::{Adapter, DeviceChoice, Difference, Error, ParityReport, kernel_folder};
+use moco_cxr::{
+    DeviceChoice, Error,
+    check::{Difference, ParityReport},
+    device::{Adapter, kernel_folder},
+};
 
 use crate::Fault;
 

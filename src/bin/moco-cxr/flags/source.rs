@@ -25,6 +25,11 @@ impl SourceArguments {
     pub(crate) fn load_options(&self, on_bad: OnBad) -> LoadOptions {
         self.layout.load_options(on_bad)
     }
+
+    /// The pattern that finds patients in paths.
+    pub(crate) fn patient_regex(&self) -> Option<String> {
+        self.layout.patient_regex.clone()
+    }
 }
 
 /// A data set that may also come from a settings file, or need not be given.
@@ -71,7 +76,6 @@ pub(crate) struct BadImageArguments {
 
 impl BadImageArguments {
     /// What to do with such an image, or the default.
-    #[expect(dead_code)]
     pub(crate) fn on_bad(&self) -> OnBad {
         self.on_bad_image.unwrap_or_default()
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use indicatif::HumanDuration;
 use moco_cxr::{
-    MemoryEstimate, PretrainSettings, StepEstimate,
+    PretrainSettings,
+    check::{MemoryEstimate, StepEstimate},
     cxr_data::{Part, load_with},
 };
 use serde_json::json;

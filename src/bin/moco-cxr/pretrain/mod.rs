@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    AugmentOn, Error, Existing, PretrainSettings,
+    Error, Existing, PretrainSettings,
     backbones::{Arch, Precision},
     moco_core::{Decay, End},
     pretrain,
+    pretrain::AugmentOn,
 };
 use serde_json::json;
 

@@ -8,11 +8,9 @@ use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use moco_cxr::{
     Existing, RunFolder,
     cxr_data::{
-        OnBad, Part, load_with,
-        splits::{
-            Draw, RowTable, check_fractions, check_shares, nested_fractions, paper_draws, patient_split,
-            shenzhen_draws, shenzhen_split,
-        },
+        OnBad, Part, load_with, splits::Draw, splits::RowTable, splits::check_fractions, splits::check_shares,
+        splits::nested_fractions, splits::paper_draws, splits::patient_split, splits::shenzhen_draws,
+        splits::shenzhen_split,
     },
 };
 use serde_json::json;

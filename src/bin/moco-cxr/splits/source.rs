@@ -6,10 +6,7 @@ use std::{
     path::Path,
 };
 
-use moco_cxr::cxr_data::{
-    Manifest,
-    splits::{RowTable, write_draw},
-};
+use moco_cxr::cxr_data::{Manifest, splits::RowTable, splits::write_draw};
 
 use crate::Fault;
 

@@ -1,7 +1,7 @@
 //! Fetches published weights before a command begins, with a progress bar.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use moco_cxr::{backbones::Arch, fetch_weights};
+use moco_cxr::{backbones::Arch, weights::fetch_weights};
 
 use crate::Fault;
 

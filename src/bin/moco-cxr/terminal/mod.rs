@@ -2,5 +2,5 @@
 
 pub(crate) mod fetch;
 pub(crate) mod interrupt;
-pub(crate) mod pass_bar;
 pub(crate) mod progress;
+pub(crate) mod watch;

@@ -3,16 +3,18 @@
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use moco_cxr::{
-    Speed, Watch,
+    TrainingWatch, Watch,
     moco_core::{EpochReport, Observer, Request, StepMetrics},
+    pretrain::Speed,
 };
 
-use super::interrupt::Interrupt;
+use super::{interrupt::Interrupt, watch::Terminal};
 
 /// Prints to standard error, so that results on standard output can be piped.
-#[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
+    /// Passes over the images before the first step.
+    passes: Terminal,
     quiet: bool,
     /// Whether lines about steps were asked for; otherwise the bar replaces them.
     lines: bool,
@@ -28,7 +30,8 @@ impl Progress {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         // The bar disappears at the end, also with an error; the lines of the epochs stay.
         let bar = ProgressBar::with_draw_target(None, target).with_finish(ProgressFinish::AndClear);
-        Self { bar, quiet, lines, speed: Speed::new(images_per_step), interrupt, announced: false, last: None }
+        let passes = Terminal::new(quiet);
+        Self { bar, passes, quiet, lines, speed: Speed::new(images_per_step), interrupt, announced: false, last: None }
     }
 
     /// Removes the bar.
@@ -60,10 +63,23 @@ impl Progress {
 }
 
 impl Watch for Progress {
-    fn note(&mut self, text: &str) {
+    fn note(&self, text: &str) {
         self.print(&format!("note: {text}"));
     }
 
+    fn line(&self, text: &str) {
+        // The bar already shows what the lines about steps say.
+        if self.lines || self.bar.is_hidden() || !text.starts_with("step ") {
+            self.print(text);
+        }
+    }
+
+    fn progress(&self, done: u64, total: u64) {
+        self.passes.progress(done, total);
+    }
+}
+
+impl TrainingWatch for Progress {
     fn start(&mut self, done: u64, total: u64) {
         self.interrupt.begin();
         self.bar.set_length(total);
@@ -71,13 +87,6 @@ impl Watch for Progress {
         self.bar.reset_eta();
         if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}{prefix}, {eta} left\n{msg}") {
             self.bar.set_style(style);
-        }
-    }
-
-    fn line(&mut self, text: &str) {
-        // The bar already shows what the lines about steps say.
-        if self.lines || self.bar.is_hidden() || !text.starts_with("step ") {
-            self.print(text);
         }
     }
 }

@@ -1,0 +1,63 @@
+//! The flags that `predict` and `embed` share: weights, and images that need no labels.
+
+use clap::Args;
+use moco_cxr::{DeviceChoice, Sources, Weights, cxr_data::Part};
+
+use super::{
+    bad_argument::OrBadArgument,
+    device::DeviceArguments,
+    output::OutputArguments,
+    reading::ReadingArguments,
+    source::{BadImageArguments, SourceArguments},
+    weights::{NormalizationArguments, WeightsArguments},
+};
+use crate::{Fault, terminal::fetch::fetch};
+
+#[derive(Debug, Args)]
+pub(crate) struct ImageArguments {
+    #[command(flatten)]
+    source: SourceArguments,
+    /// Part of the data set: train, valid, test or all.
+    #[arg(long, default_value_t = Part::All)]
+    pub(crate) part: Part,
+    #[command(flatten)]
+    weights: WeightsArguments,
+    #[command(flatten)]
+    normalization: NormalizationArguments,
+    #[command(flatten)]
+    reading: ReadingArguments,
+    #[command(flatten)]
+    device: DeviceArguments,
+    #[command(flatten)]
+    bad_image: BadImageArguments,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+impl ImageArguments {
+    /// Runs a command so that a failing device ends it with an error.
+    pub(crate) fn guarded(&self, work: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+        self.device.guarded(self.output.quiet(), work)
+    }
+
+    /// Where the images are.
+    pub(crate) fn sources(&self) -> Result<Sources, Fault> {
+        let mut sources = Sources::new(&self.source.data);
+        sources.dataset = self.source.dataset();
+        sources.on_bad = self.bad_image.on_bad();
+        sources.patient_regex = self.source.patient_regex();
+        self.reading.apply(&mut sources);
+        sources.reading.validate().or_bad_argument()?;
+        Ok(sources)
+    }
+
+    /// The weights, fetched if they are published and not on this machine.
+    pub(crate) fn weights(&self) -> Result<Weights, Fault> {
+        fetch(&self.weights.weights, None, self.output.quiet())?;
+        let mut weights = Weights::new(&self.weights.weights);
+        weights.image_size = self.weights.image_size;
+        (weights.mean, weights.std) = (self.normalization.mean, self.normalization.std);
+        weights.device = self.device.choose(DeviceChoice::Auto, true)?;
+        Ok(weights)
+    }
+}

@@ -1,0 +1,130 @@
+//! The flags that `linear`, `knn` and `finetune` share: weights, labelled data in parts, statistics.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use moco_cxr::{
+    DeviceChoice, Existing, Labels, Protocol, RunFolder, Sources, Study, ValidFrom, Weights,
+    data::DrawRule,
+    report::results_table,
+    study::{FractionResult, Outcome},
+};
+
+use super::{
+    bad_argument::{BadArgument, OrBadArgument},
+    device::DeviceArguments,
+    labels::LabelArguments,
+    output::{OutputArguments, print_json},
+    reading::ReadingArguments,
+    seed::SeedArguments,
+    source::{BadImageArguments, SourceArguments},
+    weights::{ArchArguments, WeightsArguments},
+};
+use crate::{
+    Fault,
+    terminal::{fetch::fetch, watch::Terminal},
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct StudyArguments {
+    #[command(flatten)]
+    source: SourceArguments,
+    /// Folder whose valid part is used to choose a penalty or a checkpoint; nothing is reported on it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) valid_data: Option<PathBuf>,
+    /// Folder whose test (or valid) part is reported on. [default: that of --data]
+    #[arg(long, value_name = "DIR")]
+    test_data: Option<PathBuf>,
+    #[command(flatten)]
+    weights: WeightsArguments,
+    #[command(flatten)]
+    arch: ArchArguments,
+    #[command(flatten)]
+    labels: LabelArguments,
+    /// Fraction of the training patients whose labels are used; may be repeated.
+    #[arg(long = "fraction", value_name = "F", default_values_t = [1.0])]
+    fractions: Vec<f64>,
+    /// Label draws of each fraction below 1.
+    #[arg(long, default_value_t = 5)]
+    draws: usize,
+    /// How labels are drawn: patients (whole patients), or paper (image by image; the paper's own draws of CheXpert's
+    /// train.csv, and its rules for Shenzhen).
+    #[arg(long, value_name = "RULE", default_value_t)]
+    label_draws: DrawRule,
+    /// Continue without the pretraining-overlap check; results are marked unchecked.
+    #[arg(long)]
+    unchecked_pretraining: bool,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArguments,
+    #[command(flatten)]
+    seed: SeedArguments,
+    #[command(flatten)]
+    pub(crate) device: DeviceArguments,
+    #[command(flatten)]
+    bad_image: BadImageArguments,
+    /// New or empty folder for predictions, results and curves; it appears whole or not at all.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+impl StudyArguments {
+    /// Runs a command so that a failing device ends it with an error.
+    pub(crate) fn guarded(&self, work: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+        self.device.guarded(self.output.quiet(), work)
+    }
+
+    /// Opens weights and data together, which checks them; `valid` where rows to choose on are needed and none were named.
+    pub(crate) fn open<'w>(&self, valid: ValidFrom, watch: &'w Terminal) -> Result<Study<'w>, Fault> {
+        let (labels, protocol) = (self.labels(), self.protocol());
+        labels.validate().or_bad_argument()?;
+        protocol.validate().or_bad_argument()?;
+        let mut sources = Sources::new(&self.source.data);
+        sources.valid = self.valid_data.clone().map_or(valid, ValidFrom::Folder);
+        sources.test = self.test_data.clone();
+        sources.dataset = self.source.dataset();
+        sources.on_bad = self.bad_image.on_bad();
+        sources.patient_regex = self.source.patient_regex();
+        self.reading.apply(&mut sources);
+        sources.reading.validate().or_bad_argument()?;
+        if self.weights.weights == "random" && self.arch.arch.is_none() {
+            let expected = "resnet18, resnet34, resnet50 or densenet121 with --weights random";
+            return Err(BadArgument::found("--arch", "none", expected));
+        }
+        RunFolder::check(&self.out, Existing::Refuse)?;
+        let device = self.device.choose(DeviceChoice::Auto, true)?;
+        fetch(&self.weights.weights, self.arch.arch, self.output.quiet())?;
+        let mut weights = Weights::new(&self.weights.weights);
+        weights.arch = self.arch.arch;
+        weights.seed = self.seed.seed();
+        weights.image_size = self.weights.image_size;
+        weights.device = device;
+        Ok(Study::open(&sources, &weights, &labels, &protocol, watch)?)
+    }
+
+    /// Prints the results of a study.
+    pub(crate) fn print(&self, outcome: &Outcome) -> Result<(), Fault> {
+        let results: &[FractionResult] = outcome.results();
+        if self.output.json() {
+            return print_json(&results);
+        }
+        print!("{}", results_table(results).to_markdown());
+        Ok(())
+    }
+
+    fn labels(&self) -> Labels {
+        let mut labels = Labels::new(&self.labels.tasks);
+        labels.policy = self.labels.policy.policy;
+        labels.fold_studies = !self.labels.per_image;
+        labels
+    }
+
+    fn protocol(&self) -> Protocol {
+        let mut protocol = Protocol::seeded(self.seed.seed());
+        (protocol.fractions, protocol.draws) = (self.fractions.clone(), self.draws);
+        protocol.draw_rule = self.label_draws;
+        protocol.unchecked_pretraining = self.unchecked_pretraining;
+        protocol
+    }
+}
