@@ -7,8 +7,9 @@
 //! The smoke run draws a synthetic set and trains linear models for seconds (`app5` has none); a drawn effusion stands for
 //! every task, random weights for ImageNet's. Its numbers have nothing to do with the paper's beside them.
 
-use moco_cxr::PaperTable;
+use moco_cxr::reproduce::PaperTable;
 
+mod drawn_films;
 mod paper_tables;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -12,13 +12,8 @@
 use std::{error::Error, path::PathBuf};
 
 use moco_cxr::{
-    AskedPreprocessing, CheckpointChoice, Existing, FineTuneSettings, LinearData, Parts, ProbeSettings, RunFolder,
-    ValidFrom,
-    backbones::Arch,
-    burn::tensor::Device,
-    cxr_data::{Dataset, OnBad, synth},
-    eval::{Stamp, Trained},
-    fine_tune, load_weights, results_table,
+    Existing, FineTuneSettings, Labels, Protocol, RunFolder, Sources, Study, ValidFrom, Weights, backbones::Arch,
+    cxr_data::synth, eval::Trained, results_table, study::CheckpointChoice,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -34,34 +29,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     synth::write(&set, &data)?;
 
-    let arch = (weights == "random").then_some(Arch::ResNet18);
-    let asked = AskedPreprocessing { size: arch.map(|_| 48), ..AskedPreprocessing::default() };
-    let start = asked.apply(load_weights(&weights, arch, 0, &Device::flex())?, &weights)?;
-    println!("{}", start.provenance);
-
-    let source =
-        LinearData { train: data, test: None, dataset: Dataset::Chexpert, on_bad: OnBad::Fail, patient_regex: None };
-    let parts = source.load_parts(&ValidFrom::HeldOut(0), 0, 2, &mut |text| println!("{text}"))?;
-    let split = parts.split();
-    let Parts { train, valid, test, .. } = parts;
-    let valid = valid.ok_or("no rows to choose a checkpoint on")?;
-    let probe = ProbeSettings::new(vec!["Pleural Effusion".into(), "Cardiomegaly".into()]);
-    let [train, valid, test] = [train.labelled(&probe)?, valid.labelled(&probe)?, test.labelled(&probe)?];
-
-    let settings = FineTuneSettings {
-        epochs: Some(4),
-        lr: 3e-4,
-        checkpoint: CheckpointChoice::Top10,
-        ..FineTuneSettings::new(Trained::All)
+    let weights = match weights.as_str() {
+        "random" => Weights::random(Arch::ResNet18, 48),
+        source => Weights::new(source),
     };
-    let mut watch = |text: &str| println!("{text}");
-    let tuned = fine_tune(&start, [&train, &valid, &test], &probe, &settings, &mut watch)?;
-    let folder = out.join("finetune");
-    let stamp = Stamp::new(probe.policy.to_string(), split, settings.protocol());
-    tuned.write(&folder, "finetune", &start, &probe, &settings, &stamp)?;
+    let mut sources = Sources::new(data);
+    sources.valid = ValidFrom::HeldOut;
+    let labels = Labels::new(["Pleural Effusion", "Cardiomegaly"]);
+    let watch = |text: &str| println!("{text}");
+    let study = Study::open(&sources, &weights, &labels, &Protocol::default(), &watch)?;
 
-    println!("\nchosen after steps {:?}\n", tuned.runs[0].chosen);
-    print!("{}", results_table(&tuned.outcome.results).to_markdown());
+    let mut settings = FineTuneSettings::new(Trained::All);
+    (settings.epochs, settings.lr, settings.checkpoint) = (Some(4), 3e-4, CheckpointChoice::Top10);
+    let tuned = study.fine_tune(&settings)?;
+    let folder = out.join("finetune");
+    tuned.write(&folder)?;
+
+    println!("\nchosen after steps {:?}\n", tuned.runs()[0].chosen);
+    print!("{}", results_table(tuned.outcome().results()).to_markdown());
     println!("\nclassifier in {}; drawn images say nothing about patients", folder.join("export").display());
     Ok(())
 }

@@ -11,13 +11,8 @@
 use std::{error::Error, path::PathBuf};
 
 use moco_cxr::{
-    Arm, AskedPreprocessing, Existing, LinearData, Parts, PretrainSettings, ProbeSettings, RunFolder, ValidFrom,
-    adapt_statistics,
-    backbones::Arch,
-    burn::tensor::Device,
-    cxr_data::{Dataset, OnBad, synth},
-    eval::{Knn, Stamp},
-    knn, linear, load_weights, pretrain, results_table,
+    Baseline, Existing, Labels, PretrainSettings, Protocol, RunFolder, Sources, Study, ValidFrom, Weights,
+    backbones::Arch, cxr_data::synth, eval::Knn, pretrain, results_table,
 };
 
 const SIDE: usize = 48;
@@ -45,44 +40,29 @@ fn main() -> Result<(), Box<dyn Error>> {
             run.display().to_string()
         }
     };
-    let arch = (weights == "random").then_some(Arch::ResNet18);
-    let asked = AskedPreprocessing { size: arch.map(|_| SIDE), ..AskedPreprocessing::default() };
-    let loaded = asked.apply(load_weights(&weights, arch, 0, &Device::flex())?, &weights)?;
-    println!("{}", loaded.provenance);
-
-    // The valid part is chosen on, the test part reported on; that the two and train share no patient is checked.
-    let source = LinearData {
-        train: data.clone(),
-        test: None,
-        dataset: Dataset::Chexpert,
-        on_bad: OnBad::Fail,
-        patient_regex: None,
+    let weights = match weights.as_str() {
+        "random" => Weights::random(Arch::ResNet18, SIDE),
+        source => Weights::new(source),
     };
-    let mut note = |text: &str| println!("{text}");
-    let Parts { train, valid, test, .. } = source.load_parts(&ValidFrom::Folder(data), 0, 2, &mut note)?;
-    let valid = valid.ok_or("no valid part")?;
-    let mut probe = ProbeSettings::new(vec!["Pleural Effusion".into(), "Cardiomegaly".into()]);
-    (probe.fractions, probe.draws) = (vec![0.25, 1.0], 3);
-    let [train_labels, valid_labels, test_labels] =
-        [train.labelled(&probe)?, valid.labelled(&probe)?, test.labelled(&probe)?];
 
-    let views = loaded.views;
-    let arm = |network| -> Result<Arm, moco_cxr::Error> {
-        Arm::of(network, views, &train_labels, &test_labels, &probe)?.choosing_on(&valid_labels, network, views, &probe)
-    };
-    let mut random = loaded.config.init(0, &Device::flex());
-    adapt_statistics(&mut random, &train.manifest, &train.rows, views, &probe)?;
-    let (features, baseline) = (arm(&loaded.network)?, arm(&random)?);
+    // The penalty is chosen on the valid part, the numbers are those of the test part. That no two parts share a patient, and
+    // that no patient chosen or reported on was pretrained on, is checked.
+    let mut sources = Sources::new(&data);
+    sources.valid = ValidFrom::Folder(data);
+    let labels = Labels::new(["Pleural Effusion", "Cardiomegaly"]);
+    let mut protocol = Protocol::default();
+    (protocol.fractions, protocol.draws) = (vec![0.25, 1.0], 3);
+    let watch = |text: &str| println!("{text}");
+    let study = Study::open(&sources, &weights, &labels, &protocol, &watch)?;
 
-    let outcome = linear(&train_labels, &test_labels, &features, Some(&baseline), &probe)?;
-    let stamp = Stamp::new(probe.policy.to_string(), "synthetic, seed 0", "linear, standard: L2 chosen on valid");
-    outcome.write(&out.join("linear"), &loaded, &probe, &stamp)?;
+    let linear = study.linear(Baseline::Random)?;
+    linear.write(out.join("linear"))?;
     println!("\nlinear probe, beside the same network with random weights\n");
-    print!("{}", results_table(&outcome.outcome.results).to_markdown());
+    print!("{}", results_table(linear.outcome().results()).to_markdown());
 
-    let neighbours = knn(&train_labels, &test_labels, &features, Knn::default(), &probe)?;
+    let neighbours = study.knn(Knn::default())?;
     println!("\n200 nearest neighbours, nothing trained\n");
-    print!("{}", results_table(&neighbours.results).to_markdown());
+    print!("{}", results_table(neighbours.results()).to_markdown());
     println!("\nfiles in {}; drawn images, so these numbers say nothing about patients", out.display());
     Ok(())
 }

@@ -12,12 +12,10 @@ use std::{
 };
 
 use moco_cxr::{
-    AskedPreprocessing, Existing, FineTuneSettings, LinearData, ProbeSettings, RunFolder, Scorer, ValidFrom,
+    Existing, FineTuneSettings, Labels, Protocol, RunFolder, Scoring, Sources, Study, ValidFrom, Weights,
     backbones::Arch,
-    burn::tensor::Device,
-    cxr_data::{Dataset, LoadOptions, OnBad, Part, synth},
-    eval::{Stamp, Trained, write_predictions},
-    fine_tune, load_images, load_weights,
+    cxr_data::{Dataset, OnBad, Part, synth},
+    eval::Trained,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -35,17 +33,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let data = data.unwrap_or_else(|| drawn.join("CheXpert-v1.0-small/test"));
 
     // Size, mean and deviation come with the weights.
-    let scorer = Scorer::new(load_weights(&weights, None, 0, &Device::flex())?)?;
-    let mut note = |text: &str| println!("{text}");
-    let options = LoadOptions { on_bad: OnBad::Skip, ..LoadOptions::default() };
-    let images = load_images(&data, Dataset::Folder, Part::All, &options, 2, &mut note)?;
-    let mut settings = ProbeSettings::new(scorer.labels().to_vec());
-    settings.fold_studies = false; // one line an image
-    let scores = scorer.score(&images, &settings)?;
+    let mut sources = Sources::new(data);
+    (sources.dataset, sources.on_bad) = (Dataset::Folder, OnBad::Skip);
+    let watch = |text: &str| println!("{text}");
+    let predicted = Study::predict(&sources, Part::All, &Weights::new(weights), &Scoring::default(), &watch)?;
     let file = out.join("scores.csv");
-    write_predictions(&file, &scores)?;
+    predicted.write(&file)?;
 
-    println!("\nprobabilities of {}, the first of {} images:", scorer.labels().join(", "), scores.len());
+    let scores = predicted.scores();
+    println!("\nprobabilities of {}, the first of {} images:", scores.tasks().join(", "), scores.len());
     for (row, probabilities) in scores.rows().iter().zip(scores.scores().rows()).take(5) {
         let probabilities: Vec<String> = probabilities.iter().map(|p| format!("{p:.3}")).collect();
         println!("  {}: {}", row.path, probabilities.join("  "));
@@ -56,26 +52,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// A classifier of two findings, trained for two epochs; returns its folder.
 fn train(data: &Path, out: &Path) -> Result<String, Box<dyn Error>> {
-    let asked = AskedPreprocessing { size: Some(32), ..AskedPreprocessing::default() };
-    let random = load_weights("random", Some(Arch::ResNet18), 0, &Device::flex())?;
-    let start = asked.apply(random, "random")?;
-    let source = LinearData {
-        train: data.into(),
-        test: None,
-        dataset: Dataset::Chexpert,
-        on_bad: OnBad::Fail,
-        patient_regex: None,
-    };
-    let parts = source.load_parts(&ValidFrom::HeldOut(0), 0, 2, &mut |_| {})?;
-    let split = parts.split();
-    let probe = ProbeSettings::new(vec!["Pleural Effusion".into(), "Cardiomegaly".into()]);
-    let valid = parts.valid.as_ref().ok_or("no rows to choose a checkpoint on")?;
-    let settings = FineTuneSettings { epochs: Some(2), lr: 3e-4, ..FineTuneSettings::new(Trained::All) };
-    let [train, valid, test] = [&parts.train, valid, &parts.test].map(|part| part.labelled(&probe));
-    let mut watch = |text: &str| println!("{text}");
-    let tuned = fine_tune(&start, [&train?, &valid?, &test?], &probe, &settings, &mut watch)?;
-    let stamp = Stamp::new(probe.policy.to_string(), split, settings.protocol());
-    tuned.write(out, "finetune", &start, &probe, &settings, &stamp)?;
+    let mut sources = Sources::new(data);
+    sources.valid = ValidFrom::HeldOut;
+    let labels = Labels::new(["Pleural Effusion", "Cardiomegaly"]);
+    let watch = |text: &str| println!("{text}");
+    let weights = Weights::random(Arch::ResNet18, 32);
+    let study = Study::open(&sources, &weights, &labels, &Protocol::default(), &watch)?;
+    let mut settings = FineTuneSettings::new(Trained::All);
+    (settings.epochs, settings.lr) = (Some(2), 3e-4);
+    study.fine_tune(&settings)?.write(out)?;
     Ok(out.display().to_string())
 }
 

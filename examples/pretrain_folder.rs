@@ -10,7 +10,7 @@
 use std::{error::Error, path::PathBuf};
 
 use moco_cxr::{
-    cxr_data::synth::{SynthConfig, draw_patient, render_study},
+    cxr_data::{synth::SynthConfig, synth::draw_patient, synth::render_study},
     prelude::*,
 };
 
@@ -49,10 +49,12 @@ impl Observer for Lines {
 }
 
 impl Watch for Lines {
-    fn note(&mut self, text: &str) {
+    fn note(&self, text: &str) {
         println!("note: {text}");
     }
 }
+
+impl TrainingWatch for Lines {}
 
 /// PNG files of drawn radiographs, as a stand-in for a folder of one's own.
 fn draw(folder: &std::path::Path) -> Result<PathBuf, Box<dyn Error>> {

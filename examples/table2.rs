@@ -6,8 +6,9 @@
 //! The smoke run draws a synthetic set and trains for seconds; a drawn effusion stands for tuberculosis. Its numbers show that
 //! the machinery works. They have nothing to do with the paper's beside them.
 
-use moco_cxr::PaperTable;
+use moco_cxr::reproduce::PaperTable;
 
+mod drawn_films;
 mod paper_tables;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -4,10 +4,11 @@
 mod support;
 
 use moco_cxr::{
-    LoaderSource, PlaneSource,
-    burn::tensor::{Device, Tensor},
+    LoaderSource,
+    burn::{tensor::Device, tensor::Tensor},
     cxr_data::{BatchLoader, BatchOptions, Dataset, Part, ViewConfig, load},
     moco_core::{BatchSource, Views},
+    pretrain::PlaneSource,
 };
 use serde_json::Value;
 use support::{metrics, run, scratch, succeed, synth, tiny_config};

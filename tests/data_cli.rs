@@ -5,6 +5,7 @@
 mod support;
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, HashSet},
     fs,
     path::{Path, PathBuf},
@@ -13,7 +14,7 @@ use std::{
 };
 
 use moco_cxr::{
-    Existing, PretrainSettings, Watch,
+    Existing, PretrainSettings, TrainingWatch, Watch,
     cxr_data::{BatchLoader, BatchOptions, Dataset, PairBatch, Part, decode, load, preview},
     moco_core::Observer,
     pretrain,
@@ -457,16 +458,18 @@ fn an_audit_passes_real_sets() {
 /// Deletes an image once the run has looked at all of them, and keeps the remarks.
 struct Vanishing {
     image: PathBuf,
-    notes: Vec<String>,
+    notes: RefCell<Vec<String>>,
 }
 
 impl Observer for Vanishing {}
 
 impl Watch for Vanishing {
-    fn note(&mut self, text: &str) {
-        self.notes.push(text.to_owned());
+    fn note(&self, text: &str) {
+        self.notes.borrow_mut().push(text.to_owned());
     }
+}
 
+impl TrainingWatch for Vanishing {
     fn start(&mut self, _: u64, _: u64) {
         fs::remove_file(&self.image).unwrap();
     }
@@ -480,8 +483,8 @@ fn an_image_that_vanishes_is_replaced_and_counted() {
     // One batch holds all, so that the image is met in every epoch.
     settings.train.batch_size = made().images;
     settings.train.moco.groups = 1;
-    let mut watch = Vanishing { image: images(&root, Part::Train)[1].clone(), notes: Vec::new() };
+    let mut watch = Vanishing { image: images(&root, Part::Train)[1].clone(), notes: RefCell::default() };
     pretrain(&settings, &copy.path().join("run"), Existing::Refuse, &mut watch).unwrap();
-    let counted = watch.notes.iter().any(|note| note.starts_with("2 times an image had vanished"));
+    let counted = watch.notes.borrow().iter().any(|note| note.starts_with("2 times an image had vanished"));
     assert!(counted, "{:?}", watch.notes);
 }

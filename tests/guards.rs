@@ -5,17 +5,21 @@
 mod support;
 
 use std::{
+    cell::RefCell,
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
 };
 
 use moco_cxr::{
-    AskedPreprocessing, Lineage, LinearData, LoadedNetwork, Parts, Pretraining, ProbeSettings, Result, ValidFrom,
+    Baseline, Error, FineTuneSettings, Labels, Protocol, Result, Sources, Study, ValidFrom, Weights,
     backbones::Arch,
     burn::tensor::Device,
-    cxr_data::{Dataset, LoadOptions, OnBad, Part, Pixels, Radiograph, Role},
-    export_weights, load_images, load_weights,
+    cxr_data::{Part, Pixels, Radiograph, Role, ViewConfig},
+    data::{Lineage, Parts, Pretraining},
+    eval::{Knn, Trained},
+    load_weights,
+    weights::export_weights,
 };
 use support::{Ran, files, names, read_json, run, succeed};
 use tempfile::TempDir;
@@ -40,19 +44,15 @@ fn flat(folder: &Path, name: &str, numbers: impl IntoIterator<Item = usize>, pat
     root
 }
 
-fn data(train: &Path, test: Option<&Path>) -> LinearData {
-    LinearData {
-        train: train.into(),
-        test: test.map(Into::into),
-        dataset: Dataset::Auto,
-        on_bad: OnBad::Fail,
-        patient_regex: None,
-    }
+fn sources(train: &Path, valid: Option<&Path>, test: Option<&Path>) -> Sources {
+    let mut sources = Sources::new(train);
+    sources.valid = valid.map_or(ValidFrom::Nowhere, |dir| ValidFrom::Folder(dir.into()));
+    sources.test = test.map(Into::into);
+    sources
 }
 
 fn parts(train: &Path, valid: Option<&Path>, test: Option<&Path>) -> Result<Parts> {
-    let valid = valid.map_or(ValidFrom::Nowhere, |dir| ValidFrom::Folder(dir.into()));
-    data(train, test).load_parts(&valid, 1, 2, &mut |_| {})
+    sources(train, valid, test).parts(1, None, &())
 }
 
 fn leaks<T: std::fmt::Debug>(outcome: Result<T>, words: &[&str]) {
@@ -62,18 +62,22 @@ fn leaks<T: std::fmt::Debug>(outcome: Result<T>, words: &[&str]) {
     }
 }
 
-/// A network of random weights that says it was trained on other images.
-fn trained_on(lineage: Lineage) -> LoadedNetwork {
-    let mut loaded = load_weights("random", Some(Arch::ResNet18), 0, &Device::flex()).unwrap();
-    assert_eq!(loaded.lineage, Lineage::none());
-    loaded.lineage = lineage;
-    loaded
+/// Weights in a new folder that say they were trained on these images; nobody knows on which, without.
+fn trained_on(folder: &Path, lineage: Option<&Lineage>) -> Weights {
+    let out = folder.join(format!("weights-{}", fs::read_dir(folder).unwrap().count()));
+    let random = load_weights("random", Some(Arch::ResNet18), 0, &Device::flex()).unwrap();
+    assert_eq!(random.lineage(), &Lineage::none());
+    export_weights(&random, &out, false).unwrap();
+    match lineage {
+        Some(lineage) => fs::write(out.join("trained_on.json"), serde_json::to_string(lineage).unwrap()).unwrap(),
+        None => fs::remove_file(out.join("trained_on.json")).unwrap(),
+    }
+    Weights::new(out.display().to_string())
 }
 
-/// The same for images of 32 pixels.
-fn small(lineage: Lineage) -> LoadedNetwork {
-    let asked = AskedPreprocessing { size: Some(32), ..AskedPreprocessing::default() };
-    asked.apply(trained_on(lineage), "random").unwrap()
+/// Random weights for images of 32 pixels.
+fn small() -> Weights {
+    Weights::random(Arch::ResNet18, 32)
 }
 
 #[test]
@@ -84,14 +88,20 @@ fn rows_are_fitted_chosen_or_reported_on_and_never_two_of_these() {
         let a = flat(folder.path(), &name("a"), 0..12, patients);
         let b = flat(folder.path(), &name("b"), 20..26, patients);
         let c = flat(folder.path(), &name("c"), 30..36, patients);
-        assert_eq!(parts(&a, Some(&b), Some(&c)).unwrap().test.rows.len(), 6);
+        assert_eq!(parts(&a, Some(&b), Some(&c)).unwrap().test().readable().len(), 6);
         leaks(parts(&a, Some(&b), Some(&b)), &["leak: test and valid share 6"]);
         leaks(parts(&a, None, Some(&a)), &["leak: train and test share 12"]);
         leaks(parts(&a, Some(&a), Some(&c)), &["leak: train and valid share 12"]);
         // The set itself by another path: its own share to choose on, not all of it.
         let again = b.join("..").join(name("a"));
         let divided = parts(&a, Some(&again), None).unwrap();
-        assert_eq!(divided.train.rows.len() + divided.valid.unwrap().rows.len() + divided.test.rows.len(), 12);
+        assert_eq!(
+            [divided.train(), divided.valid().unwrap(), divided.test()]
+                .map(|rows| rows.readable().len())
+                .iter()
+                .sum::<usize>(),
+            12
+        );
 
         // One image of the test part is also a training image, under another name and patient.
         let d = flat(folder.path(), &name("d"), 40..46, patients);
@@ -109,17 +119,23 @@ fn weights_are_not_evaluated_on_what_they_were_trained_on() {
     let seen = flat(folder.path(), "seen", 0..8, false);
     let other = flat(folder.path(), "other", 10..18, true);
     let test = flat(folder.path(), "test", 20..26, true);
-    let of = |dir: &Path| {
-        load_images(dir, Dataset::Auto, Part::Train, &LoadOptions::default(), 2, &mut |_| {}).unwrap().origin
-    };
-    let pretrained = |dir: &Path| trained_on(Lineage::none().then(Role::Pretrain, Some(&of(dir))));
-    let evaluated = |test: &Path, loaded: &LoadedNetwork| {
-        let mut notes = Vec::new();
-        let parts = parts(&other, None, Some(test)).unwrap();
-        parts.check_pretraining(loaded, &mut |text| notes.push(text.to_owned())).map(|found| (found, notes.join("\n")))
+    let of = |dir: &Path| Sources::new(dir).rows(Part::Train, &ViewConfig::eval(32), &()).unwrap().origin().clone();
+    let trained = |role, dir: &Path| trained_on(folder.path(), Some(&Lineage::none().then(role, Some(&of(dir)))));
+    let evaluated = |test: &Path, weights: &Weights| {
+        let notes = RefCell::new(Vec::new());
+        let watch = |text: &str| notes.borrow_mut().push(text.to_owned());
+        let study = Study::open(
+            &sources(&other, None, Some(test)),
+            weights,
+            &Labels::new(["effusion"]),
+            &Protocol::default(),
+            &watch,
+        );
+        let found = study.map(|study| study.pretraining());
+        found.map(|found| (found, notes.borrow().join("\n")))
     };
 
-    let loaded = pretrained(&seen);
+    let loaded = trained(Role::Pretrain, &seen);
     let (found, notes) = evaluated(&test, &loaded).unwrap();
     assert_eq!(found, Pretraining::Checked);
     assert!(notes.contains("8 images are decoded to compare them"), "patients are unknown: {notes}");
@@ -130,14 +146,16 @@ fn weights_are_not_evaluated_on_what_they_were_trained_on() {
 
     // Where patients are known on both sides, their ids are enough, and no image is opened.
     let known = flat(folder.path(), "known", 50..54, true);
-    let by_patients = pretrained(&known);
+    let by_patients = trained(Role::Pretrain, &known);
     fs::write(known.join("50.png"), "no image").unwrap();
-    assert_eq!(evaluated(&test, &by_patients).unwrap(), (Pretraining::Checked, String::new()));
+    let (found, notes) = evaluated(&test, &by_patients).unwrap();
+    assert_eq!(found, Pretraining::Checked);
+    assert!(!notes.contains("are decoded"), "{notes}");
 
     // Roles: what a checkpoint was chosen on may be chosen on again, but not reported on.
-    let chosen = trained_on(Lineage::none().then(Role::Valid, Some(&of(&test))));
+    let chosen = trained(Role::Valid, &test);
     leaks(evaluated(&test, &chosen), &["leak: the choice of the weights and test share 6 patient(s)"]);
-    let fitted = trained_on(Lineage::none().then(Role::Train, Some(&of(&test))));
+    let fitted = trained(Role::Train, &test);
     leaks(evaluated(&test, &fitted), &["leak: the training of the weights and test share 6 patient(s)"]);
 
     // Rows taken out of the table afterwards: nobody can say any more which they were. Nor when the folder is gone.
@@ -151,11 +169,13 @@ fn weights_are_not_evaluated_on_what_they_were_trained_on() {
     leaks(evaluated(&test, &loaded), &["seen", "--unchecked-pretraining"]);
 
     // Weights that began from somebody's file, and random ones.
-    let foreign = trained_on(Lineage::default());
+    let foreign = trained_on(folder.path(), None);
     let (found, notes) = evaluated(&test, &foreign).unwrap();
     assert_eq!(found, Pretraining::Unchecked);
     assert!(notes.contains("not checked"), "{notes}");
-    assert_eq!(evaluated(&test, &trained_on(Lineage::none())).unwrap(), (Pretraining::None, String::new()));
+    let (found, notes) = evaluated(&test, &small()).unwrap();
+    assert_eq!(found, Pretraining::None);
+    assert!(!notes.contains("not checked"), "{notes}");
 }
 
 /// A set that was divided was divided the same way when its weights were fine-tuned.
@@ -163,28 +183,85 @@ fn weights_are_not_evaluated_on_what_they_were_trained_on() {
 fn the_shares_of_a_divided_set_are_found_again() {
     let folder = tempfile::tempdir().unwrap();
     let all = flat(folder.path(), "all", 0..20, true);
-    let valid = ValidFrom::Folder(all.clone());
-    let divided = |seed| data(&all, None).load_parts(&valid, seed, 2, &mut |_| {}).unwrap();
-    let parts = divided(3);
-    let lineage = Lineage::none().then(Role::Train, Some(&parts.train.origin));
-    let lineage = lineage.then(Role::Valid, parts.valid.as_ref().map(|valid| &valid.origin));
+    let sources = sources(&all, Some(&all), None);
+    let parts = sources.parts(3, None, &()).unwrap();
+    let lineage = Lineage::none().then(Role::Train, Some(parts.train().origin()));
+    let lineage = lineage.then(Role::Valid, parts.valid().map(|valid| valid.origin()));
     assert!(lineage.complete && lineage.seen.len() == 2);
-    let loaded = trained_on(lineage);
-    assert_eq!(parts.check_pretraining(&loaded, &mut |_| {}).unwrap(), Pretraining::Checked);
-    leaks(divided(4).check_pretraining(&loaded, &mut |_| {}), &["leak: the ", " of the weights and test share"]);
+    let weights = trained_on(folder.path(), Some(&lineage));
+    let study = |seed| {
+        let protocol = Protocol::seeded(seed);
+        Study::open(&sources, &weights, &Labels::new(["effusion"]), &protocol, &()).map(|study| study.pretraining())
+    };
+    assert_eq!(study(3).unwrap(), Pretraining::Checked);
+    leaks(study(4), &["leak: the ", " of the weights and test share"]);
 }
 
+/// Whatever asks for a number comes through the study, and the study refuses a pretrained patient in its test part.
 #[test]
-fn an_image_that_vanishes_during_an_evaluation_is_named_and_gets_no_score() {
+fn no_method_reports_on_a_pretrained_patient() {
     let folder = tempfile::tempdir().unwrap();
-    let (a, b) = (flat(folder.path(), "a", 0..6, true), flat(folder.path(), "b", 20..26, true));
-    let parts = parts(&a, None, Some(&b)).unwrap();
-    let settings = ProbeSettings { batch_size: 2, workers: 2, ..ProbeSettings::new(vec!["effusion".into()]) };
-    let test = parts.test.labelled(&settings).unwrap();
-    let loaded = small(Lineage::none());
-    assert_eq!(test.features(&loaded.network, loaded.views, &settings).unwrap().nrows(), 6);
+    let a = flat(folder.path(), "a", 0..24, true);
+    let test = flat(folder.path(), "test", 30..42, true);
+    let seen = Sources::new(&a).rows(Part::Train, &ViewConfig::eval(32), &()).unwrap().origin().clone();
+    let mut weights = trained_on(folder.path(), Some(&Lineage::none().then(Role::Pretrain, Some(&seen))));
+    weights.image_size = None;
+    let (labels, protocol) = (Labels::new(["effusion"]), Protocol::default());
+    let mut sources = sources(&a, None, Some(&test));
+    sources.valid = ValidFrom::HeldOut;
+    let open = || Study::open(&sources, &weights, &labels, &protocol, &());
+    assert!(open().is_ok(), "the training part may be the pretraining set");
+    // A patient of the pretraining set among those reported on, under another file and other pixels.
+    let table = fs::read_to_string(test.join("labels.csv")).unwrap();
+    fs::write(test.join("labels.csv"), table.replace(",p33", ",p3")).unwrap();
+    let fault = open().unwrap_err().to_string();
+    assert!(fault.contains("leak: ") && fault.contains("share 1 patient(s)"), "{fault}");
+}
+
+/// An image is decoded once, so that it may go after the study was opened; an image that goes before is named.
+#[test]
+fn images_are_those_that_were_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (flat(folder.path(), "a", 0..12, true), flat(folder.path(), "b", 20..32, true));
+    let (sources, labels) = (sources(&a, None, Some(&b)), Labels::new(["effusion"]));
+    let open = || Study::open(&sources, &small(), &labels, &Protocol::default(), &());
+    let scores = |study: Study<'_>| study.knn(Knn::default()).unwrap().scores()[0][0].scores().to_owned();
+    let all = scores(open().unwrap());
+    let study = open().unwrap();
     fs::remove_file(b.join("23.png")).unwrap();
-    leaks(test.features(&loaded.network, loaded.views, &settings), &["23.png"]);
+    assert_eq!(scores(study), all);
+    leaks(open(), &["23.png"]);
+}
+
+/// The words that decide whether results may be compared say what was run.
+#[test]
+fn the_stamp_is_that_of_the_method() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (flat(folder.path(), "a", 0..24, true), flat(folder.path(), "b", 30..42, true));
+    let (labels, protocol) = (Labels::new(["effusion"]), Protocol::default());
+    let mut held_out = sources(&a, None, Some(&b));
+    let protocol_of = |sources: &Sources, run: &dyn Fn(&Study<'_>) -> String| {
+        run(&Study::open(sources, &small(), &labels, &protocol, &()).unwrap())
+    };
+    let linear = |study: &Study<'_>| study.linear(Baseline::None).unwrap().outcome().stamp().protocol.clone().unwrap();
+    assert_eq!(protocol_of(&held_out, &linear), "linear, standard: eval mode, nested choice of L2");
+    held_out.valid = ValidFrom::HeldOut;
+    assert_eq!(protocol_of(&held_out, &linear), "linear, standard: eval mode, L2 chosen on valid");
+    let knn = |study: &Study<'_>| study.knn(Knn::default()).unwrap().stamp().protocol.clone().unwrap();
+    assert_eq!(protocol_of(&held_out, &knn), "nearest neighbours: k 200, temperature 0.1");
+    let tuned = |study: &Study<'_>| {
+        let mut settings = FineTuneSettings::new(Trained::Head);
+        settings.epochs = Some(1);
+        study.fine_tune(&settings).unwrap().outcome().stamp().protocol.clone().unwrap()
+    };
+    let words =
+        "linear, faithful: head by Adam, batch norm in train mode; lr 3e-5, batches of 16, epochs 1, checkpoint best";
+    assert_eq!(protocol_of(&held_out, &tuned), words);
+    // Without rows to choose a checkpoint on there is no training by steps.
+    held_out.valid = ValidFrom::Nowhere;
+    let study = Study::open(&held_out, &small(), &labels, &protocol, &()).unwrap();
+    let fault = study.fine_tune(&FineTuneSettings::new(Trained::Head)).unwrap_err();
+    assert!(matches!(&fault, Error::Setting { .. }) && fault.to_string().contains("--valid-data"), "{fault}");
 }
 
 #[test]
@@ -197,7 +274,7 @@ fn the_split_of_a_stamp_is_that_of_all_parts() {
     assert_ne!(first, split(&more, Some(&b), &c), "one training image more");
     assert_ne!(first, split(&a, Some(&c), &b), "valid and test exchanged");
     assert_ne!(split(&a, None, &c), split(&more, None, &c));
-    let divided = |seed| data(&more, None).load_parts(&ValidFrom::Nowhere, seed, 2, &mut |_| {}).unwrap().split();
+    let divided = |seed| sources(&more, None, None).parts(seed, None, &()).unwrap().split();
     assert_ne!(divided(1), divided(2), "another seed of the division");
     // The same data elsewhere.
     let moved = folder.path().join("moved");
@@ -213,14 +290,13 @@ fn a_file_that_is_not_what_its_name_says_is_read_and_said() {
     fs::rename(a.join("2.png"), a.join("2.jpg")).unwrap();
     let table = fs::read_to_string(a.join("labels.csv")).unwrap();
     fs::write(a.join("labels.csv"), table.replace("2.png", "2.jpg")).unwrap();
-    let mut notes = Vec::new();
-    let part =
-        load_images(&a, Dataset::Auto, Part::All, &LoadOptions::default(), 1, &mut |text| notes.push(text.to_owned()))
-            .unwrap();
-    assert_eq!(part.rows.len(), 4);
+    let notes = RefCell::new(Vec::new());
+    let watch = |text: &str| notes.borrow_mut().push(text.to_owned());
+    let part = Sources::new(&a).rows(Part::All, &ViewConfig::eval(32), &watch).unwrap();
+    assert_eq!(part.readable().len(), 4);
     let said =
         "1 of 4 images are of another format than their name says and were read as what they are (the first: 2.jpg)";
-    assert!(notes.iter().any(|note| note == said), "{notes:?}");
+    assert!(notes.borrow().iter().any(|note| note == said), "{notes:?}");
 }
 
 // ---- the tool ----
@@ -259,7 +335,7 @@ fn unknown_patients_are_stamped_and_never_written_as_patients() {
 
     // Features: no patient, and a word on it.
     let weights = folder.path().join("weights");
-    export_weights(&small(Lineage::none()), &weights, false).unwrap();
+    export_weights(&small().load(&()).unwrap(), &weights, false).unwrap();
     let out = folder.path().join("features");
     succeed(arguments!["embed", "--weights", weights, "--data", unknown, "--out", out, "--quiet"]);
     assert_eq!(names(&out), ["embed.json", "features.npy", "index.csv"]);

@@ -4,13 +4,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use moco_cxr::{
-    Backend, DeviceChoice, Error,
+    DeviceChoice, Error,
     backbones::{Backbone, BatchNorm, Conv2d, Initializer, Mode},
-    burn::{
-        module::Module,
-        tensor::{Device, Tensor, activation::relu},
-    },
-    guard,
+    burn::{module::Module, tensor::Device, tensor::Tensor, tensor::activation::relu},
+    device::{Backend, guard},
     moco_core::{Batch, BatchSource, BoxError, Checkpoints, End, HostBatch, Keep, Preset, Trainer},
 };
 use ndarray::Array3;

@@ -8,8 +8,10 @@
 mod support;
 
 use moco_cxr::{
-    Backend, DeviceChoice, ParityReport,
-    burn::tensor::{DType, Device, Tensor, TensorData},
+    DeviceChoice,
+    burn::{tensor::DType, tensor::Device, tensor::Tensor, tensor::TensorData},
+    check::ParityReport,
+    device::Backend,
     moco_core::{Negatives, PlaneBatch, PlaneView, info_nce},
 };
 use ndarray::Array2;

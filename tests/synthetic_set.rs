@@ -8,10 +8,7 @@ use burn::{
 };
 use moco_cxr::{
     backbones::{Backbone, BatchNorm, Classifier, Conv2d, Initializer, Mode},
-    cxr_data::{
-        Part,
-        synth::{Finding, SynthConfig, draw_patient, render_study},
-    },
+    cxr_data::{Part, synth::Finding, synth::SynthConfig, synth::draw_patient, synth::render_study},
     eval::{auroc, masked_bce, predict},
     moco_core::{Decay, NamedGradients, OptimizerConfig, Rule, Schedule},
 };

@@ -8,10 +8,7 @@ use std::{
 
 use moco_cxr::{
     backbones::{Arch, Backbone, ExportInfo, Mode, Network, NetworkConfig, Normalization, export},
-    burn::{
-        module::Module,
-        tensor::{Device, Tensor, TensorData},
-    },
+    burn::{module::Module, tensor::Device, tensor::Tensor, tensor::TensorData},
     load_weights,
 };
 

@@ -198,3 +198,93 @@ pub(crate) fn fewer_folds(fraction: f64, draws: &[LabelDraw], settings: Draws) -
         settings.folds
     ))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use cxr_data::{Label, Manifest, Record};
+
+    use super::*;
+    use crate::data::{Labels, Rows};
+
+    /// One image a patient, every second positive; nothing of it lies on disk.
+    fn manifest(task: &str, images: usize) -> Manifest {
+        let record = |i: usize| Record {
+            path: format!("patient{i:05}/study1/view1_frontal.jpg"),
+            patient: format!("patient{i:05}"),
+            study: format!("patient{i:05}/study1"),
+            view: None,
+            projection: None,
+            sex: None,
+            age: None,
+            labels: vec![if i.is_multiple_of(2) { Label::Positive } else { Label::Negative }],
+        };
+        Manifest {
+            root: "nowhere".into(),
+            tasks: vec![task.to_owned()],
+            records: (0..images).map(record).collect(),
+            patients_known: true,
+            notes: Vec::new(),
+        }
+    }
+
+    fn settings(count: usize) -> Draws {
+        Draws { rule: DrawRule::Paper, count, folds: 5, seed: 0 }
+    }
+
+    fn labelled(manifest: &Manifest, readable: &[usize], task: &str) -> Labelled {
+        let rows = Arc::new(Rows::of_table(manifest.clone(), readable.to_vec()));
+        Labelled::new(&rows, &Labels::new([task])).unwrap()
+    }
+
+    #[test]
+    fn on_chexpert_they_are_the_draws_of_the_paper_without_the_rows_that_cannot_be_used() {
+        let manifest = manifest("Edema", 3000);
+        let settings = settings(5);
+        let readable: Vec<usize> = (0..3000).filter(|row| row % 7 != 0).collect();
+        let train = labelled(&manifest, &readable, "Edema");
+        for fraction in [0.01, 0.1, 0.5] {
+            let draws = label_draws(&train, fraction, settings, 2).unwrap();
+            let paper: Vec<_> =
+                splits::paper_draws(3000).into_iter().filter(|draw| draw.fraction == fraction).collect();
+            assert_eq!(draws.len(), 5);
+            for (draw, paper) in draws.iter().zip(paper) {
+                let rows: Vec<usize> = draw.places.iter().map(|&place| train.rows()[place]).collect();
+                let expected: Vec<usize> = paper.rows.into_iter().filter(|row| row % 7 != 0).collect();
+                assert_eq!(rows, expected);
+            }
+        }
+        assert_eq!(label_draws(&train, 1.0, settings, 2).unwrap()[0].places.len(), readable.len());
+        // The paper has neither a sixth draw nor a fraction of 20 %; at 0.1 % nobody can choose a penalty among three images,
+        // but a network can be trained on them.
+        let six = Draws { count: 6, ..settings };
+        for (fraction, settings) in [(0.1, six), (0.2, settings)] {
+            let fault = label_draws(&train, fraction, settings, 0).unwrap_err().to_string();
+            assert!(fault.contains("as the paper has them"), "{fault}");
+        }
+        assert!(
+            label_draws(&train, 0.001, settings, 2).unwrap_err().to_string().contains("two patients of each class")
+        );
+        assert_eq!(label_draws(&train, 0.001, settings, 0).unwrap().len(), 5);
+    }
+
+    #[test]
+    fn on_shenzhen_they_are_balanced_and_follow_from_the_seed() {
+        let manifest = manifest("Tuberculosis", 430);
+        let settings = settings(8);
+        let rows: Vec<usize> = (0..430).collect();
+        let train = labelled(&manifest, &rows, "Tuberculosis");
+        let draws = label_draws(&train, 0.0625, settings, 0).unwrap();
+        assert_eq!(draws.len(), 8);
+        for draw in &draws {
+            let positive = draw.places.iter().filter(|&&place| place % 2 == 0).count();
+            let balance = (draw.places.len() - positive) as f64 / positive as f64;
+            assert!(0.9 < balance && balance < 1.2, "{balance}"); // `shenzhen_mutiple_split.py`
+        }
+        assert_eq!(draws, label_draws(&train, 0.0625, settings, 0).unwrap());
+        let other = Draws { seed: 1, ..settings };
+        assert_ne!(draws, label_draws(&train, 0.0625, other, 0).unwrap());
+    }
+}

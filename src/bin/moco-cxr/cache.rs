@@ -12,6 +12,7 @@ use crate::{
         output::{OutputArguments, print_json},
         settings::{SettingsArguments, set},
     },
+    terminal::watch::Terminal,
 };
 
 /// Decode and resize images into one memory-mapped file, from which `pretrain --cache` reads them.
@@ -40,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     if settings.data.cache.as_os_str().is_empty() {
         return Err(BadArgument::found("--cache", "neither --cache nor data.cache in --config", "a folder"));
     }
-    let report = build_cache(&settings, *verify, &mut |text| output.note(text))?;
+    let report = build_cache(&settings, *verify, &Terminal::new(output.quiet()))?;
     if output.json() {
         print_json(&report)?;
     } else {

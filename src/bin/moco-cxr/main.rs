@@ -33,18 +33,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use flags::bad_argument::BadArgument;
-
-// The places that `labelled`, `unlabelled` and the commands on them import from.
-use flags::device;
-use terminal::{fetch, pass_bar};
-mod bad_argument {
-    pub(crate) use crate::flags::{
-        bad_argument::{BadArgument, OrBadArgument},
-        source::patient_regex,
-    };
-}
-
 /// Self-supervised pretraining on chest X-rays, from radiographs to AUC with confidence intervals.
 ///
 /// Research software, not a medical device.
@@ -117,7 +105,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            if error.is::<BadArgument>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            if error.is::<flags::bad_argument::BadArgument>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
         seed::SeedArguments,
         settings::{SettingsArguments, set},
     },
+    terminal::watch::Terminal,
 };
 
 /// Write a contact sheet of the views that a pretraining with the same settings sees, pixel for pixel.
@@ -52,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         return Err(format!("{}: already exists; expected the name of a new file", out.display()).into());
     }
     let settings = arguments.settings.resolve(None, |settings| set(&mut settings.train.seed, arguments.seed.seed))?;
-    let batch = preview(&settings, arguments.epoch, arguments.batch, &mut |text| output.note(text))?;
+    let batch = preview(&settings, arguments.epoch, arguments.batch, &Terminal::new(output.quiet))?;
     pairs(&batch, arguments.columns)?.write_png(out)?;
     if !output.quiet {
         let (n, side, _) = batch.query.dim();
