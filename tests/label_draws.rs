@@ -1,11 +1,11 @@
 //! Label draws by the paper's rule, as a linear evaluation takes them.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use cxr_data::{Label, LabelPolicy, Manifest, Record, splits};
+use cxr_data::{Dataset, Label, LabelPolicy, Manifest, Record, splits};
 use moco_cxr::{DrawRule, Labelled, ProbeSettings, label_draws, plain_draws};
 
 /// One image a patient, every second positive; nothing of it lies on disk.
-fn manifest(task: &str, images: usize) -> Manifest {
+fn manifest(dataset: Dataset, task: &str, images: usize) -> Manifest {
     let record = |i: usize| Record {
         path: format!("patient{i:05}/study1/view1_frontal.jpg"),
         patient: format!("patient{i:05}"),
@@ -18,6 +18,7 @@ fn manifest(task: &str, images: usize) -> Manifest {
     };
     Manifest {
         root: "nowhere".into(),
+        dataset,
         tasks: vec![task.to_owned()],
         records: (0..images).map(record).collect(),
         patients_known: true,
@@ -31,7 +32,7 @@ fn settings(task: &str, draws: usize) -> ProbeSettings {
 
 #[test]
 fn on_chexpert_they_are_the_draws_of_the_paper_without_the_rows_that_cannot_be_used() {
-    let manifest = manifest("Edema", 3000);
+    let manifest = manifest(Dataset::Chexpert, "Edema", 3000);
     let settings = settings("Edema", 5);
     let readable: Vec<usize> = (0..3000).filter(|row| row % 7 != 0).collect();
     let train = Labelled::new(&manifest, &readable, &settings.tasks, LabelPolicy::default()).unwrap();
@@ -59,7 +60,7 @@ fn on_chexpert_they_are_the_draws_of_the_paper_without_the_rows_that_cannot_be_u
 
 #[test]
 fn on_shenzhen_they_are_balanced_and_follow_from_the_seed() {
-    let manifest = manifest("Tuberculosis", 430);
+    let manifest = manifest(Dataset::Shenzhen, "Tuberculosis", 430);
     let settings = settings("Tuberculosis", 8);
     let rows: Vec<usize> = (0..430).collect();
     let train = Labelled::new(&manifest, &rows, &settings.tasks, LabelPolicy::default()).unwrap();

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use cxr_data::splits;
+use cxr_data::{Dataset, splits};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use crate::{data::Labelled, data::is_shenzhen, error::Error, error::Result, study::ProbeSettings};
+use crate::{data::Labelled, error::Error, error::Result, study::ProbeSettings};
 
 /// How the labelled rows of a fraction below 1 are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -126,7 +126,7 @@ fn paper_rows(train: &Labelled<'_>, fraction: f64, wanted: usize, seed: u64) -> 
     if fraction == 1.0 {
         return Ok(vec![all()]);
     }
-    let drawn = if is_shenzhen(manifest) {
+    let drawn = if manifest.dataset == Dataset::Shenzhen {
         splits::shenzhen_draws(manifest, &all(), fraction, wanted, seed)?
     } else {
         splits::paper_draws(manifest.len()).into_iter().filter(|draw| draw.fraction == fraction).take(wanted).collect()

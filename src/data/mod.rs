@@ -14,4 +14,4 @@ pub use labelled::{Labelled, adapt_statistics};
 pub(crate) use labelled::{features, loader, one_view, patient_source, same_rows, score_row};
 pub use lineage::{Lineage, Origin, Pretraining, Seen};
 pub use parts::{LinearData, LoadedPart, Parts, ValidFrom};
-pub(crate) use parts::{is_shenzhen, leak_free, shares};
+pub(crate) use parts::{leak_free, shares};

@@ -6,7 +6,7 @@ use std::{
 };
 
 use cxr_data::{
-    Dataset, Label, LoadOptions, Manifest, OnBad, Part, PixelHash, Role, Subset, check_scanned, load_with,
+    Dataset, LoadOptions, Manifest, OnBad, Part, PixelHash, Role, Subset, check_scanned, load_with,
     splits::{ShenzhenSplit, patient_split, shenzhen_split},
 };
 use eval::Stamp;
@@ -329,18 +329,14 @@ impl LinearData {
 
 /// The shares of a set without published parts: Shenzhen by the rules of the paper's script, others by patient.
 pub(crate) fn shares(manifest: &Manifest, seed: u64) -> Result<ShenzhenSplit> {
-    if let Some(Ok(split)) = is_shenzhen(manifest).then(|| shenzhen_split(manifest, seed)) {
+    if manifest.dataset == Dataset::Shenzhen
+        && let Ok(split) = shenzhen_split(manifest, seed)
+    {
         return Ok(split);
     }
     let mut parts = patient_split(manifest, &SHARES, seed)?.into_iter();
     let mut next = || parts.next().unwrap_or_default();
     Ok(ShenzhenSplit { train: next(), valid: next(), test: next() })
-}
-
-/// By its one label, and that it is known of every image.
-pub(crate) fn is_shenzhen(manifest: &Manifest) -> bool {
-    manifest.tasks == ["Tuberculosis"]
-        && manifest.records.iter().all(|r| matches!(r.labels[..], [Label::Positive | Label::Negative]))
 }
 
 /// By whatever path.
@@ -367,4 +363,40 @@ pub(crate) fn leak_free(
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use cxr_data::{Label, Record};
+
+    use super::*;
+
+    #[test]
+    fn only_shenzhen_is_split_by_its_rules() {
+        let record = |i: usize| Record {
+            path: format!("CXR_png/{i}.png"),
+            patient: format!("{i:04}"),
+            study: format!("{i:04}/study1"),
+            view: None,
+            projection: None,
+            sex: None,
+            age: None,
+            labels: vec![if i.is_multiple_of(2) { Label::Positive } else { Label::Negative }],
+        };
+        let set = |dataset| Manifest {
+            root: "nowhere".into(),
+            dataset,
+            tasks: vec!["Tuberculosis".into()],
+            records: (0..200).map(record).collect(),
+            patients_known: true,
+            notes: Vec::new(),
+        };
+        let (shenzhen, montgomery) = (set(Dataset::Shenzhen), set(Dataset::Montgomery));
+        let by_rule = shenzhen_split(&shenzhen, 0).unwrap();
+        assert_eq!(shares(&shenzhen, 0).unwrap(), by_rule);
+        let split = shares(&montgomery, 0).unwrap();
+        assert_ne!(split, by_rule);
+        assert_eq!([&split.train, &split.valid, &split.test].map(Vec::len), [130, 30, 40]);
+    }
 }

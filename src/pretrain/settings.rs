@@ -9,12 +9,12 @@ use std::{
 };
 
 use backbones::{Arch, Normalization, Precision};
-use cxr_data::{Dataset, LoadOptions, OnBad, ViewConfig};
+use cxr_data::{Dataset, LoadOptions, OnBad, ViewConfig, did_you_mean};
 use moco_core::{Keep, TrainConfig};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{device::DeviceChoice, error::Error, error::Result, files::did_you_mean, pretrain::layers};
+use crate::{device::DeviceChoice, error::Error, error::Result, pretrain::layers};
 
 /// Presets by name, each with its file.
 const PRESETS: [(&str, &str); 4] = [

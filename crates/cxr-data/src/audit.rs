@@ -13,7 +13,7 @@ use crate::decode::Format;
 use crate::labels::{LabelPolicy, NotMentioned, TaskCounts, Uncertain, Views};
 use crate::leak::{ImageRef, LeakReport, NearDuplicate, Role, Scan, Subset, Unreadable, compare, image_ref};
 use crate::phash::{Fingerprint, near_between};
-use crate::{Manifest, Projection, Radiograph, Result, Sex, View};
+use crate::{Manifest, Projection, Result, Sex, View};
 
 /// What the audit found. Its `Display` is Markdown for people, its serialisation is for programs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,18 +98,7 @@ pub fn label_policies() -> Vec<LabelPolicy> {
 /// # Errors
 /// None but those of [`LabelPolicy::apply`], which cannot occur here: what is wrong with the data is in the report.
 pub fn audit(subsets: &[Subset<'_>], policies: &[LabelPolicy]) -> Result<AuditReport> {
-    audit_with(subsets, policies, |path| crate::decode::read(path))
-}
-
-/// As [`audit`], with images read by `read` (which may count its calls, for a progress bar).
-///
-/// # Errors
-/// As [`audit`].
-pub fn audit_with<F>(subsets: &[Subset<'_>], policies: &[LabelPolicy], read: F) -> Result<AuditReport>
-where
-    F: Fn(&Path) -> Result<Radiograph> + Sync,
-{
-    let scan = Scan::new(subsets, read);
+    let scan = Scan::new(subsets, |path| crate::decode::read(path));
     let leaks = compare(subsets, &scan);
     let subsets = subsets.iter().map(|subset| one(subset, policies, &scan)).collect::<Result<_>>()?;
     Ok(AuditReport { subsets, leaks })

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::did_you_mean;
+
 /// Every fault of this crate. Messages say where, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -187,14 +189,10 @@ fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }
 
-/// `expected one of a, b, c`, and which of them was probably meant.
+/// `expected one of a, b, c; did you mean "b"?`
 fn choices(value: &str, expected: &[String]) -> String {
     if expected.is_empty() {
         return "there is none to choose from".into();
     }
-    let plain = |name: &str| name.to_lowercase().replace(['-', '_'], " ");
-    let alike = |name: &&String| strsim::jaro_winkler(&plain(value), &plain(name));
-    let meant = expected.iter().max_by(|a, b| alike(a).total_cmp(&alike(b))).filter(|name| alike(name) > 0.7);
-    let meant = meant.map_or_else(String::new, |name| format!("; did you mean \"{name}\"?"));
-    format!("expected one of {}{meant}", expected.join(", "))
+    format!("expected one of {}{}", expected.join(", "), did_you_mean(value, expected.iter().map(String::as_str)))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Dataset, Error, Result};
 
 /// What a label cell of a radiology data set can say. What becomes of the last two in training is decided by a
 /// label policy, never here.
@@ -78,6 +78,9 @@ pub struct Record {
 pub struct Manifest {
     /// Folder that the paths of the records are relative to.
     pub root: PathBuf,
+    /// The data set it was loaded as, never [`Dataset::Auto`] after loading. Not part of [`Manifest::hash`].
+    #[serde(default)]
+    pub dataset: Dataset,
     /// Names of the label columns, in file order.
     pub tasks: Vec<String>,
     /// One row per image.
@@ -120,6 +123,7 @@ impl Manifest {
     pub fn select(&self, rows: &[usize]) -> Manifest {
         Manifest {
             root: self.root.clone(),
+            dataset: self.dataset,
             tasks: self.tasks.clone(),
             records: rows.iter().map(|&row| self.records[row].clone()).collect(),
             patients_known: self.patients_known,
@@ -232,7 +236,15 @@ fn group_by<'a>(rows: &[usize], key: impl Fn(usize) -> &'a str) -> Vec<Vec<usize
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// Manifests were once written without the field.
+    #[test]
+    fn a_manifest_without_a_data_set_still_reads() {
+        let text = r#"{"root": "/data", "tasks": [], "records": [], "patients_known": true, "notes": []}"#;
+        assert_eq!(serde_json::from_str::<Manifest>(text).unwrap().dataset, Dataset::Auto);
+    }
 
     #[test]
     fn the_hash_sees_what_changes_a_result_and_nothing_else() {
@@ -248,6 +260,7 @@ mod tests {
         };
         let set = Manifest {
             root: "/one".into(),
+            dataset: Dataset::Folder,
             tasks: vec!["T".into()],
             records: vec![record],
             patients_known: true,
@@ -263,6 +276,7 @@ mod tests {
         assert!(changed(|set| set.records[0].patient = "q".into()));
         assert!(changed(|set| (set.records[0].path, set.records[0].patient) = ("a.pngp".into(), String::new())));
         assert!(changed(|set| set.patients_known = false));
+        assert!(!changed(|set| set.dataset = Dataset::Shenzhen));
         assert!(!changed(|set| (set.root, set.notes) = ("/two".into(), vec!["moved".into()])));
     }
 }

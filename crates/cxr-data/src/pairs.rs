@@ -79,7 +79,7 @@ impl PairSampling for SameGroup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seed;
+    use crate::{Dataset, seed};
 
     fn manifest(of: &[(&str, &str)]) -> Manifest {
         let record = |&(patient, study): &(&str, &str)| Record {
@@ -94,6 +94,7 @@ mod tests {
         };
         Manifest {
             root: ".".into(),
+            dataset: Dataset::Folder,
             tasks: Vec::new(),
             records: of.iter().map(record).collect(),
             patients_known: true,

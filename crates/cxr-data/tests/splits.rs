@@ -7,7 +7,7 @@ use cxr_data::splits::{
     Mt19937, bernoulli_draws, nested_fractions, paper_draws, patient_split, read_draw, shenzhen_draws, shenzhen_split,
     write_draw,
 };
-use cxr_data::{Label, Manifest, Record};
+use cxr_data::{Dataset, Label, Manifest, Record};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -91,6 +91,7 @@ fn set(images: &[usize], ill: impl Fn(usize) -> bool) -> Manifest {
     });
     Manifest {
         root: "/data".into(),
+        dataset: Dataset::Shenzhen,
         tasks: vec!["Tuberculosis".into()],
         records: records.collect(),
         patients_known: true,

@@ -9,7 +9,7 @@ use super::cells::{
 };
 use super::images::ImageFinder;
 use super::table::Table;
-use super::{LoadOptions, OnBad, Part, listing};
+use super::{Dataset, LoadOptions, OnBad, Part, listing};
 use crate::{Error, Label, Manifest, Record, Result};
 
 /// The label columns, in the order of the official `train.csv`.
@@ -89,6 +89,7 @@ fn test_table(root: &Path) -> Option<PathBuf> {
 pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Manifest> {
     let root = find_root(dir)?;
     let mut manifest = Manifest {
+        dataset: Dataset::Chexpert,
         tasks: TASKS.map(String::from).into(),
         records: Vec::new(),
         patients_known: true,

@@ -135,7 +135,7 @@ fn from_table(dir: &Path, path: &Path, pattern: Option<&Pattern>, options: &Load
     }
     let tasks = columns.iter().map(|&column| table.header[column].clone()).collect();
     let patients_known = patient.is_some() || pattern.is_some();
-    Ok(Manifest { root: dir.into(), tasks, records, patients_known, notes })
+    Ok(Manifest { root: dir.into(), dataset: Dataset::Folder, tasks, records, patients_known, notes })
 }
 
 /// Every image below a folder, sorted by path. A file counts as an image by its extension, or else by its first bytes.
@@ -176,7 +176,14 @@ fn from_files(dir: &Path, pattern: Option<&Pattern>) -> Result<Manifest> {
         });
     }
     let notes = if others > 0 { vec![format!("{}: {others} other files ignored", dir.display())] } else { Vec::new() };
-    Ok(Manifest { root: dir.into(), tasks: Vec::new(), records, patients_known: pattern.is_some(), notes })
+    Ok(Manifest {
+        root: dir.into(),
+        dataset: Dataset::Folder,
+        tasks: Vec::new(),
+        records,
+        patients_known: pattern.is_some(),
+        notes,
+    })
 }
 
 fn begins_like_an_image(path: &Path) -> bool {

@@ -8,7 +8,7 @@ use walkdir::WalkDir;
 
 use super::images::Once;
 use super::table::{Row, Table};
-use super::{LoadOptions, OnBad, Part, listing, reading};
+use super::{Dataset, LoadOptions, OnBad, Part, listing, reading};
 use crate::{Error, Label, Manifest, Projection, Record, Result, View};
 
 /// Findings in alphabetical order, then the label for none of them.
@@ -111,7 +111,14 @@ pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Mani
     ];
     let notes = notes.into_iter().filter(|(rows, _)| *rows > 0);
     let notes = notes.map(|(rows, what)| format!("{}: {rows} {what}", path.display())).collect();
-    Ok(Manifest { root: dir.into(), tasks: TASKS.map(String::from).into(), records, patients_known: true, notes })
+    Ok(Manifest {
+        root: dir.into(),
+        dataset: Dataset::Nih,
+        tasks: TASKS.map(String::from).into(),
+        records,
+        patients_known: true,
+        notes,
+    })
 }
 
 fn labels(row: Row<'_>, column: usize) -> Result<Vec<Label>> {

@@ -105,7 +105,8 @@ impl FilmSet {
         }
         let mut notes = notes.lines(&folder);
         notes.extend(super::no_parts(self.dataset, part, records.len()));
-        Ok(Manifest { root, tasks: vec!["Tuberculosis".into()], records, patients_known: true, notes })
+        let tasks = vec!["Tuberculosis".into()];
+        Ok(Manifest { root, dataset: self.dataset, tasks, records, patients_known: true, notes })
     }
 
     /// Readings by the stem of the image's name: from the text files, or else from a table beside or above the images.
