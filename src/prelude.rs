@@ -7,6 +7,8 @@ pub use eval::{Bootstrap, Scores};
 pub use moco_core::{EpochReport, MocoConfig, Observer, Preset, Request, StepMetrics, TrainConfig};
 
 pub use crate::{
-    device::DeviceChoice, files::Existing, files::RunFolder, pretrain::PretrainSettings, pretrain::Pretrained,
-    pretrain::Watch, pretrain::pretrain, weights::load_run,
+    device::DeviceChoice,
+    files::{Existing, RunFolder},
+    pretrain::{PretrainSettings, Pretrained, Watch, pretrain},
+    weights::load_run,
 };

@@ -7,7 +7,11 @@ use burn::tensor::Device;
 use moco_core::{HostBatch, Moco, MocoConfig, Optimizer, OptimizerConfig, Rule, Step, Views, info_nce};
 use serde::Serialize;
 
-use crate::{check::ParityBatch, device::DeviceChoice, device::guard, error::Error, error::Result};
+use crate::{
+    check::ParityBatch,
+    device::{DeviceChoice, guard},
+    error::{Error, Result},
+};
 
 /// What is measured.
 #[derive(Debug, Clone, Serialize)]

@@ -6,7 +6,11 @@ use cxr_data::{Dataset, splits};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use crate::{data::Labelled, error::Error, error::Result, study::ProbeSettings};
+use crate::{
+    data::Labelled,
+    error::{Error, Result},
+    study::ProbeSettings,
+};
 
 /// How the labelled rows of a fraction below 1 are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

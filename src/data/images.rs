@@ -7,7 +7,11 @@ use cxr_data::{
     Part, PixelHash, Prescan, load_with, prescan,
 };
 
-use crate::{data::LoadedPart, data::Origin, error::Error, error::Result, pretrain::PretrainSettings};
+use crate::{
+    data::{LoadedPart, Origin},
+    error::{Error, Result},
+    pretrain::PretrainSettings,
+};
 
 /// A part of a data set, its readable rows, and a hash of the pixels of each. Every image is decoded once: what cannot be
 /// read, and what is in two parts, is found before hours of work, not within them.

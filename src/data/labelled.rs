@@ -5,7 +5,11 @@ use cxr_data::{BatchLoader, BatchOptions, LabelPolicy, Manifest, OnBad, PolicyRe
 use eval::{Features, PatientSource, Row, estimate_running_statistics, extract_features};
 use ndarray::{Array2, Array3, Axis};
 
-use crate::{data::Origin, error::Error, error::Result, study::ProbeSettings};
+use crate::{
+    data::Origin,
+    error::{Error, Result},
+    study::ProbeSettings,
+};
 
 /// Labelled images: a manifest, the rows of it that are used, and their targets.
 #[derive(Debug)]

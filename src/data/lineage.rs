@@ -9,7 +9,11 @@ use std::{
 use cxr_data::{Dataset, LoadOptions, Manifest, OnBad, Part, Role, load_with, prescan};
 use serde::{Deserialize, Serialize};
 
-use crate::{data::LoadedPart, data::leak_free, data::shares, error::Error, error::Result, pretrain::PretrainSettings};
+use crate::{
+    data::{LoadedPart, leak_free, shares},
+    error::{Error, Result},
+    pretrain::PretrainSettings,
+};
 
 /// The file beside exported weights that holds a [`Lineage`].
 pub(crate) const FILE: &str = "trained_on.json";

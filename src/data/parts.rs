@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    data::DrawRule, data::Labelled, data::Origin, data::Pretraining, data::load, error::Error, error::Result,
-    study::ProbeSettings, weights::LoadedNetwork,
+    data::{DrawRule, Labelled, Origin, Pretraining},
+    error::{Error, Result},
+    study::ProbeSettings,
+    weights::LoadedNetwork,
 };
 
 /// Share of the training patients that is held out to choose on, where no part was published for that.

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::{Adapter, Backend};
-use crate::{error::Error, error::Result};
+use crate::error::{Error, Result};
 
 /// What `--device` takes: a kind of device, with a number where there can be several.
 ///

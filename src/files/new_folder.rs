@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{error::Error, error::Result, files::Existing, files::RunFolder};
+use crate::{
+    error::{Error, Result},
+    files::{Existing, RunFolder},
+};
 
 /// A folder being written under another name beside its own, which it takes when all is there. Dropped before that, it
 /// leaves nothing.

@@ -10,7 +10,7 @@ use std::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{error::Error, error::Result};
+use crate::error::{Error, Result};
 
 /// What to do with a folder that is not empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use cxr_data::nearest_name;
 use toml::{Table, Value};
 
-use crate::{error::Error, error::Result};
+use crate::error::{Error, Result};
 
 /// `a.b.c=value` as a table; the value is TOML, or a bare word as text.
 pub(crate) fn assignment(text: &str) -> Result<Table> {

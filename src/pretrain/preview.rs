@@ -2,7 +2,11 @@
 
 use cxr_data::PairBatch;
 
-use crate::{data::TrainImages, error::Error, error::Result, pretrain::PretrainSettings, pretrain::loader};
+use crate::{
+    data::TrainImages,
+    error::{Error, Result},
+    pretrain::{PretrainSettings, loader},
+};
 
 /// The pairs of views that [`pretrain`](crate::pretrain) with these settings trains on in batch `batch` of epoch `epoch`,
 /// both counted from 0, byte for byte.

@@ -10,9 +10,12 @@ use moco_core::{BatchSource, Checkpoints, End, MocoImport, Observer, differences
 use serde_json::json;
 
 use crate::{
-    data::Origin, data::TrainImages, device::guard, error::Error, error::Result, files::Existing, files::RunFolder,
-    pretrain::AugmentOn, pretrain::KeyFrom, pretrain::LoaderSource, pretrain::PlaneSource, pretrain::PretrainSettings,
-    pretrain::log::RunLog, weights,
+    data::{Origin, TrainImages},
+    device::guard,
+    error::{Error, Result},
+    files::{Existing, RunFolder},
+    pretrain::{AugmentOn, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, log::RunLog},
+    weights,
 };
 
 /// Pairs on the contact sheet of a run, and pairs beside each other there.

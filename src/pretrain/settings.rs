@@ -14,7 +14,11 @@ use moco_core::{Keep, TrainConfig};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{device::DeviceChoice, error::Error, error::Result, pretrain::layers};
+use crate::{
+    device::DeviceChoice,
+    error::{Error, Result},
+    pretrain::layers,
+};
 
 /// Presets by name, each with its file.
 const PRESETS: [(&str, &str); 4] = [

@@ -13,7 +13,10 @@ use super::{
     page::{DataTable, Section, command, escape, figures},
     picture::Picture,
 };
-use crate::{error::Result, pretrain::KeyFrom, pretrain::PretrainSettings};
+use crate::{
+    error::Result,
+    pretrain::{KeyFrom, PretrainSettings},
+};
 
 /// Pairs of views shown.
 const PAIRS: usize = 8;

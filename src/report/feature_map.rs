@@ -12,7 +12,11 @@ use super::{
     definitions::term,
     page::{Section, command, escape, figure, figures},
 };
-use crate::{device::DeviceChoice, error::Result, weights::LoadedNetwork, weights::load_run};
+use crate::{
+    device::DeviceChoice,
+    error::Result,
+    weights::{LoadedNetwork, load_run},
+};
 
 /// Findings shown, those with most positive images.
 const FINDINGS: usize = 6;

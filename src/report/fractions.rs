@@ -7,7 +7,7 @@ use super::{
     evaluation::Evaluations,
     page::{DataTable, Fact, Section, auroc_heading, escape, figure, figures, interval},
 };
-use crate::{study::FractionResult, study::TaskResult};
+use crate::study::{FractionResult, TaskResult};
 
 impl Evaluations {
     /// AUROC with all labels (or the most that were used), for the head of the page.

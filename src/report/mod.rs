@@ -26,7 +26,11 @@ use std::{
 
 use eval::Bootstrap;
 
-use crate::{device::DeviceChoice, error::Error, error::Result, pretrain::PretrainSettings};
+use crate::{
+    device::DeviceChoice,
+    error::{Error, Result},
+    pretrain::PretrainSettings,
+};
 use configuration::Configuration;
 use data::{Data, SampleViews};
 use evaluation::Evaluations;

@@ -2,7 +2,7 @@
 
 use eval::{Interval, Table};
 
-use crate::{study::FractionResult, study::TaskResult};
+use crate::study::{FractionResult, TaskResult};
 
 /// The results as a table: one row a fraction and task.
 pub fn results_table(results: &[FractionResult]) -> Table {

@@ -9,7 +9,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Arm, Cell, Found};
-use crate::{error::Error, error::Result, files::NewFolder, study::folder_name};
+use crate::{
+    error::{Error, Result},
+    files::NewFolder,
+    study::folder_name,
+};
 
 /// What the model of a folder began from.
 const WEIGHTS: &str = "weights.json";

@@ -11,9 +11,10 @@ use super::{
     files::{claim, draws_stamp, write_draws},
 };
 use crate::{
-    data::Lineage, data::LinearData, data::Parts, data::Pretraining, data::ValidFrom, data::adapt_statistics,
-    error::Error, error::Result, study::Arm as Features, study::FineTuneSettings, study::ProbeSettings,
-    study::fine_tune, study::linear, weights::AskedPreprocessing, weights::LoadedNetwork, weights::load_weights,
+    data::{Lineage, LinearData, Parts, Pretraining, ValidFrom, adapt_statistics},
+    error::{Error, Result},
+    study::{Arm as Features, FineTuneSettings, ProbeSettings, fine_tune, linear},
+    weights::{AskedPreprocessing, LoadedNetwork, load_weights},
 };
 
 /// How linear models are fitted.

@@ -7,7 +7,11 @@ use ndarray::Array2;
 use serde_json::json;
 
 use crate::{
-    data::LoadedPart, data::features, error::Result, files::NewFolder, study::ProbeSettings, weights::LoadedNetwork,
+    data::{LoadedPart, features},
+    error::Result,
+    files::NewFolder,
+    study::ProbeSettings,
+    weights::LoadedNetwork,
 };
 
 /// Computes the features `[N, D]` of all images of a part, in eval mode, and writes `features.npy` (f32), `index.csv`

@@ -4,7 +4,9 @@ use eval::Knn;
 use ndarray::Axis;
 
 use crate::{
-    data::Labelled, data::plain_draws, error::Result, study::Arm, study::Outcome, study::ProbeSettings, study::scores,
+    data::{Labelled, plain_draws},
+    error::Result,
+    study::{Arm, Outcome, ProbeSettings, scores},
 };
 
 /// Scores the test rows by their nearest labelled neighbours in feature space, on every draw of every fraction. The score

@@ -9,10 +9,11 @@ use ndarray::Array2;
 use serde_json::json;
 
 use crate::{
-    data::Labelled, data::LoadedPart, data::Origin, data::adapt_statistics, data::fewer_folds, data::label_draws,
-    error::Error, error::Result, files::Existing, files::NewFolder, files::RunFolder, study::Outcome,
-    study::ProbeSettings, study::check_reported, study::device_of, study::fit_probe, study::scores, weights::EXPORT,
-    weights::LoadedNetwork, weights::classifier_info,
+    data::{Labelled, LoadedPart, Origin, adapt_statistics, fewer_folds, label_draws},
+    error::{Error, Result},
+    files::{Existing, NewFolder, RunFolder},
+    study::{Outcome, ProbeSettings, check_reported, device_of, fit_probe, scores},
+    weights::{EXPORT, LoadedNetwork, classifier_info},
 };
 
 /// Features of the labelled images by one network.

@@ -5,8 +5,11 @@ use std::path::Path;
 use eval::{Curve, Evaluation, Scores, Stamp, roc_svg, write_predictions};
 
 use crate::{
-    data::LabelDraw, error::Error, error::Result, files::NewFolder, reproduce::write_draws, study::FractionResult,
-    study::ProbeSettings, study::evaluate_scores,
+    data::LabelDraw,
+    error::{Error, Result},
+    files::NewFolder,
+    reproduce::write_draws,
+    study::{FractionResult, ProbeSettings, evaluate_scores},
 };
 
 /// Scores and results of a model, fraction by fraction; of a baseline beside it, if there is one.

@@ -8,8 +8,10 @@ use eval::{Checkpoint, Scores, fold_studies};
 use ndarray::{Array2, Axis};
 
 use crate::{
-    data::LoadedPart, data::loader, data::one_view, data::patient_source, data::same_rows, data::score_row,
-    error::Error, error::Result, images, study::ENSEMBLE, study::ProbeSettings, weights::LoadedNetwork,
+    data::{LoadedPart, loader, one_view, patient_source, same_rows, score_row},
+    error::{Error, Result},
+    study::{ENSEMBLE, ProbeSettings},
+    weights::LoadedNetwork,
 };
 
 /// One or several networks that score images together.

@@ -14,8 +14,10 @@ use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    data::DrawRule, data::LabelDraw, data::Labelled, data::patient_source, error::Error, error::Result,
-    files::ImageWatch, study::folder_name,
+    data::{DrawRule, LabelDraw, Labelled, patient_source},
+    error::{Error, Result},
+    files::ImageWatch,
+    study::folder_name,
 };
 
 /// What is probed, and how much of the labels is used.

@@ -14,7 +14,7 @@ use std::{
 use backbones::Arch;
 use sha2::{Digest, Sha256};
 
-use crate::{error::Error, error::Result};
+use crate::error::{Error, Result};
 
 /// Which checkpoints MoCo-CXR published; the arithmetic of their names: `r8w` a ResNet18, `d1w` a DenseNet121, `r5w` a
 /// ResNet50, `00001` the learning rate 1e-4 (README of the reference code).

@@ -3,7 +3,10 @@
 use backbones::{ExportInfo, Metric};
 use eval::Stamp;
 
-use crate::{study::Outcome, study::ProbeSettings, weights::LoadedNetwork};
+use crate::{
+    study::{Outcome, ProbeSettings},
+    weights::LoadedNetwork,
+};
 
 /// Of the first draw of the largest fraction. `name` and `how` say how it was trained, `steps` how long.
 pub(crate) fn classifier_info(

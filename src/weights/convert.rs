@@ -10,7 +10,10 @@ use super::{
     load::{LoadedNetwork, lineage_of, provenance, unknown_architecture},
     source::Source,
 };
-use crate::{data::Lineage, error::Error, error::Result};
+use crate::{
+    data::Lineage,
+    error::{Error, Result},
+};
 
 /// What `moco-cxr import` takes from a file, and what it leaves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

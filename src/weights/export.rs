@@ -3,7 +3,12 @@
 use backbones::{ExportInfo, Network, export as write_weights};
 
 use super::folder::EXPORT;
-use crate::{data::Lineage, error::Error, error::Result, files::RunFolder, pretrain::PretrainSettings};
+use crate::{
+    data::Lineage,
+    error::{Error, Result},
+    files::RunFolder,
+    pretrain::PretrainSettings,
+};
 
 /// Writes `export/` of a run, in place of an older export of the same run.
 pub(crate) fn export(

@@ -8,7 +8,7 @@ use std::{
 use backbones::{Arch, Normalization};
 use serde::Deserialize;
 
-use crate::{error::Error, error::Result};
+use crate::error::{Error, Result};
 
 pub(crate) const EXPORT: &str = "export";
 pub(super) const MODEL: &str = "model.safetensors";

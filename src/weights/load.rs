@@ -11,7 +11,10 @@ use super::{
     folder::{NetworkFile, Preprocessing, run_of, weight_file},
     source::{Assumed, Source},
 };
-use crate::{data::Lineage, error::Error, error::Result};
+use crate::{
+    data::Lineage,
+    error::{Error, Result},
+};
 
 /// A network with its weights, and what is needed to use them.
 #[derive(Debug, Clone)]

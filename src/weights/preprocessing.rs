@@ -5,7 +5,10 @@ use std::path::Path;
 use backbones::Arch;
 use cxr_data::ViewConfig;
 
-use crate::{error::Error, error::Result, weights::LoadedNetwork};
+use crate::{
+    error::{Error, Result},
+    weights::LoadedNetwork,
+};
 
 const PREPROCESSOR: &str = "preprocessor_config.json";
 

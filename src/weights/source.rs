@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use backbones::{Arch, Normalization};
 
 use super::{cache::Published, folder::weight_file};
-use crate::{error::Error, error::Result};
+use crate::error::{Error, Result};
 
 /// Where weights come from.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use moco_core::{HostBatch, Measures, MocoConfig, OptimizerConfig, QueueInit, Rul
 use ndarray::{Array3, Axis};
 
 use super::ParityBatch;
-use crate::{error::Error, error::Result};
+use crate::error::{Error, Result};
 
 /// Results on the host.
 #[derive(Default)]

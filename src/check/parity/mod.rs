@@ -15,7 +15,10 @@ use burn::tensor::Device;
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
-use crate::{device::Backend, device::DeviceChoice, device::guard, error::Result};
+use crate::{
+    device::{Backend, DeviceChoice, guard},
+    error::Result,
+};
 use compute::{Computed, compute, shaken};
 
 /// Times what rounding the weights changes that is allowed.

@@ -10,8 +10,9 @@ use cxr_data::Radiograph;
 use moco_core::{EpochReport, Observer, Request, StepMetrics};
 
 use crate::{
-    error::Error, error::Result, files::MetricsLog, files::RunFolder, pretrain::PretrainSettings, pretrain::Speed,
-    pretrain::TensorBoard, pretrain::Watch, pretrain::log::TrainLog,
+    error::{Error, Result},
+    files::{MetricsLog, RunFolder},
+    pretrain::{PretrainSettings, Speed, TensorBoard, Watch, log::TrainLog},
 };
 
 /// How often a line tells of the steps since the last one, where the settings say nothing.

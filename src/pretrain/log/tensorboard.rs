@@ -10,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::{error::Error, error::Result};
+use crate::error::{Error, Result};
 
 /// Writes one event file.
 ///

@@ -7,7 +7,10 @@ use std::{
     time::SystemTime,
 };
 
-use crate::{error::Error, error::Result, files::RunFolder};
+use crate::{
+    error::{Error, Result},
+    files::RunFolder,
+};
 
 /// Appends lines, each with the time (UTC); a run that is resumed goes on in the same file.
 #[derive(Debug)]

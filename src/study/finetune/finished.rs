@@ -16,7 +16,10 @@ use eval::{Checkpoint, Scores, read_checkpoints, read_predictions, write_new, wr
 use serde_json::Value;
 
 use super::{ENSEMBLE, TrainingRun};
-use crate::{error::Error, error::Result, files::Existing, files::RunFolder};
+use crate::{
+    error::{Error, Result},
+    files::{Existing, RunFolder},
+};
 
 const OF: &str = "of.json";
 const RUN: &str = "run.toml";

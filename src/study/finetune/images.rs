@@ -5,7 +5,11 @@ use std::sync::Arc;
 use cxr_data::{BatchLoader, BatchOptions, Crop, Files, ImageSource, MemoryCache, OnBad, ViewConfig, seed};
 use ndarray::{Array2, Array3, Axis};
 
-use crate::{data::Labelled, data::loader, data::one_view, error::Result, study::ProbeSettings};
+use crate::{
+    data::{Labelled, loader, one_view},
+    error::Result,
+    study::ProbeSettings,
+};
 
 /// Resized images are kept in memory up to this many bytes; beyond it every epoch decodes its files again.
 const KEPT_BYTES: usize = 1 << 30;

@@ -22,9 +22,10 @@ use tempfile::TempDir;
 pub use self::settings::{CheckpointChoice, FineTuneSettings};
 use self::{finished::FinishedDraws, images::Images};
 use crate::{
-    data::LabelDraw, data::Labelled, data::Lineage, data::fewer_folds, data::label_draws, data::plain_draws,
-    data::same_rows, error::Error, error::Result, study::Outcome, study::ProbeSettings, study::check_reported,
-    study::fit_probe, study::scores, weights::LoadedNetwork,
+    data::{LabelDraw, Labelled, Lineage, fewer_folds, label_draws, plain_draws, same_rows},
+    error::{Error, Result},
+    study::{Outcome, ProbeSettings, check_reported, fit_probe, scores},
+    weights::LoadedNetwork,
 };
 
 /// Folder of all chosen networks, where they may be several (`eval::read_checkpoints`).

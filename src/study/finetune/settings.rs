@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use eval::Trained;
 
-use crate::{error::Error, error::Result};
+use crate::error::{Error, Result};
 
 /// Which networks of a training score the test rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,8 +8,10 @@ use serde_json::json;
 
 use super::{CheckpointChoice, ENSEMBLE, FineTuneOutcome, FineTuneSettings};
 use crate::{
-    error::Error, error::Result, files::Existing, files::NewFolder, files::RunFolder, study::ProbeSettings,
-    weights::EXPORT, weights::LoadedNetwork, weights::classifier_info,
+    error::{Error, Result},
+    files::{Existing, NewFolder, RunFolder},
+    study::ProbeSettings,
+    weights::{EXPORT, LoadedNetwork, classifier_info},
 };
 
 impl FineTuneOutcome {
