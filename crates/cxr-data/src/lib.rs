@@ -1,4 +1,4 @@
-//! Chest X-ray data: an image on disk becomes two augmented views on the host.
+//! Chest X-ray data sets: loaders, label policies, splits, leak checks, and batches of augmented views on the host.
 
 mod audit;
 mod batches;

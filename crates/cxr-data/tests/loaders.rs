@@ -170,7 +170,7 @@ fn a_missing_image_fails_or_is_counted() {
     let options = LoadOptions { on_bad: OnBad::Skip, ..LoadOptions::default() };
     let set = load_with(dir.path(), Dataset::Chexpert, Part::Train, &options).unwrap();
     assert_eq!(set.len(), 1);
-    assert!(set.notes.join("\n").contains("2 rows skipped, their images are missing (the first: "));
+    assert!(set.notes.join("\n").contains("2 rows skipped because their images are missing (the first: "));
 }
 
 #[test]
@@ -279,11 +279,11 @@ fn shenzhen_labels_by_suffix_and_reports_what_readings_say() {
     assert_eq!((first.sex, first.age), (Some(Sex::Male), Some(16.0 / 12.0)));
     let notes = set.notes.join("\n");
     for part in [
-        "taken for the data set \"shenzhen\"",
+        "recognised as the data set \"shenzhen\"",
         "1 images without a clinical reading: CHNCXR_0004_0.png",
         "1 clinical readings without a legible sex or age: CHNCXR_0003_1.png",
-        "1 clinical readings that speak of more than one patient; the first was taken: CHNCXR_0003_1.png",
-        "1 clinical readings that contradict the suffix of the file name; the suffix was believed: CHNCXR_0003_1.png (\"normale\")",
+        "1 clinical readings that mention more than one patient; the first was used: CHNCXR_0003_1.png",
+        "1 clinical readings that contradict the suffix of the file name; the suffix was used: CHNCXR_0003_1.png (\"normale\")",
         "2 other files ignored",
     ] {
         assert!(notes.contains(part), "{part} in {notes}");
@@ -457,7 +457,7 @@ fn an_image_that_a_table_lists_twice_is_named_with_both_lines() {
     fs::write(dir.path().join("labels.csv"), "path,patient,Mass\nimg/1.png,A,1\nimg/2.png,B,0\n/mnt/x/img/1.png,A,1\n")
         .unwrap();
     let text = message(auto(dir.path(), Part::All));
-    for words in ["labels.csv line 4", "/mnt/x/img/1.png", "every image once (line 2 lists it, too)"] {
+    for words in ["labels.csv line 4", "/mnt/x/img/1.png", "every image once (line 2 lists it too)"] {
         assert!(text.contains(words), "{text}");
     }
 }
@@ -529,12 +529,12 @@ fn automatic_recognition_is_not_fooled_by_names() {
     touch(dir.path(), &["1.png"]);
     fs::write(dir.path().join("train.csv"), "path,patient,Mass\n1.png,A,1\n").unwrap();
     let set = auto(dir.path(), Part::Train).unwrap();
-    assert!(set.notes[0].contains("taken for the data set \"folder\""), "{}", set.notes[0]);
+    assert!(set.notes[0].contains("recognised as the data set \"folder\""), "{}", set.notes[0]);
     assert_eq!(set.tasks, ["Mass"]);
 
     let chexpert = chexpert(&format!("{ONE},Male,61,Frontal,PA,,,,,,,,,,,,,,\n"));
     let set = auto(chexpert.path(), Part::Train).unwrap();
-    assert!(set.notes[0].contains("taken for the data set \"chexpert\""), "{}", set.notes[0]);
+    assert!(set.notes[0].contains("recognised as the data set \"chexpert\""), "{}", set.notes[0]);
 
     assert_eq!("NIH".parse::<Dataset>().unwrap(), Dataset::Nih);
     let error = "mimic".parse::<Dataset>().unwrap_err().to_string();

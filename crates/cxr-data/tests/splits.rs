@@ -212,7 +212,12 @@ fn draws_are_read_as_published_and_written_back() {
     assert!(error.contains("line 2") && error.contains("found \"4\", expected 3"), "{error}");
 
     write(&format!(",Path\n4,{foreign}/patient00009/study1/view0_frontal.jpg\n"));
-    assert!(read_draw(&path, &train).unwrap_err().to_string().contains("one of the 6 images of the training set"));
+    assert!(
+        read_draw(&path, &train)
+            .unwrap_err()
+            .to_string()
+            .contains("the end of the path of one of the 6 images of the training set")
+    );
 
     let mut out = Vec::new();
     write_draw(&mut out, &train, &[5, 1]).unwrap();
