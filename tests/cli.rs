@@ -371,8 +371,8 @@ fn the_heads_of_a_linear_evaluation_score_other_images() {
         "--out",
         out,
     ]);
-    let said = ran.stderr.lines().filter(|line| line.contains("taken for the data set")).count();
-    assert_eq!(said, 1, "what a folder is taken for is said once:\n{}", ran.stderr);
+    let said = ran.stderr.lines().filter(|line| line.contains("recognised as the data set")).count();
+    assert_eq!(said, 1, "the note on the data set is printed once:\n{}", ran.stderr);
     let card = fs::read_to_string(out.join("export/README.md")).unwrap();
     assert!(card.contains(first) && card.contains("linear heads"), "{card}");
 

@@ -404,7 +404,7 @@ fn an_audit_passes_the_synthetic_set_and_finds_what_is_planted() {
     let table = root.join("train.csv");
     let text = fs::read_to_string(&table).unwrap();
     fs::write(&table, format!("{text}{}\n", text.lines().nth(3).unwrap())).unwrap();
-    objects(&root, &["train.csv line", "every image once (line 4 lists it, too)"]);
+    objects(&root, &["train.csv line", "every image once (line 4 lists it too)"]);
 
     // A file that ends early.
     let (_copy, root) = copy();

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use cxr_data::splits;
+use cxr_data::{Dataset, splits};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    data::{Labelled, labelled::is_shenzhen},
+    data::Labelled,
     error::{Error, Result},
 };
 
@@ -135,7 +135,7 @@ fn paper_rows(train: &Labelled, fraction: f64, wanted: usize, seed: u64) -> Resu
     if fraction == 1.0 {
         return Ok(vec![all()]);
     }
-    let drawn = if is_shenzhen(manifest) {
+    let drawn = if manifest.dataset == Dataset::Shenzhen {
         splits::shenzhen_draws(manifest, &all(), fraction, wanted, seed)?
     } else {
         splits::paper_draws(manifest.len()).into_iter().filter(|draw| draw.fraction == fraction).take(wanted).collect()
@@ -210,7 +210,7 @@ mod tests {
     use crate::data::{Labels, Rows};
 
     /// One image a patient, every second positive; nothing of it lies on disk.
-    fn manifest(task: &str, images: usize) -> Manifest {
+    fn manifest(dataset: Dataset, task: &str, images: usize) -> Manifest {
         let record = |i: usize| Record {
             path: format!("patient{i:05}/study1/view1_frontal.jpg"),
             patient: format!("patient{i:05}"),
@@ -223,6 +223,7 @@ mod tests {
         };
         Manifest {
             root: "nowhere".into(),
+            dataset,
             tasks: vec![task.to_owned()],
             records: (0..images).map(record).collect(),
             patients_known: true,
@@ -241,7 +242,7 @@ mod tests {
 
     #[test]
     fn on_chexpert_they_are_the_draws_of_the_paper_without_the_rows_that_cannot_be_used() {
-        let manifest = manifest("Edema", 3000);
+        let manifest = manifest(Dataset::Chexpert, "Edema", 3000);
         let settings = settings(5);
         let readable: Vec<usize> = (0..3000).filter(|row| row % 7 != 0).collect();
         let train = labelled(&manifest, &readable, "Edema");
@@ -272,7 +273,7 @@ mod tests {
 
     #[test]
     fn on_shenzhen_they_are_balanced_and_follow_from_the_seed() {
-        let manifest = manifest("Tuberculosis", 430);
+        let manifest = manifest(Dataset::Shenzhen, "Tuberculosis", 430);
         let settings = settings(8);
         let rows: Vec<usize> = (0..430).collect();
         let train = labelled(&manifest, &rows, "Tuberculosis");

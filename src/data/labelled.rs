@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use cxr_data::{Label, LabelPolicy, Manifest, PolicyResult, Record};
+use cxr_data::{LabelPolicy, Manifest, PolicyResult, Record};
 use eval::{PatientSource, Row};
 use ndarray::{Array2, Axis};
 
@@ -114,10 +114,4 @@ pub(crate) fn score_row(record: &Record) -> Row {
         age: record.age.map(f64::from),
         projection: record.projection.map(|p| format!("{p:?}").to_uppercase()),
     }
-}
-
-/// By its one label, and that it is known of every image.
-pub(crate) fn is_shenzhen(manifest: &Manifest) -> bool {
-    manifest.tasks == ["Tuberculosis"]
-        && manifest.records.iter().all(|r| matches!(r.labels[..], [Label::Positive | Label::Negative]))
 }

@@ -1,21 +1,57 @@
 //! How a set without published parts is divided.
 
 use cxr_data::{
-    Manifest,
+    Dataset, Manifest,
     splits::{ShenzhenSplit, patient_split, shenzhen_split},
 };
 
-use crate::{data::labelled::is_shenzhen, error::Result};
+use crate::error::Result;
 
 /// Shares of train, valid and test: the paper's for Shenzhen.
 const SHARES: [f64; 3] = [0.65, 0.15, 0.2];
 
 /// Rows to fit, choose and report on: Shenzhen by the rules of the paper's script, other sets by patient.
 pub(crate) fn shares(manifest: &Manifest, seed: u64) -> Result<ShenzhenSplit> {
-    if let Some(Ok(split)) = is_shenzhen(manifest).then(|| shenzhen_split(manifest, seed)) {
+    if let Some(Ok(split)) = (manifest.dataset == Dataset::Shenzhen).then(|| shenzhen_split(manifest, seed)) {
         return Ok(split);
     }
     let mut parts = patient_split(manifest, &SHARES, seed)?.into_iter();
     let mut next = || parts.next().unwrap_or_default();
     Ok(ShenzhenSplit { train: next(), valid: next(), test: next() })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use cxr_data::{Label, Record};
+
+    use super::*;
+
+    #[test]
+    fn only_shenzhen_is_split_by_its_rules() {
+        let record = |i: usize| Record {
+            path: format!("CXR_png/{i}.png"),
+            patient: format!("{i:04}"),
+            study: format!("{i:04}/study1"),
+            view: None,
+            projection: None,
+            sex: None,
+            age: None,
+            labels: vec![if i.is_multiple_of(2) { Label::Positive } else { Label::Negative }],
+        };
+        let set = |dataset| Manifest {
+            root: "nowhere".into(),
+            dataset,
+            tasks: vec!["Tuberculosis".into()],
+            records: (0..200).map(record).collect(),
+            patients_known: true,
+            notes: Vec::new(),
+        };
+        let (shenzhen, montgomery) = (set(Dataset::Shenzhen), set(Dataset::Montgomery));
+        let by_rule = shenzhen_split(&shenzhen, 0).unwrap();
+        assert_eq!(shares(&shenzhen, 0).unwrap(), by_rule);
+        let split = shares(&montgomery, 0).unwrap();
+        assert_ne!(split, by_rule);
+        assert_eq!([&split.train, &split.valid, &split.test].map(Vec::len), [130, 30, 40]);
+    }
 }

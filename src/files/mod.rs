@@ -1,14 +1,12 @@
 //! Files and folders that appear whole or not at all, the folder of a run, and who is told of progress.
 
 mod json;
-mod nearest;
 mod new_folder;
 mod run_folder;
 mod watch;
 mod whole;
 
 pub(crate) use json::read_json;
-pub(crate) use nearest::{did_you_mean, nearest};
 pub(crate) use new_folder::NewFolder;
 pub use run_folder::{Existing, RunFolder};
 pub use watch::Watch;

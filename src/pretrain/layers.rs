@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
+use cxr_data::nearest_name;
 use toml::{Table, Value};
 
-use crate::{
-    error::{Error, Result},
-    files::nearest,
-};
+use crate::error::{Error, Result};
 
 /// `a.b.c=value` as a table; the value is TOML, or a bare word as text.
 pub(crate) fn assignment(text: &str) -> Result<Table> {
@@ -73,10 +71,10 @@ pub(crate) fn fault(origin: &str, message: &str, known: Option<&Table>) -> Error
         let elsewhere = || {
             let last = |path: &str| path.rsplit('.').next().map(str::to_owned).unwrap_or_default();
             let leaves: Vec<String> = paths.iter().map(|path| last(path)).collect();
-            let leaf = nearest(found, leaves.iter().map(String::as_str))?;
+            let leaf = nearest_name(found, leaves.iter().map(String::as_str))?;
             paths.iter().find(|path| last(path) == leaf).map(String::as_str)
         };
-        if let Some(meant) = nearest(found, neighbours.iter().copied()).or_else(elsewhere) {
+        if let Some(meant) = nearest_name(found, neighbours.iter().copied()).or_else(elsewhere) {
             reason.push_str(&format!("; did you mean `{meant}`?"));
         }
     }

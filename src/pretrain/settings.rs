@@ -9,7 +9,7 @@ use std::{
 };
 
 use backbones::{Arch, Normalization, Precision};
-use cxr_data::{Dataset, LoadOptions, OnBad, ViewConfig};
+use cxr_data::{Dataset, LoadOptions, OnBad, ViewConfig, did_you_mean};
 use moco_core::{Keep, TrainConfig};
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -17,7 +17,6 @@ use toml::Table;
 use crate::{
     device::DeviceChoice,
     error::{Error, Result},
-    files::did_you_mean,
     pretrain::layers,
 };
 

@@ -1,5 +1,4 @@
-//! What is in a data set and what is wrong with it, in one report: counts, labels under each policy, unreadable and
-//! mislabelled files, duplicates, leaks.
+//! The audit of a data set: counts, labels under each policy, unreadable and mislabelled files, duplicates, leaks.
 
 mod report;
 
@@ -13,9 +12,9 @@ use crate::decode::Format;
 use crate::labels::{LabelPolicy, NotMentioned, TaskCounts, Uncertain, Views};
 use crate::leak::{ImageRef, LeakReport, NearDuplicate, Role, Scan, Subset, Unreadable, compare, image_ref};
 use crate::phash::{Fingerprint, near_between};
-use crate::{Manifest, Projection, Radiograph, Result, Sex, View};
+use crate::{Manifest, Projection, Result, Sex, View};
 
-/// What the audit found. Its `Display` is Markdown for people, its serialisation is for programs.
+/// Result of an audit. `Display` writes Markdown; programs read the serialised form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditReport {
     /// One entry per part, in the order given.
@@ -24,7 +23,7 @@ pub struct AuditReport {
     pub leaks: LeakReport,
 }
 
-/// What one part holds.
+/// Audit of one part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubsetAudit {
     /// Name of the part.
@@ -35,23 +34,23 @@ pub struct SubsetAudit {
     pub root: String,
     /// [`Manifest::hash`], as stamped into runs.
     pub hash: String,
-    /// What the loader had to decide or mend.
+    /// [`Manifest::notes`].
     pub notes: Vec<String>,
-    /// Rows.
+    /// Number of images.
     pub images: usize,
-    /// Different patients; `None` where they are unknown.
+    /// Number of patients; `None` where they are unknown.
     pub patients: Option<usize>,
-    /// Different studies.
+    /// Number of studies.
     pub studies: usize,
-    /// Images by view, projection and sex, and by size and depth as decoded: what, how many; only what occurs.
+    /// Numbers of images by view, projection, sex, decoded size and depth; those above 0.
     pub composition: Vec<(String, usize)>,
     /// Lowest and highest age in years, of the images with one.
     pub ages: Option<(f32, f32)>,
-    /// Label counts under each policy asked for.
+    /// Label counts under each requested policy.
     pub labels: Vec<PolicyAudit>,
     /// Images that cannot be decoded.
     pub unreadable: Vec<Unreadable>,
-    /// Images whose name says another format than their first bytes. They decode all the same.
+    /// Images whose extension does not match their format. They are decoded anyway.
     pub mislabelled: Vec<ImageRef>,
     /// Groups of images that are equal pixel for pixel.
     pub duplicates: Vec<Duplicates>,
@@ -64,7 +63,7 @@ pub struct SubsetAudit {
 pub struct PolicyAudit {
     /// The policy's stamp.
     pub policy: String,
-    /// Images that it keeps.
+    /// Number of images that it keeps.
     pub images: usize,
     /// Counts per task.
     pub tasks: Vec<TaskCounts>,
@@ -75,11 +74,12 @@ pub struct PolicyAudit {
 pub struct Duplicates {
     /// Their paths, in the order of the rows.
     pub paths: Vec<String>,
-    /// Whether they stand for more than one patient. Then patients or labels are wrong; else it is a repeated export.
+    /// Whether they belong to more than one patient: then patients or labels are wrong. Otherwise it is a repeated
+    /// export.
     pub across_patients: bool,
 }
 
-/// Every choice for uncertain and not mentioned labels, over all views: the policies that an audit shows by default.
+/// Every combination of choices for uncertain and unmentioned labels, over all views.
 pub fn label_policies() -> Vec<LabelPolicy> {
     let uncertain = [Uncertain::Ignore, Uncertain::Ones, Uncertain::Zeros];
     let both = |uncertain| {
@@ -92,24 +92,13 @@ pub fn label_policies() -> Vec<LabelPolicy> {
     uncertain.into_iter().flat_map(both).collect()
 }
 
-/// Audits parts of the data: every image is decoded once, every label counted under each policy, and the parts are
-/// compared with each other as [`check_leaks`](crate::check_leaks) does.
+/// Audits parts of the data: decodes every image once, counts labels under each policy, and compares the parts with
+/// each other as [`check_leaks`](crate::check_leaks) does.
 ///
 /// # Errors
-/// None but those of [`LabelPolicy::apply`], which cannot occur here: what is wrong with the data is in the report.
+/// None in practice: faults in the data are in the report.
 pub fn audit(subsets: &[Subset<'_>], policies: &[LabelPolicy]) -> Result<AuditReport> {
-    audit_with(subsets, policies, |path| crate::decode::read(path))
-}
-
-/// As [`audit`], with images read by `read` (which may count its calls, for a progress bar).
-///
-/// # Errors
-/// As [`audit`].
-pub fn audit_with<F>(subsets: &[Subset<'_>], policies: &[LabelPolicy], read: F) -> Result<AuditReport>
-where
-    F: Fn(&Path) -> Result<Radiograph> + Sync,
-{
-    let scan = Scan::new(subsets, read);
+    let scan = Scan::new(subsets, |path| crate::decode::read(path));
     let leaks = compare(subsets, &scan);
     let subsets = subsets.iter().map(|subset| one(subset, policies, &scan)).collect::<Result<_>>()?;
     Ok(AuditReport { subsets, leaks })
@@ -198,8 +187,7 @@ fn labels(manifest: &Manifest, policies: &[LabelPolicy]) -> Result<Vec<PolicyAud
     policies.iter().map(under).collect()
 }
 
-/// Whether the first bytes of a file are those of another format than its extension says. A file that is no image of
-/// any known format is unreadable, not mislabelled.
+/// Whether a file's extension does not match its format. A file of no known format is unreadable, not mislabelled.
 fn is_mislabelled(path: &Path) -> bool {
     use std::io::Read;
     let mut start = Vec::new();
@@ -227,7 +215,7 @@ fn duplicates(manifest: &Manifest, images: &[(usize, &Fingerprint)]) -> Vec<Dupl
         .collect()
 }
 
-/// Pairs of different patients; repeated images of one patient often look alike.
+/// Only pairs of different patients: images of one patient often look alike.
 fn near_duplicates(subset: &Subset<'_>, images: &[(usize, &Fingerprint)]) -> Vec<NearDuplicate> {
     let patient = |at: usize| &subset.manifest.records[images[at].0].patient;
     let pairs = near_between(images, images).into_iter().filter(|&(i, j, ..)| i < j && patient(i) != patient(j));

@@ -1,7 +1,7 @@
 //! Manifest -> batches of views on the host, computed ahead by worker threads.
 //!
-//! A view depends on (seed, epoch, row, view) alone and the order of rows on (seed, epoch), so that the bytes of batch
-//! `b` of epoch `e` are the same for any number of workers, with or without a cache, and after a resume at `b`.
+//! A view depends only on (seed, epoch, row, view), and the order of rows only on (seed, epoch). Batch `b` of epoch `e`
+//! has the same bytes with any number of workers, with or without a cache, and after resuming at `b`.
 
 mod planes;
 
@@ -21,31 +21,31 @@ use crate::views::{prepare, render};
 use crate::{Error, Manifest, OnBad, Radiograph, Result, ViewConfig, seed};
 pub use planes::PlaneBatch;
 
-/// View numbers of the seed, and the number of the partner's choice.
+/// View numbers in the random key, and the number for choosing the partner image.
 const QUERY: u64 = 0;
 const KEY: u64 = 1;
 const PAIR: u64 = 2;
 
-/// How many rows after one that cannot be read are tried in its place. So many in a row mean that the folder is gone,
-/// not a file.
+/// How many of the following rows are tried in place of an unreadable one. If all of them fail, the folder is gone, not
+/// a file.
 const MAX_REPLACEMENTS: usize = 16;
 
-/// Choices of a [`BatchLoader`].
+/// Options of a [`BatchLoader`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BatchOptions {
     /// Samples per batch, at least 1. Default 16 (the paper).
     pub batch_size: usize,
-    /// Threads that decode and render. Default: as many as there are cores. The bytes do not depend on it.
+    /// Threads that decode and render. Default: the number of cores. The bytes do not depend on it.
     pub workers: usize,
-    /// Batches computed ahead at most; each holds two views a sample. Default 8.
+    /// Most batches computed ahead; each holds two views per sample. Default 8.
     pub ahead: usize,
-    /// Seed of order, pairs and views. Default 0.
+    /// Random seed of order, pairs and views. Default 0.
     pub seed: u64,
-    /// What becomes of an image that cannot be decoded in a training ([`BatchLoader::pairs`],
-    /// [`BatchLoader::shuffled`]): [`OnBad::Fail`] delivers the error, [`OnBad::Skip`] puts the next image of the epoch in
-    /// its place and counts it. A file that has vanished is replaced in both cases. An evaluation
-    /// ([`BatchLoader::in_order`]) never replaces anything. Default: fail.
+    /// How to treat an image that cannot be decoded in training ([`BatchLoader::pairs`], [`BatchLoader::shuffled`]):
+    /// [`OnBad::Fail`] returns the error, [`OnBad::Skip`] takes the next image of the epoch instead and counts it. A
+    /// file that has vanished is replaced in either case. Evaluation ([`BatchLoader::in_order`]) never replaces an
+    /// image. Default: fail.
     pub on_bad: OnBad,
 }
 
@@ -94,7 +94,7 @@ impl BatchLoader {
     /// Batches of all images of a manifest, decoded from their files, both views of a pair from one image.
     ///
     /// # Errors
-    /// [`Error::View`] for a view configuration, [`Error::Batches`] for options, that cannot be.
+    /// [`Error::View`] for an invalid view configuration, [`Error::Batches`] for a batch size of 0.
     pub fn new(manifest: &Manifest, views: ViewConfig, options: BatchOptions) -> Result<Self> {
         views.validate()?;
         if options.batch_size == 0 {
@@ -116,34 +116,34 @@ impl BatchLoader {
         })
     }
 
-    /// Only these rows of the manifest, in this order where the order is kept.
+    /// Uses only these rows of the manifest; [`in_order`](Self::in_order) keeps their order.
     ///
     /// # Errors
     /// [`Error::Batches`] for a row that the manifest does not have.
     pub fn with_rows(mut self, rows: &[usize]) -> Result<Self> {
         if let Some(row) = rows.iter().find(|&&row| row >= self.patients.len()) {
-            let reason = format!("row {row} of a manifest of {} rows", self.patients.len());
+            let reason = format!("found row {row}, but the manifest has {} rows", self.patients.len());
             return Err(Error::Batches { reason });
         }
         self.rows = rows.into();
         Ok(self)
     }
 
-    /// Images from elsewhere than their files: a cache.
+    /// Reads images from another source, such as a cache.
     #[must_use]
     pub fn with_source(mut self, source: Arc<dyn ImageSource>) -> Self {
         self.source = source;
         self
     }
 
-    /// Another choice of the key view's image.
+    /// Chooses the images of key views by another rule.
     #[must_use]
     pub fn with_pairs(mut self, pairs: Arc<dyn PairSampling>) -> Self {
         self.pairs = pairs;
         self
     }
 
-    /// What a view is.
+    /// The view configuration.
     #[must_use]
     pub fn views(&self) -> &ViewConfig {
         &self.views
@@ -167,20 +167,19 @@ impl BatchLoader {
         self.rows.is_empty()
     }
 
-    /// Full batches per epoch: what [`pairs`](Self::pairs) and [`shuffled`](Self::shuffled) deliver, the short last
-    /// one being dropped.
+    /// Full batches per epoch; [`pairs`](Self::pairs) and [`shuffled`](Self::shuffled) drop a short last batch.
     #[must_use]
     pub fn batches_per_epoch(&self) -> usize {
         self.rows.len() / self.options.batch_size
     }
 
-    /// How many images were replaced by another one so far, in all iterators of this loader and its clones.
+    /// Number of images replaced so far, in all iterators of this loader and its clones.
     #[must_use]
     pub fn replaced(&self) -> usize {
         self.replaced.load(Ordering::Relaxed)
     }
 
-    /// An epoch of pretraining, from batch `first_batch` on: shuffled, two views a sample, full batches only.
+    /// An epoch of pretraining from batch `first_batch` on: shuffled, two views per sample, full batches only.
     ///
     /// # Errors
     /// [`Error::Batches`] when there are fewer images than one batch, or `first_batch` lies beyond the epoch.
@@ -190,7 +189,7 @@ impl BatchLoader {
         Ok(self.start(numbers, move |number, stop| loader.pair_batch(epoch, &order, number, stop)))
     }
 
-    /// An epoch of shuffled single views, from batch `first_batch` on: shuffled, one view a sample, full batches only.
+    /// An epoch of single views from batch `first_batch` on: shuffled, one view per sample, full batches only.
     ///
     /// # Errors
     /// Those of [`pairs`](Self::pairs).
@@ -200,8 +199,8 @@ impl BatchLoader {
         Ok(self.start(numbers, move |number, stop| loader.view_batch(epoch, &order, number, Gap::Filled, stop)))
     }
 
-    /// Every image once, in order, with a short last batch: evaluation. An image that cannot be read is an error in its
-    /// place, whatever the options say: no other image may get its score.
+    /// Every image once, in order, with a short last batch, for evaluation. An unreadable image is an error, whatever
+    /// the options say.
     #[must_use]
     pub fn in_order<T: Level>(&self) -> Batches<ViewBatch<T>> {
         let numbers = 0..self.rows.len().div_ceil(self.options.batch_size);
@@ -221,11 +220,11 @@ impl BatchLoader {
     fn epoch(&self, epoch: u64, first_batch: usize) -> Result<(std::ops::Range<usize>, Arc<[usize]>)> {
         let (batches, size) = (self.batches_per_epoch(), self.options.batch_size);
         if batches == 0 {
-            let reason = format!("{} images are less than one batch of {size}", self.rows.len());
+            let reason = format!("{} images are fewer than one batch of {size}", self.rows.len());
             return Err(Error::Batches { reason });
         }
         if first_batch > batches {
-            let reason = format!("to start at batch {first_batch} of an epoch of {batches}");
+            let reason = format!("cannot start at batch {first_batch}: the epoch has {batches}");
             return Err(Error::Batches { reason });
         }
         let order = seed::epoch_order(self.options.seed, epoch, self.rows.len());
@@ -249,8 +248,8 @@ impl BatchLoader {
         Ok(PairBatch { query: query.into_array(), key: key.into_array(), rows, patients })
     }
 
-    /// Gives `with`, for every pair of a batch, the image of the query view, prepared once for both, that of the key view
-    /// where it is another one, and the random numbers of both. Returns rows and patients.
+    /// Calls `with` for every pair of a batch, with the prepared image of the query view, that of the key view where it
+    /// is another image, and the random number generators of both views. Returns rows and patients.
     fn each_pair(
         &self,
         epoch: u64,
@@ -289,7 +288,7 @@ impl BatchLoader {
         Ok(ViewBatch { images: images.into_array(), rows })
     }
 
-    /// Does `with` for every image of a batch; returns their rows.
+    /// Calls `with` for every image of a batch; returns their rows.
     fn each_row(
         &self,
         order: &[usize],
@@ -303,7 +302,7 @@ impl BatchLoader {
         let mut rows = Vec::with_capacity(places.len());
         for place in places {
             if stop.load(Ordering::Relaxed) {
-                // Nobody receives this: the iterator is being dropped.
+                // Never seen: the iterator is being dropped.
                 return Err(Error::Batches { reason: "stopped".into() });
             }
             let (row, image) = match gap {
@@ -333,7 +332,7 @@ impl BatchLoader {
         Err(first_fault.expect("the loop runs at least once and ends only after a fault"))
     }
 
-    /// The image of a key view, or `None` where it cannot be read and the query's own takes its place.
+    /// The image of a key view; `None` where it is unreadable and the query's image is used instead.
     fn partner_image(&self, row: usize) -> Result<Option<Arc<Radiograph>>> {
         match self.source.image(row) {
             Ok(image) => Ok(Some(image)),
@@ -345,7 +344,7 @@ impl BatchLoader {
         }
     }
 
-    /// A file that has vanished always has a replacement, a damaged one where the options say so.
+    /// A missing file is always replaced, a damaged one if the options say so.
     fn replaces(&self, fault: &Error) -> bool {
         match fault {
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => true,
@@ -354,12 +353,12 @@ impl BatchLoader {
     }
 }
 
-/// What becomes of the place of an image that cannot be read.
+/// How to treat an unreadable image.
 #[derive(Debug, Clone, Copy)]
 enum Gap {
-    /// Another image takes it, where the options say so: training.
+    /// Training: replaced by another image, if the options say so.
     Filled,
-    /// It is an error: evaluation.
+    /// Evaluation: an error.
     Refused,
 }
 
@@ -385,7 +384,7 @@ impl<T: Level> Stack<T> {
     }
 }
 
-/// An iterator over the batches of an epoch; dropping it ends its threads.
+/// An iterator over the batches of an epoch; dropping it stops its threads.
 #[derive(Debug)]
 pub struct Batches<B>(Ordered<B>);
 

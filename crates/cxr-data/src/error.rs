@@ -1,8 +1,10 @@
-//! What can go wrong between a folder on disk and a batch, said so that a person can mend it.
+//! Errors of this crate.
 
 use std::path::PathBuf;
 
-/// Every fault of this crate. Messages say where, what was found and what was expected.
+use crate::did_you_mean;
+
+/// Any error of this crate. Messages say where, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -11,7 +13,7 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A table is not well-formed CSV.
@@ -19,15 +21,15 @@ pub enum Error {
     Csv {
         /// The table.
         path: PathBuf,
-        /// What the CSV reader said, with the line.
+        /// The CSV reader's error, with the line.
         source: csv::Error,
     },
-    /// A table without rows: what a full disk or a broken copy leaves, or a part that was never filled.
+    /// A table without rows, as a full disk or an interrupted copy leaves behind.
     #[error("{}: found {found}, expected a header and a row for each image", path.display())]
     EmptyTable {
         /// The table.
         path: PathBuf,
-        /// What there is.
+        /// What was found.
         found: &'static str,
     },
     /// A table lacks columns that the loader reads by name.
@@ -35,12 +37,12 @@ pub enum Error {
     MissingColumns {
         /// The table.
         path: PathBuf,
-        /// Names that were looked for in vain.
+        /// Names that were not found.
         missing: Vec<String>,
         /// Names in the header.
         found: Vec<String>,
     },
-    /// A cell holds something the data set's format does not know.
+    /// A cell holds a value that the data set's format does not allow.
     #[error("{} line {line}, column \"{column}\": found \"{value}\", expected {expected}", path.display())]
     Cell {
         /// The table.
@@ -51,56 +53,56 @@ pub enum Error {
         column: String,
         /// What the cell holds.
         value: String,
-        /// What it may hold.
+        /// The allowed values.
         expected: String,
     },
-    /// A row names an image that does not exist under any rewriting of its prefix.
-    #[error("{} line {line}: image \"{image}\" not found under {} (nor any of its path's endings)", table.display(), root.display())]
+    /// A row names an image that does not exist, whatever prefix of its path is dropped.
+    #[error("{} line {line}: image \"{image}\" not found under {} (nor without its leading folders)", table.display(), root.display())]
     MissingImage {
         /// The table.
         table: PathBuf,
         /// Line in the file, the header being line 1.
         line: u64,
-        /// The path as the table has it.
+        /// The path in the table.
         image: String,
         /// Folder that was searched.
         root: PathBuf,
     },
-    /// A folder does not look like the data set it was taken for.
+    /// A folder does not have the layout of the data set.
     #[error("{}: expected {expected}; found {found}", dir.display())]
     Layout {
         /// The folder.
         dir: PathBuf,
-        /// What a folder of that kind holds.
+        /// Expected contents.
         expected: String,
-        /// What this one holds.
+        /// Contents found.
         found: String,
     },
-    /// A word that stands for one of a few choices is none of them.
+    /// A name that is none of the choices.
     #[error("unknown {what} \"{value}\"; {}", choices(value, expected))]
     UnknownName {
-        /// What the word should name (a data set, a label, a policy).
+        /// What is named (a data set, a label, a policy).
         what: &'static str,
-        /// The word.
+        /// The name.
         value: String,
-        /// The choices; none where there is nothing to choose from.
+        /// The choices; empty if there are none.
         expected: Vec<String>,
     },
-    /// The pattern that finds a patient in a path cannot be used.
+    /// The pattern that finds the patient in a path is unusable.
     #[error("patient pattern \"{pattern}\": {reason}")]
     PatientPattern {
         /// The pattern.
         pattern: String,
-        /// Why not.
+        /// Why.
         reason: String,
     },
-    /// A split that was asked for cannot be drawn from these rows.
+    /// The requested split cannot be drawn from these rows.
     #[error("cannot split: {0}")]
     Split(String),
     /// Training and evaluation data share patients or images.
     #[error("{0}")]
     Leak(String),
-    /// An image file is empty, no image, damaged or truncated.
+    /// An image file is empty, not an image, damaged or truncated.
     #[error("{}: cannot be decoded: {reason}", path.display())]
     Decode {
         /// The image file.
@@ -108,7 +110,7 @@ pub enum Error {
         /// What was found.
         reason: String,
     },
-    /// An image file has a size that no radiograph has.
+    /// An image's size is outside the limits for radiographs.
     #[error(
         "{}: {width} x {height} pixels; expected sides of {} to {}, one at most {} times the other, and at most {} pixels \
          in all",
@@ -126,26 +128,26 @@ pub enum Error {
     /// A view configuration holds a value outside its range.
     #[error("views: {field} is {found}, expected {expected}")]
     View {
-        /// The field, with dots between its parts.
+        /// The field, as a dotted path.
         field: String,
-        /// What it holds.
+        /// Its value.
         found: String,
-        /// What it may hold.
+        /// The allowed values.
         expected: String,
     },
-    /// Batches of this kind cannot be made of these images.
+    /// The requested batches cannot be made from these images.
     #[error("batches: {reason}")]
     Batches {
         /// What was found, what was expected.
         reason: String,
     },
-    /// A worker thread panicked: a defect of this crate.
-    #[error("batch {batch}: a worker panicked (a defect; please report it with the message printed above)")]
+    /// A worker thread panicked, which is a bug in this crate.
+    #[error("batch {batch}: a worker panicked (a bug; please report it with the message printed above)")]
     WorkerPanic {
         /// Number of the batch within its epoch.
         batch: usize,
     },
-    /// Rows and columns of an image do not fit its number of values.
+    /// Width and height of an image do not match its number of values.
     #[error("an image of {width} x {height} pixels needs {} values, found {found}", width.saturating_mul(*height))]
     PixelCount {
         /// Width asked for.
@@ -165,15 +167,15 @@ pub enum Error {
         /// The range.
         expected: &'static str,
     },
-    /// Output would be written over something.
+    /// The output folder is not empty.
     #[error("{}: already exists and is not an empty folder; expected a new or an empty one", path.display())]
     NotEmpty {
-        /// What stands in the way.
+        /// The existing file or folder.
         path: PathBuf,
     },
 }
 
-/// Result of this crate.
+/// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 fn plural(names: &[String]) -> &'static str {
@@ -187,14 +189,10 @@ fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }
 
-/// `expected one of a, b, c`, and which of them was probably meant.
+/// `expected one of a, b, c; did you mean "b"?`
 fn choices(value: &str, expected: &[String]) -> String {
     if expected.is_empty() {
-        return "there is none to choose from".into();
+        return "there are none to choose from".into();
     }
-    let plain = |name: &str| name.to_lowercase().replace(['-', '_'], " ");
-    let alike = |name: &&String| strsim::jaro_winkler(&plain(value), &plain(name));
-    let meant = expected.iter().max_by(|a, b| alike(a).total_cmp(&alike(b))).filter(|name| alike(name) > 0.7);
-    let meant = meant.map_or_else(String::new, |name| format!("; did you mean \"{name}\"?"));
-    format!("expected one of {}{meant}", expected.join(", "))
+    format!("expected one of {}{}", expected.join(", "), did_you_mean(value, expected.iter().map(String::as_str)))
 }

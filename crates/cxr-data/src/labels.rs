@@ -1,4 +1,4 @@
-//! What becomes of the four label states in training and evaluation, said once, counted and stamped.
+//! How uncertain and unmentioned labels are treated in training and evaluation.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::loaders::named;
 use crate::{Error, Label, Manifest, Projection, Record, Result, View};
 
-/// What an uncertain label (`-1`) becomes; the names are those of the CheXpert paper (U-Ignore, U-Ones, U-Zeros).
+/// How an uncertain label (`-1`) is treated; the names are those of the CheXpert paper (U-Ignore, U-Ones, U-Zeros).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Uncertain {
-    /// Masked: no part of the loss or a metric (the MoCo-CXR evaluation code, `eval/loss.py`).
+    /// Masked: left out of losses and metrics (MoCo-CXR's evaluation code, `eval/loss.py`).
     #[default]
     Ignore,
     /// Positive.
@@ -22,7 +22,7 @@ pub enum Uncertain {
     Zeros,
 }
 
-/// What a label that the report does not mention becomes.
+/// How a label that the report does not mention is treated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NotMentioned {
@@ -33,7 +33,7 @@ pub enum NotMentioned {
     Ignore,
 }
 
-/// Which images take part.
+/// Which images are used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Views {
@@ -44,41 +44,42 @@ pub enum Views {
     Frontal,
     /// Lateral ones.
     Lateral,
-    /// Frontal ones taken front to back.
+    /// Frontal ones, AP.
     Ap,
-    /// Frontal ones taken back to front.
+    /// Frontal ones, PA.
     Pa,
 }
 
-/// From labels as recorded to targets. The default is the paper's: uncertain ignored, not mentioned negative, all views.
+/// Turns recorded labels into targets. The default is the paper's: uncertain ignored, not mentioned negative, all
+/// views.
 ///
 /// Its text form, `uncertain=ignore,not-mentioned=negative,views=all`, is the stamp on results: results with different
 /// stamps are not comparable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LabelPolicy {
-    /// What uncertain becomes.
+    /// Treatment of uncertain labels.
     pub uncertain: Uncertain,
-    /// What not mentioned becomes.
+    /// Treatment of labels not mentioned.
     pub not_mentioned: NotMentioned,
-    /// Which images take part.
+    /// Which images are used.
     pub views: Views,
 }
 
-/// How often each state occurs in one task.
+/// Number of rows with each label, in one task.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelCounts {
     /// Rows with the finding.
     pub positive: usize,
     /// Rows without it.
     pub negative: usize,
-    /// Rows whose report hedges.
+    /// Rows whose report is uncertain.
     pub uncertain: usize,
-    /// Rows whose report does not speak of it.
+    /// Rows whose report does not mention it.
     pub not_mentioned: usize,
 }
 
-/// How often each target occurs in one task.
+/// Number of rows with each target, in one task.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetCounts {
     /// Targets 1.
@@ -100,23 +101,23 @@ pub struct TaskCounts {
     pub after: TargetCounts,
 }
 
-/// What a policy makes of a manifest.
+/// A policy applied to a manifest.
 #[derive(Debug, Clone)]
 pub struct PolicyResult {
     /// The policy, for the stamp.
     pub policy: LabelPolicy,
-    /// Rows of the manifest that take part, ascending.
+    /// Rows of the manifest that are used, ascending.
     pub rows: Vec<usize>,
     /// Targets: 1, 0, or NaN where masked.
     ///
     /// # Shapes
-    /// `[rows, tasks]`, in the order of `rows` and of the tasks asked for.
+    /// `[rows, tasks]`, in the order of `rows` and of the requested tasks.
     pub targets: Array2<f32>,
-    /// Rows left out because their view is another one.
+    /// Rows left out because of their view.
     pub other_view: usize,
     /// Rows left out because their view is not recorded.
     pub unknown_view: usize,
-    /// Counts, one entry per task asked for.
+    /// Counts, one entry per requested task.
     pub counts: Vec<TaskCounts>,
 }
 
@@ -132,7 +133,7 @@ impl LabelPolicy {
         }
     }
 
-    /// Selects rows by view and turns their labels into targets, counting both sides.
+    /// Selects rows by view and turns their labels into targets; counts both.
     ///
     /// # Shapes
     /// `tasks` holds columns of [`Manifest::tasks`] (see [`Manifest::task_indices`]); targets are `[rows, tasks]`.
@@ -169,10 +170,10 @@ impl LabelPolicy {
 }
 
 impl Views {
-    /// Whether an image takes part; `None` where what decides it is not recorded.
+    /// Whether an image is used; `None` where its view or projection is not recorded.
     fn admits(self, record: &Record) -> Option<bool> {
         let projection = |wanted| match record.view {
-            // The projection of a lateral image is blank in CheXpert; it is no AP or PA all the same.
+            // The projection of a lateral image is blank in CheXpert; it is neither AP nor PA.
             Some(View::Lateral) => Some(false),
             _ => record.projection.map(|found| found == wanted),
         };
@@ -227,7 +228,7 @@ impl fmt::Display for LabelPolicy {
 impl FromStr for LabelPolicy {
     type Err = Error;
 
-    /// Reads a stamp; what it leaves out has the default.
+    /// Reads a stamp; choices left out take their defaults.
     fn from_str(stamp: &str) -> Result<Self> {
         let mut policy = Self::default();
         for choice in stamp.split(',').map(str::trim).filter(|choice| !choice.is_empty()) {
@@ -248,7 +249,7 @@ impl FromStr for LabelPolicy {
     }
 }
 
-/// A table for people: what was recorded and what it became.
+/// A table of the recorded labels and the targets.
 impl fmt::Display for PolicyResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "labels under {}: {} images", self.policy, self.rows.len())?;

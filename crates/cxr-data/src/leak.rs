@@ -1,5 +1,4 @@
-//! The leak check: evaluation data share neither patients nor images with what a model was trained on. It stands between
-//! loading and everything that trains or evaluates, and it fails closed.
+//! The leak check: evaluation data must share neither patients nor images with training data.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -26,7 +25,7 @@ pub enum Role {
     Test,
 }
 
-/// One part of the data, as the leak check and the audit see it.
+/// One part of the data, for the leak check and the audit.
 #[derive(Debug, Clone, Copy)]
 pub struct Subset<'a> {
     /// Name for the report.
@@ -51,7 +50,7 @@ pub struct SharedPatients {
 pub struct ImageRef {
     /// Name of the part.
     pub subset: String,
-    /// Path below the root of the part.
+    /// Path relative to the root of the part.
     pub path: String,
 }
 
@@ -60,7 +59,7 @@ pub struct ImageRef {
 pub struct NearDuplicate {
     /// The two images.
     pub images: [ImageRef; 2],
-    /// Bits, of 63, in which their perceptual hashes differ.
+    /// Number of bits, of 63, in which their perceptual hashes differ.
     pub distance: u32,
     /// Correlation of their 32 x 32 thumbnails.
     pub correlation: f64,
@@ -71,18 +70,18 @@ pub struct NearDuplicate {
 pub struct Unreadable {
     /// The image.
     pub image: ImageRef,
-    /// What the decoder said.
+    /// The decoder's error.
     pub reason: String,
 }
 
-/// What the leak check found.
+/// Result of the leak check.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LeakReport {
-    /// Pairs of parts that must be disjoint and were compared.
+    /// The pairs of parts that were compared because they must be disjoint.
     pub compared: Vec<[String; 2]>,
-    /// Parts whose patients are not known: for them only images could be compared.
+    /// Parts with unknown patients; only their images could be compared.
     pub patients_unknown: Vec<String>,
-    /// Whether images were decoded and compared, or patient ids alone.
+    /// Whether pixels were compared, not only patient ids and files.
     pub images_compared: bool,
     /// Patients in two parts that must be disjoint. A leak.
     pub shared_patients: Vec<SharedPatients>,
@@ -94,7 +93,7 @@ pub struct LeakReport {
     pub unreadable: Vec<Unreadable>,
 }
 
-/// Compares patient ids alone: no image is opened.
+/// Compares patient ids only. Opens no image.
 pub fn check_patients(subsets: &[Subset<'_>]) -> LeakReport {
     let mut report = LeakReport {
         patients_unknown: subsets.iter().filter(|s| !s.manifest.patients_known).map(|s| s.name.into()).collect(),
@@ -119,13 +118,13 @@ pub fn check_patients(subsets: &[Subset<'_>]) -> LeakReport {
     report
 }
 
-/// Compares patient ids and files: a file in two parts is one image, by whatever path it is reached. No image is opened.
+/// Compares patient ids and files, with links resolved. Opens no image.
 pub fn check_files(subsets: &[Subset<'_>]) -> LeakReport {
     check_scanned(subsets, &[])
 }
 
-/// Compares patient ids, files, and the pixels of images that were decoded before: [`Prescan::pixels`] of each part, in
-/// the same order; parts without such a list are compared by patients and files alone. No image is opened.
+/// Compares patient ids, files, and pixel hashes: [`Prescan::pixels`] of each part, in the same order. Parts without
+/// hashes are compared by patients and files only. Opens no image.
 ///
 /// [`Prescan::pixels`]: crate::Prescan::pixels
 pub fn check_scanned(subsets: &[Subset<'_>], pixels: &[&[Option<PixelHash>]]) -> LeakReport {
@@ -143,17 +142,17 @@ pub fn check_scanned(subsets: &[Subset<'_>], pixels: &[&[Option<PixelHash>]]) ->
     report
 }
 
-/// Where the images of a part really lie, links and steps upwards resolved.
+/// Canonical paths of the images of a part.
 fn files_of(subset: &Subset<'_>) -> Vec<PathBuf> {
     let real = |row| {
         let path: PathBuf = subset.manifest.image_path(row);
-        // What is not there cannot be the file of another part.
+        // A missing file cannot be shared with another part.
         path.canonicalize().unwrap_or(path)
     };
     (0..subset.manifest.len()).into_par_iter().map(real).collect()
 }
 
-/// Pairs of places, one of each list, whose keys are equal.
+/// Pairs of indices, one from each list, with equal keys.
 fn equal_pairs<K: Hash + Eq>(
     of_a: impl Iterator<Item = (usize, K)>,
     of_b: impl Iterator<Item = (usize, K)>,
@@ -168,13 +167,13 @@ fn equal_pairs<K: Hash + Eq>(
 /// Compares patient ids and images. Valid and test must share neither with pretraining, with labelled training data or
 /// with each other; labelled training data may be part of the pretraining set.
 ///
-/// Every image is decoded once. Where both parts know their patients, equal ids count as one patient even if the parts
-/// come from different folders: the check would rather object once too often.
+/// Every image is decoded once. Where patients are known in both parts, equal ids count as one patient even if the
+/// parts come from different folders: a false alarm is better than a missed leak.
 pub fn check_leaks(subsets: &[Subset<'_>]) -> LeakReport {
     check_leaks_with(subsets, |path| crate::decode::read(path))
 }
 
-/// As [`check_leaks`], with images read by `read` (which may count its calls, for a progress bar).
+/// [`check_leaks`] with images read by `read`, which may count its calls for a progress bar.
 pub fn check_leaks_with<F>(subsets: &[Subset<'_>], read: F) -> LeakReport
 where
     F: Fn(&Path) -> Result<Radiograph> + Sync,
@@ -182,7 +181,7 @@ where
     compare(subsets, &Scan::new(subsets, read))
 }
 
-/// The whole check, over images that were scanned before.
+/// The whole check, on images already scanned.
 pub(crate) fn compare(subsets: &[Subset<'_>], scan: &Scan) -> LeakReport {
     let mut report = check_patients(subsets);
     report.images_compared = true;
@@ -204,7 +203,7 @@ pub(crate) fn compare(subsets: &[Subset<'_>], scan: &Scan) -> LeakReport {
     report
 }
 
-/// Pairs of parts that must not share anything, by place: one of them evaluates, and they do different things.
+/// Pairs of parts, by index, that must be disjoint: their roles differ, and at least one is valid or test.
 fn disjoint_pairs(subsets: &[Subset<'_>]) -> Vec<(usize, usize)> {
     let evaluates = |role| matches!(role, Role::Valid | Role::Test);
     let apart = |a: Role, b: Role| a != b && (evaluates(a) || evaluates(b));
@@ -246,7 +245,7 @@ impl Scan {
             .collect()
     }
 
-    /// Images of a part that could not.
+    /// Images of a part that could not be decoded.
     pub(crate) fn unreadable<'s>(&'s self, subset: &'s Subset<'_>) -> impl Iterator<Item = Unreadable> + 's {
         (0..subset.manifest.len()).filter_map(|row| {
             let reason = self.0.get(&subset.manifest.image_path(row))?.as_ref().err()?.clone();
@@ -256,15 +255,15 @@ impl Scan {
 }
 
 impl LeakReport {
-    /// Whether no patient and no image is shared. Near duplicates and unreadable images do not count.
+    /// Whether no patient and no image is shared. Near duplicates and unreadable images are not leaks.
     pub fn is_clean(&self) -> bool {
         self.shared_patients.is_empty() && self.equal_images.is_empty()
     }
 
-    /// Passes a clean report on.
+    /// The report, if it is clean.
     ///
     /// # Errors
-    /// [`Error::Leak`] with the first of what is shared, when anything is.
+    /// [`Error::Leak`] with the first shared patients and images.
     pub fn require_clean(self) -> Result<Self> {
         if self.is_clean() { Ok(self) } else { Err(Error::Leak(self.faults().join("; "))) }
     }
@@ -308,7 +307,7 @@ impl fmt::Display for LeakReport {
         if !self.patients_unknown.is_empty() {
             writeln!(
                 f,
-                "patients: unknown in {}; there only images can show a leak",
+                "patients: unknown in {}; only images could be compared there",
                 self.patients_unknown.join(", ")
             )?;
         }

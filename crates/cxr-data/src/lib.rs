@@ -1,4 +1,4 @@
-//! Chest X-ray data: an image on disk becomes two augmented views on the host.
+//! Chest X-ray data sets: loaders, label policies, splits, leak checks, and batches of augmented views on the host.
 
 mod audit;
 mod batches;
@@ -9,6 +9,7 @@ mod labels;
 mod leak;
 mod loaders;
 mod manifest;
+mod nearest;
 mod ordered;
 mod pairs;
 mod phash;
@@ -22,17 +23,15 @@ pub mod splits;
 pub mod synth;
 mod views;
 
-pub use audit::{AuditReport, Duplicates, PolicyAudit, SubsetAudit, audit, audit_with, label_policies};
+pub use audit::{AuditReport, audit, label_policies};
 pub use batches::{BatchLoader, BatchOptions, Batches, PairBatch, PlaneBatch, ViewBatch};
 pub use cache::{CacheOptions, CacheReport, ImageCache};
 pub use error::{Error, Result};
-pub use labels::{LabelCounts, LabelPolicy, NotMentioned, PolicyResult, TargetCounts, TaskCounts, Uncertain, Views};
-pub use leak::{
-    ImageRef, LeakReport, NearDuplicate, Role, SharedPatients, Subset, Unreadable, check_files, check_leaks,
-    check_leaks_with, check_patients, check_scanned,
-};
+pub use labels::{LabelCounts, LabelPolicy, NotMentioned, PolicyResult, TargetCounts, Uncertain, Views};
+pub use leak::{LeakReport, Role, Subset, check_files, check_leaks, check_leaks_with, check_patients, check_scanned};
 pub use loaders::{Dataset, LoadOptions, OnBad, Part, load, load_with};
 pub use manifest::{Label, Manifest, Projection, Record, Sex, View};
+pub use nearest::{did_you_mean, nearest_name};
 pub use pairs::{PairSampling, SameGroup, SameImage};
 pub use pixel_hash::PixelHash;
 pub use prescan::{Prescan, prescan, prescan_with};
@@ -41,3 +40,10 @@ pub use source::{Files, ImageSource, MemoryCache, SelectedRows};
 pub use views::{
     Clahe, Crop, Operation, Rect, Sampling, ViewConfig, ViewMap, ViewParams, clahe, prepare, render, render_with,
 };
+
+/// Parts of [`AuditReport`], [`LeakReport`] and [`PolicyResult`].
+pub mod report {
+    pub use crate::audit::{Duplicates, PolicyAudit, SubsetAudit};
+    pub use crate::labels::TaskCounts;
+    pub use crate::leak::{ImageRef, NearDuplicate, SharedPatients, Unreadable};
+}

@@ -1,41 +1,40 @@
-//! The one table that every loader produces and everything else reads: a row per image.
+//! The table that every loader produces: one row per image.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Dataset, Error, Result};
 
-/// What a label cell of a radiology data set can say. What becomes of the last two in training is decided by a
-/// label policy, never here.
+/// A label as recorded. A [`LabelPolicy`](crate::LabelPolicy) decides how uncertain and unmentioned labels are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Label {
     /// The finding is present (`1.0`).
     Positive,
     /// The finding is explicitly absent (`0.0`).
     Negative,
-    /// The report hedges (`-1.0`).
+    /// The report is uncertain (`-1.0`).
     Uncertain,
-    /// The report does not speak of it (a blank cell).
+    /// The report does not mention the finding (a blank cell).
     NotMentioned,
 }
 
-/// From where the picture was taken.
+/// View of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum View {
-    /// From the front or the back.
+    /// AP or PA.
     Frontal,
     /// From the side.
     Lateral,
 }
 
-/// Direction of the beam, as CheXpert's `AP/PA` column has it.
+/// Direction of the beam, as in CheXpert's column `AP/PA`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Projection {
-    /// Front to back, usually a patient in bed.
+    /// Anteroposterior, usually of a patient in bed.
     Ap,
-    /// Back to front, a patient standing.
+    /// Posteroanterior, of a standing patient.
     Pa,
     /// Left lateral (16 rows of CheXpert).
     Ll,
@@ -52,14 +51,14 @@ pub enum Sex {
     Male,
 }
 
-/// One image and what is known of it.
+/// One image and its metadata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Path of the image below [`Manifest::root`], with `/` between its parts.
+    /// Path of the image relative to [`Manifest::root`], with `/` as separator.
     pub path: String,
     /// Patient, unique within the data set.
     pub patient: String,
-    /// Study, unique within the data set (it contains the patient).
+    /// Study, unique within the data set (the name contains the patient).
     pub study: String,
     /// Frontal or lateral, where recorded.
     pub view: Option<View>,
@@ -73,19 +72,22 @@ pub struct Record {
     pub labels: Vec<Label>,
 }
 
-/// A data set as the rest of the crate sees it: rows in file order, with the tasks that their labels name.
+/// A data set: one record per image, in file order, and the names of its label columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Folder that the paths of the records are relative to.
     pub root: PathBuf,
+    /// The data set it was loaded as, never [`Dataset::Auto`] after loading. Not part of [`Manifest::hash`].
+    #[serde(default)]
+    pub dataset: Dataset,
     /// Names of the label columns, in file order.
     pub tasks: Vec<String>,
     /// One row per image.
     pub records: Vec<Record>,
-    /// False where no patient column exists and each file had to count as its own patient.
+    /// Whether patients are known; if not, each file counts as its own patient.
     pub patients_known: bool,
-    /// What the loader had to decide or mend (a rewritten path prefix, a label that disagrees with its source), for
-    /// the user to read.
+    /// Notes for the user on what the loader decided or repaired (a rewritten path prefix, a label that contradicts its
+    /// source).
     pub notes: Vec<String>,
 }
 
@@ -95,12 +97,12 @@ impl Manifest {
         self.records.len()
     }
 
-    /// Whether there is no image.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// Where the image of a row lies on disk.
+    /// Path of a row's image on disk.
     ///
     /// # Panics
     /// When `row` is not below [`Manifest::len`].
@@ -108,7 +110,7 @@ impl Manifest {
         self.root.join(&self.records[row].path)
     }
 
-    /// Number of different patients.
+    /// Number of patients.
     pub fn patient_count(&self) -> usize {
         self.records.iter().map(|record| record.patient.as_str()).collect::<HashSet<_>>().len()
     }
@@ -120,6 +122,7 @@ impl Manifest {
     pub fn select(&self, rows: &[usize]) -> Manifest {
         Manifest {
             root: self.root.clone(),
+            dataset: self.dataset,
             tasks: self.tasks.clone(),
             records: rows.iter().map(|&row| self.records[row].clone()).collect(),
             patients_known: self.patients_known,
@@ -127,8 +130,8 @@ impl Manifest {
         }
     }
 
-    /// Groups rows by study: the unit in which CheXpert is validated and tested, all views of a study folded to one
-    /// (MoCo-CXR `predict.py`: the maximum of the logits). Groups and rows keep the order in which they first appear.
+    /// Groups rows by study, the unit of CheXpert's validation and test (MoCo-CXR's `predict.py` takes the maximum of
+    /// the logits over the views of a study). Groups and rows keep their order of first appearance.
     ///
     /// # Panics
     /// When a row is not below [`Manifest::len`].
@@ -149,7 +152,7 @@ impl Manifest {
     /// CheXpert's `Lung Opacity`.
     ///
     /// # Errors
-    /// [`Error::UnknownName`] with the names there are.
+    /// [`Error::UnknownName`] with the known names.
     pub fn task_indices<S: AsRef<str>>(&self, names: &[S]) -> Result<Vec<usize>> {
         let find = |name: &str| {
             let wanted = match plain(name).as_str() {
@@ -165,9 +168,9 @@ impl Manifest {
         names.iter().map(|name| find(name.as_ref())).collect()
     }
 
-    /// Identity of the data set: a 128-bit BLAKE3 hash, in hex, over tasks, paths, patients, studies, views, projections
-    /// and labels, in row order. Where the folder lies, and what the loader noted, do not enter. It is stamped into runs
-    /// and results.
+    /// Identity of the data set: a 128-bit BLAKE3 hash, in hex, over tasks, paths, patients, studies, views,
+    /// projections and labels, in row order. Root, data set and notes are left out. It is stamped into runs and
+    /// results.
     pub fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         // A length before every field keeps "ab" + "c" apart from "a" + "bc".
@@ -212,7 +215,7 @@ impl Label {
     }
 }
 
-/// A name without case, spaces, hyphens and underscores.
+/// Lower case, letters and digits only.
 fn plain(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
@@ -232,7 +235,15 @@ fn group_by<'a>(rows: &[usize], key: impl Fn(usize) -> &'a str) -> Vec<Vec<usize
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// Manifests were once written without the field.
+    #[test]
+    fn a_manifest_without_a_data_set_still_reads() {
+        let text = r#"{"root": "/data", "tasks": [], "records": [], "patients_known": true, "notes": []}"#;
+        assert_eq!(serde_json::from_str::<Manifest>(text).unwrap().dataset, Dataset::Auto);
+    }
 
     #[test]
     fn the_hash_sees_what_changes_a_result_and_nothing_else() {
@@ -248,6 +259,7 @@ mod tests {
         };
         let set = Manifest {
             root: "/one".into(),
+            dataset: Dataset::Folder,
             tasks: vec!["T".into()],
             records: vec![record],
             patients_known: true,
@@ -263,6 +275,7 @@ mod tests {
         assert!(changed(|set| set.records[0].patient = "q".into()));
         assert!(changed(|set| (set.records[0].path, set.records[0].patient) = ("a.pngp".into(), String::new())));
         assert!(changed(|set| set.patients_known = false));
+        assert!(!changed(|set| set.dataset = Dataset::Shenzhen));
         assert!(!changed(|set| (set.root, set.notes) = ("/two".into(), vec!["moved".into()])));
     }
 }

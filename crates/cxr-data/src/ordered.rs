@@ -1,4 +1,4 @@
-//! Work done by several threads and handed out in order: the engine under the batch iterator.
+//! An iterator whose items are computed ahead by several threads and returned in order.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,8 +10,8 @@ use crate::{Error, Result};
 
 /// An iterator over `make(first), make(first + 1), ..., make(end - 1)`, computed ahead by worker threads.
 ///
-/// At most `ahead` items are finished or under way beyond the one that the consumer waits for (back-pressure: a slow
-/// consumer stops the workers, memory stays flat). Dropping it stops and joins the threads.
+/// At most `ahead` items are finished or under way, counted from the one that the consumer gets next, so that memory
+/// stays bounded with a slow consumer. Dropping it stops and joins the threads.
 #[derive(Debug)]
 pub(crate) struct Ordered<T> {
     shared: Arc<Shared<T>>,
@@ -23,21 +23,21 @@ pub(crate) struct Ordered<T> {
 struct Shared<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
-    /// Read without the lock, within an item.
+    /// Read without the lock, also while an item is made.
     stop: AtomicBool,
 }
 
 #[derive(Debug)]
 struct State<T> {
-    /// Next number that no worker has taken.
+    /// Next number for a worker.
     claim: usize,
-    /// Next number that the consumer gets.
+    /// Next number for the consumer.
     deliver: usize,
     ready: BTreeMap<usize, Result<T>>,
 }
 
 impl<T> Shared<T> {
-    /// Nothing panics while the lock is held, so that a poisoned lock still guards a whole state.
+    /// Nothing panics while the lock is held, so the state behind a poisoned lock is still valid.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,7 +48,7 @@ impl<T> Shared<T> {
 }
 
 impl<T: Send + 'static> Ordered<T> {
-    /// `make` gets an item's number and a flag that rises when the result is not wanted any more.
+    /// `make` gets an item's number, and a flag that is set when the result is no longer wanted.
     pub(crate) fn new(
         numbers: std::ops::Range<usize>,
         workers: usize,
@@ -81,7 +81,7 @@ fn work<T>(shared: &Shared<T>, make: &impl Fn(usize, &AtomicBool) -> Result<T>, 
         let number = state.claim;
         state.claim += 1;
         drop(state);
-        // A panic becomes an error in its place: a consumer that waits for this number must not wait for ever.
+        // A panic becomes this item's error; otherwise the consumer would wait for it forever.
         let item = catch_unwind(AssertUnwindSafe(|| make(number, &shared.stop)))
             .unwrap_or_else(|_| Err(Error::WorkerPanic { batch: number }));
         shared.lock().ready.insert(number, item);
@@ -119,13 +119,13 @@ impl<T> ExactSizeIterator for Ordered<T> {}
 
 impl<T> Drop for Ordered<T> {
     fn drop(&mut self) {
-        // Under the lock, so that no worker is between its check and its wait.
+        // Under the lock, so that no worker is between checking the flag and waiting.
         let state = self.shared.lock();
         self.shared.stop.store(true, Ordering::Relaxed);
         drop(state);
         self.shared.changed.notify_all();
         for worker in self.workers.drain(..) {
-            // A worker contains its panics; there is nothing to report from one that ended.
+            // A worker catches its panics, so there is nothing to report.
             let _ = worker.join();
         }
     }

@@ -1,4 +1,4 @@
-//! From which image the key view of a query comes.
+//! The choice of the image that a key view is taken from.
 
 use std::collections::HashMap;
 
@@ -7,9 +7,9 @@ use rand_chacha::ChaCha8Rng;
 use crate::seed::below;
 use crate::{Manifest, Record};
 
-/// Chooses the image of the key view.
+/// Chooses the image of a key view.
 pub trait PairSampling: Send + Sync + std::fmt::Debug {
-    /// The row whose image gives the key view of `row`; `rng` belongs to this sample and epoch alone.
+    /// The row whose image gives the key view for the query `row`; `rng` is seeded for this sample and epoch.
     fn partner(&self, row: usize, rng: &mut ChaCha8Rng) -> usize;
 }
 
@@ -23,19 +23,19 @@ impl PairSampling for SameImage {
     }
 }
 
-/// The key view from another image of the same group, evenly among them; from the same image where the group has no
-/// other. MedAug (arXiv:2102.10663).
+/// The key view from another image of the same group, chosen uniformly; from the same image if the group has no other.
+/// MedAug (arXiv:2102.10663).
 #[derive(Debug, Clone)]
 pub struct SameGroup {
     /// Rows of each group.
     groups: Vec<Vec<usize>>,
-    /// Group of each row of the manifest, where its images may be chosen.
+    /// Group of each row of the manifest; `None` for rows that must not be chosen.
     group_of: Vec<Option<usize>>,
 }
 
 impl SameGroup {
-    /// Another image of the same study, the choice that MedAug found best. `rows` are the images that may be chosen:
-    /// those that are trained on.
+    /// Another image of the same study, which MedAug found best. `rows` are the images that may be chosen: the training
+    /// images.
     #[must_use]
     pub fn study(manifest: &Manifest, rows: &[usize]) -> Self {
         Self::new(manifest, rows, |record| &record.study)
@@ -70,7 +70,7 @@ impl PairSampling for SameGroup {
         let Some(place) = group.iter().position(|&member| member == row).filter(|_| group.len() > 1) else {
             return row;
         };
-        // Any place but its own.
+        // Any position but its own.
         let other = below(rng, group.len() - 1);
         group[if other >= place { other + 1 } else { other }]
     }
@@ -79,7 +79,7 @@ impl PairSampling for SameGroup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seed;
+    use crate::{Dataset, seed};
 
     fn manifest(of: &[(&str, &str)]) -> Manifest {
         let record = |&(patient, study): &(&str, &str)| Record {
@@ -94,6 +94,7 @@ mod tests {
         };
         Manifest {
             root: ".".into(),
+            dataset: Dataset::Folder,
             tasks: Vec::new(),
             records: of.iter().map(record).collect(),
             patients_known: true,
@@ -119,7 +120,7 @@ mod tests {
         assert_eq!(partners(&study, 4), [0, 1]);
         assert_eq!(partners(&study, 2), [2]);
         assert_eq!(partners(&SameGroup::patient(&manifest, &all), 2), [0, 1, 4]);
-        // Row 4 is not trained on: it is nobody's partner.
+        // Row 4 is not a training image, so it is never chosen.
         assert_eq!(partners(&SameGroup::study(&manifest, &all[..4]), 0), [1]);
     }
 }

@@ -1,5 +1,5 @@
-//! What the audit keeps of an image to find it again: a hash of its pixels for equality, a perceptual hash for the search
-//! of near duplicates, and a thumbnail to confirm them.
+//! Fingerprints of images for the audit: a pixel hash to find equal images, a perceptual hash to find near duplicates,
+//! and a thumbnail to confirm them.
 //!
 //! The perceptual hash is the DCT hash of Zauner, *Implementation and benchmarking of perceptual image hash functions*
 //! (2010): 32 x 32 thumbnail, its lowest 8 x 8 frequencies, one bit each for above or below their median.
@@ -15,12 +15,13 @@ const SIDE: usize = 32;
 /// Frequencies per axis that enter the hash.
 const LOW: usize = 8;
 
-/// A pair is searched for by perceptual hashes that differ in at most this many of 63 bits, and confirmed by thumbnails
-/// that correlate at least as much as [`NEAR_CORRELATION`].
+/// Near duplicates have perceptual hashes that differ in at most this many of 63 bits, and thumbnails with a
+/// correlation of at least [`NEAR_CORRELATION`].
 ///
-/// Measured on 1,000 real radiographs (682 patients, 320 x 320), all pairs of different patients: 0.8 % pass the first, none
-/// both; the highest correlation is 0.959. Of copies re-encoded as JPEG of quality 30, resized to 224 or 128, or with a
-/// gamma of 0.8 or a contrast of 1.2, all are found; of copies that lost 1 % of each border 97 %, with 2 % a third.
+/// Measured on 1,000 real radiographs (682 patients, 320 x 320), all pairs of different patients: 0.8 % pass the first
+/// test, none both; the highest correlation is 0.959. Of copies re-encoded as JPEG of quality 30, resized to 224 or
+/// 128, or with a gamma of 0.8 or a contrast of 1.2, all are found; of copies that lost 1 % of each border 97 %, with 2
+/// % a third.
 pub(crate) const NEAR_DISTANCE: u32 = 12;
 /// See [`NEAR_DISTANCE`].
 pub(crate) const NEAR_CORRELATION: f64 = 0.98;
@@ -28,7 +29,7 @@ pub(crate) const NEAR_CORRELATION: f64 = 0.98;
 /// About 1 KB per image: 230 MB for the whole of CheXpert.
 #[derive(Debug, Clone)]
 pub(crate) struct Fingerprint {
-    /// Equal exactly for images that are.
+    /// Equal exactly for equal images.
     pub(crate) pixels: PixelHash,
     /// Width, height and bits per pixel.
     pub(crate) size: (usize, usize, u8),
@@ -36,12 +37,12 @@ pub(crate) struct Fingerprint {
     thumbnail: Box<[u8; SIDE * SIDE]>,
 }
 
-/// Two images that look alike without being equal: places in the lists that were compared, distance, correlation.
+/// Two images that look alike without being equal: their indices in the compared lists, distance, correlation.
 pub(crate) type NearPair = (usize, usize, u32, f64);
 
 /// Near duplicates between two lists of rows and their fingerprints.
 pub(crate) fn near_between(left: &[(usize, &Fingerprint)], right: &[(usize, &Fingerprint)]) -> Vec<NearPair> {
-    // The hashes side by side: nearly all of the search happens in them.
+    // The hashes contiguous in memory, because most of the search reads only them.
     let hashes: Vec<u64> = right.iter().map(|(_, print)| print.hash).collect();
     let of_one = |(i, (_, print)): (usize, &(usize, &Fingerprint))| {
         let found = hashes.iter().enumerate().filter(|&(_, hash)| (hash ^ print.hash).count_ones() <= NEAR_DISTANCE);
@@ -63,7 +64,7 @@ impl Fingerprint {
         Self { pixels, size: (width, height, image.bits()), hash, thumbnail: Box::new(stretched(&thumbnail)) }
     }
 
-    /// Distance of the hashes (0 to 63) and correlation of the thumbnails, for images that look alike and are not equal.
+    /// Distance of the hashes (0 to 63) and correlation of the thumbnails, if the images look alike and are not equal.
     fn near(&self, other: &Self) -> Option<(u32, f64)> {
         let distance = (self.hash ^ other.hash).count_ones();
         if distance > NEAR_DISTANCE || self.pixels == other.pixels {
@@ -88,10 +89,10 @@ impl Fingerprint {
     }
 }
 
-/// Mean grey value of each of 32 x 32 equal fields.
+/// Mean grey value of each of 32 x 32 equal cells.
 fn thumbnail(width: usize, height: usize, value: impl Fn(usize) -> f32) -> [f32; SIDE * SIDE] {
     let mut out = [0.0; SIDE * SIDE];
-    // Bounds of a field; at least one pixel wide where the image is smaller than the thumbnail.
+    // Bounds of a cell; at least one pixel wide where the image is smaller than the thumbnail.
     let field = |at: usize, length: usize| {
         let start = at * length / SIDE;
         start..((at + 1) * length / SIDE).max(start + 1)
@@ -105,7 +106,7 @@ fn thumbnail(width: usize, height: usize, value: impl Fn(usize) -> f32) -> [f32;
     out
 }
 
-/// Grey values spread over 0..=255, so that 8 bits are enough whatever the depth and contrast of the source.
+/// Grey values stretched to 0..=255, so that 8 bits suffice for any depth and contrast of the source.
 fn stretched(thumbnail: &[f32; SIDE * SIDE]) -> [u8; SIDE * SIDE] {
     let (low, high) = thumbnail.iter().fold((f32::MAX, f32::MIN), |(low, high), &v| (low.min(v), high.max(v)));
     let scale = if high > low { 255.0 / (high - low) } else { 0.0 };
@@ -124,7 +125,7 @@ fn dct_hash(thumbnail: &[f32; SIDE * SIDE]) -> u64 {
     for (at, sum) in spectrum.iter_mut().enumerate() {
         *sum = (0..SIDE).map(|y| rows[y][at % LOW] * wave(at / LOW, y)).sum();
     }
-    // The first term is the mean of the image; it would dominate the median.
+    // The first coefficient is the mean of the image; it is left out of the median and the hash.
     let mut sorted = spectrum;
     sorted[1..].sort_by(f32::total_cmp);
     let median = sorted[1 + (LOW * LOW - 1) / 2];

@@ -1,4 +1,4 @@
-//! A hash of an image's pixels, to tell whether two files hold the same image.
+//! A hash of an image's pixels, to find files with the same image.
 
 use std::fmt::Write;
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Pixels, Radiograph};
 
-/// Values of 16 bit that are brought into the order of a file at a time.
+/// 16-bit values converted to little-endian bytes at a time.
 const BUFFER: usize = 32 * 1024;
 
-/// 128 bits of the BLAKE3 hash of size, depth and decoded pixels of an image: equal for images that are equal, whatever
-/// their files are called and however they are compressed, and for no others.
+/// 128 bits of the BLAKE3 hash of an image's size, depth and decoded pixels: equal for equal images, whatever their
+/// file names and compression, and only for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct PixelHash([u8; 16]);
@@ -27,7 +27,7 @@ impl PixelHash {
                 hasher.update(values);
             }
             Pixels::U16(values) => {
-                // Many chunks of the hash at once, so that it can work on several side by side.
+                // Many of the hash's chunks at once, so that it can process several in parallel.
                 let mut bytes = vec![0; 2 * BUFFER.min(values.len())];
                 for part in values.chunks(BUFFER) {
                     let bytes = &mut bytes[..2 * part.len()];

@@ -1,4 +1,4 @@
-//! Contact sheets: the views of a batch side by side, byte for byte what training gets.
+//! Contact sheets: the views of a batch side by side, byte for byte as in training.
 
 use ndarray::{ArrayView2, Axis};
 
@@ -6,12 +6,12 @@ use crate::{Error, PairBatch, Pixels, Radiograph, Result, ViewBatch};
 
 /// Pixels between two views.
 pub const GAP: usize = 4;
-/// Grey value between the views: neither black nor white, which the views have at their borders.
+/// Grey value between the views; their borders are often black or white.
 const GROUND: u8 = 96;
 
-/// A sheet of `columns` pairs a row, each query view with its key view to the right.
+/// A sheet with `columns` pairs per row, each query view with its key view to the right.
 ///
-/// View `i` counted row by row begins at pixel `((i % c) * (S + GAP), (i / c) * (S + GAP))`, `c = 2 * columns`.
+/// View `i`, counted row by row, begins at pixel `((i % c) * (S + GAP), (i / c) * (S + GAP))`, `c = 2 * columns`.
 ///
 /// # Errors
 /// [`Error::Batches`] for an empty batch or 0 columns.
@@ -20,7 +20,7 @@ pub fn pairs(batch: &PairBatch, columns: usize) -> Result<Radiograph> {
     sheet(&views.flat_map(|(query, key)| [query, key]).collect::<Vec<_>>(), 2 * columns)
 }
 
-/// A sheet of `columns` views a row.
+/// A sheet with `columns` views per row.
 ///
 /// # Errors
 /// [`Error::Batches`] for an empty batch or 0 columns.

@@ -16,7 +16,7 @@ pub enum Pixels {
 }
 
 impl Pixels {
-    /// How many values there are.
+    /// Number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -25,7 +25,7 @@ impl Pixels {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -50,7 +50,7 @@ pub struct Radiograph {
 }
 
 impl Radiograph {
-    /// An image of `width` x `height` pixels out of its rows from top to bottom.
+    /// An image of `width` x `height` pixels from its rows, top to bottom.
     ///
     /// # Errors
     /// [`Error::PixelCount`] unless there are `width * height` pixels, at least one.
@@ -73,13 +73,13 @@ impl Radiograph {
         self.height
     }
 
-    /// The rows from top to bottom.
+    /// The pixels, row by row from top to bottom.
     #[must_use]
     pub fn pixels(&self) -> &Pixels {
         &self.pixels
     }
 
-    /// Gives the pixels away.
+    /// The pixels, by value.
     #[must_use]
     pub fn into_pixels(self) -> Pixels {
         self.pixels
@@ -100,7 +100,7 @@ impl Radiograph {
         }
     }
 
-    /// Writes the image as a grey PNG of its own depth, whole or not at all.
+    /// Writes the image as a grey PNG of the same depth. The file appears only when it is complete.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be written.
@@ -121,24 +121,24 @@ impl Radiograph {
     }
 }
 
-/// Depth of a grey value: `u8` or `u16`, each over its full range.
+/// A grey value, `u8` or `u16`, each over its full range.
 pub trait Level: sealed::Sealed + Copy + Default + Send + Sync + std::fmt::Debug + 'static {
-    /// How many levels there are above black: 255 or 65535.
+    /// The level of white: 255 or 65535.
     const MAX: u16;
 
-    /// 0..=1, 1 = white.
+    /// The value in 0..=1, 1 = white.
     fn to_unit(self) -> f32;
 
-    /// The nearest level; what lies outside 0..=1 is clamped.
+    /// The nearest level; values outside 0..=1 are clamped.
     fn from_unit(unit: f32) -> Self;
 
-    /// The nearest level of another depth.
+    /// The nearest level, from another depth.
     fn convert<S: Level>(source: S) -> Self;
 
-    /// The value as a number of levels above black.
+    /// The level, 0 = black.
     fn get(self) -> u16;
 
-    /// The inverse of [`Level::get`]; more than [`Level::MAX`] becomes white.
+    /// The inverse of [`Level::get`]; levels above [`Level::MAX`] become white.
     fn from_levels(levels: u16) -> Self;
 }
 
@@ -156,7 +156,7 @@ impl Level for u8 {
     }
 
     fn from_unit(unit: f32) -> Self {
-        // A cast saturates at both ends, so that adding a half rounds and clamps.
+        // The cast saturates at both ends, so adding a half rounds and clamps.
         (unit * 255.0 + 0.5) as Self
     }
 
@@ -218,7 +218,7 @@ mod tests {
         }
     }
 
-    /// f32 has 24 bits: enough to carry 16 through the intensity operations.
+    /// The 24 bits of f32 are enough for 16-bit values.
     #[test]
     fn a_level_survives_the_unit_range() {
         assert!((0..=u8::MAX).all(|level| u8::from_unit(level.to_unit()) == level));

@@ -1,18 +1,17 @@
-//! Where every random number of the data path comes from: ChaCha8, keyed by (seed, epoch, sample, view).
+//! The random numbers of views and epochs: ChaCha8, keyed by (seed, epoch, sample, view).
 //!
-//! A view depends on nothing but its key, so that any number of workers, a cache, or a resumed run sees the same
-//! bytes. What is drawn from a generator is defined here as well (not in a random-number crate, whose sampling may
-//! change with a version): a new release of a dependency cannot change a split or a view.
+//! A view depends only on its key, so its bytes are the same with any number of workers, with a cache, and after
+//! resuming. Sampling is defined here too, because that of a random-number crate may change with its version.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Stream of [`epoch_order`]; [`rng`] has stream 0, so that the two never share numbers.
+/// Stream of [`epoch_order`]; [`rng`] uses stream 0, so the two never share numbers.
 const ORDER_STREAM: u64 = 1;
 
-/// The generator of one view: `view` 0 is the query, 1 the key.
+/// The generator of one view; `view` is 0 for the query, 1 for the key.
 ///
-/// The 32 bytes of the ChaCha key are the four numbers, little endian, in the order of the arguments.
+/// The 32-byte ChaCha key is the four numbers, little endian, in the order of the arguments.
 #[must_use]
 pub fn rng(seed: u64, epoch: u64, sample: u64, view: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
@@ -22,7 +21,7 @@ pub fn rng(seed: u64, epoch: u64, sample: u64, view: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// The order in which an epoch visits `0..n`: a Fisher-Yates shuffle that depends on seed and epoch alone.
+/// The order in which an epoch visits `0..n`: a Fisher-Yates shuffle that depends only on seed and epoch.
 #[must_use]
 pub fn epoch_order(seed: u64, epoch: u64, n: usize) -> Vec<usize> {
     let mut rng = rng(seed, epoch, 0, 0);
@@ -34,11 +33,11 @@ pub fn epoch_order(seed: u64, epoch: u64, n: usize) -> Vec<usize> {
     order
 }
 
-/// A whole number in `0..n`, without bias: the high half of a 64 x 64 bit product, rejecting the few low halves that
+/// An integer in `0..n`, without bias: the high half of a 64 x 64 bit product, rejecting the few low halves that
 /// would favour some numbers (Lemire, arXiv:1805.10941).
 ///
 /// # Panics
-/// If `n` is 0: there is no number to return.
+/// If `n` is 0.
 pub fn below(rng: &mut impl Rng, n: usize) -> usize {
     assert!(n > 0, "a random index needs at least one choice");
     let n = n as u64;
@@ -60,8 +59,8 @@ pub fn uniform(rng: &mut impl Rng, low: f64, high: f64) -> f64 {
     low + unit(rng) * (high - low)
 }
 
-/// True with the given probability; draws a number also for 0 and 1, so that switching one operation off leaves the
-/// numbers of the others as they were.
+/// True with the given probability. Always draws a number, even for 0 and 1, so that switching one operation off does
+/// not change the others.
 pub fn chance(rng: &mut impl Rng, probability: f64) -> bool {
     unit(rng) < probability
 }
@@ -70,7 +69,7 @@ pub fn chance(rng: &mut impl Rng, probability: f64) -> bool {
 mod tests {
     use super::*;
 
-    /// Pins key layout, generator and shuffle: were one of these to change, every published run would change with it.
+    /// Pins key layout, generator and shuffle: a change to any of them would change every published run.
     #[test]
     fn the_numbers_of_a_key_never_change() {
         let mut first = rng(1, 2, 3, 4);

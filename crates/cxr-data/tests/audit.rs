@@ -140,8 +140,8 @@ fn a_mislabelled_file_and_unknown_patients_are_warned_of() {
     assert_eq!(
         report.warnings(),
         [
-            "mislabelled: train 3.jpg is of another format than its name says",
-            "patients: unknown in train; there only images can show a leak",
+            "mislabelled: train 3.jpg: its format is not the one of its extension",
+            "patients: unknown in train; only images could be compared there",
         ]
     );
 }

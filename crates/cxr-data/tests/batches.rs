@@ -236,10 +236,10 @@ fn impossible_requests_are_refused() {
     let manifest = data_set(dir.path(), 3);
     let views = ViewConfig::moco_cxr(24);
     let loader = BatchLoader::new(&manifest, views, options(4, 1)).unwrap();
-    assert_eq!(loader.pairs::<u8>(0, 0).unwrap_err().to_string(), "batches: 3 images are less than one batch of 4");
+    assert_eq!(loader.pairs::<u8>(0, 0).unwrap_err().to_string(), "batches: 3 images are fewer than one batch of 4");
     assert!(BatchLoader::new(&manifest, views, options(0, 1)).is_err());
     assert!(BatchLoader::new(&manifest, ViewConfig { flip: 2.0, ..views }, options(1, 1)).is_err());
     let loader = BatchLoader::new(&manifest, views, options(1, 1)).unwrap();
     assert!(loader.pairs::<u8>(0, 4).is_err() && loader.pairs::<u8>(0, 3).unwrap().next().is_none());
-    assert!(loader.with_rows(&[3]).unwrap_err().to_string().contains("row 3 of a manifest of 3 rows"));
+    assert!(loader.with_rows(&[3]).unwrap_err().to_string().contains("found row 3, but the manifest has 3 rows"));
 }

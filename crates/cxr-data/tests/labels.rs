@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use cxr_data::{
-    Label, LabelCounts, LabelPolicy, Manifest, NotMentioned, Projection, Record, TargetCounts, Uncertain, View, Views,
+    Dataset, Label, LabelCounts, LabelPolicy, Manifest, NotMentioned, Projection, Record, TargetCounts, Uncertain,
+    View, Views,
 };
 use proptest::prelude::*;
 
@@ -23,7 +24,8 @@ fn record(labels: Vec<Label>, view: Option<View>, projection: Option<Projection>
 
 fn manifest(records: Vec<Record>) -> Manifest {
     let tasks = (0..records.first().map_or(0, |record| record.labels.len())).map(|task| format!("T{task}")).collect();
-    Manifest { root: "/".into(), tasks, records, patients_known: true, notes: Vec::new() }
+    let dataset = Dataset::Folder;
+    Manifest { root: "/".into(), dataset, tasks, records, patients_known: true, notes: Vec::new() }
 }
 
 #[test]

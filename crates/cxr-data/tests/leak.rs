@@ -15,6 +15,7 @@ use cxr_data::{
 fn set(root: &str, images: &[(&str, &str)]) -> Manifest {
     Manifest {
         root: root.into(),
+        dataset: Dataset::Folder,
         tasks: Vec::new(),
         records: images
             .iter()

@@ -54,7 +54,7 @@ fn chexpert_reads_every_state_and_quirk() {
          CheXpert-v1.0-small/train/patient00002/study3/view1_frontal.jpg,Male,61,Frontal,LL,,,,,,,,,,,,,,\n",
     );
     let set = train(&dir).unwrap();
-    assert_eq!(set.tasks.len(), 14);
+    assert_eq!((set.dataset, set.tasks.len()), (Dataset::Chexpert, 14));
     assert!(set.patients_known);
     let [first, second, third] = &set.records[..] else { panic!("3 rows expected, found {}", set.len()) };
     assert_eq!(first.path, "train/patient00001/study1/view1_frontal.jpg");
@@ -170,7 +170,7 @@ fn a_missing_image_fails_or_is_counted() {
     let options = LoadOptions { on_bad: OnBad::Skip, ..LoadOptions::default() };
     let set = load_with(dir.path(), Dataset::Chexpert, Part::Train, &options).unwrap();
     assert_eq!(set.len(), 1);
-    assert!(set.notes.join("\n").contains("2 rows skipped, their images are missing (the first: "));
+    assert!(set.notes.join("\n").contains("2 rows skipped because their images are missing (the first: "));
 }
 
 #[test]
@@ -270,6 +270,7 @@ fn shenzhen_labels_by_suffix_and_reports_what_readings_say() {
     reading("ClinicalReadings/CHNCXR_0003_1.txt", "male\nnormale\nfemale 20yrs\n");
 
     let set = auto(dir.path(), Part::All).unwrap();
+    assert_eq!(set.dataset, Dataset::Shenzhen);
     assert_eq!((set.root.as_path(), set.tasks.as_slice()), (root.as_path(), &["Tuberculosis".to_string()][..]));
     let labels: Vec<_> = set.records.iter().map(|record| record.labels[0]).collect();
     assert_eq!(labels, [Label::Negative, Label::Positive, Label::Positive, Label::Negative]);
@@ -278,11 +279,11 @@ fn shenzhen_labels_by_suffix_and_reports_what_readings_say() {
     assert_eq!((first.sex, first.age), (Some(Sex::Male), Some(16.0 / 12.0)));
     let notes = set.notes.join("\n");
     for part in [
-        "taken for the data set \"shenzhen\"",
+        "recognised as the data set \"shenzhen\"",
         "1 images without a clinical reading: CHNCXR_0004_0.png",
         "1 clinical readings without a legible sex or age: CHNCXR_0003_1.png",
-        "1 clinical readings that speak of more than one patient; the first was taken: CHNCXR_0003_1.png",
-        "1 clinical readings that contradict the suffix of the file name; the suffix was believed: CHNCXR_0003_1.png (\"normale\")",
+        "1 clinical readings that mention more than one patient; the first was used: CHNCXR_0003_1.png",
+        "1 clinical readings that contradict the suffix of the file name; the suffix was used: CHNCXR_0003_1.png (\"normale\")",
         "2 other files ignored",
     ] {
         assert!(notes.contains(part), "{part} in {notes}");
@@ -319,6 +320,7 @@ fn montgomery() {
     fs::write(dir.path().join("ClinicalReadings/MCUCXR_0001_0.txt"), "Patient's Sex: F\nPatient's Age: 027Y\nnormal\n")
         .unwrap();
     let set = auto(dir.path(), Part::All).unwrap();
+    assert_eq!(set.dataset, Dataset::Montgomery);
     let labels: Vec<_> = set.records.iter().map(|record| record.labels[0]).collect();
     assert_eq!(labels, [Label::Negative, Label::Positive]);
     assert_eq!((set.records[0].sex, set.records[0].age), (Some(Sex::Female), Some(27.0)));
@@ -340,6 +342,7 @@ fn nih_chest_xray14() {
         let named = set.tasks.iter().zip(&set.records[row].labels);
         named.filter(|(_, label)| **label == Label::Positive).map(|(task, _)| task.as_str()).collect::<Vec<_>>()
     };
+    assert_eq!(set.dataset, Dataset::Nih);
     assert_eq!((positive(0), positive(1)), (vec!["Cardiomegaly", "Effusion"], vec!["No Finding"]));
     let first = &set.records[0];
     assert_eq!(first.path, "images_001/images/00000001_000.png");
@@ -377,7 +380,7 @@ fn a_folder_of_images_and_other_files() {
     let paths: Vec<_> = set.records.iter().map(|record| record.path.as_str()).collect();
     assert_eq!(paths, ["a/p1_1.jpeg", "a/p1_2.jpg", "a/p3_1", "b/p2_1.PNG"]);
     assert!(!set.patients_known && set.tasks.is_empty());
-    assert_eq!(set.patient_count(), 4);
+    assert_eq!((set.dataset, set.patient_count()), (Dataset::Folder, 4));
     let notes = set.notes.join("\n");
     for part in ["\"folder\"", "2 other files ignored", "no published parts", "patients: unknown"] {
         assert!(notes.contains(part), "{part} in {notes}");
@@ -454,7 +457,7 @@ fn an_image_that_a_table_lists_twice_is_named_with_both_lines() {
     fs::write(dir.path().join("labels.csv"), "path,patient,Mass\nimg/1.png,A,1\nimg/2.png,B,0\n/mnt/x/img/1.png,A,1\n")
         .unwrap();
     let text = message(auto(dir.path(), Part::All));
-    for words in ["labels.csv line 4", "/mnt/x/img/1.png", "every image once (line 2 lists it, too)"] {
+    for words in ["labels.csv line 4", "/mnt/x/img/1.png", "every image once (line 2 lists it too)"] {
         assert!(text.contains(words), "{text}");
     }
 }
@@ -482,6 +485,7 @@ fn a_table_of_ones_own() {
         "Image,Patient_ID,Study,Sex,Age,Hospital,Mass,Nodule\nimg/1.png,A,s1,F,64days,Basel,1,\n/mnt/x/img/2.png,B,s1,M,40,Bern,0,-1\n",
     );
     let set = auto(dir.path(), Part::All).unwrap();
+    assert_eq!(set.dataset, Dataset::Folder);
     assert_eq!(set.tasks, ["Mass", "Nodule"]);
     assert!(set.patients_known);
     let second = &set.records[1];
@@ -525,14 +529,28 @@ fn automatic_recognition_is_not_fooled_by_names() {
     touch(dir.path(), &["1.png"]);
     fs::write(dir.path().join("train.csv"), "path,patient,Mass\n1.png,A,1\n").unwrap();
     let set = auto(dir.path(), Part::Train).unwrap();
-    assert!(set.notes[0].contains("taken for the data set \"folder\""), "{}", set.notes[0]);
+    assert!(set.notes[0].contains("recognised as the data set \"folder\""), "{}", set.notes[0]);
     assert_eq!(set.tasks, ["Mass"]);
 
     let chexpert = chexpert(&format!("{ONE},Male,61,Frontal,PA,,,,,,,,,,,,,,\n"));
     let set = auto(chexpert.path(), Part::Train).unwrap();
-    assert!(set.notes[0].contains("taken for the data set \"chexpert\""), "{}", set.notes[0]);
+    assert!(set.notes[0].contains("recognised as the data set \"chexpert\""), "{}", set.notes[0]);
 
     assert_eq!("NIH".parse::<Dataset>().unwrap(), Dataset::Nih);
     let error = "mimic".parse::<Dataset>().unwrap_err().to_string();
     assert_eq!(error, "unknown data set \"mimic\"; expected one of auto, chexpert, shenzhen, montgomery, nih, folder");
+    let error = "chexprt".parse::<Dataset>().unwrap_err().to_string();
+    assert!(error.ends_with("folder; did you mean \"chexpert\"?"), "{error}");
+}
+
+#[test]
+fn a_misspelt_label_is_answered_with_the_one_meant() {
+    let dir = chexpert(&format!("{ONE},Male,61,Frontal,PA,,,,,,,,,,,,,,\n"));
+    let set = train(&dir).unwrap();
+    for (found, meant) in [("Plural Effusion", "Pleural Effusion"), ("cardiomegally", "Cardiomegaly")] {
+        let error = set.task_indices(&[found]).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("unknown label \"{found}\"; expected one of No Finding, ")), "{error}");
+        assert!(error.ends_with(&format!("; did you mean \"{meant}\"?")), "{error}");
+    }
+    assert!(!set.task_indices(&["xyz"]).unwrap_err().to_string().contains("did you mean"));
 }

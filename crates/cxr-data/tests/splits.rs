@@ -7,7 +7,7 @@ use cxr_data::splits::{
     Mt19937, bernoulli_draws, nested_fractions, paper_draws, patient_split, read_draw, shenzhen_draws, shenzhen_split,
     write_draw,
 };
-use cxr_data::{Label, Manifest, Record};
+use cxr_data::{Dataset, Label, Manifest, Record};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -91,6 +91,7 @@ fn set(images: &[usize], ill: impl Fn(usize) -> bool) -> Manifest {
     });
     Manifest {
         root: "/data".into(),
+        dataset: Dataset::Shenzhen,
         tasks: vec!["Tuberculosis".into()],
         records: records.collect(),
         patients_known: true,
@@ -191,7 +192,7 @@ fn shenzhen_keeps_the_papers_rules() {
     assert_eq!(splits.len(), 20);
     assert_eq!(shenzhen_split(&manifest, 3).unwrap(), shenzhen_split(&manifest, 3).unwrap());
     let one_class = shenzhen_split(&set(&[1; 100], |_| true), 0).unwrap_err().to_string();
-    assert!(one_class.contains("cannot split: in 100000 draws from 100 images"), "{one_class}");
+    assert!(one_class.contains("cannot split: none of 100000 draws from 100 images"), "{one_class}");
 }
 
 #[test]
@@ -211,7 +212,12 @@ fn draws_are_read_as_published_and_written_back() {
     assert!(error.contains("line 2") && error.contains("found \"4\", expected 3"), "{error}");
 
     write(&format!(",Path\n4,{foreign}/patient00009/study1/view0_frontal.jpg\n"));
-    assert!(read_draw(&path, &train).unwrap_err().to_string().contains("one of the 6 images of the training set"));
+    assert!(
+        read_draw(&path, &train)
+            .unwrap_err()
+            .to_string()
+            .contains("the end of the path of one of the 6 images of the training set")
+    );
 
     let mut out = Vec::new();
     write_draw(&mut out, &train, &[5, 1]).unwrap();

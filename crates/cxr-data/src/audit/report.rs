@@ -1,26 +1,26 @@
-//! The audit for people: what is wrong first, then tables, in Markdown.
+//! The audit as Markdown: faults and warnings, then tables.
 
 use std::fmt;
 
 use super::{AuditReport, Duplicates, SubsetAudit};
 use crate::leak::{NearDuplicate, Unreadable};
 
-/// Entries of a list that are shown; the serialised report has all.
+/// Entries shown of a list; the serialised report has all.
 const SHOWN: usize = 10;
 
 impl AuditReport {
-    /// Whether nothing is wrong that would falsify a result: no leak, no unreadable image, no image under two patients.
+    /// Whether there is no fault: no leak, no unreadable image, no image of two patients.
     pub fn passes(&self) -> bool {
         self.faults().is_empty()
     }
 
-    /// One line for each thing that is wrong: leaks, unreadable images, equal images of different patients.
+    /// One line per fault: leaks, unreadable images, equal images of different patients.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = self.leaks.faults();
         for subset in &self.subsets {
             let SubsetAudit { name, unreadable, .. } = subset;
             faults.extend(listed(unreadable, |Unreadable { image, reason }| {
-                // Decoders begin with the path, which is absolute; the path in the set is what the user knows.
+                // The reason has the absolute path; users know the path within the set.
                 format!("unreadable: {name} {}: {reason}", image.path)
             }));
             let across: Vec<_> = subset.duplicates.iter().filter(|group| group.across_patients).collect();
@@ -32,8 +32,7 @@ impl AuditReport {
         faults
     }
 
-    /// One line for each thing worth a look: repeated exports of one patient, near duplicates, files named as what they
-    /// are not.
+    /// One line per warning: repeated exports of one patient, near duplicates, mislabelled files, unknown patients.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = listed(&self.leaks.near_duplicates, near);
         for subset in &self.subsets {
@@ -43,12 +42,12 @@ impl AuditReport {
             }));
             warnings.extend(listed(&subset.near_duplicates, near));
             warnings.extend(listed(&subset.mislabelled, |image| {
-                format!("mislabelled: {} {} is of another format than its name says", image.subset, image.path)
+                format!("mislabelled: {} {}: its format is not the one of its extension", image.subset, image.path)
             }));
         }
         let unknown = &self.leaks.patients_unknown;
         if !unknown.is_empty() {
-            warnings.push(format!("patients: unknown in {}; there only images can show a leak", unknown.join(", ")));
+            warnings.push(format!("patients: unknown in {}; only images could be compared there", unknown.join(", ")));
         }
         warnings
     }
@@ -61,7 +60,7 @@ fn near(NearDuplicate { images: [a, b], distance, correlation }: &NearDuplicate)
     )
 }
 
-/// The first lines of a list, and how many more there are.
+/// The first entries of a list, and how many more there are.
 fn listed<T>(items: &[T], line: impl Fn(&T) -> String) -> Vec<String> {
     let mut lines: Vec<String> = items.iter().take(SHOWN).map(line).collect();
     if let (Some(last), true) = (lines.last_mut(), items.len() > SHOWN) {

@@ -1,4 +1,4 @@
-//! Batches whose views are sampled elsewhere, on a GPU: the images once, and where both views of each lie in them.
+//! Batches whose views are sampled on a GPU: each image once, with a map for each view.
 
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
@@ -6,11 +6,11 @@ use rand_chacha::ChaCha8Rng;
 use super::{BatchLoader, Batches};
 use crate::{Level, Pixels, Radiograph, Result, ViewMap, ViewParams};
 
-/// The prepared images of N samples, and two views of each as maps into them: what [`PairBatch`](super::PairBatch) is
-/// sampled from, drawn by the same random numbers.
+/// The prepared images of N samples, and two views of each as maps into them. Sampling it gives the
+/// [`PairBatch`](super::PairBatch) of the same seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaneBatch {
-    /// Images, each `[height, width]`, 0 = black: one a sample, and one more where the key view comes from another image.
+    /// Images, each `[height, width]`, 0 = black: one per sample, and another where the key view has its own.
     pub planes: Vec<Array2<u8>>,
     /// `[N]`: the plane and the map of each query view.
     pub query: Vec<(usize, ViewMap)>,
@@ -23,11 +23,11 @@ pub struct PlaneBatch {
 }
 
 impl BatchLoader {
-    /// As [`pairs`](Self::pairs), the same views not yet sampled.
+    /// The views of [`pairs`](Self::pairs), not yet sampled.
     ///
     /// # Errors
     /// Those of [`pairs`](Self::pairs), and of [`ViewConfig::validate_map_only`](crate::ViewConfig::validate_map_only)
-    /// where a view is more than a map.
+    /// where a view needs more than a map.
     pub fn planes(&self, epoch: u64, first_batch: usize) -> Result<Batches<PlaneBatch>> {
         self.views.validate_map_only()?;
         let (numbers, order) = self.epoch(epoch, first_batch)?;
@@ -51,7 +51,7 @@ impl BatchLoader {
     }
 }
 
-/// In 8 bits: a view of nearest pixels may be rounded before it is sampled.
+/// In 8 bits: with nearest sampling, rounding before sampling gives the same result.
 fn plane(image: &Radiograph) -> Array2<u8> {
     let values = match image.pixels() {
         Pixels::U8(values) => values.clone(),

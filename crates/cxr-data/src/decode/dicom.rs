@@ -1,8 +1,5 @@
-//! DICOM: stored values -> modality LUT -> VOI window -> MONOCHROME1 inversion (PS3.3 C.11, PS3.4 N.2), one table for
-//! all of it.
-//!
-//! The table has one entry per possible stored value (at most 65,536), so that the order is written down once and a
-//! pixel costs one look-up.
+//! DICOM: stored values -> modality LUT -> VOI window -> MONOCHROME1 inversion (PS3.3 C.11, PS3.4 N.2), combined in one
+//! table with an entry for each possible stored value (at most 65,536).
 
 use std::io::Cursor;
 
@@ -20,7 +17,7 @@ const VOI_LUT_SEQUENCE: Tag = Tag(0x0028, 0x3010);
 const LUT_DESCRIPTOR: Tag = Tag(0x0028, 0x3002);
 const LUT_DATA: Tag = Tag(0x0028, 0x3006);
 
-/// The first frame of a grey DICOM file: 8 bit where at most 8 bits are stored, else 16.
+/// The first frame of a grey DICOM file: 8 bit if at most 8 bits are stored, else 16.
 pub(super) fn decode(bytes: &[u8]) -> Result<Radiograph, Fault> {
     let options = OpenFileOptions::new().read_preamble(ReadPreamble::Always);
     let object = options.from_reader(Cursor::new(bytes)).map_err(Fault::from_display)?;
@@ -43,7 +40,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Radiograph, Fault> {
     };
     let stored = Stored::of(&data)?;
     let display = Display::of(&object, &data)?;
-    // Without a window the whole range of what can be stored is shown.
+    // Without a window the whole range of possible values is shown.
     let ends = [display.modality(stored.lowest()), display.modality(stored.highest())];
     let full = (ends[0].min(ends[1]), ends[0].max(ends[1]));
     let unit = |value: i32| {
@@ -61,7 +58,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Radiograph, Fault> {
     }
     let samples = &samples[..expected];
     let shift = stored.shift();
-    // Bits above the stored ones may hold overlays: they are masked away.
+    // Bits above the stored ones may hold overlays, so they are masked.
     let pixels = if stored.bits <= 8 {
         let table: Vec<u8> = (0..stored.count()).map(|raw| (unit(stored.value(raw)) * 255.0 + 0.5) as u8).collect();
         Pixels::U8(match stored.allocated {
@@ -76,12 +73,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Radiograph, Fault> {
     Radiograph::new(width, height, pixels).map_err(Fault::from_display)
 }
 
-/// The decoded samples are in the byte order of the machine.
+/// Decoded samples, which are in native byte order.
 fn words(samples: &[u8]) -> impl Iterator<Item = u16> + '_ {
     samples.as_chunks().0.iter().map(|&pair| u16::from_ne_bytes(pair))
 }
 
-/// A fault with all its causes: the outermost says little.
+/// The error with all its causes, because the outermost says little.
 fn chain(error: impl std::error::Error) -> Fault {
     let mut message = error.to_string();
     let mut source = error.source();
@@ -118,7 +115,7 @@ impl Stored {
         }
     }
 
-    /// Number of different stored values.
+    /// Number of possible stored values.
     fn count(&self) -> usize {
         1 << self.bits
     }
@@ -136,14 +133,14 @@ impl Stored {
         self.lowest() + self.count() as i32 - 1
     }
 
-    /// The number that the bits mean.
+    /// The stored value of the bits.
     fn value(&self, raw: usize) -> i32 {
         let raw = raw as i32;
         if raw > self.highest() { raw - self.count() as i32 } else { raw }
     }
 }
 
-/// What the file says of showing its values.
+/// How the file's values are displayed.
 struct Display {
     slope: f64,
     intercept: f64,
@@ -168,7 +165,7 @@ impl Display {
         })
     }
 
-    /// Stored value -> modality value. A table takes the place of slope and intercept.
+    /// Stored value -> modality value, by a table if there is one, else by slope and intercept.
     fn modality(&self, value: i32) -> f64 {
         match &self.modality_table {
             Some(table) => table.at(f64::from(value)),
@@ -176,7 +173,8 @@ impl Display {
         }
     }
 
-    /// Modality value -> what is shown, in 0..=1. A table goes before a window, as in pydicom's `apply_voi_lut`.
+    /// Modality value -> displayed value, in 0..=1. A table takes precedence over a window, as in pydicom's
+    /// `apply_voi_lut`.
     fn voi(&self, value: f64, (low, high): (f64, f64)) -> f64 {
         if let Some(table) = &self.voi_table {
             return table.at(value) / table.highest;
@@ -191,7 +189,7 @@ impl Display {
             (Some((center, width)), VoiLutFunction::Sigmoid) if width > 0.0 => {
                 1.0 / (1.0 + (-4.0 * (value - center) / width).exp())
             }
-            // No window, or one that cannot be.
+            // No window, or an invalid one.
             _ if high > low => (value - low) / (high - low),
             _ => 0.0,
         };
@@ -199,16 +197,16 @@ impl Display {
     }
 }
 
-/// A look-up table of a file: its first entry belongs to `first`, what lies outside gets the nearest entry.
+/// A look-up table of a file. The first entry is for the value `first`; values outside get the nearest entry.
 struct Table {
     first: f64,
     values: Vec<u16>,
-    /// Largest value that an entry can have.
+    /// Largest possible entry.
     highest: f64,
 }
 
 impl Table {
-    /// The table of the first item of a sequence, where there is one.
+    /// The table of the first item of a sequence, if any.
     fn first(object: &DefaultDicomObject, sequence: Tag) -> Result<Option<Self>, Fault> {
         let Some(item) = object.get(sequence).and_then(|element| element.items()).and_then(|items| items.first())
         else {
@@ -220,7 +218,9 @@ impl Table {
             (Some(&[_, first, bits]), Some(values)) if !values.is_empty() && (1..=16).contains(&bits) => {
                 Ok(Some(Self { first: first.into(), values, highest: f64::from((1_u32 << bits) - 1) }))
             }
-            _ => Err(Fault::Reason(format!("a look-up table {sequence} that is not three numbers and their data"))),
+            _ => Err(Fault::Reason(format!(
+                "an invalid look-up table {sequence}; expected a descriptor of three numbers, and data"
+            ))),
         }
     }
 

@@ -1,7 +1,7 @@
 //! File -> [`Radiograph`]: one grey channel, 0 = black, 16 bits kept where the file has them.
 //!
-//! What a file is, its first bytes decide, never its name: a PNG called `.jpg` decodes (and [`Format::fits_name`] lets
-//! an audit report it). A decoder that panics on a damaged file is contained and reported like any other fault.
+//! The format is recognised by a file's first bytes, not its name: a PNG called `.jpg` decodes, and an audit reports it
+//! (see [`Format::fits_name`]). A decoder's panic on a damaged file is caught and reported like any other error.
 
 #[cfg(feature = "dicom")]
 mod dicom;
@@ -12,17 +12,18 @@ use std::path::Path;
 
 use crate::{Error, Radiograph, Result};
 
-/// Shortest side that counts as an image, in pixels. The smallest radiographs in use have 28 (MedMNIST).
+/// Shortest side that is decoded, in pixels. The smallest radiographs in use have 28 (MedMNIST).
 pub const MIN_SIDE: usize = 8;
-/// Longest side that is decoded, in pixels. Detectors end near 5,000; beyond this a header is more likely damaged than true.
+/// Longest side that is decoded, in pixels. Detectors have at most about 5,000; a larger size is probably a damaged
+/// header.
 pub const MAX_SIDE: usize = 16_384;
-/// Most pixels that are decoded (10,000 x 10,000): bounds what a damaged or hostile header can make us allocate.
+/// Most pixels that are decoded (10,000 x 10,000). Limits the memory that a damaged or hostile header can claim.
 pub const MAX_PIXELS: usize = 100_000_000;
-/// Most that one side may be longer than the other. The whole spine on one film has less than 5; beyond this a picture is
-/// a strip, and a short side enlarged to the size of a view would need gigabytes for the long one.
+/// Largest ratio of the sides. Films of the whole spine stay below 5. With a short side of a few pixels, enlarged to
+/// the size of a view, a longer strip would need gigabytes.
 pub const MAX_ASPECT: usize = 16;
 
-/// Kind of an image file, by its content.
+/// Format of an image file, by its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
@@ -35,7 +36,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What the first bytes of a file say it is. 132 bytes are enough.
+    /// The format by the first bytes of a file; 132 bytes are enough.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Option<Self> {
         if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
@@ -49,7 +50,7 @@ impl Format {
         }
     }
 
-    /// Whether a file of this format may carry this name. DICOM files have any extension or none.
+    /// Whether the extension of this name fits the format. DICOM files may have any other extension or none.
     #[must_use]
     pub fn fits_name(self, path: &Path) -> bool {
         let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
@@ -63,18 +64,18 @@ impl Format {
 
 /// Reads a JPEG, PNG or (feature `dicom`) DICOM file as one grey channel.
 ///
-/// Colour becomes luma with the ITU-R 601 weights as Pillow's mode `L` has them, a palette is expanded first, alpha is
-/// dropped. 16 bit PNG and DICOM of more than 8 bits stay 16 bit.
+/// Colour becomes luma with the ITU-R 601 weights of Pillow's mode `L`, palettes are expanded first, alpha is dropped.
+/// 16-bit PNG and DICOM of more than 8 bits stay 16 bit.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read, [`Error::Decode`] when it is empty, no image, damaged, truncated, or
-/// made its decoder panic, [`Error::ImageSize`] outside [`MIN_SIDE`], [`MAX_SIDE`], [`MAX_PIXELS`],
+/// [`Error::Io`] when the file cannot be read, [`Error::Decode`] when it is empty, not an image, damaged, truncated, or
+/// makes its decoder panic, [`Error::ImageSize`] outside [`MIN_SIDE`], [`MAX_SIDE`], [`MAX_PIXELS`],
 /// [`MAX_ASPECT`].
 pub fn read(path: impl AsRef<Path>) -> Result<Radiograph> {
     read_with_format(path).map(|(radiograph, _)| radiograph)
 }
 
-/// [`read`], with the format that was found.
+/// [`read`], also returning the format.
 ///
 /// # Errors
 /// Those of [`read`].
@@ -84,7 +85,7 @@ pub fn read_with_format(path: impl AsRef<Path>) -> Result<(Radiograph, Format)> 
     from_bytes(&bytes, path)
 }
 
-/// [`read_with_format`] for a file that is in memory; `path` is only for messages.
+/// [`read_with_format`] for a file in memory; `path` is only for messages.
 ///
 /// # Errors
 /// Those of [`read`].
@@ -108,8 +109,8 @@ pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<(Radiograph, Format)> {
     contained(path, decode).map(|radiograph| (radiograph, format))
 }
 
-/// What a decoder says of the file at `path`, its panic included. It sees only bytes that are read afresh for each file,
-/// so that nothing half-changed survives a panic.
+/// Runs a decoder on the file at `path` and turns a panic into an error. The decoder has no state beyond this file, so
+/// nothing half-changed survives a panic.
 fn contained(path: &Path, decode: impl FnOnce() -> std::result::Result<Radiograph, Fault>) -> Result<Radiograph> {
     let outcome = catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| {
         let message = panic.downcast_ref::<String>().map(String::as_str);
@@ -122,7 +123,7 @@ fn contained(path: &Path, decode: impl FnOnce() -> std::result::Result<Radiograp
     })
 }
 
-/// What a decoder reports; the caller adds the path.
+/// A decoder's error; the caller adds the path.
 enum Fault {
     Reason(String),
     Size(usize, usize),
@@ -134,7 +135,7 @@ impl Fault {
     }
 }
 
-/// Refuses sizes outside the limits before anything is allocated for them.
+/// Refuses sizes outside the limits before memory is allocated.
 fn check_size(width: usize, height: usize) -> std::result::Result<(), Fault> {
     let sides = MIN_SIDE..=MAX_SIDE;
     let (short, long) = (width.min(height), width.max(height));
@@ -150,7 +151,7 @@ fn check_size(width: usize, height: usize) -> std::result::Result<(), Fault> {
 mod tests {
     use super::*;
 
-    /// No file is known that makes one of the decoders panic; the next version of one may have it.
+    /// No file is known that makes a decoder panic, but a later version may have one.
     #[test]
     fn a_decoder_that_panics_is_a_fault_of_its_file() {
         let path = Path::new("set/0017.png");

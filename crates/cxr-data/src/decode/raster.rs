@@ -1,4 +1,4 @@
-//! JPEG and PNG. Which pixels they hold is settled here; what they mean (bit depth, colour) becomes one grey plane.
+//! JPEG and PNG of any bit depth and colour, as one grey plane.
 
 use std::io::Cursor;
 
@@ -9,13 +9,13 @@ use zune_jpeg::JpegDecoder;
 use super::{Fault, MAX_PIXELS, MAX_SIDE, check_size};
 use crate::{Pixels, Radiograph};
 
-/// A JPEG. Grey files decode as they are, YCbCr files give their luma plane without a detour over RGB.
+/// A JPEG. Grey files decode as they are; of YCbCr files only the luma plane is taken, without converting to RGB.
 pub(super) fn jpeg(bytes: &[u8]) -> Result<Radiograph, Fault> {
     if !jpeg_is_complete(bytes) {
         return Err(Fault::Reason("a truncated JPEG: no end-of-image marker after the scan".into()));
     }
-    // Not strict: the decoder then accepts what libjpeg accepts (stray bytes between segments). Truncation, which it
-    // would fill with grey, is settled above.
+    // Not strict, so that the decoder accepts what libjpeg accepts (stray bytes between segments). It would fill a
+    // truncated image with grey; those were refused above.
     let options = DecoderOptions::default().set_strict_mode(false).set_max_width(MAX_SIDE).set_max_height(MAX_SIDE);
     let headers_only = options.set_max_width(usize::MAX).set_max_height(usize::MAX);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), headers_only);
@@ -32,8 +32,8 @@ pub(super) fn jpeg(bytes: &[u8]) -> Result<Radiograph, Fault> {
     Radiograph::new(width, height, Pixels::U8(grey)).map_err(Fault::from_display)
 }
 
-/// Whether an end-of-image marker follows the last start of scan. Entropy-coded data cannot contain either; a
-/// thumbnail in the header has both, but before the image's own.
+/// Whether an end-of-image marker follows the last start of scan. Entropy-coded data cannot contain these markers;
+/// those of a thumbnail in the header come before the image's own.
 fn jpeg_is_complete(bytes: &[u8]) -> bool {
     let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
     const END_OF_IMAGE: u8 = 0xd9;
@@ -43,7 +43,7 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
 
 /// A PNG of any colour type and depth; 1, 2 and 4 bits are scaled to 8, a palette is expanded.
 pub(super) fn png(bytes: &[u8]) -> Result<Radiograph, Fault> {
-    // 8 bytes a pixel is the most that a PNG has (16 bit RGBA).
+    // A PNG has at most 8 bytes per pixel (16-bit RGBA).
     let mut limits = Limits::default();
     limits.max_alloc = Some(8 * MAX_PIXELS as u64);
     let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(Fault::from_display)?;
@@ -63,13 +63,13 @@ pub(super) fn png(bytes: &[u8]) -> Result<Radiograph, Fault> {
         ColorType::La16 => Pixels::U16(wide().as_chunks::<2>().0.iter().map(|&[grey, _]| grey).collect()),
         ColorType::Rgb16 => Pixels::U16(luma16::<3>(&wide())),
         ColorType::Rgba16 => Pixels::U16(luma16::<4>(&wide())),
-        other => return Err(Fault::Reason(format!("a PNG of the colour type {other:?}, which is not known here"))),
+        other => return Err(Fault::Reason(format!("a PNG with the unsupported colour type {other:?}"))),
     };
     Radiograph::new(width, height, pixels).map_err(Fault::from_display)
 }
 
-/// Luma of ITU-R 601-2 in 16 fractional bits, rounded, as Pillow's `convert("L")` computes it. The weights add up to
-/// 65536, so that grey stays what it is, and 65535 * 65536 + 32768 still fits 32 bits.
+/// ITU-R 601-2 luma with 16 fractional bits, rounded, as Pillow's `convert("L")` computes it. The weights add up to
+/// 65536, so grey stays unchanged, and 65535 * 65536 + 32768 still fits 32 bits.
 const fn luma(red: u32, green: u32, blue: u32) -> u32 {
     (red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16
 }

@@ -1,11 +1,11 @@
-//! What the cells and the file names of CheXpert's tables say.
+//! The cells and file names of CheXpert's tables.
 
 use std::path::Path;
 
 use super::table::Row;
 use crate::{Label, Projection, Result, Sex, View};
 
-/// What was decided for cells that the format allows but that mean nothing, for the notes.
+/// Counts of odd cells, for the notes.
 #[derive(Default)]
 pub(crate) struct Quirks {
     sex_unknown: usize,
@@ -18,7 +18,7 @@ impl Quirks {
         [
             (self.sex_unknown, "with Sex \"Unknown\", read as not recorded"),
             (self.age_zero, "with Age 0 (CheXpert's patients are adults), read as not recorded"),
-            (self.view_differs, "whose column Frontal/Lateral contradicts the file name; the column was believed"),
+            (self.view_differs, "whose column Frontal/Lateral contradicts the file name; the column was used"),
         ]
         .into_iter()
         .filter(|(rows, _)| *rows > 0)
@@ -27,7 +27,7 @@ impl Quirks {
     }
 }
 
-/// `patient00001` and `patient00001/study1` out of a path.
+/// `patient00001` and `patient00001/study1`, from a path.
 pub(crate) fn patient_and_study(path: &str) -> Option<(String, String)> {
     let numbered = |part: &str, word: &str| {
         part.strip_prefix(word).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))

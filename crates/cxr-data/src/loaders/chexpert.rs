@@ -1,5 +1,5 @@
-//! CheXpert (Irvin et al. 2019), the small and the full tree: `train.csv` and `valid.csv` with a row per image, and the
-//! test set with its ground truth per study. Format and quirks: the official CSVs and MoCo-CXR's `reorganize_files.py`.
+//! CheXpert (Irvin et al. 2019), small or full: `train.csv` and `valid.csv` with a row per image, and the test set with
+//! its ground truth per study. Format and quirks: the official CSVs and MoCo-CXR's `reorganize_files.py`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::cells::{
 };
 use super::images::ImageFinder;
 use super::table::Table;
-use super::{LoadOptions, OnBad, Part, listing};
+use super::{Dataset, LoadOptions, OnBad, Part, listing};
 use crate::{Error, Label, Manifest, Record, Result};
 
 /// The label columns, in the order of the official `train.csv`.
@@ -36,7 +36,7 @@ const TEST_IMAGES: [&str; 2] = ["test.csv", "test_labels.csv"];
 const TEST_STUDIES: [&str; 2] = ["test_groundtruth.csv", "groundtruth.csv"];
 const TEST_PATHS: &str = "test_image_paths.csv";
 
-/// The folder that holds the tables: `dir` itself or the one folder in it that does.
+/// The folder with the tables: `dir` itself or a folder directly in it.
 pub(crate) fn find_root(dir: &Path) -> Result<PathBuf> {
     if holds_tables(dir) {
         return Ok(dir.into());
@@ -58,7 +58,7 @@ pub(crate) fn find_root(dir: &Path) -> Result<PathBuf> {
         1 => roots.pop_first().ok_or_else(|| fault(String::new())),
         0 => Err(fault(listing(dir)?)),
         _ => Err(fault(format!(
-            "several folders with such tables ({}); name one of them",
+            "several folders with such tables ({}); choose one of them",
             roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(", ")
         ))),
     }
@@ -68,8 +68,8 @@ fn holds_tables(dir: &Path) -> bool {
     ["train.csv", "valid.csv"].iter().any(|name| dir.join(name).is_file()) || test_table(dir).is_some()
 }
 
-/// Whether one of the tables has the columns of CheXpert, and is not merely called so. A damaged table among sound ones
-/// must not turn the set into a plain folder, whose images would be those of all parts.
+/// Whether one of the tables has CheXpert's columns, not only its name. One is enough: a damaged table among sound ones
+/// must not turn the set into a plain folder, which has the images of all parts.
 pub(crate) fn has_its_columns(root: &Path) -> Result<bool> {
     let tables = ["train.csv", "valid.csv"].map(|name| root.join(name)).into_iter().filter(|path| path.is_file());
     let headers = tables.chain(test_table(root)).map(|path| Table::header_of(&path)).collect::<Result<Vec<_>>>()?;
@@ -77,7 +77,7 @@ pub(crate) fn has_its_columns(root: &Path) -> Result<bool> {
     Ok(headers.iter().any(|header| known(header) > TASKS.len() / 2))
 }
 
-/// The table of the test set, which is published beside the other tables or in the folder `test`.
+/// The table of the test set, beside the other tables or in the folder `test`.
 fn test_table(root: &Path) -> Option<PathBuf> {
     TEST_IMAGES
         .iter()
@@ -89,6 +89,7 @@ fn test_table(root: &Path) -> Option<PathBuf> {
 pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Manifest> {
     let root = find_root(dir)?;
     let mut manifest = Manifest {
+        dataset: Dataset::Chexpert,
         tasks: TASKS.map(String::from).into(),
         records: Vec::new(),
         patients_known: true,
@@ -124,7 +125,7 @@ pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Mani
     Ok(manifest)
 }
 
-/// Rows of a table with one image each. The test table may lack the columns on the patient.
+/// Adds the rows of a table with one image each. The test table may lack the metadata columns.
 fn add_images(manifest: &mut Manifest, path: &Path, all_columns: bool, options: &LoadOptions) -> Result<()> {
     let table = Table::read(path)?;
     let [path_column] = table.columns(["Path"])?;
@@ -160,8 +161,7 @@ fn add_images(manifest: &mut Manifest, path: &Path, all_columns: bool, options: 
     Ok(())
 }
 
-/// Rows of a table with one study each, and the images of those studies: as `test_image_paths.csv` lists them, or as
-/// they lie on disk.
+/// Adds the images of a table with one study per row: those listed in `test_image_paths.csv`, or else those on disk.
 fn add_studies(manifest: &mut Manifest, path: &Path, options: &LoadOptions) -> Result<()> {
     let table = Table::read(path)?;
     let [study_column] = table.columns(["Study"])?;
@@ -219,7 +219,7 @@ fn add_studies(manifest: &mut Manifest, path: &Path, options: &LoadOptions) -> R
     }
     if !without_image.is_empty() && !options.keep_missing {
         manifest.notes.push(format!(
-            "{}: {} of {} studies skipped, no image of theirs was found (the first: {})",
+            "{}: {} of {} studies skipped because they have no images (the first: {})",
             path.display(),
             without_image.len(),
             order.len(),
@@ -228,7 +228,7 @@ fn add_studies(manifest: &mut Manifest, path: &Path, options: &LoadOptions) -> R
     }
     if let Some(first) = without_truth.first() {
         manifest.notes.push(format!(
-            "{}: {} images left out, their study is not in it (the first: {first})",
+            "{}: {} images left out because their study is not in the table (the first: {first})",
             path.display(),
             without_truth.len()
         ));
@@ -249,7 +249,7 @@ fn listed_images(manifest: &mut Manifest, path: &Path, options: &LoadOptions) ->
     Ok(images)
 }
 
-/// Images of the studies, below `root/test` or `root`, by name.
+/// Images of the studies below `root/test` or `root`, sorted by name within a study.
 fn images_on_disk<'s>(root: &Path, studies: impl Iterator<Item = &'s str>) -> Result<Vec<String>> {
     let mut images = Vec::new();
     for study in studies {

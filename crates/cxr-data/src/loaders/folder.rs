@@ -1,4 +1,4 @@
-//! Any folder: its images as they lie, without labels, or a CSV that names path, patient and labels.
+//! Any folder: all its images, without labels, or those of a CSV with paths, patients and labels.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::{Dataset, LoadOptions, Part, listing, reading};
 use crate::decode::Format;
 use crate::{Error, Manifest, Record, Result, View};
 
-/// Names, in any case, under which a column is known.
+/// Accepted column names, in any case.
 const PATH: [&str; 6] = ["path", "image", "file", "filename", "image_path", "file_name"];
 const PATIENT: [&str; 6] = ["patient", "patient_id", "patientid", "patient id", "subject", "subject_id"];
 const STUDY: [&str; 3] = ["study", "study_id", "studyid"];
@@ -37,15 +37,15 @@ pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Mani
     };
     if !manifest.patients_known {
         manifest.notes.push(format!(
-            "{}: patients: unknown. Every file counts as its own patient; splits may separate images of one patient, and \
-             the leak check sees equal images only. A patient pattern (--patient-regex) or a patient column mends that",
+            "{}: patients: unknown. Every file counts as its own patient, so splits may separate images of one patient and \
+             the leak check finds equal images only. Give a patient pattern (--patient-regex) or a patient column",
             dir.display()
         ));
     }
     Ok(manifest)
 }
 
-/// The table that was asked for, or `train.csv` and the like, or the only CSV of the folder that names images.
+/// The requested table, or else `train.csv` or the like, or else the folder's only CSV that names images.
 fn find_table(dir: &Path, part: Part, options: &LoadOptions) -> Result<Option<PathBuf>> {
     if let Some(table) = &options.table {
         return Ok(Some(if table.is_file() { table.clone() } else { dir.join(table) }));
@@ -68,7 +68,7 @@ fn find_table(dir: &Path, part: Part, options: &LoadOptions) -> Result<Option<Pa
         [table] => Ok(Some(table.clone())),
         [first, second, ..] => Err(Error::Layout {
             dir: dir.into(),
-            expected: "one table of images (or name the one to read)".into(),
+            expected: "one table of images; choose the one to read".into(),
             found: format!("{} and {}", first.display(), second.display()),
         }),
     }
@@ -131,14 +131,14 @@ fn from_table(dir: &Path, path: &Path, pattern: Option<&Pattern>, options: &Load
     notes.extend(finder.notes());
     if let (Some(column), Some(_)) = (patient, pattern) {
         let (table, column) = (path.display(), &table.header[column]);
-        notes.push(format!("{table}: the patient pattern is not used: the column \"{column}\" names the patients"));
+        notes.push(format!("{table}: the patient pattern is not used: the column \"{column}\" has the patients"));
     }
     let tasks = columns.iter().map(|&column| table.header[column].clone()).collect();
     let patients_known = patient.is_some() || pattern.is_some();
-    Ok(Manifest { root: dir.into(), tasks, records, patients_known, notes })
+    Ok(Manifest { root: dir.into(), dataset: Dataset::Folder, tasks, records, patients_known, notes })
 }
 
-/// Every image below a folder, sorted by path. A file counts as an image by its extension, or else by its first bytes.
+/// Every image below a folder, sorted by path. Images are recognised by their extension or their first bytes.
 fn from_files(dir: &Path, pattern: Option<&Pattern>) -> Result<Manifest> {
     let mut records = Vec::new();
     let mut others = 0;
@@ -176,17 +176,24 @@ fn from_files(dir: &Path, pattern: Option<&Pattern>) -> Result<Manifest> {
         });
     }
     let notes = if others > 0 { vec![format!("{}: {others} other files ignored", dir.display())] } else { Vec::new() };
-    Ok(Manifest { root: dir.into(), tasks: Vec::new(), records, patients_known: pattern.is_some(), notes })
+    Ok(Manifest {
+        root: dir.into(),
+        dataset: Dataset::Folder,
+        tasks: Vec::new(),
+        records,
+        patients_known: pattern.is_some(),
+        notes,
+    })
 }
 
 fn begins_like_an_image(path: &Path) -> bool {
     let mut start = Vec::new();
-    // A file that cannot be opened is no image that could be read later.
+    // A file that cannot be opened could not be read later either.
     std::fs::File::open(path).is_ok_and(|file| file.take(132).read_to_end(&mut start).is_ok())
         && Format::of(&start).is_some()
 }
 
-/// Whether it is a pattern, with a group.
+/// Checks that a pattern is a regular expression with a group.
 pub(super) fn check_pattern(text: &str) -> Result<()> {
     Pattern::new(text).map(|_| ())
 }
@@ -202,7 +209,7 @@ impl Pattern {
         let regex = Regex::new(text)
             .map_err(|error| Error::PatientPattern { pattern: text.into(), reason: error.to_string() })?;
         if regex.captures_len() < 2 {
-            let reason = format!("it has no group to say which part of a path is the patient, as in \"({text})\"");
+            let reason = format!("it has no group to mark the patient within a path, as in \"({text})\"");
             return Err(Error::PatientPattern { pattern: text.into(), reason });
         }
         Ok(Self { regex, text: text.into() })
@@ -231,7 +238,7 @@ fn is_index(name: &str) -> bool {
     name.is_empty() || name.starts_with("Unnamed:")
 }
 
-/// Whether the first cell of a column that is not blank holds a label: then all must.
+/// Whether the first non-blank cell of a column is a label; then all others must be too.
 fn begins_with_label(table: &Table, column: usize) -> bool {
     table.rows().find(|row| !row.cell(column).is_empty()).is_some_and(|row| label(row, column).is_ok())
 }

@@ -1,4 +1,4 @@
-//! Finds the image that a table's path means: tables carry the prefix of the machine they were written on.
+//! Finds the images of a table, whose paths may begin with folders of another machine.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{LoadOptions, OnBad, table::Row};
 use crate::{Error, Result};
 
-/// Rewrites the paths of one table to paths below `root`, and counts what it did.
+/// Rewrites the paths of one table to paths below `root`, and counts the changes.
 pub(crate) struct ImageFinder<'a> {
     root: &'a Path,
     table: PathBuf,
@@ -33,8 +33,8 @@ impl<'a> ImageFinder<'a> {
         }
     }
 
-    /// The longest ending of the cell's path that exists below the root, with `/` between its parts; `None` where there
-    /// is none and missing images are skipped. A second row of the same image is an error.
+    /// The longest suffix of the cell's path that exists below the root, with `/` as separator; `None` where there is
+    /// none and missing images are skipped. Listing an image twice is an error.
     pub(crate) fn find(&mut self, row: Row<'_>, column: usize) -> Result<Option<String>> {
         let listed = row.cell(column);
         if listed.is_empty() {
@@ -46,7 +46,7 @@ impl<'a> ImageFinder<'a> {
             *self.dropped.entry(prefix.into()).or_default() += 1;
             return Ok(Some(found.into()));
         }
-        // A step upwards could leave the root, and name a file that is there.
+        // `..` could leave the root and name an existing file.
         if self.keep_missing && !path.split('/').any(|part| part == "..") {
             let own = self.root.file_name().map(|name| format!("{}/", name.to_string_lossy())).unwrap_or_default();
             let below = path.strip_prefix(&own).unwrap_or(&path).trim_start_matches('/');
@@ -66,8 +66,8 @@ impl<'a> ImageFinder<'a> {
         Ok(None)
     }
 
-    /// What the user should know: foreign prefixes and skipped rows, once each. The root's own name as a prefix is how
-    /// CheXpert is published and goes without saying.
+    /// Notes on replaced prefixes and skipped rows. The root's own name as a prefix, as CheXpert is published, is not
+    /// worth a note.
     pub(crate) fn notes(self) -> Vec<String> {
         let own = self.root.file_name().map(|name| format!("{}/", name.to_string_lossy()));
         let table = self.table.display();
@@ -80,14 +80,16 @@ impl<'a> ImageFinder<'a> {
             })
             .collect();
         if let Some(first) = self.first_missing {
-            notes
-                .push(format!("{table}: {} rows skipped, their images are missing (the first: {first})", self.missing));
+            notes.push(format!(
+                "{table}: {} rows skipped because their images are missing (the first: {first})",
+                self.missing
+            ));
         }
         notes
     }
 }
 
-/// Sees to it that a table lists every image once.
+/// Checks that a table lists every image once.
 #[derive(Default)]
 pub(crate) struct Once {
     /// Line of each image.
@@ -95,18 +97,18 @@ pub(crate) struct Once {
 }
 
 impl Once {
-    /// An image counted twice would weigh twice, and would look like the export of another.
+    /// Refuses an image listed twice: it would count double and look like a repeated export.
     pub(crate) fn check(&mut self, row: Row<'_>, column: usize, path: &str) -> Result<()> {
         match self.lines.insert(path.into(), row.line()) {
             None => Ok(()),
-            Some(first) => Err(row.fault(column, &format!("every image once (line {first} lists it, too)"))),
+            Some(first) => Err(row.fault(column, &format!("every image once (line {first} lists it too)"))),
         }
     }
 }
 
-/// Splits a path into a prefix to drop and the longest rest that is a file below `root`.
+/// Splits a path into a prefix to drop and the longest suffix that is a file below `root`.
 fn longest_ending<'p>(root: &Path, path: &'p str) -> Option<(&'p str, &'p str)> {
-    // A step upwards could leave the root.
+    // `..` could leave the root.
     if path.split('/').any(|part| part == "..") {
         return None;
     }

@@ -1,5 +1,5 @@
-//! From a folder on disk to a [`Manifest`]: one loader per data set, all with the same result. Loading reads tables and
-//! names and opens no image.
+//! From a folder on disk to a [`Manifest`], with one loader per data set. Loading reads tables and file names and opens
+//! no image.
 
 mod cells;
 mod chexpert;
@@ -21,12 +21,12 @@ use crate::{Error, Manifest, Result};
 pub(crate) use cells::patient_and_study;
 pub(crate) use table::Table;
 
-/// A data set as it is published.
+/// A data set, by its published layout.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Dataset {
-    /// Whatever the folder looks like.
+    /// Recognised from the folder.
     #[default]
     Auto,
     /// CheXpert, small or full: `train.csv`, `valid.csv`, ground truth of the test set per study.
@@ -41,7 +41,7 @@ pub enum Dataset {
     Folder,
 }
 
-/// Which part of a data set.
+/// Part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Part {
@@ -51,42 +51,42 @@ pub enum Part {
     Valid,
     /// The published test part.
     Test,
-    /// Everything there is.
+    /// All parts.
     All,
 }
 
-/// What becomes of a row whose image is missing or cannot be read.
+/// How to treat a row whose image is missing or unreadable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBad {
-    /// An error that names it.
+    /// An error that names the image.
     #[default]
     Fail,
-    /// It is left out and counted.
+    /// Leave it out and count it.
     Skip,
 }
 
-/// Choices of a loader beyond the folder and the part.
+/// Options of a loader.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// What becomes of rows whose image is missing.
+    /// How to treat rows whose image is missing.
     pub on_bad: OnBad,
-    /// Keeps rows whose image is missing, for an audit, which counts them as images that cannot be read; `on_bad` does not
-    /// matter for them.
+    /// Keep rows whose image is missing, whatever `on_bad` says; an audit counts them as unreadable.
     pub keep_missing: bool,
-    /// For sets without patients: a pattern whose first group, in the path below the root, is the patient.
+    /// For sets without patients: a regular expression on the path of an image below the root; its first group is the
+    /// patient.
     pub patient_regex: Option<String>,
-    /// For a plain folder: the CSV to read, as a path or a name in the folder, where it is not found by itself.
+    /// For a plain folder: the CSV to read, as a path or a name in the folder. By default it is searched for.
     pub table: Option<std::path::PathBuf>,
-    /// For a CSV of one's own: the label columns. By default every column that begins with a label.
+    /// For your own CSV: the label columns. By default every column whose first value is a label.
     pub tasks: Option<Vec<String>>,
 }
 
 impl LoadOptions {
-    /// What can be checked without a data set.
+    /// Checks the options, as far as that is possible without a data set.
     ///
     /// # Errors
-    /// [`Error::PatientPattern`].
+    /// [`Error::PatientPattern`] for an invalid pattern.
     pub fn validate(&self) -> Result<()> {
         self.patient_regex.as_deref().map_or(Ok(()), folder::check_pattern)
     }
@@ -100,13 +100,13 @@ pub fn load(dir: &Path, dataset: Dataset, part: Part) -> Result<Manifest> {
     load_with(dir, dataset, part, &LoadOptions::default())
 }
 
-/// Reads a data set: rows in file order, what had to be decided or mended in [`Manifest::notes`].
+/// Reads a data set. Rows are in file order; [`Manifest::notes`] says what was decided or repaired.
 ///
 /// `dir` is the folder of the data set or its parent.
 ///
 /// # Errors
-/// When the folder is not laid out as the data set ([`Error::Layout`] says what it holds), a table lacks columns or has a
-/// cell its format does not know, or an image is missing.
+/// When the folder does not have the data set's layout ([`Error::Layout`] says what it holds), a table lacks columns or
+/// has an invalid cell, or an image is missing.
 pub fn load_with(dir: &Path, dataset: Dataset, part: Part, options: &LoadOptions) -> Result<Manifest> {
     let found = if dataset == Dataset::Auto { Some(detect(dir)?) } else { None };
     let kind = found.as_ref().map_or(dataset, |(dataset, _)| *dataset);
@@ -118,17 +118,19 @@ pub fn load_with(dir: &Path, dataset: Dataset, part: Part, options: &LoadOptions
         Dataset::Folder | Dataset::Auto => folder::load(dir, part, options),
     }?;
     if options.patient_regex.is_some() && !matches!(kind, Dataset::Folder | Dataset::Auto) {
-        manifest.notes.push(format!("the patient pattern is not used: the data set \"{kind}\" names its patients"));
+        manifest
+            .notes
+            .push(format!("the patient pattern is not used: the data set \"{kind}\" has its own patient ids"));
     }
     if let Some((dataset, sign)) = found {
-        manifest.notes.insert(0, format!("{}: taken for the data set \"{dataset}\" ({sign})", dir.display()));
+        manifest.notes.insert(0, format!("{}: recognised as the data set \"{dataset}\" ({sign})", dir.display()));
     }
     Ok(manifest)
 }
 
-/// What a folder looks like, and by which sign.
+/// The data set that a folder looks like, and why.
 fn detect(dir: &Path) -> Result<(Dataset, String)> {
-    // This reads the folder first, so that a wrong path is reported as such.
+    // First read the folder, so that a wrong path is reported as such.
     let names = listing(dir)?;
     if let Some(table) = nih::find_table(dir) {
         return Ok((Dataset::Nih, table.display().to_string()));
@@ -144,10 +146,10 @@ fn detect(dir: &Path) -> Result<(Dataset, String)> {
     })
 }
 
-/// A set without published parts is taken whole, whatever the part, and the user is told.
+/// The note for a set without published parts, which is used whole for any part.
 fn no_parts(dataset: Dataset, part: Part, images: usize) -> Option<String> {
     (part != Part::All).then(|| {
-        format!("the data set \"{dataset}\" has no published parts: all its {images} images were taken for \"{part}\"")
+        format!("the data set \"{dataset}\" has no published parts: all its {images} images are used as \"{part}\"")
     })
 }
 
@@ -157,7 +159,7 @@ fn below(root: &Path, file: &Path) -> Option<String> {
     Some(parts?.join("/"))
 }
 
-/// Names of up to eight entries of a folder, for a message that says what was found there.
+/// Names of up to eight entries of a folder, for error messages.
 fn listing(dir: &Path) -> Result<String> {
     let io = |source| Error::Io { path: dir.into(), source };
     let mut names = Vec::new();
@@ -194,7 +196,7 @@ impl OnBad {
     const NAMES: [(&'static str, OnBad); 2] = [("fail", OnBad::Fail), ("skip", OnBad::Skip)];
 }
 
-/// Text to choice and back, by the one table of names of the type.
+/// Implements `FromStr` and `Display` by the `NAMES` of a type.
 macro_rules! named {
     ($($type:ty, $what:literal;)*) => {$(
         impl FromStr for $type {
@@ -230,7 +232,7 @@ pub(crate) fn choice<T: Copy>(what: &'static str, value: &str, names: &[(&str, T
     })
 }
 
-/// Whether a name ends like an image that can be decoded.
+/// Whether a name has the extension of an image format that can be decoded.
 pub(crate) fn has_image_extension(path: &Path) -> bool {
     const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "dcm", "dicom"];
     path.extension().is_some_and(|found| EXTENSIONS.iter().any(|known| found.eq_ignore_ascii_case(known)))

@@ -1,5 +1,5 @@
-//! NIH ChestX-ray14 (Wang et al. 2017): `Data_Entry_2017.csv`, images in `images/` or in `images_001/images/` and on.
-//! A row lists the findings that were mined from the report; what is not listed is read as negative, as in the paper.
+//! NIH ChestX-ray14 (Wang et al. 2017): `Data_Entry_2017.csv`, images in `images/` or `images_001/images/` and so on.
+//! A row lists the findings mined from the report; findings not listed are read as negative, as in the paper.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use walkdir::WalkDir;
 
 use super::images::Once;
 use super::table::{Row, Table};
-use super::{LoadOptions, OnBad, Part, listing, reading};
+use super::{Dataset, LoadOptions, OnBad, Part, listing, reading};
 use crate::{Error, Label, Manifest, Projection, Record, Result, View};
 
 /// Findings in alphabetical order, then the label for none of them.
@@ -31,7 +31,7 @@ const TASKS: [&str; 15] = [
 ];
 const NONE: &str = "No Finding";
 
-/// The table: the first release or the one of 2020.
+/// The table of the first release or of 2020.
 pub(crate) fn find_table(dir: &Path) -> Option<PathBuf> {
     ["Data_Entry_2017.csv", "Data_Entry_2017_v2020.csv"].iter().map(|name| dir.join(name)).find(|path| path.is_file())
 }
@@ -48,7 +48,7 @@ pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Mani
         Part::Train => Some("train_val_list.txt"),
         Part::Test => Some("test_list.txt"),
         Part::Valid => {
-            return Err(layout("no validation part: the set is published as train_val and test; split the first")?);
+            return Err(layout("train_val or test: the set has no validation part; split train_val")?);
         }
     };
     let wanted: Option<HashSet<String>> = match list.map(|name| dir.join(name)) {
@@ -77,7 +77,7 @@ pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Mani
             "" => None,
             _ => return Err(row.fault(view, "AP, PA or blank")),
         };
-        // 058Y in the first release, 58 in the later one; a few of the first are impossible.
+        // 058Y in the first release, 58 in the later one; a few ages of the first are impossible.
         let years = reading::age(row.cell(age));
         ages += usize::from(years.is_none() && !row.cell(age).is_empty());
         seen.check(row, name, row.cell(name))?;
@@ -106,12 +106,19 @@ pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Mani
         });
     }
     let notes = [
-        (missing, "rows skipped, their images are missing"),
+        (missing, "rows skipped because their images are missing"),
         (ages, "rows with an impossible age, read as not recorded"),
     ];
     let notes = notes.into_iter().filter(|(rows, _)| *rows > 0);
     let notes = notes.map(|(rows, what)| format!("{}: {rows} {what}", path.display())).collect();
-    Ok(Manifest { root: dir.into(), tasks: TASKS.map(String::from).into(), records, patients_known: true, notes })
+    Ok(Manifest {
+        root: dir.into(),
+        dataset: Dataset::Nih,
+        tasks: TASKS.map(String::from).into(),
+        records,
+        patients_known: true,
+        notes,
+    })
 }
 
 fn labels(row: Row<'_>, column: usize) -> Result<Vec<Label>> {
@@ -125,7 +132,7 @@ fn labels(row: Row<'_>, column: usize) -> Result<Vec<Label>> {
     Ok(labels)
 }
 
-/// Paths below `dir` of all its PNG files, by file name, which is unique in the set.
+/// Paths below `dir` of all its PNG files, by file name; file names are unique in the set.
 fn images_by_name(dir: &Path) -> HashMap<String, String> {
     let files = WalkDir::new(dir)
         .max_depth(3)

@@ -1,7 +1,7 @@
 //! The two tuberculosis sets of the US National Library of Medicine (Jaeger et al. 2014), laid out alike: Shenzhen
 //! (`ChinaSet_AllFiles/CXR_png/CHNCXR_0001_0.png`) and Montgomery (`MontgomerySet/CXR_png/MCUCXR_0001_0.png`), with
 //! `ClinicalReadings/*.txt` beside them. The label is the suffix of the file name, 0 normal, 1 tuberculosis: it gives
-//! the numbers that the MoCo-CXR paper reports (326 and 336), which the readings do not.
+//! the counts of the MoCo-CXR paper (326 and 336); the readings do not.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use crate::{Error, Label, Manifest, Record, Result, View};
 
 const IMAGES: &str = "CXR_png";
 const READINGS: &str = "ClinicalReadings";
-/// A table of the readings with the columns `study_id` (the file name), `sex`, `age`, `findings`, as some mirrors of the
-/// Shenzhen set carry instead of the text files.
+/// A table of the readings with the columns `study_id` (the file name), `sex`, `age`, `findings`, as some mirrors of
+/// the Shenzhen set carry instead of the text files.
 const METADATA: &str = "shenzhen_metadata.csv";
 
-/// What tells the two sets apart.
+/// One of the two sets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FilmSet {
     dataset: Dataset,
@@ -105,10 +105,12 @@ impl FilmSet {
         }
         let mut notes = notes.lines(&folder);
         notes.extend(super::no_parts(self.dataset, part, records.len()));
-        Ok(Manifest { root, tasks: vec!["Tuberculosis".into()], records, patients_known: true, notes })
+        let tasks = vec!["Tuberculosis".into()];
+        Ok(Manifest { root, dataset: self.dataset, tasks, records, patients_known: true, notes })
     }
 
-    /// Readings by the stem of the image's name: from the text files, or else from a table beside or above the images.
+    /// Readings by image file name without extension: from the text files, or else from a table beside or above the
+    /// images.
     fn readings(&self, root: &Path) -> Result<HashMap<String, Reading>> {
         let folder = root.join(READINGS);
         let mut readings = HashMap::new();
@@ -119,7 +121,7 @@ impl FilmSet {
                 let Some(stem) = path.file_stem().filter(|_| path.extension().is_some_and(|e| e == "txt")) else {
                     continue;
                 };
-                // Typed on several systems: not all of it need be UTF-8.
+                // Typed on several systems, so not always UTF-8.
                 let text = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
                 readings.insert(stem.to_string_lossy().into_owned(), (self.read)(&String::from_utf8_lossy(&text)));
             }
@@ -146,7 +148,7 @@ impl FilmSet {
     }
 }
 
-/// What the readings leave to be said; names of images.
+/// Names of images for the notes.
 #[derive(Default)]
 struct Notes {
     without_reading: Vec<String>,
@@ -177,11 +179,8 @@ impl Notes {
         let mut lines: Vec<String> = [
             (self.without_reading, "images without a clinical reading"),
             (self.without_age, "clinical readings without a legible sex or age"),
-            (self.contaminated, "clinical readings that speak of more than one patient; the first was taken"),
-            (
-                self.contradicting,
-                "clinical readings that contradict the suffix of the file name; the suffix was believed",
-            ),
+            (self.contaminated, "clinical readings that mention more than one patient; the first was used"),
+            (self.contradicting, "clinical readings that contradict the suffix of the file name; the suffix was used"),
         ]
         .into_iter()
         .filter(|(names, _)| !names.is_empty())

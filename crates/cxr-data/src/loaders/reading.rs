@@ -1,9 +1,9 @@
-//! Clinical readings of the two NLM tuberculosis sets: a few typed lines per patient, with sex, age and findings, and
-//! with the spellings of the people who typed them.
+//! Clinical readings of the two NLM tuberculosis sets: a few typed lines per patient with sex, age and findings, in
+//! varying spelling.
 
 use crate::Sex;
 
-/// What a reading says.
+/// A clinical reading.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Reading {
     pub(crate) sex: Option<Sex>,
@@ -11,12 +11,12 @@ pub(crate) struct Reading {
     pub(crate) age: Option<f32>,
     /// The lines after sex and age, joined with "; ".
     pub(crate) findings: String,
-    /// Further lines that give sex and age again: the text of another patient has slipped in.
+    /// Whether sex and age are given twice, because the text of another patient has slipped in.
     pub(crate) contaminated: bool,
 }
 
 impl Reading {
-    /// Shenzhen: `male 45yrs`, then findings. Irregular ages (`16month`, `64days`) and spellings (`femal`) are known.
+    /// Shenzhen: `male 45yrs`, then findings. Irregular ages (`16month`, `64days`) and spellings (`femal`) occur.
     pub(crate) fn shenzhen(text: &str) -> Self {
         let mut reading = Self::default();
         let mut findings = Vec::new();
@@ -47,12 +47,12 @@ impl Reading {
         reading
     }
 
-    /// Whether the findings contradict a label; `None` where they speak neither of tuberculosis nor of a normal film.
+    /// Whether the findings contradict a label; `None` where they mention neither tuberculosis nor a normal film.
     pub(crate) fn contradicts(&self, tuberculosis: bool) -> Option<bool> {
         let words = || {
             self.findings.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase)
         };
-        // PTB, STB, ATB, NATB: pulmonary, secondary, active, non-active; "normale" is a known spelling.
+        // PTB, STB, ATB, NATB: pulmonary, secondary, active, non-active; "normale" occurs.
         let ill = words().any(|word| word.ends_with("tb") || word.starts_with("tubercul"));
         let normal = words().any(|word| word.starts_with("normal"));
         match (ill, normal) {

@@ -1,4 +1,4 @@
-//! A CSV read by column name, each row knowing its line, so that a fault can be said with file, line and column.
+//! A CSV read by column name, whose errors give file, line and column.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ impl Table {
         Ok(Table { path: path.into(), header, rows })
     }
 
-    /// The names of the columns alone, of a table with rows.
+    /// The column names of a table, which must have rows.
     pub(crate) fn header_of(path: &Path) -> Result<Vec<String>> {
         let (mut reader, header) = open(path)?;
         match reader.records().next() {
@@ -45,12 +45,12 @@ impl Table {
         self.rows.iter().map(|record| Row { table: self, record })
     }
 
-    /// Place of a column, whatever the case of its name.
+    /// Index of a column; upper and lower case do not matter.
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
         self.header.iter().position(|found| found.eq_ignore_ascii_case(name))
     }
 
-    /// Places of columns that must be there; the error names all that are not.
+    /// Indices of required columns; the error names all that are missing.
     pub(crate) fn columns<const N: usize>(&self, names: [&str; N]) -> Result<[usize; N]> {
         let missing: Vec<String> =
             names.iter().filter(|name| self.column(name).is_none()).map(|&name| name.into()).collect();
@@ -67,7 +67,7 @@ impl<'a> Row<'a> {
         self.record.position().map_or(0, csv::Position::line)
     }
 
-    /// A cell without surrounding blanks. Every row is as long as the header: the reader has seen to it.
+    /// A cell without surrounding blanks. The reader has checked that every row is as long as the header.
     pub(crate) fn cell(self, column: usize) -> &'a str {
         self.record.get(column).unwrap_or_default()
     }
@@ -91,7 +91,7 @@ fn open(path: &Path) -> Result<(csv::Reader<File>, Vec<String>)> {
     let file = File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
     let header = reader.headers().map_err(|source| Error::Csv { path: path.into(), source })?;
-    // What a full disk or a broken copy leaves. Without its header nobody can say what the table is for.
+    // As a full disk or an interrupted copy leaves behind. Without a header the table's purpose is unknown.
     if header.is_empty() {
         return Err(Error::EmptyTable { path: path.into(), found: "an empty file" });
     }

@@ -1,5 +1,5 @@
-//! Draws as files: the CSVs that MedAug published of the paper's draws (`train_semi_0.01-it0.csv`), which are rows of
-//! CheXpert's `train.csv` behind an unnamed column with their numbers.
+//! Draws as files, in the format of the CSVs that MedAug published of the paper's draws (`train_semi_0.01-it0.csv`):
+//! rows of CheXpert's `train.csv` after an unnamed column with their row numbers.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -8,13 +8,13 @@ use std::path::Path;
 use crate::loaders::{Table, patient_and_study};
 use crate::{Error, Manifest, Result};
 
-/// Reads a published draw: its rows in the manifest of the training set it was drawn from, in the order of the file.
+/// Reads a published draw: rows of `train`, the manifest it was drawn from, in the order of the file.
 ///
-/// Rows are found by the end of their path (`patient00001/study1/view1_frontal.jpg`), whatever stands before; the row
-/// numbers in the file, where there are any, must agree.
+/// Rows are matched by the end of their path (`patient00001/study1/view1_frontal.jpg`); row numbers in the file, if
+/// any, must agree.
 ///
 /// # Errors
-/// When the file is no such table, or a row is not in the manifest or has another number there.
+/// When the file is not such a table, or a row is not in the manifest or has another number there.
 pub fn read_draw(path: &Path, train: &Manifest) -> Result<Vec<usize>> {
     let table = Table::read(path)?;
     let [path_column] = table.columns(["Path"])?;
@@ -25,7 +25,10 @@ pub fn read_draw(path: &Path, train: &Manifest) -> Result<Vec<usize>> {
     for row in table.rows() {
         let found = identity(row.cell(path_column)).and_then(|image| place.get(image)).copied();
         let found = found.ok_or_else(|| {
-            row.fault(path_column, &format!("one of the {} images of the training set, by its end", train.len()))
+            row.fault(
+                path_column,
+                &format!("the end of the path of one of the {} images of the training set", train.len()),
+            )
         })?;
         if let Some(index) = index
             && row.cell(index).parse() != Ok(found)
@@ -37,10 +40,10 @@ pub fn read_draw(path: &Path, train: &Manifest) -> Result<Vec<usize>> {
     Ok(rows)
 }
 
-/// Writes a draw: the rows' numbers in a column without a name, and their paths. [`read_draw`] reads it again.
+/// Writes a draw: row numbers in an unnamed column, and paths. [`read_draw`] reads it back.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be written.
+/// [`Error::Io`] when writing fails.
 pub fn write_draw(out: impl Write, train: &Manifest, rows: &[usize]) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     let written = (|| {
@@ -53,7 +56,7 @@ pub fn write_draw(out: impl Write, train: &Manifest, rows: &[usize]) -> Result<(
     written.map_err(|source: csv::Error| Error::Io { path: "the draw".into(), source: source.into() })
 }
 
-/// The part of a path that names an image in any copy of CheXpert, from the patient on.
+/// The part of a path that is the same in every copy of CheXpert, from the patient on.
 fn identity(path: &str) -> Option<&str> {
     let (patient, _) = patient_and_study(path)?;
     path.find(&format!("{patient}/")).map(|start| &path[start..])

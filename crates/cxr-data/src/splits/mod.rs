@@ -1,6 +1,6 @@
-//! Who is trained on and who is tested on: the draws of the paper, bit for bit, and stricter ones by patient.
+//! Splits and label draws: those of the paper, bit for bit, and stricter ones by patient.
 //!
-//! A split is a list of rows of a manifest. All of them follow from a seed and the manifest alone.
+//! A split is a list of rows of a manifest, and depends only on the manifest and a seed.
 
 mod fractions;
 mod medaug;
@@ -22,8 +22,8 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// A generator for one purpose: saved splits must not change with a library's idea of seeding, so the key is laid out
-/// here (seed, then the purpose).
+/// A generator for one purpose. The key layout (seed, purpose) is fixed here, so that saved splits do not depend on how
+/// a library seeds.
 fn generator(seed: u64, purpose: &[u8; 24]) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -36,10 +36,10 @@ fn uniform(generator: &mut ChaCha8Rng) -> f64 {
     (generator.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// Fisher-Yates, written out for the same reason as [`generator`].
+/// Fisher-Yates, implemented here for the same reason as [`generator`].
 fn shuffle<T>(items: &mut [T], generator: &mut ChaCha8Rng) {
     for last in (1..items.len()).rev() {
-        // The bias of the scaled product is below 2^-40 for any number of patients there is.
+        // The bias of the scaled product is below 2^-40 for any realistic number of patients.
         let other = (u128::from(generator.next_u64()) * (last as u128 + 1)) >> 64;
         items.swap(last, other as usize);
     }

@@ -1,5 +1,5 @@
-//! The Mersenne Twister of Matsumoto and Nishimura (1998), seeded as Python's `random.seed(n)` does. The label-fraction
-//! draws of the paper came out of it.
+//! The Mersenne Twister of Matsumoto and Nishimura (1998), seeded like Python's `random.seed(n)`; the paper's label
+//! draws used it.
 
 const N: usize = 624;
 const M: usize = 397;
@@ -59,7 +59,7 @@ impl Mt19937 {
         y ^ (y >> 18)
     }
 
-    /// Python's `random.random()`: uniform in [0, 1) with 53 bits, out of 27 and 26 bits of two words.
+    /// Python's `random.random()`: uniform in [0, 1) with 53 bits, 27 and 26 from two words.
     pub fn next_f64(&mut self) -> f64 {
         let high = f64::from(self.next_u32() >> 5);
         let low = f64::from(self.next_u32() >> 6);
@@ -76,7 +76,7 @@ impl Mt19937 {
     }
 }
 
-/// The next place of the seeding's walk around the state, which keeps the last word in front of the first.
+/// The next index in the seeding loop, which wraps around and copies the last word to the first.
 fn next_place(i: usize, state: &mut [u32; N]) -> usize {
     if i + 1 < N {
         return i + 1;

@@ -1,13 +1,13 @@
-//! Label fractions by patient, each inside the next: the stricter alternative to the paper's draws.
+//! Nested label fractions by patient: the stricter alternative to the paper's draws.
 
 use super::patients::shuffled_patients;
 use crate::{Error, Manifest, Result};
 
-/// Rows of each fraction of the *patients*: all images of a patient or none, and a smaller fraction is part of every
-/// larger one. A fraction holds its share of the patients, rounded, and one at least.
+/// Rows of each fraction of the *patients*: all images of a patient or none, and each fraction contains all smaller
+/// ones. The number of patients is rounded, and at least one.
 ///
 /// # Errors
-/// [`Error::Split`] when a fraction is not above 0 and at most 1, or there is no patient.
+/// [`Error::Split`] when a fraction is not above 0 and at most 1, or the manifest is empty.
 pub fn nested_fractions(manifest: &Manifest, fractions: &[f64], seed: u64) -> Result<Vec<Vec<usize>>> {
     check_fractions(fractions)?;
     if manifest.is_empty() {
@@ -23,7 +23,7 @@ pub fn nested_fractions(manifest: &Manifest, fractions: &[f64], seed: u64) -> Re
     Ok(fractions.iter().map(rows_of).collect())
 }
 
-/// Checks what [`nested_fractions`] needs of its fractions.
+/// Checks the fractions for [`nested_fractions`].
 ///
 /// # Errors
 /// [`Error::Split`] when a fraction is not above 0 and at most 1.

@@ -1,12 +1,12 @@
-//! Parts that share no patient.
+//! Patient-disjoint splits.
 
 use super::{generator, shuffle};
 use crate::{Error, Manifest, Result};
 
 /// Splits a manifest into parts that share no patient.
 ///
-/// `shares` are proportions of *patients* (they are scaled to their sum). Which patient falls where follows from the seed
-/// and the set of patients, not from the order of the rows; every part keeps its rows in ascending order.
+/// `shares` are proportions of *patients*, relative to their sum. The split depends on the seed and the set of
+/// patients, not on the order of the rows. Rows of each part are ascending.
 ///
 /// # Errors
 /// [`Error::Split`] when a share is not a positive number or there are fewer patients than parts.
@@ -15,7 +15,11 @@ pub fn patient_split(manifest: &Manifest, shares: &[f64], seed: u64) -> Result<V
     let total: f64 = shares.iter().sum();
     let patients = shuffled_patients(manifest, seed, b"patient-disjoint split..");
     if patients.len() < shares.len() {
-        return Err(Error::Split(format!("{} parts asked for, {} patients found", shares.len(), patients.len())));
+        return Err(Error::Split(format!(
+            "{} parts requested, but found only {} patients",
+            shares.len(),
+            patients.len()
+        )));
     }
     let count = patients.len();
     let mut parts = Vec::with_capacity(shares.len());
@@ -24,7 +28,7 @@ pub fn patient_split(manifest: &Manifest, shares: &[f64], seed: u64) -> Result<V
         passed += share;
         let parts_after = shares.len() - part - 1;
         let ideal = (passed / total * count as f64).round() as usize;
-        // Every part gets a patient at least.
+        // Every part gets at least one patient.
         let end = if parts_after == 0 { count } else { ideal.clamp(start + 1, count - parts_after) };
         let mut rows: Vec<usize> = patients[start..end].iter().flatten().copied().collect();
         rows.sort_unstable();
@@ -34,7 +38,7 @@ pub fn patient_split(manifest: &Manifest, shares: &[f64], seed: u64) -> Result<V
     Ok(parts)
 }
 
-/// Checks what [`patient_split`] needs of its shares.
+/// Checks the shares for [`patient_split`].
 ///
 /// # Errors
 /// [`Error::Split`] when there are none, or one is not a positive number.
@@ -45,7 +49,7 @@ pub fn check_shares(shares: &[f64]) -> Result<()> {
     Ok(())
 }
 
-/// The rows of each patient; patients in an order that depends on the seed and on who they are alone.
+/// The rows of each patient, with the patients in an order that depends only on the seed and their ids.
 pub(super) fn shuffled_patients(manifest: &Manifest, seed: u64, purpose: &[u8; 24]) -> Vec<Vec<usize>> {
     let rows: Vec<usize> = (0..manifest.len()).collect();
     let mut patients = manifest.patients(&rows);

@@ -1,5 +1,5 @@
-//! Shenzhen 65 / 15 / 20 by the rules of MoCo-CXR's `shenzhen_mutiple_split.py`. Its draws cannot be repeated (it sets no
-//! seed and takes the files in the order of the file system); these follow the same rules from a seed.
+//! Shenzhen 65 / 15 / 20 by the rules of MoCo-CXR's `shenzhen_mutiple_split.py`. The script's own draws cannot be
+//! repeated (no seed, files in the order of the file system); these follow its rules with a seed.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -10,10 +10,10 @@ const VALID: f64 = 0.15;
 const TEST: f64 = 0.20;
 /// Normal films per film with tuberculosis, exclusive.
 const BALANCE: (f64, f64) = (0.9, 1.2);
-/// Share of the intended over the drawn number of images, exclusive: with 662 images 95 to 104 for validation and 127 to
-/// 139 for the test.
+/// Intended number of images over the number drawn, exclusive: with 662 images, 95 to 104 for validation and 127 to 139
+/// for the test.
 const SIZE: (f64, f64) = (0.95, 1.05);
-/// A set that no draw fits (one class, a handful of images) must end in an error.
+/// Limit on attempts, for sets that no draw fits (one class, a handful of images).
 const ATTEMPTS: usize = 100_000;
 
 /// Rows of each part, ascending.
@@ -27,8 +27,9 @@ pub struct ShenzhenSplit {
     pub test: Vec<usize>,
 }
 
-/// Splits the Shenzhen set 65 / 15 / 20, by patient (there is one image of each). It draws anew until validation and test
-/// are within 5 % of their sizes and balanced: more than 0.9 and less than 1.2 normal films for each with tuberculosis.
+/// Splits the Shenzhen set 65 / 15 / 20, by patient (there is one image of each). Draws are repeated until validation
+/// and test are within 5 % of their sizes and balanced: more than 0.9 and less than 1.2 normal films per film with
+/// tuberculosis.
 ///
 /// # Errors
 /// [`Error::Split`] when the set has no tuberculosis label or no draw satisfies the rules.
@@ -63,12 +64,12 @@ pub fn shenzhen_split(manifest: &Manifest, seed: u64) -> Result<ShenzhenSplit> {
     Err(hopeless("a validation and a test part", manifest.len()))
 }
 
-/// Label fractions of the training part: `count` draws in which every row has the probability `fraction` and which are
-/// balanced like the split. The paper reports 6.25 % (8 draws), 25 % (4) and 100 % (1).
+/// Label fractions of the training part: `count` draws, each row with the probability `fraction`, repeated until they
+/// are balanced like the split. The paper reports 6.25 % (8 draws), 25 % (4) and 100 % (1).
 ///
 /// # Errors
-/// [`Error::Split`] when the set has no tuberculosis label, the fraction is not above 0 and at most 1, or no balanced draw
-/// is found.
+/// [`Error::Split`] when the set has no tuberculosis label, the fraction is not above 0 and at most 1, or no balanced
+/// draw is found.
 pub fn shenzhen_draws(
     manifest: &Manifest,
     train: &[usize],
@@ -86,7 +87,7 @@ pub fn shenzhen_draws(
     };
     (0..count)
         .map(|draw| {
-            // All of the rows come out the same at every attempt.
+            // With a fraction of 1 every attempt is the same.
             let attempts = if fraction < 1.0 { ATTEMPTS } else { 1 };
             let fitting = (0..attempts).map(|_| attempt(&mut random)).find(|rows| is_balanced(manifest, task, rows));
             let rows = fitting.ok_or_else(|| hopeless(&format!("a fraction of {fraction}"), train.len()))?;
@@ -104,14 +105,14 @@ fn is_balanced(manifest: &Manifest, task: usize, rows: &[usize]) -> bool {
     within((rows.len() - ill) as f64 / ill as f64, BALANCE)
 }
 
-/// False for the NaN and infinity of an empty part, as it should be.
+/// False for NaN and infinity, which empty parts give.
 fn within(value: f64, (low, high): (f64, f64)) -> bool {
     low < value && value < high
 }
 
 fn hopeless(what: &str, images: usize) -> Error {
     Error::Split(format!(
-        "in {ATTEMPTS} draws from {images} images none gave {what} with {} to {} normal films for each with tuberculosis",
+        "none of {ATTEMPTS} draws from {images} images gave {what} with {} to {} normal films per film with tuberculosis",
         BALANCE.0, BALANCE.1
     ))
 }

@@ -1,4 +1,4 @@
-//! Draws of the rows of a CSV as it stands, for those who have the table and not (here) the images.
+//! Draws from the rows of a CSV, for use without the images.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use csv::StringRecord;
 
 use crate::{Error, Result};
 
-/// The rows of a CSV such as CheXpert's `train.csv`. No image is looked for, no cell interpreted.
+/// The rows of a CSV such as CheXpert's `train.csv`. Cells are not interpreted and images not searched for.
 #[derive(Debug, Clone)]
 pub struct RowTable {
     header: StringRecord,
@@ -33,17 +33,17 @@ impl RowTable {
         self.rows.len()
     }
 
-    /// Whether there is no row.
+    /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Writes some rows with all their cells, behind an unnamed column with their numbers: the form in which MedAug
-    /// published the paper's draws, and [`read_draw`](super::read_draw) reads them.
+    /// Writes rows with all their cells, after an unnamed column with their row numbers: the format in which MedAug
+    /// published the paper's draws, which [`read_draw`](super::read_draw) reads.
     ///
     /// # Errors
-    /// [`Error::Csv`] when it cannot be written; `path` is for the message.
+    /// [`Error::Csv`] when writing fails; `path` is for the message.
     ///
     /// # Panics
     /// When a row is not below [`RowTable::len`].

@@ -1,4 +1,4 @@
-//! The body: shapes in chest coordinates, drawn per patient, posed per study.
+//! The body: shapes in chest coordinates, drawn per patient and posed per study.
 //!
 //! The unit is half the inner width of the chest (about 14 cm). `u` runs to the right of the image (the patient's
 //! left), 0 at the spine; `v` runs down, 0 at the apex of the lungs. Within a half of the chest `w = |u|`.
@@ -9,7 +9,7 @@ use crate::{Projection, Sex};
 /// Shapes of one patient, the same in all studies.
 #[derive(Debug, Clone)]
 pub(super) struct Body {
-    /// Chest units per half image width; large means a small patient.
+    /// Chest units per half image width; larger for a smaller patient.
     pub(super) zoom: f32,
     /// Height of the right lung from apex to dome.
     pub(super) lung_height: f32,
@@ -23,9 +23,9 @@ pub(super) struct Body {
     angle_depth: f32,
     /// Width of the normal heart over the width of the chest, below 0.48.
     heart_ratio: f32,
-    /// Part of the heart left of the spine (in the image).
+    /// Fraction of the heart left of the spine (in the image).
     heart_right_share: f32,
-    /// Where the aortic knob lies, and its radius.
+    /// Position (u, v) of the aortic knob, and its radius.
     pub(super) knob: [f32; 3],
     /// Half width of the trunk and of the neck.
     trunk: f32,
@@ -79,7 +79,7 @@ impl Body {
     }
 }
 
-/// A body in one study: where it stands and how deep it breathes.
+/// A body in one study: position and inspiration.
 #[derive(Debug, Clone)]
 pub(super) struct Pose {
     pub(super) body: Body,
@@ -87,7 +87,7 @@ pub(super) struct Pose {
     pub(super) lung_height: f32,
     /// How far the heart reaches to the left and to the right of the image.
     heart: [f32; 2],
-    /// Where its borders leave the mediastinum.
+    /// Height where its borders leave the mediastinum.
     heart_top: f32,
     cos: f32,
     sin: f32,
@@ -95,15 +95,15 @@ pub(super) struct Pose {
     centre: [f32; 2],
     /// Chest units per half image width.
     pub(super) zoom: f32,
-    /// A turned patient: shifts what lies in front.
+    /// Rotation of the patient, as a shift of structures in front.
     pub(super) turn: f32,
     pub(super) stomach: Option<[f32; 4]>,
 }
 
 impl Pose {
-    /// `enlarged` is the width of an enlarged heart over that of the chest; without it the patient's normal one.
+    /// `enlarged` is the width of an enlarged heart over that of the chest; `None` for the patient's normal heart.
     pub(super) fn draw(draw: &mut Draw, body: &Body, projection: Projection, enlarged: Option<f32>) -> Self {
-        // A patient in bed breathes in less deeply.
+        // A patient in bed inspires less deeply.
         let breath = if projection == Projection::Ap { -0.05 } else { 0.02 };
         let lung_height = body.lung_height + breath + draw.around(0.0, 0.035);
         let ratio = enlarged.unwrap_or(body.heart_ratio + draw.uniform(-0.01, 0.01));
@@ -158,7 +158,7 @@ impl Pose {
 
     /// Depth inside the lung on a side: towards the ribs, the mediastinum, the diaphragm. Negative: outside.
     pub(super) fn lung_depth(&self, side: f32, w: f32, v: f32) -> [f32; 3] {
-        // Near the apex the border runs almost level; the slope turns a horizontal distance into a true one.
+        // Near the apex the border is almost horizontal; its slope turns the horizontal distance into the true one.
         let outer = self.lung_outer(v);
         let slope = (self.lung_outer(v + 0.02) - outer) / 0.02;
         let depth = (outer - w) / (1.0 + slope * slope).sqrt();
@@ -166,8 +166,8 @@ impl Pose {
         [depth, w - self.lung_inner(v), self.diaphragm(side, w) - v]
     }
 
-    /// Depth inside the heart, from its left and right borders; negative: outside. It has no upper border, the great
-    /// vessels continue it, and ends below the domes.
+    /// Depth inside the heart, from its left and right borders; negative: outside. It has no upper border, because the
+    /// great vessels continue it, and ends below the domes.
     pub(super) fn heart_depth(&self, u: f32, v: f32) -> f32 {
         let u = u - self.turn;
         let down = (v - self.heart_top) / (self.lung_height + 0.16 - self.heart_top);
@@ -199,7 +199,7 @@ pub(super) fn smooth(x: f32) -> f32 {
     x * x * (3.0 - 2.0 * x)
 }
 
-/// Rises from 0 to 1 with a vertical start, as the shoulder of an arch.
+/// Rises from 0 to 1 with a vertical start, like an arch.
 fn bow(x: f32, power: f32) -> f32 {
     (1.0 - (1.0 - x.clamp(0.0, 1.0)).powf(power)).sqrt()
 }
@@ -218,7 +218,7 @@ mod tests {
         Pose::draw(&mut draw(Topic::Pose), &body, Projection::Pa, ratio)
     }
 
-    /// Width of the heart over that of the chest, measured on the shapes as a reader would on the film.
+    /// Cardiothoracic ratio, measured on the shapes as a reader would on the film.
     fn cardiothoracic_ratio(pose: &Pose) -> f32 {
         let grid = |steps: i32| (-steps..=steps).map(move |step| step as f32 / steps as f32);
         let (mut left, mut right, mut chest) = (0.0_f32, 0.0_f32, 0.0_f32);

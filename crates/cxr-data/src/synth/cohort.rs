@@ -1,4 +1,4 @@
-//! Who is in the set: patients, their studies, and which findings each study has.
+//! The patients of a set, their studies, and the findings of each study.
 
 use super::config::{Finding, SynthConfig};
 use super::draw::{Draw, Topic};
@@ -11,7 +11,7 @@ pub struct SynthStudy {
     pub number: u32,
     /// Beam direction: AP or PA.
     pub projection: Projection,
-    /// Truth, in the order of [`Finding::ALL`].
+    /// True findings, in the order of [`Finding::ALL`].
     pub findings: [bool; 4],
     /// Whether a line or leads are drawn, independent of the findings.
     pub support_devices: bool,
@@ -29,17 +29,17 @@ impl SynthStudy {
 pub struct SynthPatient {
     /// Number within the set, from 1.
     pub number: u32,
-    /// The part it belongs to: train, valid or test; no patient is in two.
+    /// The patient's part: train, valid or test.
     pub part: Part,
-    /// Recorded sex; it shapes the body, not the findings.
+    /// Sex; affects the body, not the findings.
     pub sex: Sex,
     /// Age in years, 18 to 90; the same in all studies.
     pub age: u32,
-    /// In order of their numbers.
+    /// Studies, in order of their numbers.
     pub studies: Vec<SynthStudy>,
 }
 
-/// Patient `number` (from 1) of a set. Every study draws its findings anew: nothing of the patient enters.
+/// Patient `number` (from 1) of a set. Findings are drawn for each study, independently of the patient.
 pub fn draw_patient(config: &SynthConfig, number: u32) -> SynthPatient {
     let mut draw = Draw::new(config.seed, number, 0, Topic::Patient);
     let part = if number <= config.train_patients {

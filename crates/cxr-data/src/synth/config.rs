@@ -1,4 +1,4 @@
-//! What a synthetic set contains, with the ranges that are accepted.
+//! Configuration of a synthetic set.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,13 +32,13 @@ impl Finding {
     }
 }
 
-/// How often a finding is present, and what the train part's reports say of it. All are probabilities in [0, 1].
+/// How often a finding is present, and how the labels of the train part report it. All are probabilities in [0, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FindingRates {
-    /// P(present), in every part, each study and each finding on its own. Strictly between 0 and 1.
+    /// P(present), independent for each study and finding, in every part. Strictly between 0 and 1.
     pub prevalence: f64,
-    /// P(`-1.0`), whatever the truth. Train only.
+    /// P(`-1.0`), present or not. Train only.
     pub uncertain: f64,
     /// P(blank) of an absent finding that is not uncertain. Train only.
     pub blank_if_absent: f64,
@@ -48,13 +48,14 @@ pub struct FindingRates {
 
 /// Configuration of a synthetic chest X-ray set.
 ///
-/// The defaults of the reports follow the counts of CheXpert's train.csv (223,414 images): `uncertain` is -1 of all
-/// cells, `blank_if_absent` is blank of (blank and 0). How many present findings go unreported is not known there;
-/// 0.1 is assumed. Prevalences are higher than CheXpert's, so that a small set holds enough of each finding.
+/// The default label rates follow the counts of CheXpert's train.csv (223,414 images): `uncertain` is the share of -1
+/// among all cells, `blank_if_absent` the share of blanks among blanks and 0. How many present findings go unreported
+/// is not known; 0.1 is assumed. Prevalences are higher than CheXpert's, so that a small set has enough of each
+/// finding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SynthConfig {
-    /// Seed of everything. Default 0.
+    /// Random seed. Default 0.
     pub seed: u64,
     /// Patients of the train part, at least 1. Default 1000.
     pub train_patients: u32,
@@ -62,7 +63,7 @@ pub struct SynthConfig {
     pub valid_patients: u32,
     /// Patients of the test part, 0 for none. Default 400.
     pub test_patients: u32,
-    /// P(1, 2, 3 studies) of a patient, up to a factor; one frontal image a study. Default 0.4, 0.35, 0.25.
+    /// Weights of 1, 2 and 3 studies per patient; one frontal image per study. Default 0.4, 0.35, 0.25.
     pub study_weights: [f64; 3],
     /// Side of the square images in pixels, 32 to 2048. Default 128.
     pub size: u32,
@@ -102,7 +103,7 @@ impl Default for SynthConfig {
     }
 }
 
-/// Patient folders have five digits, as CheXpert's.
+/// Patient folders have five digits, as in CheXpert.
 const MAX_PATIENTS: u64 = 99_999;
 
 impl SynthConfig {
@@ -116,7 +117,7 @@ impl SynthConfig {
         }
     }
 
-    /// Patients of all parts. They are numbered from 1: first train, then valid, then test.
+    /// Number of patients of all parts. They are numbered from 1: first train, then valid, then test.
     pub fn patients(&self) -> u32 {
         self.train_patients.saturating_add(self.valid_patients).saturating_add(self.test_patients)
     }

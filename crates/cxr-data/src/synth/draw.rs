@@ -1,19 +1,19 @@
-//! Keyed random streams: every decision of the generator belongs to one (seed, patient, study, topic), so that a set
-//! is the same on any number of threads and a new decision in one topic moves nothing in another.
+//! Random streams keyed by (seed, patient, study, topic), so that a set is the same on any number of threads, and an
+//! additional number drawn for one topic does not change another.
 //!
-//! Sampling is defined here, on the bits of ChaCha8, so that no release of a random-number crate changes a set.
+//! Sampling is defined here, on the bits of ChaCha8, so that releases of a random-number crate cannot change a set.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What a stream decides.
+/// What a stream is used for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Topic {
     /// Sex, age, number of studies (study 0).
     Patient = 1,
-    /// Which findings and devices a study has. Nothing of the patient enters here.
+    /// Findings and devices of a study, independent of the patient.
     Findings = 2,
-    /// What a train row reports of them.
+    /// Labels of a train row.
     Report = 3,
     /// The patient's body (study 0).
     Anatomy = 4,
@@ -27,7 +27,7 @@ pub(super) enum Topic {
     Film = 8,
 }
 
-/// A random stream with the few distributions used here.
+/// A random stream, with the distributions used here.
 #[derive(Debug)]
 pub(super) struct Draw(ChaCha8Rng);
 
@@ -53,7 +53,7 @@ impl Draw {
         (radius * (std::f64::consts::TAU * self.fraction()).cos()) as f32
     }
 
-    /// Normal with this mean and deviation, kept within two deviations.
+    /// Normal with this mean and deviation, clamped to two deviations.
     pub(super) fn around(&mut self, mean: f32, deviation: f32) -> f32 {
         mean + deviation * self.normal().clamp(-2.0, 2.0)
     }
@@ -62,12 +62,12 @@ impl Draw {
         self.fraction() < probability
     }
 
-    /// Either side of the body: -1 (left of the image, the patient's right) or 1.
+    /// A side of the body: -1 (left of the image, the patient's right) or 1.
     pub(super) fn side(&mut self) -> f32 {
         if self.chance(0.5) { -1.0 } else { 1.0 }
     }
 
-    /// An index, with these weights.
+    /// A random index, with these weights.
     pub(super) fn weighted(&mut self, weights: &[f64]) -> usize {
         let mut left = self.fraction() * weights.iter().sum::<f64>();
         for (index, weight) in weights.iter().enumerate() {

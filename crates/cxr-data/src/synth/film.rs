@@ -1,6 +1,6 @@
 //! From attenuation to grey values: exposure, tone, noise, collimation.
 //!
-//! Mean and deviation of the finished image are drawn, whatever is in it, and then reached: they can tell nothing of
+//! Mean and deviation of the finished image are drawn independently of its content, so they carry no information about
 //! the findings. (Automatic exposure and windowing do much the same to real films.)
 
 use super::draw::Draw;
@@ -8,10 +8,10 @@ use super::draw::Draw;
 /// Grey values 0 (air) to 255 from attenuation, `size` x `size`, row by row.
 pub(super) fn expose(draw: &mut Draw, attenuation: &[f32], size: usize) -> Vec<u8> {
     let tilt = [draw.around(0.0, 0.05), draw.around(0.0, 0.05)]; // heel effect, uneven grid
-    // The film's response, an S: where its middle lies and how steep it is.
+    // The film's S-shaped response: its middle and its slope.
     let (middle, slope) = (draw.uniform(0.42, 0.66), draw.uniform(3.6, 6.0));
     let dose = draw.uniform(0.0, 1.0);
-    let grain = 0.006 * 4.0_f32.powf(dose); // quantum noise, fourfold between the best and the worst film
+    let grain = 0.006 * 4.0_f32.powf(dose); // quantum noise; the worst film has four times that of the best
     let frame = Frame::draw(draw);
     let mean = draw.uniform(110.0, 165.0);
     let deviation = draw.uniform(48.0, 72.0);
@@ -20,7 +20,7 @@ pub(super) fn expose(draw: &mut Draw, attenuation: &[f32], size: usize) -> Vec<u
     for (index, &density) in attenuation.iter().enumerate() {
         let x = 2.0 * ((index % size) as f32 + 0.5) / size as f32 - 1.0;
         let y = 2.0 * ((index / size) as f32 + 0.5) / size as f32 - 1.0;
-        // Where less of the beam arrives its noise is larger.
+        // The less of the beam arrives, the larger the noise.
         let noisy = density + grain * (0.6 + density) * draw.normal();
         let exposed = (noisy * (1.0 + tilt[0] * x + tilt[1] * y)).max(0.0);
         let value = 1.0 / (1.0 + (-slope * (exposed - middle)).exp());
@@ -29,7 +29,7 @@ pub(super) fn expose(draw: &mut Draw, attenuation: &[f32], size: usize) -> Vec<u
     to_grey(&tone, mean, deviation)
 }
 
-/// Black border left by the collimator, on a fifth of the films.
+/// Black border of the collimator, on a fifth of the films.
 #[derive(Debug)]
 struct Frame([f32; 4]);
 
@@ -48,7 +48,7 @@ impl Frame {
     }
 }
 
-/// Scales to this mean and deviation; clipping moves both, so the scale is corrected a few times.
+/// Scales to this mean and deviation; clipping changes both, so the scale is corrected a few times.
 fn to_grey(tone: &[f32], mean: f32, deviation: f32) -> Vec<u8> {
     let (mut gain, mut offset) = (1.0, 0.0);
     for _ in 0..6 {

@@ -1,11 +1,11 @@
-//! The four findings as shapes: drawn per study, laid over the anatomy by `render`.
+//! The four findings as shapes, drawn per study; `render` adds them to the anatomy.
 
 use super::anatomy::{Pose, smooth};
 use super::cohort::SynthStudy;
 use super::config::Finding;
 use super::draw::Draw;
 
-/// A round opacity: centre, radius, density at its centre, lobes of its outline.
+/// A round opacity: centre, radius, central density, lobes of its outline.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Nodule {
     pub(super) at: [f32; 2],
@@ -20,7 +20,7 @@ pub(super) struct Collapse {
     pub(super) side: f32,
     /// Width of the air at the apex.
     pub(super) rim: f32,
-    /// Width at the base over that at the apex.
+    /// Width at the base relative to that at the apex.
     taper: f32,
     /// How much denser the lung becomes.
     pub(super) density: f32,
@@ -52,7 +52,7 @@ pub(super) fn enlarged_ratio(draw: &mut Draw) -> f32 {
 }
 
 impl Lesions {
-    /// Shapes for the findings that the study has, in the body as it stands in this study.
+    /// Shapes of a study's findings, in the pose of the study.
     pub(super) fn draw(draw: &mut Draw, study: &SynthStudy, pose: &Pose) -> Self {
         let mut lesions = Self::default();
         if study.has(Finding::PleuralEffusion) {
@@ -88,7 +88,7 @@ impl Lesions {
         lesions
     }
 
-    /// A nodule where it shows: in the lung, clear of heart, fluid, free air and other nodules.
+    /// A nodule at a visible place: in the lung, clear of heart, fluid, free air and other nodules.
     fn place_nodule(&self, draw: &mut Draw, pose: &Pose) -> Nodule {
         let radius = draw.uniform(0.095, 0.17);
         let mut nodule = Nodule {
@@ -97,7 +97,7 @@ impl Lesions {
             density: draw.uniform(0.18, 0.32),
             lobes: [draw.uniform(0.0, 0.12), draw.uniform(0.0, std::f32::consts::TAU)],
         };
-        // 200 tries leave no practical chance of a bad place; the last one stands then.
+        // 200 tries practically always find a good place; otherwise the last one is kept.
         for _ in 0..200 {
             let side = draw.side();
             let (w, v) = (draw.uniform(0.2, 0.95), draw.uniform(0.15, pose.lung_height));
@@ -116,7 +116,7 @@ impl Lesions {
         nodule
     }
 
-    /// Part of the air that fluid replaces, 0 to 1.
+    /// Fraction of the air replaced by fluid, 0 to 1.
     pub(super) fn fluid_cover(&self, pose: &Pose, side: f32, w: f32, v: f32) -> f32 {
         let Some(fluid) = self.fluid.iter().find(|fluid| fluid.side == side) else { return 0.0 };
         let lateral = smooth((w - 0.35) / 0.65);

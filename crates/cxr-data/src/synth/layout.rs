@@ -1,4 +1,4 @@
-//! The set on disk, as CheXpert-v1.0-small is laid out.
+//! The set on disk, in the layout of CheXpert-v1.0-small.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,23 +13,23 @@ use super::config::{Finding, SynthConfig};
 use super::{render_study, report};
 use crate::{Error, Label, Part, Projection, Result, Sex};
 
-/// Name of the set's folder, and of what the paths in its tables start with.
+/// Name of the set's folder, with which the paths in its tables begin.
 const ROOT: &str = "CheXpert-v1.0-small";
 
-/// Counts of one part as written.
+/// Counts of one part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartSummary {
     /// Patients.
     pub patients: usize,
-    /// Images, one a study.
+    /// Images, one per study.
     pub images: usize,
-    /// Images that truly show each finding, in the order of [`Finding::ALL`], whatever the table says.
+    /// Images that show each finding, in the order of [`Finding::ALL`]; not counts of labels.
     pub present: [usize; 4],
-    /// Cells of 1, 0, -1 and blank of each finding's column, in the order of [`Finding::ALL`].
+    /// Numbers of cells with 1, 0, -1 and blank in each finding's column, in the order of [`Finding::ALL`].
     pub cells: [[usize; 4]; 4],
 }
 
-/// What [`write()`] wrote.
+/// Summary of a set written by [`write()`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SynthSummary {
     /// Folder with the three tables and the folders of images.
@@ -46,18 +46,18 @@ pub struct SynthSummary {
 ///
 /// ```text
 /// OUT/synth.json                             the configuration
-/// OUT/CheXpert-v1.0-small/train.csv          19 columns; blanks and -1.0 as in reports
+/// OUT/CheXpert-v1.0-small/train.csv          19 columns, with blanks and -1.0 as from reports
 /// OUT/CheXpert-v1.0-small/valid.csv, test.csv    0.0 and 1.0 only, the truth
 /// OUT/CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg
 /// ```
 ///
-/// Images are drawn on all of rayon's threads; the bytes depend on the configuration alone. The set is built beside
-/// `out` and moved there when it is whole. A part without patients has a table without rows.
+/// Images are drawn on all of rayon's threads; the bytes depend only on the configuration. The set is built beside
+/// `out` and moved there when complete. A part without patients has no table.
 ///
 /// # Errors
 ///
-/// [`Error::SynthConfig`] for a value out of range, [`Error::NotEmpty`] where `out` holds anything or is no folder,
-/// [`Error::Io`] where the file system fails. In each case `out` is as it was.
+/// [`Error::SynthConfig`] for a value out of range, [`Error::NotEmpty`] when `out` is not an empty or a new folder,
+/// [`Error::Io`] when the file system fails. `out` is then unchanged.
 pub fn write(config: &SynthConfig, out: &Path) -> Result<SynthSummary> {
     config.validate()?;
     refuse_occupied(out)?;
@@ -67,7 +67,7 @@ pub fn write(config: &SynthConfig, out: &Path) -> Result<SynthSummary> {
     };
     fs::create_dir_all(parent).map_err(io(parent))?;
     let building = tempfile::Builder::new().prefix(".synth-").tempdir_in(parent).map_err(io(parent))?;
-    // The temporary folder is closed to others; the set within it gets the usual permissions.
+    // The temporary folder is private; the set within it gets the usual permissions.
     let whole = building.path().join("set");
 
     let patients: Vec<SynthPatient> = (1..=config.patients()).map(|number| draw_patient(config, number)).collect();
@@ -91,7 +91,7 @@ pub fn write(config: &SynthConfig, out: &Path) -> Result<SynthSummary> {
     fs::write(&described, json + "\n").map_err(io(&described))?;
 
     if out.exists() {
-        fs::remove_dir(out).map_err(io(out))?; // fails unless it is still empty
+        fs::remove_dir(out).map_err(io(out))?; // fails if it is no longer empty
     }
     fs::rename(&whole, out).map_err(io(out))?;
     Ok(summary)
@@ -114,11 +114,11 @@ fn part_name(part: Part) -> &'static str {
     match part {
         Part::Train => "train",
         Part::Valid => "valid",
-        Part::Test | Part::All => "test", // no patient is of All
+        Part::Test | Part::All => "test", // no patient belongs to All
     }
 }
 
-/// Folder of a study below the set's root, with `/` between its parts.
+/// Folder of a study relative to the set's root, with `/` as separator.
 fn study_folder(patient: &SynthPatient, study: &SynthStudy) -> String {
     format!("{}/patient{:05}/study{}", part_name(patient.part), patient.number, study.number)
 }
@@ -140,7 +140,7 @@ fn write_images(config: &SynthConfig, patient: &SynthPatient, root: &Path) -> Re
 
 fn write_table(config: &SynthConfig, part: Part, patients: &[&SynthPatient], root: &Path) -> Result<PartSummary> {
     let mut summary = PartSummary { patients: patients.len(), images: 0, present: [0; 4], cells: [[0; 4]; 4] };
-    // A set without a part has no table of it.
+    // An empty part has no table.
     if patients.is_empty() {
         return Ok(summary);
     }

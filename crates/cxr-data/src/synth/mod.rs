@@ -1,11 +1,11 @@
-//! Synthetic frontal chest radiographs with known findings, so that everything downstream can be run, tested and shown
-//! without data that needs a licence.
+//! Synthetic frontal chest radiographs with known findings, to run, test and demonstrate everything else without
+//! licensed data.
 //!
-//! A patient has a body (lungs, heart, ribs, diaphragm, vessels); a study has a position, a breath, an exposure, and
-//! findings drawn anew. Attenuations of the parts add up along the beam, then a film is exposed. The labels can be
-//! learned from the shapes, but not from shortcuts: mean and deviation of the pixels are drawn whatever the image
-//! shows, markers and tubes are put on without regard to the findings, and a patient's studies share no finding beyond
-//! chance. What the pictures are for is methods; nobody should learn radiology from them.
+//! A patient has a body (lungs, heart, ribs, diaphragm, vessels); a study has a position, an inspiration, an exposure,
+//! and its own findings. The attenuations along the beam add up, then a film is exposed. The labels can be learned from
+//! the shapes, but not from shortcuts: mean and deviation of the pixels, markers and tubes are independent of the
+//! findings, and a patient's studies share findings only by chance. The images are for testing methods, not for
+//! learning radiology.
 //!
 //! ```
 //! use cxr_data::synth::{Finding, SynthConfig, draw_patient, render_study};
@@ -39,7 +39,7 @@ use findings::Lesions;
 
 use crate::{Pixels, Radiograph};
 
-/// The image of one study: 8 bits, `size` x `size`, 0 black. A pure function of configuration and study.
+/// The image of one study: 8 bits, `size` x `size`, 0 = black. A pure function of configuration and study.
 ///
 /// # Panics
 ///

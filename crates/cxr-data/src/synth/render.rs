@@ -1,16 +1,16 @@
-//! From shapes to attenuation: what the beam loses on its way through the chest, pixel by pixel, 0 for air.
+//! From shapes to the attenuation of the beam at each pixel, 0 for air.
 
 use super::anatomy::{Pose, smooth};
 use super::findings::Lesions;
 
-/// Attenuation of fully aerated lung below that of soft tissue of the same depth.
+/// How much less fully aerated lung attenuates than soft tissue of the same depth.
 const LUNG: f32 = 0.66;
 
 /// Attenuation at each pixel of a `size` x `size` image, row by row, about 0 (air) to 1.6 (spine over abdomen).
 /// `vessels` and `devices` are planes of the same size.
 pub(super) fn attenuation(pose: &Pose, lesions: &Lesions, vessels: &[f32], devices: &[f32], size: usize) -> Vec<f32> {
     let step = 2.0 / size as f32;
-    let edge = (0.75 * step * pose.zoom).max(0.012); // no border sharper than a pixel, or than focus and motion allow
+    let edge = (0.75 * step * pose.zoom).max(0.012); // no border is sharper than a pixel, or than focus and motion allow
     let mut plane = Vec::with_capacity(size * size);
     for row in 0..size {
         for column in 0..size {
@@ -49,7 +49,7 @@ fn arm(w: f32, v: f32, edge: f32) -> f32 {
     (muscle + 0.2 * shaft(across, 0.07, edge)) * smooth((v - 0.05) / 0.25)
 }
 
-/// What lung, and what lies within it, changes in the attenuation; mostly negative.
+/// Change of the attenuation by the lung and what lies within it; mostly negative.
 fn lung(pose: &Pose, lesions: &Lesions, u: f32, v: f32, outer: f32, vessel: f32, edge: f32) -> f32 {
     let (side, w) = (if u < 0.0 { -1.0 } else { 1.0 }, u.abs());
     let round = 1.0 - (1.0 - (outer / 0.45).clamp(0.0, 1.0)).powi(2);
@@ -66,7 +66,7 @@ fn lung(pose: &Pose, lesions: &Lesions, u: f32, v: f32, outer: f32, vessel: f32,
         markings *= 1.0 - free;
         line = 0.08 * pleura;
     }
-    // hilum, aortic knob and heart take the place of lung
+    // hilum, aortic knob and heart displace lung
     let hilum = 0.35 * (-((w - 0.24) / 0.12).powi(2) - ((v - 0.41 * pose.lung_height) / 0.16).powi(2)).exp();
     let [knob_u, knob_v, knob_r] = pose.body.knob;
     let knob = 0.70 * smooth((knob_r - (u - pose.turn - knob_u).hypot(v - knob_v)) / (5.0 * edge) + 0.5);
@@ -85,7 +85,7 @@ fn soft_tissue(pose: &Pose, u: f32, v: f32, outline: f32) -> f32 {
     let chord = (1.0 - (w / outline).powi(2)).max(0.0).powf(0.42);
     let level = 0.62 + 0.30 * smooth((v + 0.35) / 0.5) + 0.22 * smooth((v - pose.lung_height + 0.35) / 0.6);
     let mut soft = body.fat * level * chord;
-    // the middle: great vessels above, spine all along, trachea as a dark column
+    // the midline: great vessels above, the spine throughout, the trachea as a dark column
     if w < 0.35 {
         soft += 0.10 * (-(u / 0.17).powi(4)).exp();
         let vertebrae = 0.85 + 0.15 * (std::f32::consts::TAU * v / 0.17).cos();
@@ -137,21 +137,21 @@ fn bones(pose: &Pose, side: f32, u: f32, v: f32, outer: f32, edge: f32) -> f32 {
     bones + 0.05 * smooth((w - blade) / (2.0 * edge) + 0.5) * smooth((1.0 - v) / 0.15) * smooth((v + 0.05) / 0.15)
 }
 
-/// The nearest of evenly spaced ribs; `tilt` turns a vertical distance into one across the rib.
+/// The nearest of evenly spaced ribs; `tilt` converts vertical distance to distance across the rib.
 fn rib(body: &super::anatomy::Body, v: f32, edge: f32, tilt: f32) -> f32 {
     let phase = (v - body.rib_first) / body.rib_spacing;
     let nearest = phase.round().clamp(0.0, 10.0);
     shaft((phase - nearest) * body.rib_spacing * tilt, body.rib_half_width, edge)
 }
 
-/// A long bone across: a plateau between denser borders.
+/// Profile across a long bone: a plateau between denser borders.
 fn shaft(across: f32, half_width: f32, edge: f32) -> f32 {
     let depth = half_width - across.abs();
     let plateau = smooth(depth / (2.0 * edge) + 0.5);
     plateau * (0.75 + 0.45 * (-((depth - edge) / (1.3 * edge)).powi(2)).exp())
 }
 
-/// Smooth noise in [0, 1] with grid spacing 1, a pure function of seed and place.
+/// Smooth noise in [0, 1] with grid spacing 1, a pure function of seed and position.
 fn value_noise(seed: u32, x: f32, y: f32) -> f32 {
     let (left, top) = (x.floor(), y.floor());
     let (tx, ty) = (smooth(x - left), smooth(y - top));

@@ -1,11 +1,11 @@
-//! What a study's row says: the truth in valid and test, in train what a report-mining labeler would have found.
+//! The labels of a study: the truth in valid and test; in train, what a labeler of reports would have found.
 
 use super::cohort::SynthStudy;
 use super::config::{Finding, FindingRates, SynthConfig};
 use super::draw::{Draw, Topic};
 use crate::{Label, Part};
 
-/// CheXpert's label columns in its order, with the counts of 1, 0, -1 and blank in its train.csv.
+/// CheXpert's label columns in order, with the counts of 1, 0, -1 and blank in its train.csv.
 pub(super) const COLUMNS: [(&str, [u32; 4]); 14] = [
     ("No Finding", [22381, 0, 0, 201_033]),
     ("Enlarged Cardiomediastinum", [10798, 21638, 12403, 178_575]),
@@ -38,7 +38,7 @@ pub(super) fn labels(config: &SynthConfig, part: Part, patient: u32, study: &Syn
     for (column, cell) in cells.iter_mut().enumerate().skip(1) {
         *cell = mention(&mut draw, &rates(config, column), truth[column]);
     }
-    // The labeler writes 1 or nothing here, and 1 only where nothing else is found or suspected.
+    // The labeler leaves this blank or writes 1, and 1 only where nothing else is found or suspected.
     let quiet = cells[..SUPPORT_DEVICES].iter().all(|cell| !matches!(cell, Label::Positive | Label::Uncertain));
     if truth[NO_FINDING] && quiet {
         cells[NO_FINDING] = Label::Positive;
@@ -46,7 +46,7 @@ pub(super) fn labels(config: &SynthConfig, part: Part, patient: u32, study: &Syn
     cells
 }
 
-/// What is in the picture. A large heart enlarges the cardiomediastinum and a lesion is an opacity, as in CheXpert's
+/// What the image shows. Cardiomegaly implies an enlarged cardiomediastinum and a lesion an opacity, as in CheXpert's
 /// label hierarchy; the other columns are never drawn.
 fn truth(study: &SynthStudy) -> [bool; 14] {
     COLUMNS.map(|(name, _)| match name {
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
     use crate::synth::draw_patient;
 
-    /// A row of train never says "No Finding" beside a finding that is there, found or suspected.
+    /// A train row never has "No Finding" together with a finding that is present, found or suspected.
     #[test]
     fn no_finding_contradicts_no_other_cell() {
         let config = SynthConfig { train_patients: 3000, ..SynthConfig::default() };

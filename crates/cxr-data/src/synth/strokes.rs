@@ -1,9 +1,9 @@
-//! Lines: the vessels of the lungs, and what lies on or in a patient without being a finding (tubes, leads, markers).
+//! Lines: the vessels of the lungs, and foreign objects that are not findings (tubes, leads, markers).
 
 use super::anatomy::{Pose, smooth};
 use super::draw::Draw;
 
-/// A soft line from `from` to `to`; half width and both ends in the same unit.
+/// A soft-edged line; both ends and the half width are in the same unit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stroke {
     from: [f32; 2],
@@ -13,7 +13,7 @@ pub(super) struct Stroke {
 }
 
 impl Stroke {
-    /// Adds the line to `plane` where it is denser than what was drawn there. Ends are pixels.
+    /// Draws the line into `plane`, keeping the denser value at each pixel. Ends are in pixels.
     fn draw(&self, plane: &mut [f32], size: usize) {
         let reach = self.half_width + 1.0;
         let span = |a: f32, b: f32| {
@@ -36,7 +36,7 @@ impl Stroke {
     }
 }
 
-/// Vessels of both lungs, in chest coordinates with `v` over the height of the lung. The same in all studies.
+/// Vessels of both lungs, in chest coordinates with `v` relative to the height of the lung. The same in all studies.
 pub(super) fn vessels(draw: &mut Draw) -> Vec<Stroke> {
     let mut strokes = Vec::new();
     for side in [-1.0, 1.0] {
@@ -55,7 +55,7 @@ fn draw_width(branch: usize) -> f32 {
     0.018 + 0.0015 * branch as f32
 }
 
-#[allow(clippy::too_many_arguments)] // the state of a walk, all of it needed at each fork
+#[allow(clippy::too_many_arguments)] // the state of a random walk, passed on at each fork
 fn grow(
     draw: &mut Draw,
     strokes: &mut Vec<Stroke>,
@@ -99,12 +99,12 @@ pub(super) fn vessel_plane(strokes: &[Stroke], pose: &Pose, size: usize) -> Vec<
     plane
 }
 
-/// What is foreign to the body, at each pixel: a side marker on most films, tubes and leads where a study has devices.
-/// Nothing here knows the findings.
+/// Density of foreign objects at each pixel: a side marker on most films, tubes and leads where a study has devices.
+/// All are independent of the findings.
 pub(super) fn device_plane(draw: &mut Draw, pose: &Pose, devices: bool, size: usize) -> Vec<f32> {
     let mut plane = vec![0.0; size * size];
     let scale = 0.5 * size as f32;
-    let unit = scale / pose.zoom; // pixels a chest unit
+    let unit = scale / pose.zoom; // pixels per chest unit
     let mut path = |points: &[[f32; 2]], half_width: f32, density: f32, chest: bool| {
         let pixel = |point: [f32; 2]| {
             let (x, y) = if chest { pose.image(point[0], point[1]) } else { (point[0], point[1]) };

@@ -3,14 +3,14 @@
 use super::config::Clahe;
 use crate::radiograph::Level;
 
-/// Equalises each of `tiles` x `tiles` parts of an image by its own histogram, whose bins are cut at
-/// `clip_limit` times their mean, and blends neighbouring mappings bilinearly.
+/// Equalises each of `tiles` x `tiles` tiles of an image by its own histogram, with bins clipped at `clip_limit` times
+/// their mean, and interpolates bilinearly between the mappings of neighbouring tiles.
 ///
-/// As OpenCV's `createCLAHE`: the image is extended by reflection to a multiple of the tiles, what was cut is spread
-/// evenly, and the mapping is rounded to a level. 8 bit images use 256 bins, 16 bit images 65,536.
+/// As in OpenCV's `createCLAHE`, the image is extended by reflection to a multiple of the tiles, the clipped counts are
+/// spread evenly, and the mapping is rounded to a level. 8-bit images use 256 bins, 16-bit images 65,536.
 ///
 /// # Shapes
-/// `values` are `width * height`, row by row; so is the result.
+/// `values` and the result have `width * height` values, row by row.
 ///
 /// # Panics
 /// If the sizes disagree or `tiles` is 0.
@@ -50,8 +50,7 @@ pub fn clahe<S: Level>(values: &[S], width: usize, height: usize, config: &Clahe
     out
 }
 
-/// Beyond the last pixel the image goes back over itself, the last pixel not repeated; a part that is longer than
-/// the image goes back and forth.
+/// The index reflected into `0..length`, without repeating the last pixel; as often as necessary.
 fn reflect(at: usize, length: usize) -> usize {
     if at < length {
         return at;
@@ -86,7 +85,7 @@ fn equalise<S: Level>(histogram: &mut [u32], area: usize, clip_limit: f64) -> Ve
     histogram.iter().map(map).collect()
 }
 
-/// The tiles on both sides of a pixel and the weight of the second.
+/// The tiles on either side of a pixel, and the weight of the second.
 fn neighbours(at: usize, tile: usize, tiles: usize) -> (usize, usize, f32) {
     // The same single-precision arithmetic as OpenCV: position in units of tiles, from the first tile's centre.
     let position = at as f32 * (1.0 / tile as f32) - 0.5;

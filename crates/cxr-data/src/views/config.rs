@@ -1,4 +1,5 @@
-//! What a view may look like: each operation with its own probability and strength, all of them off in the paper's preset.
+//! Configuration of views: each operation has its own probability and strength. All intensity operations are off in the
+//! paper's preset.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,9 +10,9 @@ use crate::{Error, Result};
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Crop {
-    /// The middle: evaluation.
+    /// The centre, for evaluation.
     Center,
-    /// A window of S x S pixels, which slides along the longer side only (the short side is S already): the paper.
+    /// A window of S x S pixels at a random place along the longer side (the short side is S already), as in the paper.
     Random,
     /// A window of random area and shape, scaled to S x S (torchvision's `RandomResizedCrop`).
     Resized {
@@ -19,7 +20,8 @@ pub enum Crop {
         min_area: f64,
         /// Largest area as a fraction of the image's, in 0..=1.
         max_area: f64,
-        /// Longest shape: width over height lies in `1/max_aspect..=max_aspect`, log-uniform. 4/3 in torchvision.
+        /// Largest aspect ratio: width over height lies in `1/max_aspect..=max_aspect`, log-uniform. 4/3 in
+        /// torchvision.
         max_aspect: f64,
     },
 }
@@ -29,24 +31,24 @@ pub enum Crop {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Sampling {
-    /// The source pixel it falls into: the paper (torchvision 0.5's default for rotation).
+    /// The source pixel it falls into, as in the paper (torchvision 0.5's default for rotation).
     Nearest,
     /// The mean of the source pixels around it, weighted by a tent as wide as the transform shrinks.
     Bilinear,
 }
 
-/// An operation that happens with a probability, as strong as drawn from a range.
+/// An operation applied with a probability, and a random strength.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
-    /// How often, in 0..=1.
+    /// Probability, in 0..=1.
     pub probability: f64,
-    /// How strong at most; the unit is the operation's own.
+    /// Largest strength, in the operation's own unit.
     pub strength: f64,
 }
 
 impl Operation {
-    /// Never.
+    /// Never applied.
     pub const OFF: Self = Self { probability: 0.0, strength: 0.0 };
 
     const fn new(probability: f64, strength: f64) -> Self {
@@ -58,7 +60,7 @@ impl Operation {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clahe {
-    /// How often, in 0..=1. Default 0.
+    /// Probability, in 0..=1. Default 0.
     pub probability: f64,
     /// Highest histogram bin, as a multiple of the mean bin, at least 1. Default 2.
     pub clip_limit: f64,
@@ -67,34 +69,34 @@ pub struct Clahe {
 }
 
 impl Clahe {
-    /// Never, with OpenCV's customary parameters.
+    /// Never applied; the parameters are OpenCV's usual ones.
     pub const OFF: Self = Self { probability: 0.0, clip_limit: 2.0, tiles: 8 };
 }
 
-/// The recipe of a view. Operations happen in the order of the fields.
+/// The configuration of a view. Operations are applied in the order of the fields.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ViewConfig {
     /// Side S of the square view in pixels, in 8..=4096. Default 320.
     pub size: usize,
-    /// Probability of a horizontal flip, in 0..=1; 0 keeps left and right apart (laterality). Default 0.5.
+    /// Probability of a horizontal flip, in 0..=1; 0 preserves laterality. Default 0.5.
     pub flip: f64,
-    /// Rotation about the centre by an angle uniform in `-strength..=strength` degrees, at most 180; what comes from
-    /// outside the image is black. Default: always, 10 degrees.
+    /// Rotation about the centre by an angle uniform in `-strength..=strength` degrees, at most 180; pixels from
+    /// outside the image are black. Default: always, 10 degrees.
     pub rotation: Operation,
     /// How the window is cut out. Default: random.
     pub crop: Crop,
-    /// How flip, rotation and crop, composed into one transform, are sampled. Default: nearest.
+    /// Sampling of flip, rotation and crop, which are composed into one transform. Default: nearest.
     pub sampling: Sampling,
     /// Local histogram equalisation. Default: off.
     pub clahe: Clahe,
-    /// Times a factor uniform in `1 - strength..=1 + strength`, strength in 0..=1. Default: off.
+    /// Multiplies values by a factor uniform in `1 - strength..=1 + strength`, strength in 0..=1. Default: off.
     pub brightness: Operation,
-    /// Distance from the view's mean times a factor uniform in `1 - strength..=1 + strength`, strength in 0..=1.
-    /// Default: off.
+    /// Multiplies the distance from the view's mean by a factor uniform in `1 - strength..=1 + strength`, strength in
+    /// 0..=1. Default: off.
     pub contrast: Operation,
-    /// Values (0 = black, 1 = white) to a power log-uniform in `1/(1 + strength)..=1 + strength`, strength in 0..=4.
-    /// Default: off.
+    /// Raises values (0 = black, 1 = white) to a power log-uniform in `1/(1 + strength)..=1 + strength`, strength in
+    /// 0..=4. Default: off.
     pub gamma: Operation,
     /// Gaussian blur with a deviation uniform in `0.1..=strength` pixels, strength in 0.1..=10 (MoCo v2: 2).
     /// Default: off.
@@ -114,15 +116,15 @@ impl Default for ViewConfig {
 }
 
 impl ViewConfig {
-    /// The paper's views: resize the short side, flip, rotate by up to 10 degrees, crop; the intensities stay.
+    /// The paper's views: resize the short side, flip, rotate by up to 10 degrees, crop. Intensities are unchanged.
     /// `size` is 320 in the paper (MoCo-CXR section 3.2).
     #[must_use]
     pub fn moco_cxr(size: usize) -> Self {
         Self { flip: 0.5, rotation: Operation::new(1.0, 10.0), crop: Crop::Random, ..Self::eval(size) }
     }
 
-    /// Stronger views, for small sets and small images: the paper's alone let a network succeed by comparing
-    /// brightness. Grey throughout: MoCo v2's hue, saturation and colour dropping have no counterpart here.
+    /// Stronger views for small sets and small images, where with the paper's views a network can succeed by comparing
+    /// brightness. MoCo v2's changes of hue and saturation and its random greyscale have no counterpart in grey images.
     #[must_use]
     pub fn small(size: usize) -> Self {
         Self {
@@ -140,7 +142,7 @@ impl ViewConfig {
         }
     }
 
-    /// Without chance: resize the short side, crop the middle.
+    /// Deterministic: resize the short side, crop the centre.
     #[must_use]
     pub fn eval(size: usize) -> Self {
         Self {
@@ -159,8 +161,8 @@ impl ViewConfig {
         }
     }
 
-    /// Short side in pixels that an image is resized to before views are taken: S, or with [`Crop::Resized`] so much
-    /// that the smallest crop still has S pixels a side.
+    /// Short side in pixels to which an image is resized before views are taken: S, or with [`Crop::Resized`] large
+    /// enough that a square crop of the smallest area has S pixels per side.
     #[must_use]
     pub fn working_side(&self) -> usize {
         match self.crop {
@@ -186,7 +188,7 @@ impl ViewConfig {
             ("erasing", self.erasing, 0.02, 1.0),
         ] {
             within(&format!("{name}.probability"), operation.probability, 0.0, 1.0)?;
-            // A strength that is never used may be anything, 0 above all.
+            // The strength of an operation that is off does not matter; usually it is 0.
             if operation.probability > 0.0 {
                 within(&format!("{name}.strength"), operation.strength, low, high)?;
             }
@@ -209,11 +211,11 @@ impl ViewConfig {
         Ok(())
     }
 
-    /// Checks that a view has the image's own grey values where its [`ViewMap`](crate::ViewMap) points, and nothing else
-    /// happens to it: sampling is nearest, and no operation on grey values is on. So it is in the paper's preset.
+    /// Checks that a view is fully described by its [`ViewMap`](crate::ViewMap): sampling is nearest and all operations
+    /// on grey values are off, as in the paper's preset.
     ///
     /// # Errors
-    /// [`Error::View`] names the first field that is in the way.
+    /// [`Error::View`] names the first field that is not allowed.
     pub fn validate_map_only(&self) -> Result<()> {
         let refuse = |field: &str, found: String, expected: &str| {
             Err(Error::View { field: field.into(), found, expected: expected.into() })
@@ -241,7 +243,7 @@ impl ViewConfig {
     }
 }
 
-/// Also refuses NaN, which lies in no range.
+/// Refuses NaN too, which is in no range.
 fn within(field: &str, value: f64, low: f64, high: f64) -> Result<()> {
     if (low..=high).contains(&value) {
         return Ok(());

@@ -1,10 +1,10 @@
-//! Flip, rotation and crop, composed into one affine map from view to image and sampled once.
+//! Flip, rotation and crop, composed into one affine map from view to image, which is sampled once.
 
 use super::{Plane, params::ViewParams};
 use crate::radiograph::Level;
 
-/// Where a pixel of the view comes from: image coordinates (pixel centres at half numbers) as an affine function of the
-/// view's, `x = xx * u + xy * v + x0` and likewise for y.
+/// An affine map from view coordinates (u, v) to image coordinates, `x = xx * u + xy * v + x0` and likewise for y.
+/// Pixel centres are at half-integers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Affine {
     xx: f64,
@@ -16,8 +16,8 @@ struct Affine {
 }
 
 impl Affine {
-    /// Rotation of the output by `degrees` counter-clockwise about the centre, as Pillow's `Image.rotate` sets it up;
-    /// rounding to 15 digits makes right angles exact there, and equal to it here.
+    /// Rotation of the output by `degrees` counter-clockwise about the centre, as in Pillow's `Image.rotate`, including
+    /// its rounding to 15 digits, which makes right angles exact.
     fn rotation(degrees: f64, width: usize, height: usize) -> Self {
         let radians = -degrees.rem_euclid(360.0).to_radians();
         let (sin, cos) = (round15(radians.sin()), round15(radians.cos()));
@@ -31,28 +31,27 @@ fn round15(value: f64) -> f64 {
     format!("{value:.15}").parse().expect("a formatted number is a number")
 }
 
-/// Which pixel of a prepared image each pixel of a view is, with [`Sampling::Nearest`](crate::Sampling::Nearest):
-/// flip, rotation and crop in one.
+/// Flip, rotation and crop in one map with [`Sampling::Nearest`](crate::Sampling::Nearest): the pixel of the prepared
+/// image for each pixel of a view.
 ///
 /// The view's column `u` and row `v` show the image's column `(start[0] + across[0] * u + down[0] * v) >> 16` and row
-/// `(start[1] + across[1] * u + down[1] * v) >> 16`, black where there is no such pixel. In whole numbers whoever follows
-/// the map finds the same pixels.
+/// `(start[1] + across[1] * u + down[1] * v) >> 16`, black outside. Integer arithmetic gives every
+/// implementation the same pixels.
 ///
-/// Bit for bit what Pillow's `transpose(FLIP_LEFT_RIGHT)`, `rotate(angle, NEAREST)` and `crop` do one after the
-/// other: its map has 16 fractional bits, and stepping it over whole pixels is exact, so that the crop only starts at
-/// another point.
+/// Bit for bit the same as Pillow's `transpose(FLIP_LEFT_RIGHT)`, `rotate(angle, NEAREST)` and `crop` in sequence:
+/// Pillow's map has 16 fractional bits and steps exactly over whole pixels, so a crop only changes the starting point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ViewMap {
-    /// Column and row of the view's first pixel, in 1/65,536 pixels of the image.
+    /// Image column and row of the view's first pixel, in 1/65,536 pixels.
     pub start: [i64; 2],
-    /// Change of both with each column of the view.
+    /// Change of column and row with each column of the view.
     pub across: [i64; 2],
-    /// Change of both with each row of the view.
+    /// Change of column and row with each row of the view.
     pub down: [i64; 2],
 }
 
 impl ViewMap {
-    /// The map of the view that `params` describe, of a prepared image of `width` x `height` pixels.
+    /// The map of the view with these parameters, for a prepared image of `width` x `height` pixels.
     #[must_use]
     pub fn new(params: &ViewParams, width: usize, height: usize) -> Self {
         let map = Affine::rotation(params.rotation.unwrap_or(0.0), width, height);
@@ -62,15 +61,14 @@ impl ViewMap {
         let [down_x, down_y] = [fixed(map.xy), fixed(map.yy)];
         let x = fixed(map.x0 + map.xx * 0.5 + map.xy * 0.5) + across_x * left + down_x * top;
         let y = fixed(map.y0 + map.yx * 0.5 + map.yy * 0.5) + across_y * left + down_y * top;
-        // Where left and right change places the columns run the other way from the last one: floor(W - 1 / 65536 - x)
-        // is W - 1 - floor(x), exactly.
+        // A flip mirrors the column: floor(W - 1 / 65536 - x) is exactly W - 1 - floor(x).
         let (x, across_x, down_x) =
             if params.flip { (((width as i64) << 16) - 1 - x, -across_x, -down_x) } else { (x, across_x, down_x) };
         Self { start: [x, y], across: [across_x, across_y], down: [down_x, down_y] }
     }
 }
 
-/// The view by the image pixel that each of its pixels falls into, black outside: what its [`ViewMap`] says.
+/// The view by nearest sampling along its [`ViewMap`], black outside the image.
 ///
 /// # Shapes
 /// Returns `side * side` values, row by row.
@@ -82,13 +80,14 @@ pub(super) fn nearest<S: Level>(image: Plane<'_, S>, side: usize, params: &ViewP
     assert!(width.max(height) <= 1 << 16, "an image of {width} x {height} pixels; at most 65,536 a side");
     let ViewMap { start: [first_x, first_y], across: [step_x, step_y], down: [row_x, row_y] } =
         ViewMap::new(params, width, height);
-    // Both coordinates in one number, y in the upper half: one addition a pixel. Inside the image both are in 0..2^32.
+    // Both coordinates in one number, y in the upper half, so that a step is one addition. Inside the image both are in
+    // 0..2^32.
     let step = (step_y << 32).wrapping_add(step_x) as u64;
     let place = |at: u64| (at >> 48) as usize * width + (at as u32 >> 16) as usize;
     let mut view = vec![S::default(); side * side];
     for (row, out) in view.chunks_exact_mut(side).enumerate() {
         let (x, y) = (first_x + row_x * row as i64, first_y + row_y * row as i64);
-        // The columns of this row that fall into the image: one stretch, known beforehand, so that the loop need not ask.
+        // The columns of this row inside the image are one range, computed first so that the loop has no bounds test.
         let inside = intersect(columns_inside(x, step_x, width, side), columns_inside(y, step_y, height, side));
         let (x, y) = (x + step_x * inside.start as i64, y + step_y * inside.start as i64);
         let mut at = (y << 32).wrapping_add(x) as u64;
@@ -117,7 +116,7 @@ fn columns_inside(start: i64, step: i64, length: usize, count: usize) -> std::op
         0 if (0..end).contains(&start) => 0..count,
         0 => 0..0,
         1.. => clamp(reach(0, step))..clamp(reach(end, step)),
-        // Falling: mirrored, the positions -start - step * i rise through -(end - 1)..=0.
+        // Falling: negated, the positions -start - step * i rise through -(end - 1)..=0.
         _ => clamp(reach(1 - end, step))..clamp(reach(1, step)),
     }
 }
@@ -127,10 +126,10 @@ fn intersect(a: std::ops::Range<usize>, b: std::ops::Range<usize>) -> std::ops::
     start..a.end.min(b.end).max(start)
 }
 
-/// The view by a tent-weighted mean around each pixel's place in the image, in 0..=1, black outside.
+/// The view by a tent-weighted mean around each pixel's position in the image, in 0..=1, black outside.
 ///
 /// Where the map enlarges, this is bilinear interpolation as in Pillow; where it shrinks, the tent is as wide as a
-/// pixel of the view, so that nothing aliases. Beyond the border the border pixels continue.
+/// pixel of the view, to avoid aliasing. Border pixels are repeated beyond the border.
 ///
 /// # Shapes
 /// Returns `side * side` values, row by row.
@@ -157,7 +156,7 @@ pub(super) fn bilinear<S: Level>(image: Plane<'_, S>, side: usize, params: &View
     view
 }
 
-/// Samples of a tent along one axis.
+/// Weights of a tent along one axis.
 struct Taps {
     /// Half the tent's base in image pixels: 1, or the scale where the map shrinks.
     radius: f64,
@@ -170,7 +169,7 @@ impl Taps {
         Self { radius, weights: Vec::with_capacity(2 * radius.ceil() as usize + 1) }
     }
 
-    /// Sets the weights around the coordinate `at`, their sum being 1; returns the first pixel they belong to.
+    /// Sets the weights around the coordinate `at`, normalised to a sum of 1; returns the pixel of the first weight.
     fn place(&mut self, at: f64) -> isize {
         let at = at - 0.5;
         let first = (at - self.radius).floor() as isize + 1;

@@ -1,11 +1,11 @@
-//! Operations on grey values in f32, 0 = black, 1 = white. Each clamps to that range, as torchvision's do.
+//! Operations on grey values in f32, 0 = black, 1 = white. Each clamps to that range, as in torchvision.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::params::{Rect, ViewParams};
 
-/// All operations that `params` name, on a view of `side * side` values.
+/// Applies all operations in `params` to a view of `side * side` values.
 pub(super) fn apply(view: &mut [f32], side: usize, params: &ViewParams) {
     if let Some(factor) = params.brightness {
         brightness(view, factor);
@@ -36,13 +36,13 @@ fn brightness(view: &mut [f32], factor: f32) {
 }
 
 fn contrast(view: &mut [f32], factor: f32) {
-    // The sum in f64: a million f32 values would lose digits of the mean.
+    // Summed in f64, because a sum of a million f32 values would lose precision.
     let mean = (view.iter().map(|&value| f64::from(value)).sum::<f64>() / view.len() as f64) as f32;
     view.iter_mut().for_each(|value| *value = clamp(mean + (*value - mean) * factor));
 }
 
-/// Gaussian blur, reflecting at the border without repeating it (torchvision's `gaussian_blur`); the kernel ends
-/// beyond three deviations.
+/// Gaussian blur, with reflection at the border that does not repeat it (torchvision's `gaussian_blur`); the kernel
+/// covers three deviations.
 fn blur(view: &mut [f32], side: usize, deviation: f32) {
     let radius = ((3.0 * deviation).ceil() as usize).clamp(1, side - 1);
     let mut kernel: Vec<f32> =
@@ -61,7 +61,7 @@ fn blur(view: &mut [f32], side: usize, deviation: f32) {
             row.iter_mut().zip(shifted).for_each(|(value, &source)| *value += weight * source);
         }
     }
-    // Down the columns as sums of weighted rows, so that memory is walked row by row.
+    // Vertically as sums of weighted rows, so that memory is read row by row.
     let source = view.to_vec();
     let reflect = |row: isize| {
         let row = row.unsigned_abs();
@@ -76,8 +76,8 @@ fn blur(view: &mut [f32], side: usize, deviation: f32) {
     }
 }
 
-/// Noise that is nearly normal: the sum of four uniform numbers, of mean 0 and the given deviation, ends at 3.5
-/// deviations and costs 64 random bits a pixel.
+/// Nearly normal noise of mean 0 and the given deviation: the sum of four uniform numbers, limited to 3.5 deviations,
+/// from 64 random bits per pixel.
 fn noise(view: &mut [f32], deviation: f32, seed: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // Each of the four 16 bit numbers has the variance 2^32 / 12.
@@ -99,7 +99,8 @@ fn erase(view: &mut [f32], side: usize, rect: Rect) {
 mod tests {
     use super::*;
 
-    /// 65,536 values: their mean has the deviation 0.1 / 256, their deviation about 0.1 / 362; five of each.
+    /// The mean of 65,536 values has the standard error 0.1 / 256, their deviation about 0.1 / 362; the bounds are five
+    /// times these.
     #[test]
     fn noise_has_the_mean_and_deviation_it_claims() {
         let mut view = vec![0.5; 65_536];

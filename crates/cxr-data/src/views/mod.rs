@@ -1,14 +1,14 @@
-//! [`Radiograph`] -> S x S view: one deterministic resize, one geometric sampling, intensity operations, one rounding.
+//! [`Radiograph`] -> S x S view: a deterministic resize, one geometric sampling, intensity operations, one rounding.
 //!
 //! ```text
-//! radiograph --prepare--> short side resized      the part without chance: shared by both views, kept by the cache
+//! radiograph --prepare--> short side resized      deterministic: shared by both views, kept in the cache
 //!            --geometry-> flip, rotate, crop      one composed transform, sampled once
 //!            --intensity> CLAHE, brightness, contrast, gamma, blur, noise, erasing      f32 in 0..=1
 //!            --round----> u8 (or u16)
 //! ```
 //!
 //! Source: MoCo-CXR section 3.2 and its `image_transform.py` for [`ViewConfig::moco_cxr`]; the other operations are
-//! those of MoCo v2 (arXiv:2003.04297) and SimCLR that mean something on one grey channel.
+//! those of MoCo v2 (arXiv:2003.04297) and SimCLR that make sense on one grey channel.
 
 mod clahe;
 mod config;
@@ -30,14 +30,14 @@ pub use config::{Clahe, Crop, Operation, Sampling, ViewConfig};
 pub use geometry::ViewMap;
 pub use params::{Rect, ViewParams};
 
-/// The part of a view that has no chance in it: the short side resized to [`ViewConfig::working_side`].
+/// The deterministic part of a view: the short side resized to [`ViewConfig::working_side`].
 ///
-/// Preparing twice is preparing once, so that a cache may hold prepared images.
+/// Preparing a prepared image changes nothing, so a cache may hold prepared images.
 #[must_use]
 pub fn prepare<'a>(image: &'a Radiograph, config: &ViewConfig) -> Cow<'a, Radiograph> {
     let short = image.width().min(image.height());
     let side = config.working_side();
-    // A crop that is scaled anyway is taken from the source itself where that is small: one interpolation less.
+    // A resized crop is taken directly from a smaller source, which saves an interpolation.
     if short == side || (short < side && matches!(config.crop, Crop::Resized { .. })) {
         Cow::Borrowed(image)
     } else {
@@ -59,7 +59,7 @@ pub fn render<T: Level>(image: &Radiograph, config: &ViewConfig, rng: &mut impl 
     render_with(&prepared, config, &params)
 }
 
-/// The view that `params` describe, of an image that [`prepare`] returned.
+/// The view with these parameters, of an image that [`prepare`] returned.
 ///
 /// # Shapes
 /// As [`render`].
@@ -87,7 +87,7 @@ struct Plane<'a, S> {
 fn view_of<S: Level, T: Level>(image: Plane<'_, S>, config: &ViewConfig, params: &ViewParams) -> Vec<T> {
     let side = config.size;
     let to_unit = |values: Vec<S>| -> Vec<f32> { values.into_iter().map(Level::to_unit).collect() };
-    // Nearest sampling keeps the source's own values, and without an intensity operation they are the view.
+    // Without intensity operations, nearest sampling gives the view in the source's own values.
     let mut unit = match config.sampling {
         Sampling::Nearest => {
             let values = geometry::nearest(image, side, params);
@@ -101,7 +101,7 @@ fn view_of<S: Level, T: Level>(image: Plane<'_, S>, config: &ViewConfig, params:
             let unit = geometry::bilinear(image, side, params);
             match params.clahe {
                 false => unit,
-                // The histograms need levels: rounded to the source's own depth.
+                // The histograms need levels, so values are rounded to the source's depth.
                 true => {
                     let values: Vec<S> = unit.into_iter().map(S::from_unit).collect();
                     to_unit(clahe(&values, side, side, &config.clahe))
@@ -113,7 +113,7 @@ fn view_of<S: Level, T: Level>(image: Plane<'_, S>, config: &ViewConfig, params:
     unit.into_iter().map(T::from_unit).collect()
 }
 
-/// The values at another depth; at the same depth they are moved, which saves a pass over the view.
+/// The values at another depth; at the same depth they are moved without a copy.
 fn convert<S: Level, T: Level>(values: Vec<S>) -> Vec<T> {
     let mut values = Some(values);
     match (&mut values as &mut dyn Any).downcast_mut::<Option<Vec<T>>>() {

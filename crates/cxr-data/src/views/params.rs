@@ -1,4 +1,4 @@
-//! The random numbers of one view, all drawn before a pixel is touched.
+//! The random parameters of a view, all drawn before any pixel is computed.
 
 use rand::Rng;
 
@@ -18,36 +18,37 @@ pub struct Rect {
     pub height: usize,
 }
 
-/// What chance decided for one view; `None` where an operation does not happen.
+/// Random parameters of one view; `None` where an operation is not applied.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ViewParams {
-    /// Whether left and right change places.
+    /// Whether the image is flipped horizontally.
     pub flip: bool,
     /// Angle in degrees, counter-clockwise.
     pub rotation: Option<f64>,
     /// Window in the flipped and rotated image, scaled to S x S.
     pub crop: Rect,
-    /// Whether the local histogram equalisation happens.
+    /// Whether CLAHE is applied.
     pub clahe: bool,
-    /// Factor of all values.
+    /// Factor for all values.
     pub brightness: Option<f32>,
-    /// Factor of the distance from the mean.
+    /// Factor for the distance from the mean.
     pub contrast: Option<f32>,
-    /// Exponent.
+    /// Exponent for all values.
     pub gamma: Option<f32>,
-    /// Deviation of the Gaussian in pixels.
+    /// Standard deviation of the Gaussian in pixels.
     pub blur: Option<f32>,
-    /// Deviation as a fraction of full range, and the seed of the noise field.
+    /// Standard deviation as a fraction of the full range, and the seed of the noise.
     pub noise: Option<(f32, u64)>,
-    /// What becomes black, in the view.
+    /// Rectangle of the view that becomes black.
     pub erasing: Option<Rect>,
 }
 
 impl ViewParams {
-    /// Draws them for an image of `width` x `height` pixels that has been prepared (see [`prepare`](super::prepare)).
+    /// Draws parameters for an image of `width` x `height` pixels that has been prepared (see
+    /// [`prepare`](super::prepare)).
     ///
-    /// The same count of numbers is drawn whether an operation happens or not, but for crop and erasing, which try
-    /// up to ten times.
+    /// The count of random numbers drawn does not depend on which operations are applied, except that crop and erasing
+    /// take up to ten tries.
     #[must_use]
     pub fn draw(config: &ViewConfig, width: usize, height: usize, rng: &mut impl Rng) -> Self {
         let flip = chance(rng, config.flip);
@@ -75,7 +76,7 @@ impl ViewParams {
         }
     }
 
-    /// Whether any operation but CLAHE acts on the values.
+    /// Whether any operation other than CLAHE changes the values.
     pub(super) fn changes_intensity(&self) -> bool {
         self.brightness.is_some()
             || self.contrast.is_some()
@@ -86,7 +87,7 @@ impl ViewParams {
     }
 }
 
-/// Draws the value in any case, so that the numbers after it do not depend on the outcome.
+/// Always draws the value, so that later numbers do not depend on the outcome.
 fn draw<R: Rng, V>(rng: &mut R, operation: Operation, value: impl FnOnce(&mut R, f64) -> V) -> Option<V> {
     let happens = chance(rng, operation.probability);
     let value = value(rng, operation.strength);
@@ -102,7 +103,7 @@ fn draw_crop(config: &ViewConfig, width: usize, height: usize, rng: &mut impl Rn
     };
     match config.crop {
         Crop::Center => center(side, side),
-        // `prepare` made the short side S, so that both differences are at least 0.
+        // `prepare` made the short side S, so both differences are at least 0.
         Crop::Random => {
             let top = below(rng, height.saturating_sub(side) + 1);
             let left = below(rng, width.saturating_sub(side) + 1);
@@ -117,7 +118,8 @@ fn draw_crop(config: &ViewConfig, width: usize, height: usize, rng: &mut impl Rn
     }
 }
 
-/// A rectangle of random area (a fraction of `width` x `height`) and shape that fits, found in ten tries or `None`.
+/// A rectangle of random area (a fraction of `width` x `height`) and aspect ratio; `None` if ten tries find none that
+/// fits.
 fn rect_of_area(
     rng: &mut impl Rng,
     (min_area, max_area): (f64, f64),

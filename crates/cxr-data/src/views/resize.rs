@@ -1,4 +1,4 @@
-//! Resizing with an antialiased tent, as Pillow's `BILINEAR` does (each pass rounded to the depth of the image).
+//! Resizing with an antialiased tent filter, as Pillow's `BILINEAR` (each pass rounded to the depth of the image).
 
 use std::cell::RefCell;
 
@@ -9,13 +9,13 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use crate::{Pixels, Radiograph};
 
 thread_local! {
-    /// Keeps its buffers from one image to the next.
+    /// Reuses its buffers from one image to the next.
     static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
 }
 
 impl Radiograph {
-    /// Resizes so that the shorter side has `side` pixels; the longer side keeps the ratio, rounded down, as
-    /// torchvision's `Resize(int)` does. An image that has that side already is returned as it is.
+    /// Resizes so that the shorter side has `side` pixels; the longer side keeps the aspect ratio, rounded
+    /// down, as in torchvision's `Resize(int)`. An image whose shorter side is `side` already is returned unchanged.
     ///
     /// # Panics
     /// If `side` is 0.

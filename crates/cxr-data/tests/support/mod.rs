@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cxr_data::{Manifest, Pixels, Radiograph, Record};
+use cxr_data::{Dataset, Manifest, Pixels, Radiograph, Record};
 use ndarray::Array2;
 
 /// A file that `golden/make_views.py` made.
@@ -72,5 +72,12 @@ pub fn data_set(dir: &Path, n: usize) -> Manifest {
         }
     };
     let records = (0..n).map(record).collect();
-    Manifest { root: dir.to_owned(), tasks: Vec::new(), records, patients_known: true, notes: Vec::new() }
+    Manifest {
+        root: dir.to_owned(),
+        dataset: Dataset::Folder,
+        tasks: Vec::new(),
+        records,
+        patients_known: true,
+        notes: Vec::new(),
+    }
 }
