@@ -83,6 +83,24 @@ pub enum Error {
         /// Why it cannot be.
         reason: String,
     },
+    /// A constant of an optimiser is out of its range.
+    #[error("optimizer: {key} is {found}, expected {expected}")]
+    OptimizerSetting {
+        /// Path of the field in [`OptimizerConfig`](crate::optim::OptimizerConfig), such as `rule.momentum`.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// The values allowed.
+        expected: &'static str,
+    },
+    /// A saved optimiser state does not fit the network or the update rule.
+    #[error("optimizer state: found {found}, expected {expected}")]
+    OptimizerState {
+        /// The entry, and what is wrong with it.
+        found: String,
+        /// The entry this network and rule need.
+        expected: String,
+    },
     /// Not an architecture of this crate.
     #[error("unknown architecture {found:?}, expected one of {expected}")]
     Arch {

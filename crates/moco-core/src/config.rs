@@ -106,7 +106,7 @@ pub(crate) fn at_least_one(key: &'static str, found: usize) -> Result<()> {
 }
 
 pub(crate) fn check(ok: bool, key: &'static str, found: impl ToString, expected: &'static str) -> Result<()> {
-    if ok { Ok(()) } else { Err(Error::Config { key, found: found.to_string(), expected }) }
+    if ok { Ok(()) } else { Err(Error::Config { key: key.to_owned(), found: found.to_string(), expected }) }
 }
 
 #[cfg(test)]

@@ -13,10 +13,10 @@ pub enum Error {
     #[error("configuration: {key} is {found}, expected {expected}")]
     Config {
         /// Path of the setting, as in the configuration file.
-        key: &'static str,
+        key: String,
         /// Its value.
         found: String,
-        /// What it may be.
+        /// The values allowed.
         expected: &'static str,
     },
     /// The backbone cannot be pretrained as it is.

@@ -5,7 +5,7 @@
 //!
 //! # A tour
 //! - [`MocoConfig`] -> `init` -> [`Moco`]: two [`Encoder`]s and a [`Queue`]; [`Moco::step`] is the method, on one screen.
-//! - [`info_nce`]: the loss. [`optim`]: SGD, Adam, AdamW and LARS as PyTorch defines them. [`Schedule`]: the learning rate
+//! - [`info_nce`]: the loss. [`Optimizer`]: SGD, Adam, AdamW and LARS as PyTorch defines them. [`Schedule`]: the learning rate
 //!   as a function of the step.
 //! - [`TrainConfig`] -> `init` -> [`Trainer`]: epochs over a [`BatchSource`], reported to an [`Observer`].
 //! - [`Checkpoints`]: the whole state of a run, written whole or not at all; resuming is exact on CPU.
@@ -82,7 +82,6 @@ mod metrics;
 mod moco;
 mod observer;
 mod online_probe;
-pub mod optim;
 mod planes;
 mod preset;
 mod queue;
@@ -94,6 +93,7 @@ mod spread;
 mod train_config;
 mod train_loop;
 
+pub use backbones::optim::{NamedGradients, Optimizer, OptimizerConfig, Rule};
 pub use checkpoint::{Checkpoints, Found, Ignored, Keep, MocoImport, RunState, differences};
 pub use config::{MocoConfig, QueueInit};
 pub use doctor::{Diagnosis, EpochReport};
@@ -104,7 +104,6 @@ pub use metrics::{Measures, Pending, StepMetrics, StepTimes};
 pub use moco::{Moco, Step};
 pub use observer::{Observer, Request};
 pub use online_probe::{Best, OnlineProbe, ProbeResult};
-pub use optim::{NamedGradients, Optimizer, OptimizerConfig, Rule};
 pub use planes::{PlaneBatch, PlaneView};
 pub use preset::Preset;
 pub use queue::{Negatives, Queue};

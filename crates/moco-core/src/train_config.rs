@@ -4,7 +4,7 @@ use backbones::Backbone;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    MocoConfig, OptimizerConfig, Result, Schedule, Trainer,
+    Error, MocoConfig, OptimizerConfig, Result, Schedule, Trainer,
     config::{at_least_one, check},
 };
 
@@ -44,7 +44,12 @@ impl TrainConfig {
             check(max > 0.0 && max.is_finite(), "clip_norm", max, "above 0, or nothing")?;
         }
         self.moco.validate(self.batch_size)?;
-        self.optimizer.validate()?;
+        self.optimizer.validate().map_err(|e| match e {
+            backbones::Error::OptimizerSetting { key, found, expected } => {
+                Error::Config { key: format!("optimizer.{key}"), found, expected }
+            }
+            other => other.into(),
+        })?;
         self.schedule.validate()
     }
 

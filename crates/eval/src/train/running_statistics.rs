@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use backbones::{Backbone, Mode, NamePath, TensorKind};
+use backbones::{Backbone, Mode, TensorKind, TensorMapper, TensorVisitor, map_tensors, visit_tensors};
 use burn::{
-    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    module::{Module, Param},
     tensor::Tensor,
 };
 use ndarray::Array3;
@@ -96,9 +96,9 @@ struct Buffers(BTreeMap<String, Tensor<1>>);
 
 impl Buffers {
     fn of<M: Module>(module: &M) -> Self {
-        let mut read = Read(NamePath::default(), Self::default());
-        module.visit(&mut read);
-        read.1
+        let mut buffers = Self::default();
+        visit_tensors(module, &mut buffers);
+        buffers
     }
 
     fn map(self, f: impl Fn(&str, Tensor<1>) -> Tensor<1>) -> Self {
@@ -106,44 +106,24 @@ impl Buffers {
     }
 
     fn write<M: Module>(&self, module: M) -> M {
-        module.map(&mut Write(NamePath::default(), self))
+        map_tensors(module, &mut Write(self))
     }
 }
 
-struct Read(NamePath, Buffers);
-
-impl ModuleVisitor for Read {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.0.enter(name, container);
-    }
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.0.exit();
-    }
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = self.0.name();
-        if TensorKind::of(&name) == TensorKind::Buffer {
-            self.1.0.insert(name, param.val().reshape([-1]));
+impl TensorVisitor for Buffers {
+    fn visit<const D: usize>(&mut self, name: &str, kind: TensorKind, param: &Param<Tensor<D>>) {
+        if kind == TensorKind::Buffer {
+            self.0.insert(name.to_owned(), param.val().reshape([-1]));
         }
     }
 }
 
-struct Write<'a>(NamePath, &'a Buffers);
+struct Write<'a>(&'a Buffers);
 
-impl ModuleMapper for Write<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.0.enter(name, container);
-    }
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.0.exit();
-    }
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = self.0.name();
-        let Some(value) = self.1.0.get(&name).filter(|_| TensorKind::of(&name) == TensorKind::Buffer) else {
-            return param;
-        };
-        param.map(|old| {
-            let value = value.clone().reshape(old.shape());
-            if old.device().is_autodiff() { Tensor::from_inner(value) } else { value }
-        })
+impl TensorMapper for Write<'_> {
+    fn map<const D: usize>(&mut self, name: &str, _: TensorKind, old: Tensor<D>) -> Tensor<D> {
+        let Some(value) = self.0.0.get(name) else { return old };
+        let value = value.clone().reshape(old.shape());
+        if old.device().is_autodiff() { Tensor::from_inner(value) } else { value }
     }
 }

@@ -6,6 +6,7 @@
 //! (`docs/deviations.md`). [`Trained::Head`] is that, exactly; a probe of a network that does not move at all is
 //! [`crate::extract_features`] with [`crate::LinearProbeConfig`].
 
+use backbones::optim::{NamedGradients, Optimizer, OptimizerConfig, Rule};
 use backbones::{Backbone, Classifier, Linear, Mode};
 use burn::{
     module::Module,
@@ -13,7 +14,6 @@ use burn::{
 };
 use ndarray::{Array2, Array3, ArrayView2};
 
-use super::adam::Adam;
 use super::bce::masked_bce;
 use super::frozen::{Frozen, MayMove};
 use super::images::{BatchError, check_batch, device_of, read, upload};
@@ -64,7 +64,8 @@ impl SupervisedConfig {
             Trained::Head => model.head = model.head.train(),
             Trained::All => model = model.train(),
         }
-        Ok(Supervised { model, device, adam: Adam::new(self.lr), frozen, steps: 0 })
+        let optimizer = OptimizerConfig::new(Rule::ADAM, 0.0).init();
+        Ok(Supervised { model, device, optimizer, lr: self.lr, frozen, steps: 0 })
     }
 }
 
@@ -73,7 +74,8 @@ impl SupervisedConfig {
 pub struct Supervised<B> {
     model: Classifier<B>,
     device: Device,
-    adam: Adam,
+    optimizer: Optimizer,
+    lr: f64,
     /// The backbone as it was, when it should stay so.
     frozen: Option<Frozen>,
     steps: u64,
@@ -107,9 +109,11 @@ impl<B: Backbone> Supervised<B> {
         }
         let gradients = loss.backward();
         if self.frozen.is_some() {
-            self.model.head = self.adam.step(self.model.head.clone(), &gradients);
+            let gradients = NamedGradients::take(&self.model.head, gradients);
+            self.model.head = self.optimizer.step(self.model.head.clone(), gradients, self.lr);
         } else {
-            self.model = self.adam.step(self.model.clone(), &gradients);
+            let gradients = NamedGradients::take(&self.model, gradients);
+            self.model = self.optimizer.step(self.model.clone(), gradients, self.lr);
         }
         self.steps += 1;
         Ok(Some(value))

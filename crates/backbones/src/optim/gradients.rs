@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use backbones::{NamePath, TensorKind};
 use burn::{
-    module::{Module, ModuleVisitor, Param},
+    module::{Module, Param},
     tensor::{Gradients, Tensor},
 };
+
+use crate::{TensorKind, TensorVisitor, visit_tensors};
 
 /// Gradients of a module's parameters, flat, by the parameter's name; off the tape.
 #[derive(Debug, Default)]
@@ -17,8 +18,8 @@ pub struct NamedGradients {
 impl NamedGradients {
     /// Takes the gradients of a module's parameters out of a backward pass. Buffers have none.
     pub fn take<M: Module>(module: &M, gradients: Gradients) -> Self {
-        let mut take = Take { path: NamePath::default(), gradients, tensors: BTreeMap::new() };
-        module.visit(&mut take);
+        let mut take = Take { gradients, tensors: BTreeMap::new() };
+        visit_tensors(module, &mut take);
         Self { tensors: take.tensors }
     }
 
@@ -62,25 +63,17 @@ impl NamedGradients {
 }
 
 struct Take {
-    path: NamePath,
     gradients: Gradients,
     tensors: BTreeMap<String, Tensor<1>>,
 }
 
-impl ModuleVisitor for Take {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = self.path.name();
-        if TensorKind::of(&name) == TensorKind::Buffer {
+impl TensorVisitor for Take {
+    fn visit<const D: usize>(&mut self, name: &str, kind: TensorKind, param: &Param<Tensor<D>>) {
+        if kind == TensorKind::Buffer {
             return;
         }
         if let Some(gradient) = param.val().grad_remove(&mut self.gradients) {
-            self.tensors.insert(name, gradient.reshape([-1]));
+            self.tensors.insert(name.to_owned(), gradient.reshape([-1]));
         }
     }
 }

@@ -70,8 +70,8 @@ impl Rule {
     /// LARS with momentum 0.9 and trust 0.001.
     pub const LARS: Self = Self::Lars { momentum: 0.9, trust: 0.001 };
 
-    /// Names of a tensor's state, as PyTorch calls them.
-    pub(crate) fn slots(self) -> &'static [&'static str] {
+    /// Names of the tensors kept for each parameter, as PyTorch calls them.
+    pub fn slots(self) -> &'static [&'static str] {
         match self {
             Self::Sgd { momentum: 0.0, .. } => &[],
             Self::Sgd { .. } | Self::Lars { .. } => &["momentum_buffer"],
@@ -79,8 +79,8 @@ impl Rule {
         }
     }
 
-    /// One update of one tensor. `slots` is empty on the tensor's first step and then holds as many as [`Self::slots`]
-    /// names; `step` counts the tensor's steps from 1; `vector` says that the tensor has one dimension.
+    /// One update of one tensor. `slots` is empty on the tensor's first step and later holds the tensors that
+    /// [`Self::slots`] names.
     pub(super) fn update(self, at: Update, slots: Vec<Tensor<1>>) -> (Tensor<1>, Vec<Tensor<1>>) {
         match self {
             Self::Sgd { momentum, nesterov } => sgd(at, slots, momentum, nesterov),
@@ -100,13 +100,15 @@ impl Rule {
     }
 }
 
-/// What one update of one tensor works on.
+/// The inputs of one update of one tensor.
 pub(super) struct Update {
     pub(super) weight: Tensor<1>,
     pub(super) gradient: Tensor<1>,
     pub(super) lr: f64,
     pub(super) decay: f64,
+    /// Steps of this tensor, counted from 1.
     pub(super) step: u64,
+    /// Whether the tensor has one dimension.
     pub(super) vector: bool,
 }
 
