@@ -1,8 +1,7 @@
-//! The key encoder: a slow average of the query encoder (MoCo, arXiv:1911.05722, equation 2).
+//! The key encoder: a moving average of the query encoder (MoCo, arXiv:1911.05722, equation 2).
 //!
-//! `encoder_k` lives on the *inner* device, where no tape exists: a gradient cannot reach it. Its batch norm still uses
-//! batch statistics, because our norm layer is told its mode and does not look at the device (Burn's own would silently
-//! use running statistics there).
+//! `encoder_k` is on the *inner* device, which has no tape, so that no gradient can reach it. Its batch norm still uses
+//! batch statistics, because our norm layer is given its mode (Burn's own would silently use running statistics there).
 
 use std::collections::HashMap;
 
@@ -17,7 +16,7 @@ pub(crate) fn momentum_copy<M: Module>(query: &M) -> M {
     query.valid()
 }
 
-/// `k = m·k + (1 − m)·q` for every *parameter*. Running statistics are buffers and are left alone: each encoder keeps
+/// `k = m·k + (1 − m)·q` for every *parameter*. Running statistics are buffers and do not change: each encoder keeps
 /// its own, as in the reference (`parameters()` excludes buffers; facebookresearch/moco#70).
 ///
 /// # Panics

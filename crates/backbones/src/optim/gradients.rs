@@ -1,4 +1,4 @@
-//! Gradients by tensor name: collecting, averaging, clipping.
+//! Gradients by tensor name: collection, averaging, clipping.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub struct NamedGradients {
 }
 
 impl NamedGradients {
-    /// Takes the gradients of a module's parameters out of a backward pass. Buffers have none.
+    /// Takes the gradients of a module's parameters from a backward pass. Buffers have none.
     pub fn take<M: Module>(module: &M, gradients: Gradients) -> Self {
         let mut take = Take { gradients, tensors: BTreeMap::new() };
         visit_tensors(module, &mut take);
@@ -28,7 +28,7 @@ impl NamedGradients {
         self.tensors.get(name)
     }
 
-    /// Adds another pass's gradients.
+    /// Adds the gradients of another backward pass.
     pub fn add(&mut self, other: Self) {
         for (name, tensor) in other.tensors {
             let sum = match self.tensors.remove(&name) {
@@ -39,21 +39,21 @@ impl NamedGradients {
         }
     }
 
-    /// Multiplies all by a number: `1/n` after adding n passes averages them.
+    /// Multiplies all gradients by a number; `1/n` after adding n passes averages them.
     pub fn scale(&mut self, factor: f64) {
         if factor != 1.0 {
             self.tensors.values_mut().for_each(|tensor| tensor.inplace(|t| t * factor));
         }
     }
 
-    /// Length of all gradients together as one vector, `[1]` on the device; none without gradients.
+    /// Norm of all gradients as one vector, `[1]` on the device; `None` without gradients.
     pub fn norm(&self) -> Option<Tensor<1>> {
         let squares: Vec<_> = self.tensors.values().map(|t| t.clone().dot(t.clone())).collect();
         (!squares.is_empty()).then(|| Tensor::cat(squares, 0).sum().sqrt())
     }
 
     /// Global-norm clipping as `torch.nn.utils.clip_grad_norm_`: scales by `max / (norm + 1e-6)` where that is below 1.
-    /// `norm` is the value of [`Self::norm`].
+    /// `norm` is the value read from [`Self::norm`].
     pub fn clip(&mut self, norm: f64, max: f64) {
         let factor = max / (norm + 1e-6);
         if factor < 1.0 {

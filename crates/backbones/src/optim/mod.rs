@@ -1,8 +1,8 @@
 //! Optimisers as PyTorch defines them: SGD, Adam, AdamW and LARS.
 //!
 //! A step is a pure function of the gradients: [`NamedGradients`] are taken from a backward pass, may be averaged over
-//! micro-batches and clipped, and are applied by [`Optimizer::step`]. State is kept by tensor name, flat, on the tensor's
-//! device; it depends neither on Burn's parameter ids nor on a default device.
+//! micro-batches and clipped, and are applied by [`Optimizer::step`]. State is kept by tensor name, flat, on the
+//! tensor's device; it depends neither on Burn's parameter ids nor on a default device.
 
 mod gradients;
 mod optimizer;

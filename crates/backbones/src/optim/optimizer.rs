@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{NamedGradients, Rule, rule::Update};
 use crate::{Error, Result, StateDict, TensorKind, TensorMapper, map_tensors, tensor_names};
 
-/// How weights are updated.
+/// Settings of an optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerConfig {
@@ -96,8 +96,8 @@ impl Optimizer {
         if decays { self.config.weight_decay } else { 0.0 }
     }
 
-    /// The state on the host: `NAME/exp_avg` and so on, flat, in the precision of the tensors, and `NAME/step`, `[1]` i64.
-    /// `rename` gives the NAME of a tensor of the module.
+    /// The state on the host: `NAME/exp_avg` and so on, flat, in the precision of the tensors, and `NAME/step`, `[1]`
+    /// i64. `rename` gives the NAME of a tensor of the module.
     ///
     /// # Errors
     /// When the device fails.

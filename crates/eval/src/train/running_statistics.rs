@@ -1,8 +1,9 @@
-//! Running statistics for a network that has none worth the name.
+//! Running statistics for a network with random weights.
 //!
-//! A network of random weights starts with running means of 0 and variances of 1, which are not those of its activations; in
-//! eval mode its features then say more about that mismatch than about random weights. Before such a network is probed (as
-//! the lower bound of a comparison) it gets the statistics that training would have given it, without a change of weights.
+//! A network with random weights starts with running means of 0 and variances of 1, which are not those of its
+//! activations; in eval mode its features then reflect that mismatch more than the random weights. Before such a
+//! network is probed (as the lower bound of a comparison), it gets the statistics that training would have given it;
+//! its weights do not change.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +17,17 @@ use ndarray::Array3;
 use super::images::{BatchError, check_batch, device_of, read, upload};
 use crate::error::{Error, Result};
 
-/// Replaces all running statistics by the average of the batches' statistics, each batch counting the same: what PyTorch's
-/// batch normalisation with `momentum=None` holds after one pass in train mode (`torch.optim.swa_utils.update_bn`).
+/// Replaces all running statistics by the average of the batches' statistics with equal weights, as PyTorch's batch
+/// normalisation with `momentum=None` does in one pass in train mode (`torch.optim.swa_utils.update_bn`).
 ///
-/// Works with any network that blends linearly, `(1 - m) * running + m * batch`, without being told m: from running
-/// statistics of zero a pass leaves `m * batch`, and a second pass of the same batch leaves `(2 - m)` times that.
+/// Works with any network that blends linearly, `(1 - m) * running + m * batch`, for unknown m: from running statistics
+/// of zero a pass leaves `m * batch`, and a second pass of the same batch leaves `(2 - m)` times that.
 ///
 /// # Shapes
 /// - each batch: images `[B, S, S]` u8, B at least 2 and preferably the batch size of training; row numbers are not used
 ///
 /// # Errors
-/// [`Error::Batches`] around what a batch failed with; no batches, or one with a single image; a device that fails.
+/// [`Error::Batches`] with the error of a batch; no batches, or one with a single image; a device that fails.
 pub fn estimate_running_statistics<B: Backbone, E: Into<BatchError>>(
     backbone: &mut B,
     batches: impl IntoIterator<Item = Result<(Array3<u8>, Vec<usize>), E>>,
@@ -75,7 +76,7 @@ fn momenta(once: &Buffers, twice: &Buffers) -> Result<BTreeMap<String, f64>> {
     let mut momenta = BTreeMap::new();
     for name in once.0.keys() {
         let (once, twice) = (size(once, name)?, size(twice, name)?);
-        // Statistics of exactly zero are zero whatever m is.
+        // Statistics of exactly zero stay zero for any m.
         let m = if once > 0.0 { 2.0 - twice / once } else { 1.0 };
         if !(m > 0.0 && m < 1.0 + 1e-6) {
             let expected = "a blend (1 - m) * running + m * batch with m above 0 and up to 1";
