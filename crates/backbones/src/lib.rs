@@ -1,4 +1,5 @@
-//! Images to features: ResNet and DenseNet on [Burn](burn), with torchvision's structure and tensor names.
+//! Images to features: ResNet and DenseNet on [Burn](burn), with torchvision's structure and tensor names; and [`optim`],
+//! PyTorch's optimisers.
 
 #![recursion_limit = "256"]
 

@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn images_of_the_same_patient_do_not_vote() {
-        // Pairs of a patient are identical but labelled alike; across patients features say nothing.
+        // Both images of a pair have the same features and label; features of different pairs differ.
         let labels = [true, true, false, false];
         let features = ndarray::arr2(&[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]);
         assert_eq!(probe(&labels, &[1, 2, 3, 4]).judge(features.clone()).auc, 1.0);

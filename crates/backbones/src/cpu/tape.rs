@@ -51,7 +51,7 @@ pub(crate) fn context(operands: &[&Operand]) -> DispatchAutodiffContext {
     all.max_by_key(|c| *c != DispatchAutodiffContext::Disabled).unwrap_or_default()
 }
 
-/// A tensor of Burn's API again.
+/// Converts back to a tensor of Burn's API.
 pub(crate) fn wrap<const D: usize>(tensor: Tracked, context: DispatchAutodiffContext) -> Tensor<D> {
     let kind = match context {
         DispatchAutodiffContext::Disabled => DispatchTensorKind::Flex(BackendTensor::Float(tensor.into_primitive())),

@@ -63,7 +63,7 @@ impl Walk<'_> {
                     let key = match values.get(key) {
                         Value::Text(key) => key.clone(),
                         Value::Int(key) => key.to_string(),
-                        _ => continue, // such entries are no weights
+                        _ => continue, // such entries are not weights
                     };
                     if key.len() > 512 {
                         return Err(format!("a key of {} bytes", key.len()));

@@ -20,7 +20,7 @@ use crate::{Result, StateDict, load_state_dict, tensor_names};
 pub fn import<M: Module>(file: &WeightFile, module: M, options: &ImportOptions) -> Result<(M, Report)> {
     let expected: Vec<_> = tensor_names(&module).into_iter().map(|(name, _, shape)| (name, shape)).collect();
     let (mut dict, report) = import_dict(file, &expected, options)?;
-    // What the caller allowed to be missing stays as it is in the module.
+    // Tensors that may be missing keep the module's own values.
     if !report.allowed_missing.is_empty() {
         let own = crate::state_dict(&module)?;
         dict.extend(own.into_iter().filter(|(name, _)| report.allowed_missing.contains(name)));

@@ -33,7 +33,7 @@ pub(crate) struct Storage {
     pub(crate) dtype: Dtype,
     /// Number of elements.
     pub(crate) length: usize,
-    /// First element of the part (only for the views of 2017's form).
+    /// First element of the part (only the tar format has such views).
     pub(crate) start: usize,
 }
 
