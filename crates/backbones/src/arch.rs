@@ -51,7 +51,7 @@ impl Arch {
         }
     }
 
-    /// What torchvision calls the linear layer behind the features, `fc` or `classifier`.
+    /// torchvision's name of the linear layer after the features, `fc` or `classifier`.
     pub fn head_name(self) -> &'static str {
         match self {
             Arch::ResNet18 | Arch::ResNet34 | Arch::ResNet50 => "fc",
@@ -59,7 +59,7 @@ impl Arch {
         }
     }
 
-    /// What torchvision calls the first convolution.
+    /// torchvision's name of the first convolution.
     pub(crate) fn stem_name(self) -> &'static str {
         match self {
             Arch::ResNet18 | Arch::ResNet34 | Arch::ResNet50 => "conv1",
@@ -90,15 +90,15 @@ impl FromStr for Arch {
     }
 }
 
-/// How to make a [`Network`].
+/// Configuration of a [`Network`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
-    /// Which architecture.
+    /// Architecture.
     pub arch: Arch,
     /// Input channels of the first convolution, 1 or 3. Published weights have 3; a grey plane is folded into them.
     pub channels: usize,
-    /// What intensities are normalised with.
+    /// Mean and deviation that normalise intensities.
     pub normalization: Normalization,
 }
 
@@ -146,7 +146,7 @@ impl Network {
 }
 
 impl Network {
-    /// Keeps activations in another precision from now on; weights stay f32. See [`Precision`].
+    /// Sets the precision of activations; weights stay f32. See [`Precision`].
     pub fn set_precision(&mut self, precision: Precision) {
         match self {
             Network::ResNet(net) => net.set_precision(precision),

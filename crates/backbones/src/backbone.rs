@@ -1,4 +1,4 @@
-//! What a network must offer so that it can be pretrained, probed and fine-tuned.
+//! The interface of networks that can be pretrained, probed and fine-tuned.
 
 use burn::{
     module::{Module, ModuleDisplay},
@@ -9,10 +9,10 @@ use crate::Mode;
 
 /// A network from images to feature vectors.
 ///
-/// Anything that derives Burn's [`Module`] can implement it; the projection head of contrastive learning and the
-/// classifier of fine-tuning are added by those who need them, never by replacing a layer in here.
+/// Any type that derives Burn's [`Module`] can implement it. The projection head of contrastive learning and the
+/// classifier of fine-tuning are added after it; they replace no layer of it.
 ///
-/// Two conventions keep optimisers, averaging and weight files right without further code:
+/// With two conventions, optimisers, averaging and weight files work without further code:
 /// - trainable tensors are Burn parameters (`Param<Tensor<D>>`), found under their field path;
 /// - buffers (running statistics) are parameters too, whose field is called `running_mean` or `running_var`. They are
 ///   saved, but never averaged, decayed or updated by an optimiser. [`crate::BatchNorm`] follows this.
@@ -44,8 +44,8 @@ pub trait Backbone: Module + ModuleDisplay {
 
     /// Feature vectors of a batch.
     ///
-    /// One plane means grey values in `[0, 1]`, which the network normalises itself (its normalisation travels with its
-    /// weights); three planes are taken as already normalised, as torchvision's networks take them.
+    /// A single plane holds grey values in `[0, 1]`, which the network normalises itself; three planes must already be
+    /// normalised, as for torchvision's networks.
     ///
     /// `&mut` because running statistics change in [`Mode::Train`]; [`Mode::Eval`] changes nothing.
     ///
@@ -55,10 +55,10 @@ pub trait Backbone: Module + ModuleDisplay {
     fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2>;
 }
 
-/// A backbone whose features are the average over positions of its last maps, as those of ResNet and DenseNet are: what
-/// [Grad-CAM](https://arxiv.org/abs/1610.02391) needs.
+/// A backbone whose features are the mean over positions of its last feature maps, as in ResNet and DenseNet.
+/// [Grad-CAM](https://arxiv.org/abs/1610.02391) needs it.
 pub trait FeatureMaps: Backbone {
-    /// The maps that [`Backbone::features`] is the average of.
+    /// The feature maps; their mean over positions is [`Backbone::features`].
     ///
     /// # Shapes
     /// - images `[B, 1 or 3, H, W]`, see [`Backbone::features`]

@@ -1,4 +1,5 @@
-//! A backbone and a linear layer on its features: torchvision's complete networks, and what fine-tuning trains.
+//! A backbone and a linear layer on its features: torchvision's complete networks, and the model that fine-tuning
+//! trains.
 
 use burn::{
     module::{Content, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor},
@@ -21,10 +22,10 @@ pub struct Classifier<B> {
 }
 
 impl<B: Backbone> Classifier<B> {
-    /// Puts `head` behind `backbone`, its tensors called `{head_name}.weight` and `{head_name}.bias`.
+    /// Adds `head` after `backbone`; its tensors are called `{head_name}.weight` and `{head_name}.bias`.
     ///
     /// # Panics
-    /// When the head does not take as many features as the backbone gives.
+    /// When the inputs of the head are not as many as the features of the backbone.
     pub fn new(backbone: B, head: Linear, head_name: &'static str) -> Self {
         let [_, input] = head.weight.lazy_shape().dims();
         let features = backbone.feature_dim();
@@ -43,8 +44,8 @@ impl<B: Backbone> Classifier<B> {
 }
 
 impl NetworkConfig {
-    /// The network with a linear layer to `classes` scores behind it, torchvision's initial distributions drawn on the
-    /// host from `seed`.
+    /// The network with a linear layer to `classes` scores after it, drawn on the host from `seed` with torchvision's
+    /// initial distributions.
     pub fn init_classifier(&self, classes: usize, seed: u64, device: &Device) -> Classifier<Network> {
         let backbone = self.init(seed, device);
         // Another stream than the backbone's, which starts from `seed` itself.

@@ -31,7 +31,7 @@ impl Conv2d {
     }
 }
 
-/// Convolution with a given weight; what [`Conv2d::forward`] does.
+/// The convolution of [`Conv2d::forward`] with a given weight.
 pub(crate) fn conv2d(x: Tensor<4>, weight: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
     let weight = like(weight, &x);
     #[cfg(feature = "flex")]

@@ -86,9 +86,9 @@ impl DenseNet {
         Self { features, feature_dim: width }
     }
 
-    /// Output of the stem, of the first three dense blocks (before the transition that halves them), and the rectified
-    /// maps that the features are the average of: `[B, 64, H/4, W/4]`, `[B, 256, H/4, W/4]`, `[B, 512, H/8, W/8]`,
-    /// `[B, 1024, H/16, W/16]`, `[B, 1024, H/32, W/32]`.
+    /// Output of the stem, of the first three dense blocks (before the transition that halves them), and of the last
+    /// ReLU: `[B, 64, H/4, W/4]`, `[B, 256, H/4, W/4]`, `[B, 512, H/8, W/8]`, `[B, 1024, H/16, W/16]` and
+    /// `[B, 1024, H/32, W/32]`. The features are the mean over positions of the last.
     ///
     /// # Shapes
     /// - images `[B, 1 or 3, H, W]`, see [`Backbone::features`]
@@ -106,7 +106,7 @@ impl DenseNet {
 }
 
 impl DenseNet {
-    /// Keeps activations in another precision from now on; see [`Precision`].
+    /// Sets the precision of activations; see [`Precision`].
     pub fn set_precision(&mut self, precision: Precision) {
         self.features.conv0.precision = precision;
     }

@@ -1,31 +1,31 @@
-//! What can go wrong with networks and weight files.
+//! Errors of networks, optimisers and weight files.
 
 use std::path::PathBuf;
 
 use crate::Report;
 
-/// Every fault of this crate. Messages say where, what was found and what was expected.
+/// All errors of this crate. Messages say where, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The device failed while work was done on it.
     #[error("{what}: the device failed: {reason}")]
     Device {
-        /// What was being done.
+        /// The work in progress.
         what: String,
-        /// What the device said.
+        /// The device's message.
         reason: String,
     },
-    /// A precision that the device does not say it computes in.
+    /// A precision that the device does not support.
     #[error("precision: found {found}, which this device does not offer, expected f32 (or another device)")]
     PrecisionNotOffered {
-        /// What was asked for.
+        /// The precision asked for.
         found: String,
     },
-    /// A precision that there is not.
+    /// An unknown precision.
     #[error("precision: found {found:?}, expected f32 or bf16")]
     Precision {
-        /// What was found.
+        /// The name given.
         found: String,
     },
     /// Names of tensors do not match the network.
@@ -51,7 +51,7 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Not a weight file at all.
@@ -59,36 +59,54 @@ pub enum Error {
     NotWeights {
         /// The file.
         path: PathBuf,
-        /// What it looks like.
+        /// A description of its content.
         found: String,
     },
-    /// A damaged weight file, or one that asks for anything but tensors.
+    /// A damaged weight file, or one that refers to anything but tensors and plain values.
     #[error("{}, at byte {position}: {problem}", path.display())]
     WeightFile {
         /// The file.
         path: PathBuf,
-        /// Where in it.
+        /// Byte of the file.
         position: u64,
-        /// What was found and what was expected.
+        /// The value found, and the one expected.
         problem: String,
     },
     /// The tensors of a weight file are not those of the network.
     #[error("weights do not fit the network: {0}")]
     Import(Box<Report>),
-    /// Weights could not be put into a file's form.
+    /// Weights could not be written in a file format.
     #[error("exporting {what}: {reason}")]
     Export {
-        /// What was being written.
+        /// The tensor or file being written.
         what: String,
-        /// Why it cannot be.
+        /// Why it cannot be written.
         reason: String,
+    },
+    /// A constant of an optimiser is out of its range.
+    #[error("optimizer: {key} is {found}, expected {expected}")]
+    OptimizerSetting {
+        /// Path of the field in [`OptimizerConfig`](crate::optim::OptimizerConfig), such as `rule.momentum`.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// The values allowed.
+        expected: &'static str,
+    },
+    /// A saved optimiser state does not fit the network or the update rule.
+    #[error("optimizer state: found {found}, expected {expected}")]
+    OptimizerState {
+        /// The entry, and what is wrong with it.
+        found: String,
+        /// The entry this network and rule need.
+        expected: String,
     },
     /// Not an architecture of this crate.
     #[error("unknown architecture {found:?}, expected one of {expected}")]
     Arch {
-        /// What was asked for.
+        /// The name given.
         found: String,
-        /// What there is.
+        /// The names known.
         expected: String,
     },
 }

@@ -15,12 +15,12 @@ pub struct Initializer {
 }
 
 impl Initializer {
-    /// A stream of its own for `seed`.
+    /// Starts the stream of `seed`.
     pub fn new(seed: u64, device: &Device) -> Self {
         Self { rng: ChaCha8Rng::seed_from_u64(seed), device: device.clone() }
     }
 
-    /// Where the layers live.
+    /// The device of the layers.
     pub fn device(&self) -> &Device {
         &self.device
     }

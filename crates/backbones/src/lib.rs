@@ -1,4 +1,5 @@
-//! Images to features: ResNet and DenseNet on [Burn](burn), with torchvision's structure and tensor names.
+//! Images to features: ResNet and DenseNet on [Burn](burn), with torchvision's structure and tensor names; and [`optim`],
+//! PyTorch's optimisers.
 
 #![recursion_limit = "256"]
 
@@ -15,10 +16,12 @@ mod linear;
 mod mode;
 mod named;
 mod norm;
+pub mod optim;
 mod precision;
 mod resnet;
 mod state_dict;
 mod stem;
+mod traverse;
 mod weights;
 
 pub use arch::{Arch, Network, NetworkConfig};
@@ -33,8 +36,9 @@ pub use mode::Mode;
 pub use norm::BatchNorm;
 pub use precision::Precision;
 pub use resnet::ResNet;
-pub use state_dict::{NamePath, StateDict, TensorKind, load_state_dict, state_dict, tensor_names};
+pub use state_dict::{StateDict, load_state_dict, state_dict};
 pub use stem::{Normalization, Stem};
+pub use traverse::{TensorKind, TensorMapper, TensorVisitor, map_tensors, tensor_names, visit_tensors};
 pub use weights::{
     Dtype, ExportInfo, Fate, Format, ImportOptions, Inspection, Metric, Report, Scalar, TensorInfo, WeightFile, export,
     export_with_onnx, import, import_dict, inspect, layout, onnx_bytes, safetensors_bytes,

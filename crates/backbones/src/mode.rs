@@ -1,9 +1,9 @@
-//! Train or eval, said by the caller.
+//! Train or eval mode, chosen by the caller.
 
 /// How normalisation layers behave in a forward pass.
 ///
-/// Burn's own layer decides by the device being an autodiff one; contrastive learning needs the key encoder to use batch
-/// statistics *without* a tape, so here the caller says what it wants.
+/// Burn's own layer uses batch statistics if its device is an autodiff one. The key encoder of contrastive learning
+/// needs batch statistics *without* a tape, so here the caller chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Batch statistics; running statistics are updated.

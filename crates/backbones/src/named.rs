@@ -1,4 +1,4 @@
-//! A list of modules under names of its own, for names that field paths cannot give.
+//! A list of modules whose names are not their indices.
 
 use burn::{
     module::{Content, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor},

@@ -5,25 +5,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// In what precision activations are kept and products are made.
+/// The precision of activations and matrix products.
 ///
 /// Weights, statistics of normalisation, features, loss, averages and optimiser state are f32 in either case: with a
 /// momentum of 0.999 or AdamW, updates in bf16 would round to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// 32 bits (on NVIDIA's tensor cores Burn multiplies them as TF32).
+    /// 32 bits (Burn multiplies them as TF32 on NVIDIA's tensor cores).
     #[default]
     F32,
-    /// 16 bits with the exponent of 32: half the memory and traffic of activations, no loss scaling needed.
+    /// 16 bits with the exponent range of f32: half the memory and traffic of activations, no loss scaling needed.
     Bf16,
 }
 
 impl Precision {
-    /// Checks that a device computes in it.
+    /// Checks that the device supports this precision.
     ///
     /// # Errors
-    /// [`Error::PrecisionNotOffered`] when it does not say so.
+    /// [`Error::PrecisionNotOffered`] when it does not.
     pub fn check(self, device: &Device) -> Result<()> {
         if self == Self::F32 || device.supports_dtype(DType::BF16) {
             return Ok(());
@@ -31,7 +31,7 @@ impl Precision {
         Err(Error::PrecisionNotOffered { found: self.to_string() })
     }
 
-    /// An activation on its way into the network.
+    /// Casts an activation that enters the network.
     pub(crate) fn enter<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::F32 => x,
@@ -39,7 +39,7 @@ impl Precision {
         }
     }
 
-    /// Features on their way out.
+    /// Casts features that leave the network.
     pub(crate) fn leave<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::F32 => x,
@@ -48,7 +48,7 @@ impl Precision {
     }
 }
 
-/// A parameter, kept in f32, for use with an activation.
+/// A parameter, stored in f32, in the precision of an activation.
 pub(crate) fn like<const D: usize, const E: usize>(parameter: Tensor<D>, activation: &Tensor<E>) -> Tensor<D> {
     if activation.dtype() == DType::BF16 { parameter.cast(FloatDType::BF16) } else { parameter }
 }

@@ -11,7 +11,7 @@ use crate::{
     backbone::global_average,
 };
 
-/// Which ResNet.
+/// Depth and kind of block of a ResNet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
     blocks: [usize; 4],
@@ -90,7 +90,7 @@ impl ResNet {
 }
 
 impl ResNet {
-    /// Keeps activations in another precision from now on; see [`Precision`].
+    /// Sets the precision of activations; see [`Precision`].
     pub fn set_precision(&mut self, precision: Precision) {
         self.conv1.precision = precision;
     }
@@ -113,8 +113,7 @@ impl FeatureMaps for ResNet {
     }
 }
 
-/// 3x3 maximum with stride 2, as both families of networks begin.
-/// `[B, C, H, W]` to `[B, C, H/2, W/2]`
+/// 3x3 maximum with stride 2, the first pooling of ResNet and DenseNet. `[B, C, H, W]` to `[B, C, H/2, W/2]`
 pub(crate) fn max_pool(x: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if let Some(y) = crate::cpu::max_pool_3x3_s2(&x) {

@@ -1,4 +1,4 @@
-//! The first convolution, given one grey plane.
+//! The first convolution, applied to one grey plane.
 //!
 //! A radiograph has one channel, published weights have three. Repeating the plane three times costs three times the
 //! first convolution and the memory of its input; folding the weight gives the same numbers:
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Conv2d, Precision, conv::conv2d};
 
-/// Per-channel mean and deviation that turn intensities in `[0, 1]` into what a network was trained on.
+/// Per-channel mean and deviation that normalise intensities in `[0, 1]` as in a network's training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Normalization {

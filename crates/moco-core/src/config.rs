@@ -1,10 +1,10 @@
-//! The settings of the method, and the checks they must pass before any work is done.
+//! The settings of the method and their validation.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// What the queue of negatives holds before the first keys are written.
+/// The content of the queue before the first keys are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -12,7 +12,8 @@ pub enum QueueInit {
     /// Unit rows drawn from a normal distribution, as in the reference (`moco/builder.py`): the first steps contrast
     /// against noise.
     Random,
-    /// Nothing: slots count only once a key was written, and there is no optimizer step before the first enqueue.
+    /// Nothing: a slot counts only once a key was written to it, and there is no optimizer step before the first
+    /// enqueue.
     Masked,
 }
 
@@ -30,16 +31,16 @@ pub struct MocoConfig {
     pub temperature: f64,
     /// Head of MoCo v2 (d-d-128 with ReLU) instead of v1's single layer.
     pub mlp: bool,
-    /// How the queue begins.
+    /// Initial content of the queue.
     pub queue_init: QueueInit,
-    /// Equal parts of a batch whose batch-norm statistics are separate, on both branches, as on that many devices.
-    /// `1` is the reference on one GPU (as MoCo-CXR was trained): query and key of an image then see statistics of the
-    /// same images, which leaks a little of the answer.
+    /// Number of equal parts of a batch with separate batch-norm statistics, in both encoders, as on that many devices.
+    /// `1` is the reference on one GPU (as MoCo-CXR was trained): query and key of an image are then normalised with
+    /// the same images, which leaks a little of the answer.
     pub groups: usize,
-    /// Permutes the keys before they are encoded and back after (ShuffleBN, section 3.3): with `groups > 1` a key is
-    /// normalised with other images than its query. With `groups = 1` it changes nothing and is not done.
+    /// Permutes the keys before they are encoded and restores their order afterwards (ShuffleBN, section 3.3): with
+    /// `groups > 1` a key is normalised with other images than its query. With `groups = 1` it has no effect.
     pub shuffle_keys: bool,
-    /// Leaves out negatives from the query's own patient. Not part of the published method.
+    /// Excludes negatives of the query's own patient. Not part of the published method.
     pub mask_same_patient: bool,
 }
 
@@ -63,7 +64,7 @@ impl MocoConfig {
     /// Checks every setting, and that batches of `batch_size` images can be normalised.
     ///
     /// # Errors
-    /// The first setting that is out of range.
+    /// [`Error::Config`] for the first setting that is out of range.
     pub fn validate(&self, batch_size: usize) -> Result<()> {
         at_least_one("moco.dim", self.dim)?;
         at_least_one("moco.queue_size", self.queue_size)?;
@@ -106,7 +107,7 @@ pub(crate) fn at_least_one(key: &'static str, found: usize) -> Result<()> {
 }
 
 pub(crate) fn check(ok: bool, key: &'static str, found: impl ToString, expected: &'static str) -> Result<()> {
-    if ok { Ok(()) } else { Err(Error::Config { key, found: found.to_string(), expected }) }
+    if ok { Ok(()) } else { Err(Error::Config { key: key.to_owned(), found: found.to_string(), expected }) }
 }
 
 #[cfg(test)]

@@ -1,28 +1,28 @@
-//! The run doctor: what an epoch looked like, and what is wrong with it.
+//! The run doctor: a report of each epoch, with diagnoses.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, ProbeResult, Queue, Result, Similarities, StepMetrics, spread::Spread};
 
-/// Newest keys that are looked at, at most.
+/// Number of newest keys that are examined, at most.
 const KEYS: usize = 512;
-/// Share of the chance level above which a run has learned nothing.
+/// Fraction of the chance level above which a run has learned nothing.
 const STUCK: f64 = 0.97;
-/// Share of the deviation of evenly spread unit vectors below which they are called collapsed.
+/// Fraction of the deviation of evenly spread unit vectors below which embeddings count as collapsed.
 const COLLAPSED: f64 = 0.1;
-/// Top-1 from which on there is nothing left to learn. (The loss says less: its floor depends on temperature and queue.)
+/// Top-1 accuracy from which on the task is solved. (The minimum of the loss depends on temperature and queue.)
 const SOLVED: f64 = 0.99;
 
-/// What a run suffers from.
+/// A problem of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Diagnosis {
-    /// The loss is that of guessing, though embeddings differ.
+    /// The loss is that of guessing, although embeddings differ.
     StuckAtChance,
     /// All embeddings are (nearly) the same.
     Collapsed,
-    /// Every key is found at once.
+    /// Almost every query finds its key.
     TaskSolved,
     /// The queue holds older keys of the query's own image.
     QueueLargerThanData,
@@ -31,7 +31,7 @@ pub enum Diagnosis {
 }
 
 impl Diagnosis {
-    /// What it means.
+    /// The problem in words.
     pub fn cause(self) -> &'static str {
         match self {
             Self::StuckAtChance => "the loss stays at its chance level: query and key of an image cannot be matched",
@@ -46,7 +46,7 @@ impl Diagnosis {
         }
     }
 
-    /// What to do about it.
+    /// Advice against it.
     pub fn remedy(self) -> &'static str {
         match self {
             Self::StuckAtChance => {
@@ -67,7 +67,7 @@ impl Diagnosis {
         }
     }
 
-    /// The diagnosis that an error stands for, if any.
+    /// The diagnosis of an error, if there is one.
     pub fn of(error: &Error) -> Option<Self> {
         matches!(error, Error::NonFinite { .. }).then_some(Self::NonFinite)
     }
@@ -79,7 +79,7 @@ impl std::fmt::Display for Diagnosis {
     }
 }
 
-/// Sums over the steps of an epoch so far; kept in checkpoints, so that a report does not depend on interruptions.
+/// Sums over the steps of an epoch so far; part of a checkpoint, so that reports do not depend on interruptions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EpochSums {
@@ -111,10 +111,10 @@ impl EpochSums {
     }
 }
 
-/// An epoch, as the doctor sees it: averages over its steps, and the newest keys.
+/// The report of an epoch: averages over its steps, and statistics of the newest keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochReport {
-    /// Which, from 0.
+    /// Epoch, from 0.
     pub epoch: u64,
     /// Optimizer steps done since the beginning of the run.
     pub step: u64,
@@ -138,8 +138,8 @@ pub struct EpochReport {
     pub feature_std: f64,
     /// Effective rank of the keys (RankMe, arXiv:2210.02885), from 1 to D.
     pub effective_rank: f64,
-    /// Coordinates of the keys times √D, counted in 64 equal bins from -4 to 4 (the outer ones hold what lies beyond):
-    /// a bell of deviation 1 where keys are spread evenly, a few spikes where they collapsed.
+    /// Coordinates of the keys times √D, counted in 64 equal bins from -4 to 4 (the outer ones include values beyond):
+    /// a bell curve of deviation 1 if keys are spread evenly, a few spikes if they collapsed.
     #[serde(default)]
     pub coordinates: Vec<u64>,
     /// Slots of the queue that hold a key.
@@ -150,18 +150,18 @@ pub struct EpochReport {
     pub lr: f64,
     /// Mean norm of the gradient.
     pub gradient_norm: f64,
-    /// Histograms of the similarities in the epoch's last batch; none where the queue was still empty, and in logs of
+    /// Histograms of the similarities in the epoch's last batch; `None` while the queue is empty, and in logs of
     /// earlier versions.
     #[serde(default)]
     pub similarities: Option<Similarities>,
-    /// The online probe, in epochs that have one.
+    /// Result of the online probe, in epochs in which it ran.
     pub probe: Option<ProbeResult>,
-    /// What is wrong; nothing in a healthy run.
+    /// Problems found; empty for a healthy run.
     pub diagnoses: Vec<Diagnosis>,
 }
 
 impl EpochReport {
-    /// `images` are those of an epoch; a loss at its chance level is a fault only where it is `judged`.
+    /// `images` is the number of images of an epoch; a loss at chance level is diagnosed only if `judged`.
     pub(crate) fn new(
         epoch: u64,
         step: u64,
@@ -203,7 +203,7 @@ impl EpochReport {
     fn diagnose(&self, dim: usize, queue_size: usize, images: usize, contrasted: bool, judged: bool) -> Vec<Diagnosis> {
         let mut found = Vec::new();
         if self.feature_std * (dim as f64).sqrt() < COLLAPSED {
-            // Nearly parallel embeddings that drift may put the newest key first: no sign of a solved task.
+            // If nearly parallel embeddings drift, the newest key may rank first; that does not mean a solved task.
             found.push(Diagnosis::Collapsed);
         } else if contrasted && self.loss >= STUCK * self.chance {
             found.extend(judged.then_some(Diagnosis::StuckAtChance));

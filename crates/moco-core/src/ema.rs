@@ -1,14 +1,13 @@
-//! The key encoder: a slow average of the query encoder (MoCo, arXiv:1911.05722, equation 2).
+//! The key encoder: a moving average of the query encoder (MoCo, arXiv:1911.05722, equation 2).
 //!
-//! `encoder_k` lives on the *inner* device, where no tape exists: a gradient cannot reach it. Its batch norm still uses
-//! batch statistics, because our norm layer is told its mode and does not look at the device (Burn's own would silently
-//! use running statistics there).
+//! `encoder_k` is on the *inner* device, which has no tape, so that no gradient can reach it. Its batch norm still uses
+//! batch statistics, because our norm layer is given its mode (Burn's own would silently use running statistics there).
 
 use std::collections::HashMap;
 
-use backbones::{NamePath, TensorKind};
+use backbones::{TensorKind, TensorMapper, TensorVisitor, map_tensors, visit_tensors};
 use burn::{
-    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    module::{Module, Param},
     tensor::Tensor,
 };
 
@@ -17,58 +16,42 @@ pub(crate) fn momentum_copy<M: Module>(query: &M) -> M {
     query.valid()
 }
 
-/// `k = m·k + (1 − m)·q` for every *parameter*. Running statistics are buffers and are left alone: each encoder keeps
+/// `k = m·k + (1 − m)·q` for every *parameter*. Running statistics are buffers and do not change: each encoder keeps
 /// its own, as in the reference (`parameters()` excludes buffers; facebookresearch/moco#70).
 ///
 /// # Panics
 /// When the two modules have different tensors.
 pub(crate) fn ema_update<M: Module>(key: M, query: &M, momentum: f64) -> M {
-    let mut collected = Collect::default();
-    query.visit(&mut collected);
-    key.map(&mut Blend { path: NamePath::default(), query: collected.tensors, momentum })
+    let mut parameters = Parameters::default();
+    visit_tensors(query, &mut parameters);
+    map_tensors(key, &mut Blend { query: parameters.0, momentum })
 }
 
+/// Parameters by name, flat, off the tape.
 #[derive(Default)]
-struct Collect {
-    path: NamePath,
-    tensors: HashMap<String, Box<dyn std::any::Any>>,
-}
+struct Parameters(HashMap<String, Tensor<1>>);
 
-impl ModuleVisitor for Collect {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = self.path.name();
-        if TensorKind::of(&name) == TensorKind::Parameter {
-            self.tensors.insert(name, Box::new(param.val().inner()));
+impl TensorVisitor for Parameters {
+    fn visit<const D: usize>(&mut self, name: &str, kind: TensorKind, param: &Param<Tensor<D>>) {
+        if kind == TensorKind::Parameter {
+            self.0.insert(name.to_owned(), param.val().inner().reshape([-1]));
         }
     }
 }
 
 struct Blend {
-    path: NamePath,
-    query: HashMap<String, Box<dyn std::any::Any>>,
+    query: HashMap<String, Tensor<1>>,
     momentum: f64,
 }
 
-impl ModuleMapper for Blend {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = self.path.name();
-        if TensorKind::of(&name) == TensorKind::Buffer {
-            return param;
+impl TensorMapper for Blend {
+    fn map<const D: usize>(&mut self, name: &str, kind: TensorKind, key: Tensor<D>) -> Tensor<D> {
+        if kind == TensorKind::Buffer {
+            return key;
         }
-        let query = self.query.remove(&name).and_then(|t| t.downcast::<Tensor<D>>().ok());
+        let query = self.query.remove(name);
         let query = query.unwrap_or_else(|| panic!("momentum update: the query encoder has no tensor {name}"));
-        param.map(|key| key * self.momentum + *query * (1.0 - self.momentum))
+        let query = query.reshape(key.dims());
+        key * self.momentum + query * (1.0 - self.momentum)
     }
 }

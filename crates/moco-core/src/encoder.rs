@@ -9,16 +9,17 @@ use rand::Rng;
 
 use crate::random::{Purpose, rng};
 
-/// Smallest length a vector is divided by, as in PyTorch's `normalize`.
+/// Smallest divisor of a vector, as in PyTorch's `normalize`.
 const EPS: f64 = 1e-12;
 
-/// What MoCo trains: a backbone and, after it, a projection head. The head belongs to the encoder and is thrown away
-/// after pretraining; no layer of the backbone is replaced.
+/// A backbone followed by a projection head. The head belongs to the encoder and is dropped after pretraining; no layer
+/// of the backbone is replaced.
 #[derive(Module, Debug)]
 pub struct Encoder<B: Backbone> {
     /// Images to features.
     pub backbone: B,
-    /// Features to embeddings. Named as MoCo's replaced layer, so that files name `fc.0`, `fc.2` as its checkpoints do.
+    /// Features to embeddings. It has the name of the layer that MoCo replaces, so that files name `fc.0`, `fc.2` as
+    /// MoCo's checkpoints do.
     pub fc: ProjectionHead,
 }
 
@@ -31,12 +32,12 @@ pub enum ProjectionHead {
     Mlp((Linear, Relu, Linear)),
 }
 
-/// The activation between the two layers of the head; without tensors, it only keeps PyTorch's numbering.
+/// The activation between the two layers of the head. It has no tensors and only keeps PyTorch's numbering.
 #[derive(Module, Debug)]
 pub struct Relu {}
 
 impl<B: Backbone> Encoder<B> {
-    /// Adds a fresh head to a backbone, `[features -> dim]` or `[features -> features -> dim]`, with PyTorch's default
+    /// Adds a new head to a backbone, `[features -> dim]` or `[features -> features -> dim]`, with PyTorch's default
     /// initial distribution, on the backbone's device.
     pub fn new(backbone: B, dim: usize, mlp: bool, seed: u64) -> Self {
         let device = backbone.devices().into_iter().next().unwrap_or_default();
@@ -72,13 +73,13 @@ impl ProjectionHead {
     }
 }
 
-/// Rows divided by their length. The bound sits under the root so that a zero row has a zero gradient, not NaN.
+/// Rows divided by their length. The bound is inside the root, so that a zero row has a zero gradient, not NaN.
 fn unit_length(x: Tensor<2>) -> Tensor<2> {
     let length = x.clone().square().sum_dim(1).clamp_min(EPS * EPS).sqrt(); // [N, 1]
     x / length
 }
 
-/// Name of an encoder's tensor in files, where backbone and head stand side by side as in MoCo's checkpoints:
+/// Name of an encoder's tensor in files, where backbone and head are on one level, as in MoCo's checkpoints:
 /// `backbone.conv1.weight` is `conv1.weight`, `fc.0.weight` stays.
 pub(crate) fn file_name(name: &str) -> &str {
     name.strip_prefix("backbone.").unwrap_or(name)

@@ -1,11 +1,11 @@
-//! What can go wrong in pretraining.
+//! Errors of pretraining.
 
 use std::path::PathBuf;
 
-/// An error of somebody else's code (a data source, an observer), carried along.
+/// An error of the caller's code, such as a data source.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Every fault of this crate. Messages say where, what was found and what was expected.
+/// All errors of this crate. Messages say where, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -13,21 +13,21 @@ pub enum Error {
     #[error("configuration: {key} is {found}, expected {expected}")]
     Config {
         /// Path of the setting, as in the configuration file.
-        key: &'static str,
+        key: String,
         /// Its value.
         found: String,
-        /// What it may be.
+        /// The values allowed.
         expected: &'static str,
     },
-    /// The backbone cannot be pretrained as it is.
+    /// The backbone cannot be pretrained.
     #[error("backbone: {0}")]
     Backbone(String),
     /// A batch does not fit the model or the configuration.
     #[error("batch: found {found}, expected {expected}")]
     Batch {
-        /// What came.
+        /// The batch given.
         found: String,
-        /// What was needed.
+        /// The batch expected.
         expected: String,
     },
     /// The loss or the gradient is NaN or infinite; the weights are those of the step before.
@@ -50,15 +50,15 @@ pub enum Error {
         epoch: u64,
         /// Batch of the epoch, from 0.
         batch: usize,
-        /// What it said.
+        /// Its error.
         source: BoxError,
     },
-    /// The data source gave another number of batches than it announced.
+    /// The data source returned fewer batches than it announced.
     #[error("data, epoch {epoch}: the source ended after {found} batches, it announced {expected}")]
     SourceEnded {
         /// Epoch, from 0.
         epoch: u64,
-        /// Batches given.
+        /// Batches returned.
         found: usize,
         /// Batches announced.
         expected: usize,
@@ -66,42 +66,42 @@ pub enum Error {
     /// The device failed while work was done on it.
     #[error("{what}: the device failed: {reason}")]
     Device {
-        /// What was being done.
+        /// The work in progress.
         what: &'static str,
-        /// What the device said.
+        /// The device's message.
         reason: String,
     },
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A checkpoint is incomplete, damaged or does not fit.
+    /// A checkpoint is incomplete or damaged, or belongs to another run.
     #[error("checkpoint {}: {reason}", path.display())]
     Checkpoint {
         /// Its directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault found.
         reason: String,
     },
-    /// A checkpoint of MoCo in PyTorch that this run cannot go on from.
+    /// A PyTorch checkpoint of MoCo that this run cannot start from.
     #[error("checkpoint of MoCo: found {found}, expected {expected}")]
     Reference {
-        /// The file, and what is in it.
+        /// The file and its content.
         found: String,
-        /// What this run needs.
+        /// The content this run needs.
         expected: String,
     },
-    /// A run is to be resumed with another configuration.
+    /// The configuration differs from that of the run to resume.
     #[error("resume: the configuration differs from the checkpoint's in {}", .differences.join("; "))]
     ResumeDiffers {
         /// `key: was OLD, is NEW`, one per setting.
         differences: Vec<String>,
     },
-    /// A fault in names or shapes of tensors.
+    /// An error of the network, its tensors or its optimiser.
     #[error(transparent)]
     Weights(#[from] backbones::Error),
 }

@@ -1,23 +1,23 @@
 //! Momentum contrast (MoCo v1, arXiv:1911.05722, and v2, arXiv:2003.04297) over any backbone, on [Burn](burn).
 //!
-//! Two views of an image are encoded, the query by `encoder_q`, which is trained, the key by `encoder_k`, its slow
-//! average; the query has to find its key among the keys of past batches, which wait in a queue.
+//! Two views of an image are encoded: the query by `encoder_q`, which is trained, and the key by `encoder_k`, its
+//! moving average. The query has to pick its key out of the keys of past batches, which are kept in a queue.
 //!
 //! # A tour
-//! - [`MocoConfig`] -> `init` -> [`Moco`]: two [`Encoder`]s and a [`Queue`]; [`Moco::step`] is the method, on one screen.
-//! - [`info_nce`]: the loss. [`optim`]: SGD, Adam, AdamW and LARS as PyTorch defines them. [`Schedule`]: the learning rate
-//!   as a function of the step.
+//! - [`MocoConfig`] -> `init` -> [`Moco`]: two [`Encoder`]s and a [`Queue`]; [`Moco::step`] is one step of the method.
+//! - [`info_nce`]: the loss. [`Optimizer`]: SGD, Adam, AdamW and LARS as PyTorch defines them. [`Schedule`]: the
+//!   learning rate as a function of the step.
 //! - [`TrainConfig`] -> `init` -> [`Trainer`]: epochs over a [`BatchSource`], reported to an [`Observer`].
-//! - [`Checkpoints`]: the whole state of a run, written whole or not at all; resuming is exact on CPU.
-//! - [`EpochReport`] and [`Diagnosis`]: the run doctor. [`OnlineProbe`]: a labelled set to watch meanwhile.
-//! - [`Preset`]: published and tried settings, every number with its source.
+//! - [`Checkpoints`]: the complete state of a run, written atomically; resuming is exact on the CPU.
+//! - [`EpochReport`] and [`Diagnosis`]: the run doctor. [`OnlineProbe`]: a labelled set, scored during training.
+//! - [`Preset`]: published and tested settings, every number with its source.
 //!
-//! Whoever uses this crate alone must enable a backend of Burn, for example `burn/flex` (CPU); features `simd` and `rayon`
-//! of Burn are already on, and `autotune` is wanted on GPUs. Not `fusion`, which Burn has on by default: with it, 0.22.1 gives
-//! wrong losses and gradients there.
+//! If you use this crate alone, enable a backend of Burn, for example `burn/flex` (CPU). Burn's features `simd` and
+//! `rayon` are already on; add `autotune` for GPUs. Do not enable `fusion`, which is one of Burn's default features:
+//! with it, Burn 0.22.1 computes wrong losses and gradients on GPUs.
 //!
 //! # Your own network
-//! Any Burn module that gives features can be pretrained:
+//! Any Burn module that computes features can be pretrained:
 //!
 //! ```
 //! use backbones::{Backbone, BatchNorm, Conv2d, Initializer, Mode};
@@ -82,7 +82,6 @@ mod metrics;
 mod moco;
 mod observer;
 mod online_probe;
-pub mod optim;
 mod planes;
 mod preset;
 mod queue;
@@ -94,17 +93,17 @@ mod spread;
 mod train_config;
 mod train_loop;
 
+pub use backbones::optim::{NamedGradients, Optimizer, OptimizerConfig, Rule};
 pub use checkpoint::{Checkpoints, Found, Ignored, Keep, MocoImport, RunState, differences};
 pub use config::{MocoConfig, QueueInit};
 pub use doctor::{Diagnosis, EpochReport};
-pub use encoder::{Encoder, ProjectionHead, Relu};
+pub use encoder::{Encoder, ProjectionHead};
 pub use error::{BoxError, Error, Result};
 pub use loss::{InfoNce, info_nce};
-pub use metrics::{Measures, Pending, StepMetrics, StepTimes};
+pub use metrics::{Measures, StepMetrics, StepTimes};
 pub use moco::{Moco, Step};
 pub use observer::{Observer, Request};
 pub use online_probe::{Best, OnlineProbe, ProbeResult};
-pub use optim::{NamedGradients, Optimizer, OptimizerConfig, Rule};
 pub use planes::{PlaneBatch, PlaneView};
 pub use preset::Preset;
 pub use queue::{Negatives, Queue};

@@ -6,7 +6,7 @@ use burn::tensor::{Int, Tensor};
 
 use crate::{queue::Negatives, similarities};
 
-/// The loss of a batch and what is worth watching about it.
+/// The loss of a batch, with measurements.
 #[derive(Debug)]
 pub struct InfoNce {
     /// Mean over the batch, `[1]`, on the tape.

@@ -1,4 +1,4 @@
-//! The numbers of a step.
+//! Measurements of a step.
 
 use std::time::Instant;
 
@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// What one optimizer step measured; averages over its micro-batches.
+/// Measurements of one optimizer step, averaged over its micro-batches.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
-    /// InfoNCE, in nats; 0 in the steps of a masked queue that is still empty.
+    /// InfoNCE, in nats; 0 while a masked queue is still empty.
     pub loss: f64,
-    /// Fraction of queries whose positive beats all negatives, and is among the best five.
+    /// Fraction of queries whose positive beats all negatives.
     pub top1: f64,
-    /// See [`Self::top1`].
+    /// Fraction of queries whose positive is among the best five.
     pub top5: f64,
     /// Mean cosine similarity of query and key of the same image.
     pub positive: f64,
     /// Mean cosine similarity of queries and the queue.
     pub negative: f64,
-    /// Norm of the gradient over all tensors, before clipping; none where there was no optimizer step.
+    /// Norm of the gradient over all tensors, before clipping; `None` if there was no optimizer step.
     pub gradient_norm: Option<f64>,
 }
 
-/// What a step measured, still on the device.
+/// Measurements of a step, still on the device.
 #[derive(Debug)]
-pub struct Pending {
+pub(crate) struct Pending {
     /// `[5]` per micro-batch, see [`crate::loss::InfoNce`].
     pub(crate) measures: Vec<Tensor<1>>,
     pub(crate) norm: Option<Tensor<1>>,
@@ -37,8 +37,8 @@ impl Pending {
     /// Waits for the device and reads everything in one transfer.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] when loss or gradient is; [`Error::Device`] when the device fails.
-    pub fn read(self) -> Result<Measures> {
+    /// [`Error::NonFinite`] for a loss or gradient that is not finite; [`Error::Device`] when the device fails.
+    pub(crate) fn read(self) -> Result<Measures> {
         let Self { measures, norm, step } = self;
         let parts = measures.len();
         let Some(norm) = norm.filter(|_| parts > 0) else {
@@ -62,26 +62,26 @@ impl Pending {
     }
 }
 
-/// Where the seconds of a step went, by the host's clock.
+/// Seconds of each part of a step, by the host's clock.
 ///
-/// On the CPU an operation is done when its call returns, and the parts are what they are called. A GPU is given its work
-/// and goes on by itself: `forward` and `backward` are then the time it takes to say what is to be done, and `wait` that
-/// until it is. No measurement makes the host wait where the step would not.
+/// On the CPU an operation is done when its call returns, so each part is its own time. A GPU runs asynchronously:
+/// `forward` and `backward` are then the times to queue the work, and `wait` is the time until it is done. Measuring
+/// never makes the host wait where the step would not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepTimes {
-    /// Views to the device.
+    /// Upload of the views.
     pub upload_s: f64,
     /// Both encoders and the loss.
     pub forward_s: f64,
-    /// Gradients.
+    /// Backward pass.
     pub backward_s: f64,
     /// Reading loss and gradient norm, the one place where the host waits for the device.
     pub wait_s: f64,
-    /// Average of the key encoder, optimiser, queue; may still be running on a GPU.
+    /// Update of the key encoder, optimiser, queue; may still be running on a GPU.
     pub update_s: f64,
 }
 
-/// A clock that tells the seconds since it was last asked.
+/// A clock of the seconds since its last lap.
 #[derive(Debug)]
 pub(crate) struct Laps(Instant);
 
@@ -96,14 +96,14 @@ impl Laps {
     }
 }
 
-/// One line of a run's log: a step, where it was and what it cost.
+/// One line of a run's log: the measurements of a step, its position and its times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepMetrics {
-    /// Optimizer steps done with this one.
+    /// Optimizer steps done, including this one.
     pub step: u64,
     /// Epoch, from 0.
     pub epoch: u64,
-    /// Batches of the epoch done with this step.
+    /// Batches of the epoch done, including this step's.
     pub batch: usize,
     /// Learning rate.
     pub lr: f64,
@@ -114,9 +114,9 @@ pub struct StepMetrics {
     pub chance: f64,
     /// Seconds spent waiting for data.
     pub data_s: f64,
-    /// Seconds of the step itself, up to and with reading its loss; the update may still be running on a GPU.
+    /// Seconds of the step itself, including reading its loss; the update may still be running on a GPU.
     pub step_s: f64,
-    /// Where they went.
+    /// Their parts.
     #[serde(default)]
     pub times: StepTimes,
 }

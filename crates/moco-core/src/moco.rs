@@ -19,13 +19,13 @@ use crate::{
 /// The two encoders and the queue.
 #[derive(Debug)]
 pub struct Moco<B: Backbone> {
-    /// Trained by gradients; on the autodiff device.
+    /// The query encoder, trained by gradients; on the autodiff device.
     pub encoder_q: Encoder<B>,
-    /// Its slow average, which makes the keys; on the inner device, where there are no gradients.
+    /// The key encoder, a moving average of the query encoder; on the inner device, which has no gradients.
     pub encoder_k: Encoder<B>,
     /// Keys of past batches.
     pub queue: Queue,
-    /// Similarities of the last batch that had negatives, on the device until the epoch's report reads them.
+    /// Similarities of the last batch that had negatives; on the device until the epoch's report reads them.
     pub(crate) similarities: Option<(Tensor<2>, Tensor<2>)>,
     config: MocoConfig,
     seed: u64,
@@ -33,11 +33,11 @@ pub struct Moco<B: Backbone> {
 }
 
 impl MocoConfig {
-    /// Adds a projection head to a backbone and makes the key encoder and the queue, on the backbone's device. All
-    /// random numbers (head, queue, shuffling) follow from `seed`.
+    /// Adds a projection head to a backbone and creates the key encoder and the queue, on the backbone's device. All
+    /// random numbers (head, queue, shuffling) are derived from `seed`.
     ///
     /// # Errors
-    /// When the backbone has no tensors, or a field called `fc` that the head's names would collide with.
+    /// When the backbone has no tensors, or a field called `fc`, which is the name of the projection head.
     pub fn init<B: Backbone>(&self, backbone: B, seed: u64) -> Result<Moco<B>> {
         self.validate(2 * self.groups.max(1))?;
         let names = backbones::tensor_names(&backbone);
@@ -61,11 +61,11 @@ impl MocoConfig {
 impl<B: Backbone> Moco<B> {
     /// One optimizer step on a batch, given as one or several micro-batches whose gradients are averaged.
     ///
-    /// On error the query's weights and the queue are those of the step before; running statistics and the key encoder have
-    /// moved on.
+    /// On error the query encoder's weights and the queue are unchanged, but running statistics and the key encoder
+    /// have been updated.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] when loss or gradient is; [`Error::Device`] when the device fails.
+    /// [`Error::NonFinite`] for a loss or gradient that is not finite; [`Error::Device`] when the device fails.
     pub fn step(&mut self, batch: Vec<Views>, optimizer: &mut Optimizer, update: &Step) -> Result<Measures> {
         let mut work = self.contrast(batch, update);
         let mut clock = Laps::start();
@@ -78,20 +78,20 @@ impl<B: Backbone> Moco<B> {
         Ok(measures)
     }
 
-    /// As [`Self::step`] without waiting for the device: what it measured is read later, while the device is at the next
-    /// step. A loss that is not finite is then found later, too, when weights have been updated with it; nothing of that
-    /// should be kept. The gradient is not clipped, because its norm is not known.
-    pub fn launch(&mut self, batch: Vec<Views>, optimizer: &mut Optimizer, update: &Step) -> Pending {
+    /// As [`Self::step`], without waiting for the device: the measurements are read later, while the device runs the
+    /// next step. A loss that is not finite is then found only after weights have been updated with it; such weights
+    /// must not be saved. The gradient is not clipped, because its norm is not known.
+    pub(crate) fn launch(&mut self, batch: Vec<Views>, optimizer: &mut Optimizer, update: &Step) -> Pending {
         let work = self.contrast(batch, update);
         let pending = work.pending();
         self.apply(work, optimizer, update);
         pending
     }
 
-    /// Up to the gradients.
+    /// The step up to the gradients.
     fn contrast(&mut self, batch: Vec<Views>, update: &Step) -> Work {
         let (mut clock, mut times) = (Laps::start(), StepTimes::default());
-        // From the query's weights before this step's update, as `forward` of the reference does.
+        // With the query encoder's weights before this step's update, as in `forward` of the reference.
         self.encoder_k = ema_update(self.encoder_k.clone(), &self.encoder_q, self.config.momentum);
         times.update_s += clock.lap();
         let parts = batch.len();
@@ -116,7 +116,7 @@ impl<B: Backbone> Moco<B> {
         Work { gradients, measures, written, step: update.index }
     }
 
-    /// Update of the query encoder, and the keys into the queue.
+    /// Updates the query encoder and enqueues the keys.
     fn apply(&mut self, work: Work, optimizer: &mut Optimizer, update: &Step) {
         let mut clock = Laps::start();
         if !work.measures.is_empty() {
@@ -129,7 +129,7 @@ impl<B: Backbone> Moco<B> {
     }
 
     /// Embeddings of the key views, with batch statistics and without a tape. With several groups the batch is shuffled
-    /// before, so that a key shares its statistics with other images than its query does, and put back in order after.
+    /// first, so that a key is normalised with other images than its query, and its order is restored afterwards.
     fn keys(&mut self, images: Tensor<4>, step: u64, part: u64) -> Tensor<2> {
         let mode = self.mode();
         if self.config.groups == 1 || !self.config.shuffle_keys {
@@ -145,26 +145,26 @@ impl<B: Backbone> Moco<B> {
         Mode::Train { groups: self.config.groups }
     }
 
-    /// Where the seconds of the last step went, without the upload.
+    /// Seconds of each part of the last step, without the upload.
     pub fn times(&self) -> StepTimes {
         self.times
     }
 
-    /// What it was made from.
+    /// The configuration it was made from.
     pub fn config(&self) -> &MocoConfig {
         &self.config
     }
 
-    /// Where the encoders live, without autodiff.
+    /// The device of the encoders, without autodiff.
     pub fn device(&self) -> Device {
         self.encoder_k.devices().into_iter().next().unwrap_or_default()
     }
 }
 
-/// A step before its update.
+/// The result of a step before its update.
 struct Work {
     gradients: NamedGradients,
-    /// `[5]` of each micro-batch; none while the queue is empty, when there is no update.
+    /// `[5]` of each micro-batch; empty while the queue is, when there is no update.
     measures: Vec<Tensor<1>>,
     /// Keys and patients of each micro-batch.
     written: Vec<(Tensor<2>, Vec<u32>)>,
@@ -177,14 +177,14 @@ impl Work {
     }
 }
 
-/// What an optimizer step needs besides the batch.
+/// Inputs of an optimizer step besides the batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
     /// Number of the step, from 0.
     pub index: u64,
     /// Learning rate.
     pub lr: f64,
-    /// Largest norm of the gradient, over all tensors; none does not clip.
+    /// Largest norm of the gradient, over all tensors; `None` does not clip.
     pub clip_norm: Option<f64>,
 }
 

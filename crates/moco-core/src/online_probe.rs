@@ -1,4 +1,4 @@
-//! The online probe: every few epochs, how well the nearest neighbours of an image tell its label.
+//! The online probe: every few epochs, how well the nearest neighbours of an image predict its label.
 
 use backbones::{Backbone, Mode};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -12,22 +12,22 @@ const BATCH: usize = 32;
 /// Temperature of the votes (Wu et al., arXiv:1805.01978).
 const TEMPERATURE: f64 = 0.07;
 
-/// A small labelled set, looked at every few epochs. Nothing of it reaches the training.
+/// A small labelled set, scored every few epochs. It does not influence the training.
 #[derive(Debug, Clone)]
 pub struct OnlineProbe {
     images: Array3<u8>,
     labels: Vec<bool>,
     patients: Vec<u32>,
-    /// Neighbours that vote.
+    /// Number of neighbours that vote.
     pub neighbours: usize,
-    /// Epochs from one look to the next, at least 1.
+    /// Epochs from one probe to the next, at least 1.
     pub every_epochs: u64,
 }
 
 /// Area under the ROC curve of the neighbours' votes, with its interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ProbeResult {
-    /// From 0 to 1; 0.5 is guessing.
+    /// From 0 to 1; 0.5 is chance.
     pub auc: f64,
     /// Lower end of the 95 % interval (Hanley and McNeil, Radiology 1982).
     pub lower: f64,
@@ -35,13 +35,13 @@ pub struct ProbeResult {
     pub upper: f64,
 }
 
-/// The best look so far.
+/// The best result so far.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Best {
     /// Its area under the curve.
     pub auc: f64,
-    /// Steps done when it was taken; the checkpoint of that step is kept.
+    /// Steps done at that time; the checkpoint of that step is kept.
     pub step: u64,
 }
 
@@ -49,10 +49,10 @@ impl OnlineProbe {
     /// Twenty neighbours, every epoch.
     ///
     /// # Shapes
-    /// - images `[N, S, S]`, 0 to 255, without augmentation; a label and a patient for each
+    /// - images `[N, S, S]`, 0 to 255, without augmentation; labels and patients `[N]`
     ///
     /// # Errors
-    /// When their numbers differ, or one of the two classes has fewer than two images.
+    /// When their lengths differ, or one of the two classes has fewer than two images.
     pub fn new(images: Array3<u8>, labels: Vec<bool>, patients: Vec<u32>) -> Result<Self> {
         let n = images.dim().0;
         let positive = labels.iter().filter(|&&l| l).count();
@@ -67,12 +67,13 @@ impl OnlineProbe {
         Ok(Self { images, labels, patients, neighbours: 20, every_epochs: 1 })
     }
 
-    /// Whether epoch `epoch` (from 0) has a look at its end.
+    /// Whether the probe runs at the end of epoch `epoch` (from 0).
     pub(crate) fn is_due(&self, epoch: u64) -> bool {
         (epoch + 1).is_multiple_of(self.every_epochs.max(1))
     }
 
-    /// Features of the query encoder's backbone, running statistics; each image is judged by images of other patients.
+    /// Probes the features of the query encoder's backbone in eval mode; only images of other patients vote on an
+    /// image.
     ///
     /// # Errors
     /// When the device fails.
@@ -108,7 +109,7 @@ impl OnlineProbe {
         hanley_mcneil(&of(true), &of(false))
     }
 
-    /// Share of positive votes among the nearest images of other patients, weighted by `exp(similarity / T)`.
+    /// Fraction of positive votes among the nearest images of other patients, weighted by `exp(similarity / T)`.
     fn vote(&self, image: usize, similarity: &[f64]) -> f64 {
         let others = similarity.iter().zip(&self.labels).zip(&self.patients);
         let mut others: Vec<(f64, bool)> =
@@ -124,7 +125,7 @@ impl OnlineProbe {
     }
 }
 
-/// AUC, a tie counting half, with the interval of Hanley and McNeil.
+/// AUC, with ties counted as half, with the interval of Hanley and McNeil.
 fn hanley_mcneil(positive: &[f64], negative: &[f64]) -> ProbeResult {
     let pairs = positive.iter().flat_map(|p| negative.iter().map(move |n| (p, n)));
     let wins: f64 = pairs
@@ -167,7 +168,7 @@ mod tests {
 
     #[test]
     fn images_of_the_same_patient_do_not_vote() {
-        // Pairs of a patient are identical but labelled alike; across patients features say nothing.
+        // Both images of a pair have the same features and label; features of different pairs differ.
         let labels = [true, true, false, false];
         let features = ndarray::arr2(&[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]);
         assert_eq!(probe(&labels, &[1, 2, 3, 4]).judge(features.clone()).auc, 1.0);

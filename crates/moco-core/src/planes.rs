@@ -1,4 +1,4 @@
-//! Views sampled on the device: every image uploaded once, and where both views lie in it.
+//! Views sampled on the device: every image is uploaded once, with the positions of both views in it.
 //!
 //! Letters: N batch, S view side, M bytes of all planes.
 
@@ -9,8 +9,8 @@ use crate::{Error, Result, Views, source::packed};
 
 /// The images of a batch on the host, and two views of each as maps into them.
 ///
-/// Random numbers stay on the host: they are in the maps. Sampling is in whole numbers, so that every device finds the
-/// pixels that the host would have found.
+/// All random numbers are drawn on the host, in making the maps. Sampling uses integers, so that every device reads the
+/// same pixels as the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaneBatch {
     /// S, the side of a view in pixels.
@@ -21,7 +21,7 @@ pub struct PlaneBatch {
     pub query: Vec<PlaneView>,
     /// `[N]`: the key views.
     pub key: Vec<PlaneView>,
-    /// Patient of each image, for masking; any numbers where that is off.
+    /// Patient of each image, for masking; unused if masking is off.
     pub patients: Vec<u32>,
 }
 
@@ -39,19 +39,19 @@ pub struct PlaneView {
     pub down: [i32; 2],
 }
 
-/// What the device knows of a view: start, across, down, and width, height and first byte of its plane.
+/// Numbers per view on the device: start, across, down, and width, height and first byte of its plane.
 const FIELDS: usize = 9;
 
-/// Planes are filled up to a multiple of so many integers. Kernels are chosen by what divides a length, and there should
-/// be one for all batches.
+/// Planes are padded to a multiple of so many integers. The choice of a kernel depends on the divisors of a length, and
+/// all batches should use the same one.
 const WORDS: usize = 1024;
 
 impl PlaneBatch {
     /// Uploads planes and maps, and samples the views on the device.
     ///
     /// # Errors
-    /// When query, key and patients differ in number, the batch is not `batch_size` images, a view names a plane that is
-    /// not there, or places do not fit into 32 bits.
+    /// When query, key and patients differ in length, the batch is not `batch_size` images, a view refers to a plane
+    /// that does not exist, or positions do not fit into 32 bits.
     pub fn to_device(&self, batch_size: usize, device: &Device) -> Result<Views> {
         let (n, side) = (self.patients.len(), self.side);
         if self.query.len() != n || self.key.len() != n || n != batch_size || side == 0 {
@@ -78,7 +78,7 @@ impl PlaneBatch {
         })
     }
 
-    /// `[FIELDS, N]`, all in range.
+    /// The numbers of all views, `[FIELDS, N]`, checked.
     fn table(&self, views: &[PlaneView], offsets: &[usize], bytes: usize) -> Result<Vec<i32>> {
         let side = i64::try_from(self.side).unwrap_or(i64::MAX);
         let mut table = vec![0; FIELDS * views.len()];
@@ -87,7 +87,7 @@ impl PlaneBatch {
                 let found = format!("a view of plane {}", view.plane);
                 return Err(Error::Batch { found, expected: format!("one of {} planes", self.planes.len()) });
             };
-            // No sum on the way to a place may leave 32 bits.
+            // No intermediate sum of a position may exceed 32 bits.
             let reach = |i: usize| {
                 let steps = i64::from(view.across[i]).abs().saturating_add(i64::from(view.down[i]).abs());
                 steps.saturating_mul(side).saturating_add(i64::from(view.start[i]).abs())
@@ -95,7 +95,7 @@ impl PlaneBatch {
             let largest = i64::from(i32::MAX);
             if reach(0).max(reach(1)) > largest || i32::try_from(bytes).is_err() {
                 let found = format!("{bytes} bytes of planes, and a view as {view:?}");
-                return Err(Error::Batch { found, expected: "places that fit into 32 bits".into() });
+                return Err(Error::Batch { found, expected: "positions that fit into 32 bits".into() });
             }
             let (height, width) = plane.dim();
             let [width, height, offset] = [width, height, offsets[view.plane]].map(|n| n as i32);
@@ -109,14 +109,14 @@ impl PlaneBatch {
     }
 }
 
-/// Views in `[0, 1]`, `[N, 1, S, S]`, from packed planes `[M/4]` and what is known of each view, `[FIELDS, N, 1, 1]`.
+/// Views in `[0, 1]`, `[N, 1, S, S]`, from packed planes `[M/4]` and the numbers of each view, `[FIELDS, N, 1, 1]`.
 fn sample(words: Tensor<1, Int>, table: Tensor<4, Int>, side: usize) -> Tensor<4> {
     let (n, device) = (table.dims()[1], table.device());
     let field = |i: usize| table.clone().narrow(0, i, 1).reshape([n, 1, 1]); // [N, 1, 1]
     let counted: Vec<i32> = (0..side as i32).collect();
     let u = integers(counted.clone(), [1, 1, side], &device);
     let v = integers(counted, [1, side, 1], &device);
-    // The shift copies the sign, so that what lies left of the plane or above it stays negative.
+    // The shift keeps the sign, so that positions left of the plane or above it stay negative.
     let place =
         |i: usize| (field(i) + field(2 + i) * u.clone() + field(4 + i) * v.clone()).bitwise_right_shift_scalar(16);
     let (x, y) = (place(0), place(1)); //                                          [N, S, S] each

@@ -7,32 +7,32 @@ use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 
 use crate::{Error, QueueInit, Result, random::unit_rows};
 
-/// Keys of past batches, `[K, D]` in a ring; every slot knows its patient and when it was written.
+/// Keys of past batches, `[K, D]`, as a ring buffer; every slot has its patient and the step that wrote it.
 ///
-/// A plain struct on the inner device, not a module: nothing in here is trained or averaged.
+/// A plain struct on the inner device, not a module: nothing in it is trained or averaged.
 #[derive(Debug, Clone)]
 pub struct Queue {
     rows: Tensor<2>,
-    /// Next slot to be written.
+    /// The slot to be written next.
     pointer: usize,
     /// Slots that count as negatives, from slot 0.
     filled: usize,
     patients: Vec<Option<u32>>,
-    /// Step that wrote a slot; none for random rows.
+    /// Step that wrote a slot; `None` for random rows.
     written_at: Vec<Option<u64>>,
 }
 
-/// What a batch is contrasted with.
+/// The negatives of a batch.
 #[derive(Debug)]
 pub struct Negatives {
     /// `[n, D]`, `n <= K`.
     pub rows: Tensor<2>,
-    /// `[N, n]`, true where a row is no negative of a query; none when all are.
+    /// `[N, n]`, true where a row is not a negative of a query; `None` if all are.
     pub excluded: Option<Tensor<2, Bool>>,
 }
 
 impl Queue {
-    /// `size` slots of length `dim`, random rows drawn on the host or empty.
+    /// `size` slots of length `dim`, empty or with random rows drawn on the host.
     pub fn new(size: usize, dim: usize, init: QueueInit, seed: u64, device: &Device) -> Self {
         let device = &device.clone().inner();
         let (rows, filled) = match init {
@@ -60,13 +60,13 @@ impl Queue {
         self.written_at.iter().flatten().count()
     }
 
-    /// Mean number of steps since the keys were written, at step `now`; none before the first.
+    /// Mean number of steps since the keys were written, at step `now`; `None` before the first key.
     pub fn mean_age(&self, now: u64) -> Option<f64> {
         let ages: Vec<f64> = self.written_at.iter().flatten().map(|&at| now.saturating_sub(at) as f64).collect();
         (!ages.is_empty()).then(|| ages.iter().sum::<f64>() / ages.len() as f64)
     }
 
-    /// The `n` newest keys at most, oldest first, `[m, D]`; the doctor looks at them.
+    /// The `n` newest keys at most, oldest first, `[m, D]`.
     pub fn newest(&self, n: usize) -> Tensor<2> {
         let m = n.min(self.written());
         let size = self.size();
@@ -76,7 +76,7 @@ impl Queue {
         if first == m { rows(start, m) } else { Tensor::cat(vec![rows(start, first), rows(0, m - first)], 0) }
     }
 
-    /// The rows a batch is contrasted with; with `mask_same_patient` those of a query's own patient are excluded for it.
+    /// The negatives of a batch; with `mask_same_patient`, rows of a query's own patient are excluded for that query.
     pub fn negatives(&self, patients: &[u32], mask_same_patient: bool) -> Negatives {
         let n = self.filled;
         let rows = if n == self.size() { self.rows.clone() } else { self.rows.clone().slice_dim(0, 0..n) };
@@ -102,7 +102,8 @@ impl Queue {
         mask.contains(&true).then(|| Tensor::from_data(data, &self.rows.device()))
     }
 
-    /// Writes the keys of a batch over the oldest slots. Of a batch larger than the queue the last K keys remain.
+    /// Overwrites the oldest slots with the keys of a batch. Of a batch larger than the queue only the last K keys are
+    /// kept.
     ///
     /// # Shapes
     /// - keys `[N, D]`, of any N; `patients` has N entries
@@ -137,7 +138,8 @@ impl Queue {
         }
     }
 
-    /// All of it on the host: `queue [K, D]`, `queue_ptr [1]`, `filled [1]`, `patients [K]`, `written_at [K]` (−1: none).
+    /// The queue on the host: `queue [K, D]`, `queue_ptr [1]`, `filled [1]`, `patients [K]`, `written_at [K]` (−1:
+    /// none).
     ///
     /// # Errors
     /// When the device fails.
@@ -157,10 +159,10 @@ impl Queue {
         ]))
     }
 
-    /// Restores what [`Self::to_record`] gave, into a queue of the same size.
+    /// Restores the record of [`Self::to_record`] into a queue of the same size.
     ///
     /// # Errors
-    /// Names what is missing, misshapen or out of range; the queue is then unchanged.
+    /// Names the entry that is missing, of another shape or out of range; the queue is then unchanged.
     pub fn load_record(&mut self, record: &StateDict) -> Result<()> {
         let [k, d] = self.rows.dims();
         let rows = entry(record, "queue", &[k, d])?.clone();

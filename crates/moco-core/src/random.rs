@@ -1,13 +1,13 @@
-//! Host randomness of the method: ChaCha8 keyed by (seed, purpose, step, part), so that a resumed run draws what the
-//! uninterrupted one draws.
+//! Random numbers of the method, drawn on the host: ChaCha8 keyed by (seed, purpose, step, part), so that a resumed run
+//! draws the same numbers as an uninterrupted one.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Last part of every key; large, so that no key is one of the data path's (seed, epoch, sample, view).
+/// Last part of every key; large, so that no key equals one of the data path's (seed, epoch, sample, view).
 const DOMAIN: u64 = 0x6d6f_636f_0000_0000;
 
-/// What numbers are drawn for.
+/// The use of the random numbers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose {
     Queue = 1,
@@ -23,7 +23,7 @@ pub(crate) fn rng(seed: u64, purpose: Purpose, step: u64, part: u64) -> ChaCha8R
     ChaCha8Rng::from_seed(key)
 }
 
-/// `n` rows of length `dim`, normal, then of unit length.
+/// `n` rows of `dim` normal numbers, scaled to unit length.
 pub(crate) fn unit_rows(seed: u64, n: usize, dim: usize) -> Vec<f32> {
     let mut rng = rng(seed, Purpose::Queue, 0, 0);
     let mut rows = Vec::with_capacity(n * dim);

@@ -4,23 +4,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Result, config::check};
 
-/// How the learning rate falls.
+/// Decay of the learning rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Decay {
-    /// Not at all.
+    /// No decay.
     Constant,
-    /// Times `factor` at the beginning of each of these epochs (from 0), PyTorch's `MultiStepLR`. MoCo-CXR: 12, 18, 24
-    /// and 0.1 (`main_moco.py`, `--schedule`).
+    /// Multiplies by `factor` at the beginning of each of these epochs (from 0), as PyTorch's `MultiStepLR`. MoCo-CXR:
+    /// 12, 18, 24 and 0.1 (`main_moco.py`, `--schedule`).
     Milestones {
-        /// Ascending.
+        /// Epochs, ascending.
         epochs: Vec<u64>,
-        /// 0.1.
+        /// Above 0 and at most 1.
         factor: f64,
     },
-    /// Half a cosine from the start value to 0 at the end, step by step. At the beginning of each epoch it has the value
-    /// that MoCo's `--cos` has for all of it.
+    /// Half a cosine from the start value to 0 at the end, updated every step. At the beginning of each epoch it equals
+    /// MoCo's `--cos`, which is constant within an epoch.
     Cosine,
 }
 
@@ -28,16 +28,16 @@ pub enum Decay {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
-    /// Start value; any, 30 for a linear probe too.
+    /// Start value, above 0.
     pub lr: f64,
-    /// Epochs over which the rate climbs linearly from 0, may be a fraction; a cosine then falls over the rest.
+    /// Epochs over which the rate rises linearly from 0, may be a fraction; a cosine then falls over the rest.
     pub warmup_epochs: f64,
-    /// How it falls.
+    /// Its decay.
     pub decay: Decay,
 }
 
 impl Schedule {
-    /// A rate that stays.
+    /// A constant rate.
     pub fn constant(lr: f64) -> Self {
         Self { lr, warmup_epochs: 0.0, decay: Decay::Constant }
     }
@@ -47,7 +47,7 @@ impl Schedule {
         let per_epoch = steps_per_epoch.max(1) as f64;
         let warmup = self.warmup_epochs * per_epoch;
         if (step as f64) < warmup {
-            return self.lr * (step + 1) as f64 / warmup.max((step + 1) as f64); // the first step moves already
+            return self.lr * (step + 1) as f64 / warmup.max((step + 1) as f64); // above 0 in the first step already
         }
         match &self.decay {
             Decay::Constant => self.lr,
@@ -63,8 +63,10 @@ impl Schedule {
         }
     }
 
+    /// Checks all settings.
+    ///
     /// # Errors
-    /// The first setting out of its range.
+    /// [`Error::Config`](crate::Error::Config) for the first setting that is out of range.
     pub fn validate(&self) -> Result<()> {
         check(self.lr > 0.0 && self.lr.is_finite(), "schedule.lr", self.lr, "above 0")?;
         let ok = self.warmup_epochs >= 0.0 && self.warmup_epochs.is_finite();

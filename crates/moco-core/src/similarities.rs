@@ -1,23 +1,23 @@
-//! How similar the queries of one batch are to their own keys and to those in the queue, as histograms.
+//! Histograms of the similarities of a batch's queries to their own keys and to those in the queue.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// Keys of the queue that a query is compared with, at most: enough for a histogram, and little to keep.
+/// Number of queue keys compared with a query, at most: enough for a histogram, and little memory.
 const NEGATIVES: usize = 1024;
 
-/// Histograms of cosine similarities in one batch, in [`Similarities::BINS`] equal bins from -1 to 1 (upper edge of a bin
-/// excluded, but for the last).
+/// Histograms of cosine similarities in one batch, in [`Similarities::BINS`] equal bins from -1 to 1 (a bin excludes
+/// its upper edge, except for the last).
 ///
-/// Two heaps that part show that query and key of an image are found; two heaps on top of each other, that they are not;
-/// both at 1, that all embeddings are the same.
+/// Two separate peaks mean that queries find their keys; two overlapping peaks mean that they do not; both peaks at 1
+/// mean that all embeddings are the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Similarities {
-    /// Query and key of the same image, counts.
+    /// Counts for query and key of the same image.
     pub positive: Vec<u64>,
-    /// Queries and (up to 1024 of) the keys in the queue, counts.
+    /// Counts for queries and (up to 1024 of) the keys in the queue.
     pub negative: Vec<u64>,
 }
 
@@ -25,7 +25,7 @@ impl Similarities {
     /// Number of bins.
     pub const BINS: usize = 50;
 
-    /// Counts values on the device.
+    /// Reads similarities from the device and counts them.
     ///
     /// # Shapes
     /// - pair of `[N, 1]` and `[N, n]`
@@ -39,7 +39,7 @@ impl Similarities {
     }
 }
 
-/// What is kept of a step's similarities, off the tape.
+/// The part of a step's similarities that is kept.
 ///
 /// # Shapes
 /// - pos `[N, 1]`, neg `[N, n]` to `[N, 1]`, `[N, min(n, 1024)]`
@@ -51,7 +51,7 @@ pub(crate) fn keep(pos: Tensor<2>, neg: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
 fn histogram(values: &[f64]) -> Vec<u64> {
     let mut counts = vec![0; Similarities::BINS];
     for value in values {
-        // The cast saturates, so that a product of unit vectors a rounding beyond 1 stays in the last bin.
+        // The cast saturates: a product of unit vectors that rounding puts below -1 goes into the first bin.
         let bin = ((value + 1.0) / 2.0 * Similarities::BINS as f64) as usize;
         counts[bin.min(Similarities::BINS - 1)] += 1;
     }

@@ -1,4 +1,4 @@
-//! Where batches come from.
+//! Batches and their source.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use ndarray::Array3;
@@ -12,16 +12,16 @@ pub struct HostBatch {
     pub query: Array3<u8>,
     /// The other views of the same images, `[N, S, S]`.
     pub key: Array3<u8>,
-    /// Patient of each image, for masking; any numbers where that is off.
+    /// Patient of each image, for masking; unused if masking is off.
     pub patients: Vec<u32>,
 }
 
-/// A batch on the host, in the form in which its source makes it.
+/// A batch on the host, in one of two forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Batch {
-    /// Views are ready to be uploaded.
+    /// Views, ready to be uploaded.
     Views(HostBatch),
-    /// Views are sampled on the device.
+    /// Images and the positions of views in them, which are sampled on the device.
     Planes(PlaneBatch),
 }
 
@@ -38,7 +38,7 @@ impl From<PlaneBatch> for Batch {
 }
 
 impl Batch {
-    /// Uploads it.
+    /// Uploads the batch.
     ///
     /// # Errors
     /// As [`HostBatch::to_device`] and [`PlaneBatch::to_device`].
@@ -61,10 +61,10 @@ pub struct Views {
     pub patients: Vec<u32>,
 }
 
-/// Batches of an epoch, from any batch on.
+/// A source of batches that can start at any batch of any epoch.
 ///
-/// What an epoch gives must depend on nothing but its number: a run resumed at `(epoch, batch)` then sees what the
-/// uninterrupted one saw. All batches have the same size (a short last one is dropped).
+/// The batches of an epoch must depend only on its number, so that a run resumed at `(epoch, batch)` gets the same
+/// batches as an uninterrupted one. All batches must have the same size (drop a short last one).
 ///
 /// ```
 /// use moco_core::{Batch, BatchSource, BoxError, HostBatch};
@@ -97,10 +97,10 @@ pub trait BatchSource {
 }
 
 impl HostBatch {
-    /// Uploads a batch, a byte a pixel. Division by 255 happens on the device, in its precision.
+    /// Uploads a batch, one byte per pixel. The device divides by 255, in its precision.
     ///
     /// # Errors
-    /// When query, key and patients differ in number, or the batch is not `batch_size` images.
+    /// When query, key and patients differ in length, or the batch is not `batch_size` images.
     pub fn to_device(&self, batch_size: usize, device: &Device) -> Result<Views> {
         let (n, h, w) = self.query.dim();
         if self.key.dim() != (n, h, w) || self.patients.len() != n || n != batch_size || h * w == 0 {
@@ -116,7 +116,7 @@ impl HostBatch {
     }
 }
 
-/// Bytes as floats on a device, four times less to transfer than floats would be.
+/// Bytes as floats on a device. Only the bytes are transferred, a quarter of the size of floats.
 fn grey_levels(bytes: Vec<u8>, shape: [usize; 4], device: &Device) -> Tensor<4> {
     if device.supports_dtype(DType::U8) {
         return Tensor::<4, Int>::from_data(TensorData::new(bytes, shape), (device, DType::U8)).float();
@@ -124,7 +124,7 @@ fn grey_levels(bytes: Vec<u8>, shape: [usize; 4], device: &Device) -> Tensor<4> 
     unpacked(&bytes, device).narrow(0, 0, bytes.len()).reshape(shape)
 }
 
-/// Four bytes in an integer, the first in the lowest bits; the last integer is filled up with 0.
+/// Four bytes per integer, the first in the lowest bits; the last integer is padded with 0.
 pub(crate) fn packed(bytes: &[u8]) -> Vec<i32> {
     let word = |four: &[u8]| {
         let mut word = [0; 4];
@@ -134,12 +134,13 @@ pub(crate) fn packed(bytes: &[u8]) -> Vec<i32> {
     bytes.chunks(4).map(word).collect()
 }
 
-/// For devices without bytes (wgpu): four in an integer, taken apart by shifts. `[4·⌈M/4⌉]`, the last ones filled up.
+/// For devices without a byte type (wgpu): uploads four bytes per integer and separates them by shifts. `[4·⌈M/4⌉]`,
+/// padded at the end.
 fn unpacked(bytes: &[u8], device: &Device) -> Tensor<1> {
     let words = packed(bytes);
     let m = words.len();
     let words = Tensor::<2, Int>::from_data(TensorData::new(words, [m, 1]), (device, DType::I32)); // [M/4, 1]
-    // The shift of a negative number copies its sign, which the mask cuts off.
+    // The shift of a negative number copies its sign, which the mask removes.
     let byte = |i: i32| words.clone().bitwise_right_shift_scalar(8 * i).bitwise_and_scalar(0xff);
     Tensor::cat((0..4).map(byte).collect(), 1).float().reshape([4 * m]) // [M/4, 4]
 }

@@ -1,4 +1,4 @@
-//! How unit vectors are spread: deviation, uniformity, effective rank. On the host, in f64.
+//! The spread of unit vectors: deviation, uniformity, effective rank. Computed on the host, in f64.
 
 use burn::tensor::Tensor;
 use ndarray::{Array2, ArrayView2, Axis};
@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 /// Bins of [`Spread::coordinates`].
 const BINS: usize = 64;
-/// They go from minus to plus this.
+/// The bins cover the range from minus to plus this limit.
 const LIMIT: f64 = 4.0;
 
 /// Measures of a set of unit vectors.
@@ -19,12 +19,12 @@ pub(crate) struct Spread {
     pub(crate) uniformity: f64,
     /// `exp(H(σ / Σσ))` of the singular values (RankMe, arXiv:2210.02885, equation 1).
     pub(crate) effective_rank: f64,
-    /// Coordinates times √D, counted in 64 equal bins from -4 to 4; the outer bins hold what lies beyond.
+    /// Coordinates times √D, counted in 64 equal bins from -4 to 4; the outer bins include values beyond.
     pub(crate) coordinates: Vec<u64>,
 }
 
 impl Spread {
-    /// Of the rows of `[m, D]`; all zero for fewer than two rows.
+    /// The spread of the rows of `[m, D]`; all zero for fewer than two rows.
     pub(crate) fn of(rows: Tensor<2>) -> Result<Self> {
         let shape = rows.dims();
         let failed = |reason: String| Error::Device { what: "reading keys", reason };

@@ -1,18 +1,18 @@
-//! All settings of a pretraining run that change its numbers.
+//! All settings of a pretraining run that affect its results.
 
 use backbones::Backbone;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    MocoConfig, OptimizerConfig, Result, Schedule, Trainer,
+    Error, MocoConfig, OptimizerConfig, Result, Schedule, Trainer,
     config::{at_least_one, check},
 };
 
-/// A pretraining run, but for its data and its network.
+/// The settings of a pretraining run, except for its data and its network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// All random numbers of the method follow from it.
+    /// Seed of all random numbers of the method.
     pub seed: u64,
     /// Passes over the data.
     pub epochs: u64,
@@ -21,11 +21,11 @@ pub struct TrainConfig {
     /// Batches whose gradients are averaged into one optimizer step; keys are enqueued after it. The last step of an
     /// epoch may have fewer.
     pub accumulate: usize,
-    /// Largest norm of the gradient; none does not clip.
+    /// Largest norm of the gradient; `None` does not clip.
     pub clip_norm: Option<f64>,
     /// The method.
     pub moco: MocoConfig,
-    /// How weights are updated.
+    /// The optimiser.
     pub optimizer: OptimizerConfig,
     /// The learning rate.
     pub schedule: Schedule,
@@ -35,7 +35,7 @@ impl TrainConfig {
     /// Checks all settings.
     ///
     /// # Errors
-    /// The first that is out of its range, by name.
+    /// [`Error::Config`] for the first setting that is out of range.
     pub fn validate(&self) -> Result<()> {
         at_least_one("batch_size", self.batch_size)?;
         at_least_one("accumulate", self.accumulate)?;
@@ -44,11 +44,16 @@ impl TrainConfig {
             check(max > 0.0 && max.is_finite(), "clip_norm", max, "above 0, or nothing")?;
         }
         self.moco.validate(self.batch_size)?;
-        self.optimizer.validate()?;
+        self.optimizer.validate().map_err(|e| match e {
+            backbones::Error::OptimizerSetting { key, found, expected } => {
+                Error::Config { key: format!("optimizer.{key}"), found, expected }
+            }
+            other => other.into(),
+        })?;
         self.schedule.validate()
     }
 
-    /// A run at its beginning.
+    /// Starts a run: a trainer at step 0.
     ///
     /// # Errors
     /// As [`Self::validate`] and [`MocoConfig::init`].

@@ -1,4 +1,4 @@
-//! The loop: epochs over a source of batches.
+//! The training loop: epochs over a source of batches.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -7,28 +7,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Batch, BatchSource, Best, BoxError, Checkpoints, EpochReport, EpochSums, Error, Found, Measures, Moco, Observer,
-    OnlineProbe, Optimizer, Pending, Request, Result, Similarities, Step, StepMetrics, StepTimes, TrainConfig,
-    metrics::Laps,
+    OnlineProbe, Optimizer, Request, Result, Similarities, Step, StepMetrics, StepTimes, TrainConfig,
+    metrics::{Laps, Pending},
 };
 
-/// Where a run is.
+/// The position of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
     /// Optimizer steps done.
     pub step: u64,
-    /// Epoch that goes on, from 0.
+    /// Current epoch, from 0.
     pub epoch: u64,
-    /// Its batches that are done.
+    /// Batches of that epoch done.
     pub batch: usize,
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// All epochs are done.
     Finished,
-    /// An observer asked for it.
+    /// An observer asked to stop.
     Stopped,
 }
 
@@ -41,13 +41,13 @@ pub struct Trainer<B: Backbone> {
     pub moco: Moco<B>,
     /// Its optimizer.
     pub optimizer: Optimizer,
-    /// Where checkpoints go; none are written without.
+    /// Folder of checkpoints; without it none are written.
     pub checkpoints: Option<Checkpoints>,
-    /// A labelled set to watch.
+    /// A labelled set to score during training.
     pub probe: Option<OnlineProbe>,
-    /// Steps launched before the loss of the oldest is read. 0 reads each at once; 1 or 2 let a GPU compute while the next
-    /// batch is fetched and uploaded. Numbers are the same; a loss that is not finite is found that much later, before
-    /// any checkpoint is written. With a `clip_norm` every step is read at once.
+    /// Steps launched before the loss of the oldest is read. 0 reads each immediately; 1 or 2 let a GPU compute while
+    /// the next batch is fetched and uploaded. The results are the same. A loss that is not finite is found that many
+    /// steps later, but before any checkpoint is written. With a `clip_norm` every step is read immediately.
     pub in_flight: usize,
     pub(crate) config: TrainConfig,
     pub(crate) position: Position,
@@ -72,12 +72,12 @@ impl<B: Backbone> Trainer<B> {
         }
     }
 
-    /// What the run was made from.
+    /// The configuration of the run.
     pub fn config(&self) -> &TrainConfig {
         &self.config
     }
 
-    /// Where it is.
+    /// The position of the run.
     pub fn position(&self) -> Position {
         self.position
     }
@@ -87,8 +87,8 @@ impl<B: Backbone> Trainer<B> {
         self.best
     }
 
-    /// Resumes from the newest whole checkpoint in [`Self::checkpoints`], if there is one. What it returns names those
-    /// passed over.
+    /// Resumes from the newest complete checkpoint in [`Self::checkpoints`], if there is one. The result lists newer
+    /// ones that cannot be used.
     ///
     /// # Errors
     /// As [`Self::resume`].
@@ -101,10 +101,10 @@ impl<B: Backbone> Trainer<B> {
         Ok(found)
     }
 
-    /// Goes on from [`Self::position`] to the end of the last epoch, or until the observer asks to stop.
+    /// Trains from [`Self::position`] to the end of the last epoch, or until the observer asks to stop.
     ///
     /// # Errors
-    /// A fault of the data, the device or the disk, or [`Error::NonFinite`]; checkpoints written before stay. A folder
+    /// An error of the data, the device or the disk, or [`Error::NonFinite`]; earlier checkpoints are kept. A folder
     /// with checkpoints of another run is refused before the first step.
     pub fn run(&mut self, source: &mut dyn BatchSource, observer: &mut dyn Observer) -> Result<End> {
         let batches = source.batches_per_epoch();
@@ -131,7 +131,7 @@ impl<B: Backbone> Trainer<B> {
         Ok(End::Finished)
     }
 
-    /// Steps up to the end of the epoch, or up to one after which the observer asks to stop.
+    /// Runs steps to the end of the epoch, or until the observer asks to stop.
     fn steps(&mut self, source: &mut dyn BatchSource, batches: usize, observer: &mut dyn Observer) -> Result<Request> {
         let mut stream = source.epoch(self.position.epoch, self.position.batch);
         let mut flying = VecDeque::new();
@@ -197,7 +197,7 @@ impl<B: Backbone> Trainer<B> {
         })
     }
 
-    /// Reads what a step measured.
+    /// Reads the measurements of a step.
     fn land(&mut self, flying: Flying) -> Result<StepMetrics> {
         let Flying { measured, position, lr, chance, data_s, start, mut times } = flying;
         let measures = match measured {
@@ -209,7 +209,7 @@ impl<B: Backbone> Trainer<B> {
                 measures
             }
         };
-        // A step that was launched before another had landed shares its time.
+        // A step launched before the previous one was read overlaps with it; its time starts when that one was read.
         let begun = self.landed.map_or(start, |landed| landed.max(start));
         let step_s = begun.elapsed().as_secs_f64();
         self.landed = Some(Instant::now());
@@ -219,7 +219,7 @@ impl<B: Backbone> Trainer<B> {
         Ok(metrics)
     }
 
-    /// The report of an epoch whose batches are done; the position is then the beginning of the next.
+    /// The report of a finished epoch; moves the position to the beginning of the next.
     fn finish_epoch(&mut self, batches: usize) -> Result<EpochReport> {
         let Position { step, epoch, .. } = self.position;
         let images = batches * self.config.batch_size;
@@ -237,8 +237,8 @@ impl<B: Backbone> Trainer<B> {
         Ok(report)
     }
 
-    /// Whether a loss at its chance level means something: at the small rates of a warm-up it has to stay there, and one
-    /// epoch at the full rate is given after it.
+    /// Whether a loss at chance level is a problem. It is not during warm-up, when rates are small, nor in the first
+    /// epoch after it.
     fn is_judged(&self, epoch: u64) -> bool {
         let warmup = self.config.schedule.warmup_epochs;
         warmup == 0.0 || epoch as f64 >= warmup + 1.0
@@ -253,10 +253,10 @@ impl<B: Backbone> Trainer<B> {
     }
 }
 
-/// A step that was launched.
+/// A step whose measurements may still be on the device.
 struct Flying {
     measured: Measured,
-    /// After it.
+    /// Position after it.
     position: Position,
     lr: f64,
     chance: f64,

@@ -137,7 +137,7 @@ impl Geometry {
         self.input * self.height * self.width
     }
 
-    /// A 1x1 convolution without stride: the image already is its own matrix of patches.
+    /// A 1x1 convolution without stride or padding: the image is its own matrix of patches.
     fn pointwise(&self) -> bool {
         self.kernel == [1, 1] && self.stride == 1 && self.padding == 0
     }
@@ -237,7 +237,7 @@ impl Geometry {
         (first..end, (first * self.stride + kx).saturating_sub(self.padding).min(self.width))
     }
 
-    /// `dout` of one tile as a matrix `[Co, columns]`, packed into `buffer` unless it lies ready in memory.
+    /// `dout` of one tile as a matrix `[Co, columns]`, packed into `buffer` unless `grad` already holds it as one.
     fn gather<'a, T: Real>(&self, grad: &'a [T], tile: &Tile, buffer: &'a mut Vec<T>) -> Matrix<'a, T> {
         let positions = self.positions();
         let start = tile.rows.start * self.out_width;

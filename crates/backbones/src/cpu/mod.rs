@@ -1,12 +1,11 @@
-//! Kernels for Burn's CPU backend, with backward passes of their own.
+//! Kernels for Burn's CPU backend with their own backward passes.
 //!
 //! Burn's generic backward of a convolution convolves the input with the whole output gradient, and its normalisation
-//! is a chain of single-threaded passes; on a CPU that is most of a training step. Here both are written for one
-//! purpose: `f32` and `f64`, NCHW, no groups, no dilation. Every result is the same for any number of threads: work is
+//! is a chain of single-threaded passes; on a CPU that is most of a training step. The kernels here cover only what the
+//! networks use: `f32` and `f64`, NCHW, no groups, no dilation. Results do not depend on the number of threads: work is
 //! divided by shape alone and sums are taken in a fixed order.
 //!
-//! Functions return `None` for what they do not serve (another device, another precision), and the caller uses Burn's
-//! own operation.
+//! Functions return `None` for a device or precision they do not support; the caller then uses Burn's own operation.
 
 mod conv;
 mod gemm;
@@ -20,7 +19,7 @@ pub(crate) use pool::max_pool_3x3_s2;
 
 use burn::tensor::Element;
 
-/// Precisions the kernels serve.
+/// Precisions the kernels support.
 pub(crate) trait Real: Element + bytemuck::Pod + num_traits::Float {
     /// To double precision, in which sums are finished.
     fn wide(self) -> f64;

@@ -1,4 +1,4 @@
-//! Between Burn's tensors and plain slices, and onto its autodiff tape.
+//! Conversion between Burn's tensors and slices, with or without the autodiff tape.
 
 use burn::{
     backend::{
@@ -10,10 +10,10 @@ use burn::{
 
 use super::Real;
 
-/// What the tape calls a float tensor of the CPU backend.
+/// A float tensor of the CPU backend as the tape knows it.
 pub(crate) type Tracked = FloatTensor<Autodiff<Flex>>;
 
-/// The checkpointing strategy these kernels record with.
+/// The checkpointing strategy of these kernels.
 pub(crate) type Strategy = NoCheckpointing;
 
 /// A tensor of the CPU backend, and whether it lives on an autodiff device.
@@ -22,7 +22,7 @@ pub(crate) struct Operand {
     context: DispatchAutodiffContext,
 }
 
-/// `None` when the tensor is on another device or of a precision the kernels do not serve.
+/// `None` when the tensor is on another device or of a precision the kernels do not support.
 pub(crate) fn operand<const D: usize>(tensor: &Tensor<D>) -> Option<Operand> {
     if !matches!(tensor.dtype(), DType::F32 | DType::F64) {
         return None;
@@ -51,7 +51,7 @@ pub(crate) fn context(operands: &[&Operand]) -> DispatchAutodiffContext {
     all.max_by_key(|c| *c != DispatchAutodiffContext::Disabled).unwrap_or_default()
 }
 
-/// Back to a tensor of the API.
+/// Converts back to a tensor of Burn's API.
 pub(crate) fn wrap<const D: usize>(tensor: Tracked, context: DispatchAutodiffContext) -> Tensor<D> {
     let kind = match context {
         DispatchAutodiffContext::Disabled => DispatchTensorKind::Flex(BackendTensor::Float(tensor.into_primitive())),

@@ -1,12 +1,10 @@
-//! The model card: what the weights are, for a reader who has only them.
+//! The model card, for a reader who has nothing but the weights.
 
 use std::fmt::Write;
 
 use super::export::{ExportInfo, Metric};
 
-/// Markdown with the header that model hubs read.
-///
-/// With `onnx`, a `model.onnx` lies beside the weights.
+/// Markdown with the header that model hubs read; `onnx` says that a `model.onnx` is written beside the weights.
 pub(super) fn card(info: &ExportInfo, onnx: bool) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.

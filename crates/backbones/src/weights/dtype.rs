@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How a tensor's numbers are stored.
+/// The number format of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // the names say it
 pub enum Dtype {

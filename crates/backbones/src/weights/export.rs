@@ -1,5 +1,5 @@
-//! A network's weights out, described well enough to be used without asking: safetensors, configuration, preprocessing
-//! and model card.
+//! Export of a network's weights with all that is needed to use them: safetensors, configuration, preprocessing and
+//! model card.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use serde_json::json;
 use super::card;
 use crate::{Arch, Error, Normalization, Result, StateDict, state_dict};
 
-/// What an exported network is, for the files beside its weights.
+/// Description of an exported network, for the files beside its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportInfo {
@@ -29,11 +29,11 @@ pub struct ExportInfo {
     pub normalization: Normalization,
     /// Side of its square input images, in pixels.
     pub image_size: usize,
-    /// Filter that brought images to that size, as Pillow calls it: `bilinear`.
+    /// Filter that resized images to it, by Pillow's name: `bilinear`.
     pub resample: String,
-    /// What its classifier's scores mean, in order; empty for a backbone.
+    /// Labels of its classifier's scores, in order; empty for a backbone.
     pub labels: Vec<String>,
-    /// What it was trained on, a sentence.
+    /// Its training data, in a sentence.
     pub data: String,
     /// Licence or terms of that data.
     pub data_licence: String,
@@ -41,9 +41,9 @@ pub struct ExportInfo {
     pub label_policy: Option<String>,
     /// Licence of the weights, an SPDX identifier or `other`.
     pub licence: String,
-    /// Steps of training that the weights have seen, for batch normalisation's counters.
+    /// Training steps taken, for the counters of batch normalisation.
     pub steps: u64,
-    /// What was measured.
+    /// Measured results.
     pub metrics: Vec<Metric>,
 }
 
@@ -51,11 +51,11 @@ pub struct ExportInfo {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metric {
-    /// What and on what: `AUROC, pleural effusion, linear, 1 % of labels`.
+    /// Statistic, task and setting: `AUROC, pleural effusion, linear, 1 % of labels`.
     pub name: String,
     /// The number.
     pub value: f64,
-    /// Its interval, and at which level: 0.95.
+    /// Lower end, upper end and level (0.95) of its interval.
     pub interval: Option<(f64, f64, f64)>,
 }
 
@@ -71,7 +71,7 @@ pub fn export<M: Module>(folder: &Path, module: &M, info: &ExportInfo) -> Result
 /// As [`export`], and `model.onnx` (see [`onnx_bytes`](super::onnx_bytes)) beside the other files.
 ///
 /// # Errors
-/// As [`export`], and when the module is none of this crate's architectures.
+/// As [`export`], and when the module is not one of this crate's architectures.
 pub fn export_with_onnx<M: Module>(folder: &Path, module: &M, info: &ExportInfo) -> Result<Vec<PathBuf>> {
     let dict = state_dict(module)?;
     let mut files = files(&dict, info, true)?;
@@ -88,8 +88,8 @@ fn files(dict: &StateDict, info: &ExportInfo, onnx: bool) -> Result<Vec<(&'stati
     ])
 }
 
-/// A state dictionary as safetensors, as `safetensors.torch.load_file` and `load_state_dict(strict=True)` take it: with
-/// the step counters of batch normalisation, which our networks do not keep.
+/// A state dictionary as a safetensors file for `safetensors.torch.load_file` and `load_state_dict(strict=True)`: it
+/// has the step counters of batch normalisation, which our networks do not keep.
 ///
 /// # Errors
 /// When a tensor is neither f32 nor f64.
@@ -123,7 +123,7 @@ fn numbers(name: &str, data: &TensorData) -> Result<(Dtype, Vec<u8>)> {
     Ok((Dtype::F64, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
 }
 
-/// Keys as Hugging Face's configurations have them.
+/// Keys as in Hugging Face's configurations.
 fn config(info: &ExportInfo) -> serde_json::Value {
     let labels: BTreeMap<String, &String> = info.labels.iter().enumerate().map(|(i, l)| (i.to_string(), l)).collect();
     json!({
@@ -156,7 +156,7 @@ fn pretty(value: &serde_json::Value) -> Vec<u8> {
     format!("{value:#}\n").into_bytes()
 }
 
-/// All files into a folder beside the final one, which then takes its name.
+/// Writes all files into a temporary folder beside `folder`, then renames it.
 fn write_folder(folder: &Path, files: &[(&str, Vec<u8>)]) -> Result<Vec<PathBuf>> {
     let io = |path: &Path| {
         let path = path.to_owned();

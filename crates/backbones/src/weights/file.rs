@@ -1,4 +1,4 @@
-//! An opened weight file: what tensors it holds, and their numbers on request.
+//! An opened weight file: a list of its tensors, and their numbers on request.
 
 use std::{
     fmt, fs,
@@ -10,7 +10,7 @@ use burn::tensor::TensorData;
 use super::{dtype::Dtype, pickle::Fault, safetensors, torch_legacy, torch_tar, torch_zip};
 use crate::{Error, Result};
 
-/// How a file is laid out; recognised by content, never by the name.
+/// The format of a file, recognised by content, never by the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
@@ -20,7 +20,7 @@ pub enum Format {
     TorchZip,
     /// `torch.save` of PyTorch 0.1.10 to 1.5: a stream of pickles.
     TorchLegacy,
-    /// `torch.save` before that (2017): a tar archive.
+    /// `torch.save` of earlier versions (2017): a tar archive.
     TorchTar,
 }
 
@@ -35,34 +35,34 @@ impl fmt::Display for Format {
     }
 }
 
-/// A tensor of a file, its numbers not yet read.
+/// A tensor of a file, before its numbers are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorInfo {
     /// Keys on the way to it, joined by dots: `state_dict.module.encoder_q.conv1.weight`.
     pub name: String,
-    /// How its numbers are stored.
+    /// Its number format.
     pub dtype: Dtype,
-    /// Its shape, PyTorch's layout.
+    /// Its shape, in PyTorch's layout.
     pub shape: Vec<usize>,
     /// In numbers, per dimension.
     pub(super) stride: Vec<usize>,
-    /// Byte of the file at which its first number lies.
+    /// Byte of the file at which its first number starts.
     pub(super) start: usize,
 }
 
 impl TensorInfo {
-    /// How many numbers it has.
+    /// Number of elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether it has none.
+    /// Whether it has no elements.
     pub fn is_empty(&self) -> bool {
         self.shape.contains(&0)
     }
 }
 
-/// Something of a file that is neither a tensor nor a container.
+/// A value in a file that is neither a tensor nor a container.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)] // the names say it
 pub enum Scalar {
@@ -93,7 +93,7 @@ pub struct WeightFile {
     scalars: Vec<(String, Scalar)>,
 }
 
-/// What a format's reader finds.
+/// The contents of a file, as the reader of its format lists them.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub(super) tensors: Vec<TensorInfo>,
@@ -105,8 +105,8 @@ impl WeightFile {
     /// pickle is executed.
     ///
     /// # Errors
-    /// When the file cannot be read, is no weight file (the message says what it looks like), is damaged (the message
-    /// says where), or asks for anything but tensors and plain values.
+    /// When the file cannot be read, is not a weight file (the message says what it looks like), is damaged (the
+    /// message says where), or refers to anything but tensors and plain values.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let io = |source| Error::Io { path: path.to_owned(), source };
@@ -116,7 +116,7 @@ impl WeightFile {
         Self::from_bytes(path, fs::read(path).map_err(io)?)
     }
 
-    /// As [`WeightFile::open`], of bytes that are already in memory; `path` is what errors and reports call them.
+    /// As [`WeightFile::open`], for bytes that are already in memory; errors and reports name them `path`.
     ///
     /// # Errors
     /// As [`WeightFile::open`].
@@ -138,7 +138,7 @@ impl WeightFile {
         Ok(Self { path: path.to_owned(), format, bytes, tensors, scalars })
     }
 
-    /// Where it was opened.
+    /// The path it was opened from.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -148,7 +148,7 @@ impl WeightFile {
         &self.bytes
     }
 
-    /// How it is laid out.
+    /// Its format.
     pub fn format(&self) -> Format {
         self.format
     }
@@ -158,7 +158,7 @@ impl WeightFile {
         &self.tensors
     }
 
-    /// Its numbers and texts outside of tensors (`epoch`, `arch`, `optimizer.param_groups.0.lr`), by their keys joined by
+    /// Its numbers and texts besides tensors (`epoch`, `arch`, `optimizer.param_groups.0.lr`), by their keys joined by
     /// dots; for safetensors its metadata.
     pub fn scalars(&self) -> &[(String, Scalar)] {
         &self.scalars
@@ -198,7 +198,7 @@ impl WeightFile {
     }
 }
 
-/// Where the numbers of a tensor lie, in numbers from its start, the last dimension running fastest.
+/// Positions of a tensor's numbers, counted in numbers from its start; the last dimension varies fastest.
 fn positions(info: &TensorInfo) -> impl Iterator<Item = usize> {
     let contiguous = info
         .shape

@@ -1,4 +1,4 @@
-//! Fits the tensors of a file to those that a network expects, by name and shape, before any is read.
+//! Matches the tensors of a file with those of a network, by name and shape, before any is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,16 +9,17 @@ use super::{
 };
 use crate::{Arch, Error, Result};
 
-/// Counters of training steps, which no forward pass uses; many files lack them. The only tensors dropped unasked.
+/// Counters of training steps, which no forward pass uses; many files lack them. Only these are dropped without an
+/// option.
 const COUNTER: &str = "num_batches_tracked";
 
-/// What may differ between a file and a network. Names are parts of tensor names from the front: `fc` stands for
-/// `fc.weight` and `fc.0.bias`, in every wrapping (`module.encoder_q.fc.0.bias`).
+/// Allowed differences between a file and a network. A name stands for all tensors whose names begin with it: `fc` for
+/// `fc.weight` and `fc.0.bias`, under any prefix (`module.encoder_q.fc.0.bias`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImportOptions {
-    /// What of the file is not wanted.
+    /// Tensors of the file to drop.
     pub drop: Vec<String>,
-    /// What of the network the file need not have.
+    /// Tensors of the network that the file may lack.
     pub allow_missing: Vec<String>,
 }
 
@@ -28,15 +29,16 @@ impl ImportOptions {
         Self::default()
     }
 
-    /// For a backbone without its classifier: drops the classifier or projection head of this architecture, and what a
-    /// MoCo checkpoint holds besides the query encoder (key encoder, queue, optimiser).
+    /// For a backbone without its classifier: drops the classifier or projection head of this architecture, and the key
+    /// encoder, queue and optimiser of a MoCo checkpoint.
     pub fn backbone(arch: Arch) -> Self {
         let drop = [arch.head_name(), "encoder_k", "queue", "queue_ptr", "optimizer"];
         Self { drop: drop.map(str::to_owned).to_vec(), allow_missing: Vec::new() }
     }
 }
 
-/// What to take for each expected name (torchvision's names to shapes), and the report, whether or not it fits.
+/// The file's tensor for each expected name (torchvision's names and their shapes), and the report, whether or not all
+/// fit.
 pub(super) fn match_names<'f>(
     file: &'f WeightFile,
     expected: &[(String, Vec<usize>)],
@@ -81,7 +83,7 @@ pub(super) fn match_names<'f>(
     (taken, report)
 }
 
-/// What to take for each expected name.
+/// The file's tensor for each expected name.
 ///
 /// # Errors
 /// The report, unless it is complete.

@@ -1,4 +1,4 @@
-//! From the nested containers of a pickle to tensors by name, each checked against the file.
+//! Flattens the nested containers of a pickle to tensors by name, each checked against the file.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -7,10 +7,10 @@ use super::{
     pickle::{Fault, Id, Storage, StridedTensor, Value, Values},
 };
 
-/// Checkpoints nest a handful of containers; more is a trap.
+/// Deepest nesting of containers allowed; real checkpoints need only a few levels.
 const DEEPEST: usize = 12;
 
-/// All tensors and scalars below `root`; `data` says where in the file the numbers of each storage lie.
+/// All tensors and scalars below `root`; `data` gives the bytes of the file that hold each storage.
 pub(super) fn flatten(
     values: &Values,
     root: Id,
@@ -41,9 +41,10 @@ struct Walk<'a> {
     values: &'a Values,
     data: &'a HashMap<String, Range<usize>>,
     contents: Contents,
-    /// Entries still to be visited: containers may share others, and lists of lists of the same list grow without end.
+    /// Entries that may still be visited. Containers may be shared, so lists of lists of the same list grow
+    /// exponentially.
     steps: usize,
-    /// Bytes of names still to be made: long keys over long lists must not multiply.
+    /// Bytes of names that may still be made, because long keys of long lists multiply.
     letters: usize,
 }
 
@@ -62,7 +63,7 @@ impl Walk<'_> {
                     let key = match values.get(key) {
                         Value::Text(key) => key.clone(),
                         Value::Int(key) => key.to_string(),
-                        _ => continue, // such entries are no weights
+                        _ => continue, // such entries are not weights
                     };
                     if key.len() > 512 {
                         return Err(format!("a key of {} bytes", key.len()));
@@ -116,7 +117,7 @@ impl Walk<'_> {
     }
 }
 
-/// Position of the last number, plus one; 0 for an empty tensor.
+/// One more than the position of the last number; 0 for an empty tensor.
 fn numbers(shape: &[usize], stride: &[usize]) -> Option<usize> {
     if shape.contains(&0) {
         return Some(0);

@@ -1,4 +1,4 @@
-//! From a weight file into a network.
+//! Loads a weight file into a network.
 
 use burn::module::Module;
 
@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{Result, StateDict, load_state_dict, tensor_names};
 
-/// Replaces every tensor of `module` by the file's tensor of its torchvision name, whatever wraps it there (`state_dict`,
-/// `module.`, `encoder_q.`, `backbone.`), old DenseNet names included. Numbers take the module's precision.
+/// Replaces every tensor of `module` by the file's tensor with the same torchvision name, under any common prefix
+/// (`state_dict.`, `module.`, `encoder_q.`, `backbone.`); old DenseNet names are recognised. Numbers are converted to
+/// the module's precision.
 ///
 /// The report lists every tensor of the file: taken, or dropped because named in `options`.
 ///
@@ -19,7 +20,7 @@ use crate::{Result, StateDict, load_state_dict, tensor_names};
 pub fn import<M: Module>(file: &WeightFile, module: M, options: &ImportOptions) -> Result<(M, Report)> {
     let expected: Vec<_> = tensor_names(&module).into_iter().map(|(name, _, shape)| (name, shape)).collect();
     let (mut dict, report) = import_dict(file, &expected, options)?;
-    // What the caller allowed to be missing stays as it is in the module.
+    // Tensors that may be missing keep the module's own values.
     if !report.allowed_missing.is_empty() {
         let own = crate::state_dict(&module)?;
         dict.extend(own.into_iter().filter(|(name, _)| report.allowed_missing.contains(name)));
@@ -27,7 +28,7 @@ pub fn import<M: Module>(file: &WeightFile, module: M, options: &ImportOptions) 
     Ok((load_state_dict(module, &dict)?, report))
 }
 
-/// As [`import`], for a list of names and shapes (as [`layout`](super::layout) gives) instead of a module.
+/// As [`import`], for a list of names and shapes (see [`layout`](super::layout)) instead of a module.
 ///
 /// # Errors
 /// As [`import`].

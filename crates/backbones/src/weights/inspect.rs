@@ -1,4 +1,4 @@
-//! What a weight file holds, and what it looks like.
+//! Lists the contents of a weight file and recognises its network.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{Arch, Result};
 
-/// Everything a weight file holds but the numbers; `{}` prints it as a table.
+/// The contents of a weight file without the numbers of its tensors; `{}` prints them as a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inspection {
     /// The file.
@@ -23,19 +23,19 @@ pub struct Inspection {
     pub format: Format,
     /// Name, number format and shape of every tensor, in the order of the file.
     pub tensors: Vec<(String, Dtype, Vec<usize>)>,
-    /// Numbers and texts beside the tensors.
+    /// Numbers and texts besides the tensors.
     pub scalars: Vec<(String, Scalar)>,
-    /// In words: "torchvision resnet18 with 1000 classes", "a MoCo checkpoint of resnet18, ...".
+    /// A description: "torchvision resnet18 with 1000 classes", "a MoCo checkpoint of resnet18, ...".
     pub looks_like: String,
-    /// The architecture whose tensors are all there, with their shapes.
+    /// The architecture whose tensors are all present, with their shapes.
     pub arch: Option<Arch>,
     /// Input channels of that architecture's first convolution.
     pub channels: Option<usize>,
-    /// Scores of the linear layer behind it, where the file has one.
+    /// Outputs of the linear layer after it, if the file has one.
     pub classes: Option<usize>,
 }
 
-/// Lists what a file holds. Nothing in it is executed, and no tensor is read.
+/// Lists the contents of a file. Nothing in it is executed, and no tensor is read.
 ///
 /// # Errors
 /// As [`WeightFile::open`].
@@ -44,7 +44,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
 }
 
 impl WeightFile {
-    /// Lists what the file holds; no tensor is read.
+    /// Lists the contents of the file; no tensor is read.
     pub fn inspect(&self) -> Inspection {
         let tensors = self.tensors().iter().map(|t| (t.name.clone(), t.dtype, t.shape.clone())).collect();
         let found = recognise(self);
@@ -61,17 +61,17 @@ impl WeightFile {
     }
 }
 
-/// The network of a file.
+/// The network found in a file.
 struct Recognised {
     arch: Arch,
     channels: usize,
-    /// The wrapping of its names.
+    /// Prefix of its names.
     prefix: String,
     classes: Option<usize>,
 }
 
-/// The architecture whose backbone is complete in the file; of several the largest, because every tensor of ResNet18 is
-/// one of ResNet34, too.
+/// The architecture whose backbone is complete in the file; of several the largest, because ResNet34 has all tensors of
+/// ResNet18.
 fn recognise(file: &WeightFile) -> Option<Recognised> {
     let channels = |shape: &[usize]| matches!(shape, [64, 1 | 3, 7, 7]).then(|| shape[1]);
     let channels = file.tensors().iter().find_map(|t| channels(&t.shape))?;
@@ -86,7 +86,7 @@ fn recognise(file: &WeightFile) -> Option<Recognised> {
     Some(Recognised { arch, channels, prefix, classes })
 }
 
-/// What the file looks like, in words.
+/// A description of the file in words.
 pub(super) fn looks_like(file: &WeightFile) -> String {
     let tensors = file.tensors();
     let numbers: usize = tensors.iter().map(super::TensorInfo::len).sum();
@@ -126,5 +126,5 @@ impl fmt::Display for Inspection {
     }
 }
 
-/// Optimisers hold thousands; the program's reader wants the first few.
+/// Scalars that are printed; an optimiser has thousands.
 const SCALARS_SHOWN: usize = 20;

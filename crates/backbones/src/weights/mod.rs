@@ -1,7 +1,7 @@
-//! Weight files: PyTorch's and safetensors in, strictly; safetensors, ONNX and a model card out.
+//! Weight files: strict reading of PyTorch's formats and safetensors; writing of safetensors, ONNX and a model card.
 //!
-//! A file's way in: [`WeightFile::open`] recognises the format and lists the tensors ([`inspect`] prints them), names and
-//! shapes are fitted to the network, and only then numbers are read ([`import`]).
+//! [`WeightFile::open`] recognises the format and lists the tensors ([`inspect`] prints them). [`import`] matches names
+//! and shapes with those of the network, and only then reads numbers.
 
 mod card;
 mod dtype;

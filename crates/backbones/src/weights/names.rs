@@ -1,4 +1,4 @@
-//! How other tools name the tensors of the same networks.
+//! Names that other tools give the tensors of the same networks.
 
 use std::collections::BTreeSet;
 
@@ -18,11 +18,11 @@ const WRAPPERS: [&str; 12] = [
     "densenet",
 ];
 
-/// The same for the averaged copy of a network, which is only taken where there is no other.
+/// The same for the averaged copy of a network, which is used only if there is no other.
 const COPIES: [&str; 4] = ["encoder_k", "momentum_encoder", "key_encoder", "backbone_momentum"];
 
-/// What a name is called inside each of its wrappers: `module.encoder_q.fc.0.weight` gives itself,
-/// `encoder_q.fc.0.weight` and `fc.0.weight`.
+/// A name with ever more of its wrappers removed: `module.encoder_q.fc.0.weight`, `encoder_q.fc.0.weight` and
+/// `fc.0.weight`.
 pub(super) fn unwrapped(name: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(name), |name| {
         let (first, rest) = name.split_once('.')?;
@@ -30,7 +30,7 @@ pub(super) fn unwrapped(name: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The wrapping (`state_dict.module.encoder_q.`, or nothing) under which most of the `expected` names are found.
+/// The prefix (`state_dict.module.encoder_q.`, or nothing) under which most of the `expected` names are found.
 pub(super) fn prefix<'a>(names: impl Iterator<Item = &'a str> + Clone, expected: &BTreeSet<&str>) -> &'a str {
     let candidates: BTreeSet<&str> =
         names.clone().flat_map(|name| unwrapped(name).map(|inner| &name[..name.len() - inner.len()])).collect();
@@ -44,7 +44,8 @@ pub(super) fn prefix<'a>(names: impl Iterator<Item = &'a str> + Clone, expected:
     candidates.into_iter().max_by_key(rank).unwrap_or("")
 }
 
-/// What one of the `expected` names is called here: itself, an old DenseNet name or its place in an `nn.Sequential`.
+/// The one of the `expected` names that `name` stands for: itself, or from an old DenseNet name or an index in an
+/// `nn.Sequential`.
 pub(super) fn expected_name(name: &str, expected: &BTreeSet<&str>) -> Option<String> {
     let known = |name: &String| expected.contains(name.as_str());
     Some(name.to_owned())

@@ -1,16 +1,16 @@
-//! What became of every tensor of a weight file.
+//! The report of an import: how every tensor of a weight file was used.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use super::file::Format;
 
-/// What became of one tensor of a file.
+/// How one tensor of a file was used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fate {
     /// Used as the network's tensor of this name.
     Taken(String),
-    /// Not used, because this name was to be dropped.
+    /// Not used, because the options drop this name.
     Dropped(String),
     /// The network's tensor of this name has another shape: found and expected.
     Misshapen {
@@ -21,11 +21,11 @@ pub enum Fate {
         /// Shape in the network.
         expected: Vec<usize>,
     },
-    /// The network has no such tensor, and nobody said that it may be dropped.
+    /// The network has no such tensor, and the options do not drop it.
     LeftOver,
 }
 
-/// Every tensor of a weight file and what became of it, and what the network misses.
+/// How every tensor of a weight file was used, and which tensors the network lacks.
 ///
 /// `{}` prints a summary, `{:#}` every tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,15 +34,15 @@ pub struct Report {
     pub path: PathBuf,
     /// Its format.
     pub format: Format,
-    /// Wrapping that was taken off the names, `state_dict.module.encoder_q.` or nothing.
+    /// Prefix removed from the names, `state_dict.module.encoder_q.` or nothing.
     pub prefix: String,
     /// Every tensor of the file, in its order.
     pub tensors: Vec<(String, Fate)>,
     /// Tensors of the network that the file lacks.
     pub missing: Vec<String>,
-    /// Those that it lacks where the caller allowed it.
+    /// Tensors of the network that the file lacks, as the options allow.
     pub allowed_missing: Vec<String>,
-    /// What the file looks like, for the case that it is the wrong one.
+    /// A description of the file, in case it is the wrong one.
     pub looks_like: String,
 }
 
@@ -53,12 +53,12 @@ impl Report {
         self.missing.is_empty() && self.tensors.iter().all(|(_, fate)| fits(fate))
     }
 
-    /// How many tensors were taken.
+    /// Number of tensors taken.
     pub fn taken(&self) -> usize {
         self.tensors.iter().filter(|(_, fate)| matches!(fate, Fate::Taken(_))).count()
     }
 
-    /// Names of the tensors that nobody asked for.
+    /// Names of the tensors left over.
     pub fn left_over(&self) -> impl Iterator<Item = &str> {
         self.tensors.iter().filter(|(_, fate)| *fate == Fate::LeftOver).map(|(name, _)| name.as_str())
     }

@@ -1,4 +1,4 @@
-//! safetensors, by its own crate.
+//! safetensors files, read with the crate of that name.
 
 use ::safetensors::SafeTensors;
 
@@ -8,7 +8,7 @@ use super::{
     pickle::Fault,
 };
 
-/// The header lies behind its length, a 64-bit number.
+/// The header comes after its length, a 64-bit number.
 const HEADER: usize = 8;
 
 pub(super) fn read(bytes: &[u8]) -> Result<Contents, Fault> {
@@ -35,7 +35,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Fault> {
     Ok(contents)
 }
 
-/// Strides with the last dimension running fastest.
+/// Strides of a row-major layout.
 fn contiguous(shape: &[usize]) -> Vec<usize> {
     let mut stride: Vec<usize> = shape
         .iter()

@@ -1,5 +1,6 @@
-//! The legacy form of `torch.save` (PyTorch 0.1.10 to 1.5, later on request): a magic number, a version, facts about the
-//! machine, the object and the list of storage keys, each a pickle, and then the numbers of each storage in that order.
+//! The legacy format of `torch.save` (PyTorch 0.1.10 to 1.5, later on request): a magic number, a version, facts about
+//! the machine, the object and the list of storage keys, each a pickle, and then the numbers of each storage in that
+//! order.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -9,7 +10,7 @@ use super::{
     pickle::{Bytes, Fault, Persistent, Value, Values, load},
 };
 
-/// The pickled magic number behind the two bytes that name the pickle protocol.
+/// The magic number as pickled, after the two bytes of the pickle protocol.
 const MAGIC: &[u8] = &[0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.'];
 const VERSION: i64 = 1001;
 
@@ -63,7 +64,7 @@ fn little_endian(values: &Values, facts: usize) -> bool {
     })
 }
 
-/// How many numbers, then the numbers, each of `size` bytes.
+/// A count, then as many numbers of `size` bytes.
 pub(super) fn storage(bytes: &mut Bytes<'_>, size: usize) -> Result<Range<usize>, Fault> {
     let count = bytes.size()?;
     let Some(length) = count.checked_mul(size) else {

@@ -1,4 +1,4 @@
-//! The form of `torch.save` before PyTorch 0.1.10 (2017): a tar archive of `storages`, `tensors` and `pickle`.
+//! The format of `torch.save` before PyTorch 0.1.10 (2017): a tar archive of `storages`, `tensors` and `pickle`.
 //!
 //! `storages`: a count, then per storage a pickled (key, location, class) and its numbers, then a pickled list of views;
 //! `tensors`: a count, then per tensor a pickled (key, storage, class) and shape, strides and offset as 64-bit numbers;
@@ -120,7 +120,7 @@ fn read_storages(bytes: &mut Bytes<'_>) -> Result<(HashMap<String, Storage>, Ran
     Ok((storages, data))
 }
 
-/// Storages that are parts of others: (key, key of the whole, first number, numbers).
+/// Storages that are parts of others: (key, key of the whole, first element, number of elements).
 fn read_views(bytes: &mut Bytes<'_>, storages: &mut HashMap<String, Storage>) -> Result<(), Fault> {
     let position = bytes.position();
     let wrong = || Fault { position, problem: "no list of storage views here".to_owned() };

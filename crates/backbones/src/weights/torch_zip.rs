@@ -1,4 +1,4 @@
-//! The zip form of `torch.save`: `NAME/data.pkl` and the numbers of each storage, uncompressed, in `NAME/data/KEY`.
+//! The zip format of `torch.save`: `NAME/data.pkl` and the numbers of each storage, uncompressed, in `NAME/data/KEY`.
 
 use std::{collections::HashMap, ops::Range};
 

@@ -13,7 +13,7 @@ const END: &[u8] = b"PK\x05\x06";
 const END_64: &[u8] = b"PK\x06\x06";
 const LOCATOR_64: &[u8] = b"PK\x06\x07";
 
-/// Name and bytes of every file of the archive, its checksum verified.
+/// Name and position of every file of the archive; checksums are verified.
 pub(super) fn entries(file: &[u8]) -> Result<Vec<(String, Range<usize>)>, Fault> {
     let (count, mut directory) = directory(file)?;
     let mut entries = Vec::new();
@@ -35,7 +35,7 @@ fn expect(bytes: &mut Bytes<'_>, signature: &[u8], what: &str) -> Result<(), Fau
     Ok(())
 }
 
-/// Number of entries, and where they are listed.
+/// Number of entries, and the bytes that list them.
 fn directory(file: &[u8]) -> Result<(u64, Bytes<'_>), Fault> {
     // The end record has 22 bytes and a comment of up to 65,535.
     let earliest = file.len().saturating_sub(22 + 65_535);

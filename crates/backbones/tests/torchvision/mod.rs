@@ -6,11 +6,11 @@
 use std::{fs, path::PathBuf};
 
 use backbones::{
-    Arch, Backbone, Mode, NamePath, Network, NetworkConfig, Normalization, StateDict, TensorKind, load_state_dict,
-    state_dict, tensor_names,
+    Arch, Backbone, Mode, Network, NetworkConfig, Normalization, StateDict, TensorKind, TensorMapper, TensorVisitor,
+    load_state_dict, map_tensors, state_dict, tensor_names, visit_tensors,
 };
 use burn::{
-    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    module::Param,
     tensor::{Device, Gradients, Tensor, TensorData},
 };
 use safetensors::SafeTensors;
@@ -66,7 +66,7 @@ fn running_statistics(arch: Arch, device: &Device, rate: f64) -> StateDict {
     let mut net = network(arch, device);
     for step in 0..2 {
         let gradients = backward(&mut net, &format!("step{step}"), device);
-        net = net.map(&mut Descend { path: NamePath::default(), gradients: &gradients, rate });
+        net = map_tensors(net, &mut Descend { gradients: &gradients, rate });
     }
     let mut running = state_dict(&net).unwrap();
     running.retain(|name, _| TensorKind::of(name) == TensorKind::Buffer);
@@ -85,46 +85,31 @@ fn backward(net: &mut Network, case: &str, device: &Device) -> StateDict {
     let features = net.features(images(case, [4, 3, 48, 80], device), Mode::TRAIN); // [4, D]
     let factors = TensorData::new(formula("loss", 4 * net.feature_dim()), [4, net.feature_dim()]);
     let gradients = (features * Tensor::from_data(factors, device)).sum().backward();
-    struct Read<'a>(NamePath, &'a Gradients, StateDict);
-    impl ModuleVisitor for Read<'_> {
-        fn enter_module(&mut self, name: &str, container: &str) {
-            self.0.enter(name, container);
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.0.exit();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = param.val().grad(self.1) {
-                self.2.insert(self.0.name(), gradient.into_data());
+    struct Read<'a>(&'a Gradients, StateDict);
+    impl TensorVisitor for Read<'_> {
+        fn visit<const D: usize>(&mut self, name: &str, _: TensorKind, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = param.val().grad(self.0) {
+                self.1.insert(name.to_owned(), gradient.into_data());
             }
         }
     }
-    let mut read = Read(NamePath::default(), &gradients, StateDict::new());
-    net.visit(&mut read);
-    read.2
+    let mut read = Read(&gradients, StateDict::new());
+    visit_tensors(net, &mut read);
+    read.1
 }
 
 /// `p -= rate * g / (1 + |g|)`, the step that the generator makes.
 struct Descend<'a> {
-    path: NamePath,
     gradients: &'a StateDict,
     rate: f64,
 }
 
-impl ModuleMapper for Descend<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(gradient) = self.gradients.get(&self.path.name()) else { return param };
-        param.map(|old| {
-            let gradient = Tensor::<D>::from_data(gradient.clone(), &old.device()).inner();
-            let length = values(gradient.clone()).iter().map(|g| g * g).sum::<f64>().sqrt();
-            Tensor::from_inner(old.inner() - gradient * (self.rate / (1.0 + length))).require_grad()
-        })
+impl TensorMapper for Descend<'_> {
+    fn map<const D: usize>(&mut self, name: &str, _: TensorKind, old: Tensor<D>) -> Tensor<D> {
+        let Some(gradient) = self.gradients.get(name) else { return old };
+        let gradient = Tensor::<D>::from_data(gradient.clone(), &old.device()).inner();
+        let length = values(gradient.clone()).iter().map(|g| g * g).sum::<f64>().sqrt();
+        Tensor::from_inner(old.inner() - gradient * (self.rate / (1.0 + length))).require_grad()
     }
 }
 

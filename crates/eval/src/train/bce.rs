@@ -1,4 +1,4 @@
-//! The loss of training with labels that are not all known.
+//! The loss for labels of which some are missing.
 
 use burn::tensor::{Device, Tensor, TensorData, activation::log_sigmoid};
 use ndarray::ArrayView2;
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// - returns `[1]`
 ///
 /// # Errors
-/// Shapes that differ, a target that is neither 0, 1 nor NaN.
+/// Different shapes, or a target that is not 0, 1 or NaN.
 pub fn masked_bce(logits: Tensor<2>, targets: ArrayView2<'_, f64>) -> Result<Option<Tensor<1>>> {
     let [rows, tasks] = logits.dims();
     crate::probe::check_targets(targets, rows)?;

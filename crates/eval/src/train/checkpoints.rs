@@ -1,7 +1,7 @@
-//! The best networks of a training run, by a number measured on validation rows: on the host, or in a folder.
+//! The best networks of a training run by their AUROC on validation rows, kept on the host or in a folder.
 //!
-//! A folder of checkpoints is written under another name while the run goes on and takes its own when the run is done, so
-//! that a run that was killed leaves none:
+//! A folder of checkpoints is written under a temporary name and renamed when the run is done, so that a killed run
+//! leaves none:
 //!
 //! ```text
 //! checkpoints/
@@ -39,10 +39,10 @@ enum Weights {
 }
 
 impl Checkpoint {
-    /// Puts its tensors in the place of those of `model`, which must have the same names and shapes.
+    /// Replaces the tensors of `model`, which must have the same names and shapes.
     ///
     /// # Errors
-    /// A file that is gone or damaged; tensors that are missing, left over or of another shape.
+    /// A missing or damaged file; tensors that are missing, left over or of another shape.
     pub fn load<B: Backbone>(&self, model: Classifier<B>) -> Result<Classifier<B>> {
         match &self.weights {
             Weights::Host(dict) => Ok(load_state_dict(model, dict)?),
@@ -50,7 +50,7 @@ impl Checkpoint {
         }
     }
 
-    /// The weight file, if it lives in a folder.
+    /// Its weight file, if it is kept in a folder.
     pub fn file(&self) -> Option<&Path> {
         match &self.weights {
             Weights::Host(_) => None,
@@ -71,7 +71,7 @@ struct Entry {
 /// a checkpoint is loaded.
 ///
 /// # Errors
-/// No such folder (the run was not finished), no checkpoints in it, or an index that names other files than it has.
+/// No such folder (the run was not finished), no checkpoints in it, or an index that names missing files.
 pub fn read_checkpoints(folder: &Path) -> Result<Vec<Checkpoint>> {
     let path = folder.join(INDEX);
     let text = std::fs::read_to_string(&path).map_err(io(&path))?;
@@ -81,7 +81,7 @@ pub fn read_checkpoints(folder: &Path) -> Result<Vec<Checkpoint>> {
         return Err(Error::EmptyFile { path, what: "no checkpoint in it" });
     }
     let checkpoint = |entry: Entry| {
-        // A name, not a way out of the folder.
+        // Only the file name, so that no entry leads out of the folder.
         let file = folder.join(Path::new(&entry.file).file_name().unwrap_or_default());
         std::fs::metadata(&file).map_err(io(&file))?;
         Ok(Checkpoint { step: entry.step, auroc: entry.auroc, weights: Weights::File(file) })
@@ -90,16 +90,16 @@ pub fn read_checkpoints(folder: &Path) -> Result<Vec<Checkpoint>> {
 }
 
 /// The mean of the probabilities of several networks, as the reference averages them
-/// (`chexpert-model/predict/ensemble_predict.py`). `model` gives the form; its own tensors do not matter.
+/// (`chexpert-model/predict/ensemble_predict.py`). `model` gives the architecture; its own tensors are not used.
 ///
-/// `logits` scores the rows with one network. Where studies are reported it folds them to studies first: the reference
-/// takes the maximum over views for each network, then the sigmoid, then the mean.
+/// `logits` scores the rows with one network. If studies are reported, it must fold rows to studies: for each network
+/// the reference takes the maximum over views, then the sigmoid, and then the mean over networks.
 ///
 /// # Shapes
 /// - `logits` gives `[N, T]` each time; returns probabilities `[N, T]`
 ///
 /// # Errors
-/// No checkpoints; one that does not fit; what `logits` fails with; shapes that differ between networks.
+/// No checkpoints; one that does not fit; any error of `logits`; shapes that differ between networks.
 pub fn ensemble<B: Backbone>(
     model: &Classifier<B>,
     checkpoints: &[Checkpoint],
@@ -139,7 +139,7 @@ impl TopCheckpoints {
         Self { keep, kept: Vec::new(), folder: None }
     }
 
-    /// In a folder that must not be there yet.
+    /// In a folder that must not exist yet.
     pub(super) fn in_folder(keep: usize, folder: &Path) -> Result<Self> {
         Ok(Self { folder: Some(Unfinished::create(folder)?), ..Self::new(keep) })
     }
@@ -167,7 +167,7 @@ impl TopCheckpoints {
         Ok(())
     }
 
-    /// The best ones; a folder takes its name now.
+    /// The best ones; renames the folder.
     pub(super) fn finish(self) -> Result<Vec<Checkpoint>> {
         let Some(folder) = self.folder else { return Ok(self.kept) };
         let entry = |kept: &Checkpoint| Entry { step: kept.step, auroc: kept.auroc, file: file_name(kept.step) };
@@ -183,7 +183,7 @@ fn file_name(step: u64) -> String {
     format!("step-{step:08}.safetensors")
 }
 
-/// A folder under another name, removed unless it is finished.
+/// A folder under a temporary name, removed unless it is finished.
 #[derive(Debug)]
 struct Unfinished {
     folder: PathBuf,
@@ -210,7 +210,7 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // Ours alone, and gone under this name once it is finished.
+        // After a rename it no longer exists under this name.
         let _ = std::fs::remove_dir_all(&self.temporary);
     }
 }

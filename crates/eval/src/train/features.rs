@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 pub struct Features {
     /// `[N, D]`, in the order the batches came.
     pub values: Array2<f32>,
-    /// What the batches said the rows are, `[N]`.
+    /// Row numbers given with the batches, `[N]`.
     pub rows: Vec<usize>,
 }
 
@@ -28,17 +28,17 @@ impl Features {
     }
 }
 
-/// Runs the network over all batches in eval mode and without gradient, then checks that none of its tensors moved.
+/// Runs the network over all batches in eval mode and without gradient, then checks that none of its tensors changed.
 ///
-/// It runs on the device the network lives on. Batches may be of any sizes; in eval mode a feature does not depend on the
-/// other images of its batch.
+/// It runs on the network's device. Batches may have any sizes; in eval mode a feature does not depend on the other
+/// images of its batch.
 ///
 /// # Shapes
 /// - each batch: images `[B, S, S]` u8 (0 black, 255 white) and their B row numbers, which come back in [`Features::rows`]
 ///
 /// # Errors
-/// [`Error::Batches`] around what a batch failed with; a batch whose rows and images differ in number; no batches; a
-/// feature that is not finite; a device that fails.
+/// [`Error::Batches`] with the error of a batch; a batch whose rows and images differ in number; no batches; a feature
+/// that is not finite; a device that fails.
 pub fn extract_features<B: Backbone, E: Into<BatchError>>(
     backbone: &B,
     batches: impl IntoIterator<Item = Result<(Array3<u8>, Vec<usize>), E>>,

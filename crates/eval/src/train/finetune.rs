@@ -1,4 +1,4 @@
-//! A training run with labels: epochs, validation, and which of its networks are kept.
+//! A training run with labels: epochs, validation, and the networks that are kept.
 
 use std::path::Path;
 
@@ -12,14 +12,14 @@ use crate::auroc::auroc;
 use crate::error::{Error, Result, Undefined};
 use crate::scores::Scores;
 
-/// How long to train and what to keep.
+/// Length of a run and number of networks to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FineTune {
     /// Passes over the labelled images.
     pub epochs: usize,
-    /// Measures on the validation rows every so many steps; besides, after the last batch of every epoch.
+    /// Steps between measurements on the validation rows; there is always one after the last batch of an epoch.
     pub evaluate_every: Option<u64>,
-    /// How many of the best networks are kept; 10 make the reference's ensemble.
+    /// Number of best networks to keep; the reference's ensemble has 10.
     pub keep: usize,
 }
 
@@ -31,12 +31,12 @@ impl FineTune {
 
     /// Trains for all epochs (there is no early stopping in the paper) and keeps the best networks on the host.
     ///
-    /// `train` gives the batches of an epoch (counted from 0) in the order it wants them used: images `[B, S, S]` and
-    /// targets `[B, T]`. `validate` measures a network, usually by [`crate::predict`], [`crate::fold_studies`] and
+    /// `train` returns the batches of an epoch (counted from 0) in the order of their use: images `[B, S, S]` and
+    /// targets `[B, T]`. `validate` measures a network, usually with [`crate::predict`], [`crate::fold_studies`] and
     /// [`mean_auroc`]; its rows must not be those that are reported ([`crate::check_disjoint`]).
     ///
     /// # Errors
-    /// No epochs or nothing to keep; an epoch without labelled batches; whatever training, `train` or `validate` fail with.
+    /// No epochs or nothing to keep; an epoch without labelled batches; any error of training, `train` or `validate`.
     pub fn run<B, I, E>(
         &self,
         training: Supervised<B>,
@@ -98,8 +98,8 @@ impl FineTune {
                 let (step, model) = (training.steps(), training.model()?);
                 let auroc = validate(&model)?;
                 if !auroc.is_finite() {
-                    let (found, expected) = (auroc.to_string(), "a number, which networks can be ordered by");
-                    return Err(Error::Setting { name: "what validate gave", found, expected });
+                    let (found, expected) = (auroc.to_string(), "a finite number");
+                    return Err(Error::Setting { name: "the AUROC from validate", found, expected });
                 }
                 top.offer(step, auroc, || Ok(state_dict(&model)?))?;
                 history.push(Measured { step, epoch, loss, auroc });
@@ -154,7 +154,7 @@ impl<B: Backbone> FineTuned<B> {
     /// The network that was best on the validation rows.
     ///
     /// # Errors
-    /// When its file is gone or damaged.
+    /// When its file is missing or damaged.
     pub fn best(&self) -> Result<Classifier<B>> {
         match self.top.first() {
             Some(checkpoint) => checkpoint.load(self.last.clone()),
@@ -174,7 +174,7 @@ impl<B: Backbone> FineTuned<B> {
     }
 }
 
-/// Mean AUROC over the tasks that have both classes: what checkpoints are chosen by (`chexpert-model/eval/evaluator.py`).
+/// Mean AUROC over the tasks that have both classes; checkpoints are chosen by it (`chexpert-model/eval/evaluator.py`).
 ///
 /// # Errors
 /// [`Error::Undefined`] if no task has both classes.

@@ -8,19 +8,19 @@ use burn::module::Module;
 
 use crate::error::{Error, Result};
 
-/// Which tensors a fit may leave changed.
+/// The tensors that may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MayMove {
-    /// None: features in eval mode.
+    /// None, as for features in eval mode.
     Nothing,
     /// Only running statistics: weights frozen, batch normalisation in train mode, as MoCo-CXR's linear evaluation runs.
     RunningStatistics,
 }
 
-/// Fingerprints (64-bit) of all tensors of a module at one time.
+/// 64-bit hashes of all tensors of a module at one time.
 ///
-/// A probe of a network that moved measures another network than the one that was pretrained; a batch normalisation left
-/// in train mode is the usual way (and is what the paper's own code does, see `docs/deviations.md`).
+/// A probe of a network that changed does not measure the network that was pretrained. The usual cause is batch
+/// normalisation left in train mode (as in the paper's own code, see `docs/deviations.md`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frozen(BTreeMap<String, u64>);
 

@@ -1,4 +1,5 @@
-//! Where in an image a score comes from: Grad-CAM (Selvaraju et al., arXiv:1610.02391, equations 1 and 2).
+//! Heat maps of the image regions that a score depends on: Grad-CAM (Selvaraju et al., arXiv:1610.02391, equations 1
+//! and 2).
 //!
 //! Letters: B images, C channels of the last maps, h and w their height and width, T tasks.
 
@@ -12,20 +13,19 @@ use crate::error::{Error, Result};
 /// Heat maps of one task, and its scores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GradCam {
-    /// `[B, h, w]`: how much each position speaks for the finding, 0 where it does not or speaks against. Not scaled; only
-    /// the pattern within an image has a meaning.
+    /// `[B, h, w]`: the evidence for the finding at each position, 0 where there is none or evidence against it. Not
+    /// scaled: compare values only within an image.
     pub maps: Array3<f64>,
     /// Logits of the task, `[B]`.
     pub logits: Vec<f64>,
 }
 
-/// Heat maps of the logit of task `task`, of the network in eval mode:
-/// `relu(Σ_c α_c·A_c)`, where `A_c` is the c-th of the last maps and `α_c` the mean over positions of the logit's gradient
-/// with respect to it.
+/// Heat maps of the logit of task `task`, with the network in eval mode: `relu(Σ_c α_c·A_c)`, where `A_c` is the c-th
+/// of the last maps and `α_c` the mean over positions of the logit's gradient with respect to it.
 ///
-/// The map has the resolution of the last maps (a 32nd of the image for ResNet and DenseNet); enlarge it for display. It
-/// shows what the network used, not where the disease is: outlines of a radiologist and heat maps often differ
-/// (Saporta et al. 2022, doi:10.1038/s42256-022-00536-x).
+/// A heat map has the resolution of the last maps (a 32nd of the image for ResNet and DenseNet); enlarge it for
+/// display. It shows what the network used, not where the disease is: heat maps and a radiologist's outlines often
+/// differ (Saporta et al. 2022, doi:10.1038/s42256-022-00536-x).
 ///
 /// # Shapes
 /// - images `[B, S, S]` u8 (0 black, 255 white)
@@ -44,7 +44,11 @@ pub fn grad_cam<B: FeatureMaps>(model: &Classifier<B>, images: &Array3<u8>, task
     let [_, tasks] = logits.dims();
     if task >= tasks {
         let found = format!("{task} of a network with {tasks}");
-        return Err(Error::Setting { name: "task of a heat map", found, expected: "a number below that of its tasks" });
+        return Err(Error::Setting {
+            name: "task of a heat map",
+            found,
+            expected: "a number below its number of tasks",
+        });
     }
     let logits = logits.slice([0..b, task..task + 1]); // [B, 1]
     // In eval mode a logit depends on its own image alone, so the gradient of their sum holds that of each.

@@ -6,7 +6,7 @@ use ndarray::Array3;
 
 use crate::error::{Error, Result};
 
-/// What the caller's batches may fail with.
+/// An error of the caller's batches.
 pub(super) type BatchError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Grey values in [0, 1] on the device; the network normalises them itself.
@@ -28,13 +28,13 @@ pub(super) fn check_batch(images: &Array3<u8>, rows: usize) -> Result<()> {
     crate::checked::length("rows of a batch", rows, images.len_of(ndarray::Axis(0)))
 }
 
-/// Where the network lives.
+/// The device of the network.
 pub(super) fn device_of<B: Backbone>(backbone: &B) -> Result<Device> {
     let devices = backbone.collect_devices(Vec::new());
     let none = || Error::Setting {
         name: "backbone",
         found: "a module without tensors".to_owned(),
-        expected: "at least one parameter, which says where it lives",
+        expected: "at least one parameter, which gives its device",
     };
     devices.into_iter().next().ok_or_else(none)
 }

@@ -1,6 +1,5 @@
 //! From images to scores with a network: feature extraction, the faithful linear probe, fine-tuning.
 
-mod adam;
 mod bce;
 mod checkpoints;
 mod features;

@@ -1,14 +1,15 @@
-//! Running statistics for a network that has none worth the name.
+//! Running statistics for a network with random weights.
 //!
-//! A network of random weights starts with running means of 0 and variances of 1, which are not those of its activations; in
-//! eval mode its features then say more about that mismatch than about random weights. Before such a network is probed (as
-//! the lower bound of a comparison) it gets the statistics that training would have given it, without a change of weights.
+//! A network with random weights starts with running means of 0 and variances of 1, which are not those of its
+//! activations; in eval mode its features then reflect that mismatch more than the random weights. Before such a
+//! network is probed (as the lower bound of a comparison), it gets the statistics that training would have given it;
+//! its weights do not change.
 
 use std::collections::BTreeMap;
 
-use backbones::{Backbone, Mode, NamePath, TensorKind};
+use backbones::{Backbone, Mode, TensorKind, TensorMapper, TensorVisitor, map_tensors, visit_tensors};
 use burn::{
-    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    module::{Module, Param},
     tensor::Tensor,
 };
 use ndarray::Array3;
@@ -16,17 +17,17 @@ use ndarray::Array3;
 use super::images::{BatchError, check_batch, device_of, read, upload};
 use crate::error::{Error, Result};
 
-/// Replaces all running statistics by the average of the batches' statistics, each batch counting the same: what PyTorch's
-/// batch normalisation with `momentum=None` holds after one pass in train mode (`torch.optim.swa_utils.update_bn`).
+/// Replaces all running statistics by the average of the batches' statistics with equal weights, as PyTorch's batch
+/// normalisation with `momentum=None` does in one pass in train mode (`torch.optim.swa_utils.update_bn`).
 ///
-/// Works with any network that blends linearly, `(1 - m) * running + m * batch`, without being told m: from running
-/// statistics of zero a pass leaves `m * batch`, and a second pass of the same batch leaves `(2 - m)` times that.
+/// Works with any network that blends linearly, `(1 - m) * running + m * batch`, for unknown m: from running statistics
+/// of zero a pass leaves `m * batch`, and a second pass of the same batch leaves `(2 - m)` times that.
 ///
 /// # Shapes
 /// - each batch: images `[B, S, S]` u8, B at least 2 and preferably the batch size of training; row numbers are not used
 ///
 /// # Errors
-/// [`Error::Batches`] around what a batch failed with; no batches, or one with a single image; a device that fails.
+/// [`Error::Batches`] with the error of a batch; no batches, or one with a single image; a device that fails.
 pub fn estimate_running_statistics<B: Backbone, E: Into<BatchError>>(
     backbone: &mut B,
     batches: impl IntoIterator<Item = Result<(Array3<u8>, Vec<usize>), E>>,
@@ -75,7 +76,7 @@ fn momenta(once: &Buffers, twice: &Buffers) -> Result<BTreeMap<String, f64>> {
     let mut momenta = BTreeMap::new();
     for name in once.0.keys() {
         let (once, twice) = (size(once, name)?, size(twice, name)?);
-        // Statistics of exactly zero are zero whatever m is.
+        // Statistics of exactly zero stay zero for any m.
         let m = if once > 0.0 { 2.0 - twice / once } else { 1.0 };
         if !(m > 0.0 && m < 1.0 + 1e-6) {
             let expected = "a blend (1 - m) * running + m * batch with m above 0 and up to 1";
@@ -96,9 +97,9 @@ struct Buffers(BTreeMap<String, Tensor<1>>);
 
 impl Buffers {
     fn of<M: Module>(module: &M) -> Self {
-        let mut read = Read(NamePath::default(), Self::default());
-        module.visit(&mut read);
-        read.1
+        let mut buffers = Self::default();
+        visit_tensors(module, &mut buffers);
+        buffers
     }
 
     fn map(self, f: impl Fn(&str, Tensor<1>) -> Tensor<1>) -> Self {
@@ -106,44 +107,24 @@ impl Buffers {
     }
 
     fn write<M: Module>(&self, module: M) -> M {
-        module.map(&mut Write(NamePath::default(), self))
+        map_tensors(module, &mut Write(self))
     }
 }
 
-struct Read(NamePath, Buffers);
-
-impl ModuleVisitor for Read {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.0.enter(name, container);
-    }
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.0.exit();
-    }
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = self.0.name();
-        if TensorKind::of(&name) == TensorKind::Buffer {
-            self.1.0.insert(name, param.val().reshape([-1]));
+impl TensorVisitor for Buffers {
+    fn visit<const D: usize>(&mut self, name: &str, kind: TensorKind, param: &Param<Tensor<D>>) {
+        if kind == TensorKind::Buffer {
+            self.0.insert(name.to_owned(), param.val().reshape([-1]));
         }
     }
 }
 
-struct Write<'a>(NamePath, &'a Buffers);
+struct Write<'a>(&'a Buffers);
 
-impl ModuleMapper for Write<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.0.enter(name, container);
-    }
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.0.exit();
-    }
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = self.0.name();
-        let Some(value) = self.1.0.get(&name).filter(|_| TensorKind::of(&name) == TensorKind::Buffer) else {
-            return param;
-        };
-        param.map(|old| {
-            let value = value.clone().reshape(old.shape());
-            if old.device().is_autodiff() { Tensor::from_inner(value) } else { value }
-        })
+impl TensorMapper for Write<'_> {
+    fn map<const D: usize>(&mut self, name: &str, _: TensorKind, old: Tensor<D>) -> Tensor<D> {
+        let Some(value) = self.0.0.get(name) else { return old };
+        let value = value.clone().reshape(old.shape());
+        if old.device().is_autodiff() { Tensor::from_inner(value) } else { value }
     }
 }

@@ -1,11 +1,12 @@
-//! Training with labels, one step at a time: the head of a network alone, or all of it.
+//! Training with labels, step by step: only the head of a network, or all of it.
 //!
-//! MoCo-CXR's supervised pipeline (`chexpert-model/train.py`) is one program for both: the linear probe is the fine-tuning
-//! run with `requires_grad = False` on the backbone, whose batch normalisation stays in train mode. Its running statistics
-//! so keep moving towards the labelled images, and the features change a little while the head is trained on them
-//! (`docs/deviations.md`). [`Trained::Head`] is that, exactly; a probe of a network that does not move at all is
-//! [`crate::extract_features`] with [`crate::LinearProbeConfig`].
+//! MoCo-CXR's supervised pipeline (`chexpert-model/train.py`) is one program for both: the linear probe is the
+//! fine-tuning run with `requires_grad = False` on the backbone, whose batch normalisation stays in train mode. Its
+//! running statistics therefore keep moving towards the labelled images, and the features change a little while the
+//! head is trained on them (`docs/deviations.md`). [`Trained::Head`] does exactly that. To probe a network that does
+//! not change at all, use [`crate::extract_features`] with [`crate::LinearProbeConfig`].
 
+use backbones::optim::{NamedGradients, Optimizer, OptimizerConfig, Rule};
 use backbones::{Backbone, Classifier, Linear, Mode};
 use burn::{
     module::Module,
@@ -13,38 +14,37 @@ use burn::{
 };
 use ndarray::{Array2, Array3, ArrayView2};
 
-use super::adam::Adam;
 use super::bce::masked_bce;
 use super::frozen::{Frozen, MayMove};
 use super::images::{BatchError, check_batch, device_of, read, upload};
 use crate::error::{Error, Result};
 use crate::probe::LinearProbe;
 
-/// What labels train.
+/// The part of a network that is trained with labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trained {
-    /// The last layer; of the backbone only running statistics move (the paper's linear evaluation).
+    /// The last layer; in the backbone only running statistics change (the paper's linear evaluation).
     Head,
     /// Everything (fine-tuning end to end).
     All,
 }
 
-/// How to train with labels.
+/// Settings of training with labels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SupervisedConfig {
-    /// What is trained.
+    /// The part that is trained.
     pub trained: Trained,
     /// Step size of Adam, constant (betas 0.9 and 0.999, epsilon 1e-8, no weight decay).
     pub lr: f64,
 }
 
 impl SupervisedConfig {
-    /// The paper's 3e-5.
+    /// The paper's step size, 3e-5.
     pub fn new(trained: Trained) -> Self {
         Self { trained, lr: 3e-5 }
     }
 
-    /// Begins to train a copy of `model`.
+    /// Starts the training of a copy of `model`.
     ///
     /// # Errors
     /// A step size that is not above zero; a device that fails.
@@ -59,12 +59,13 @@ impl SupervisedConfig {
         };
         let mut model = model.valid();
         let device = device_of(&model.backbone)?;
-        // On the plain device nothing of the backbone can be trained, and no tape is kept of it.
+        // A backbone on the plain device cannot be trained, and no tape is kept of it.
         match self.trained {
             Trained::Head => model.head = model.head.train(),
             Trained::All => model = model.train(),
         }
-        Ok(Supervised { model, device, adam: Adam::new(self.lr), frozen, steps: 0 })
+        let optimizer = OptimizerConfig::new(Rule::ADAM, 0.0).init();
+        Ok(Supervised { model, device, optimizer, lr: self.lr, frozen, steps: 0 })
     }
 }
 
@@ -73,15 +74,16 @@ impl SupervisedConfig {
 pub struct Supervised<B> {
     model: Classifier<B>,
     device: Device,
-    adam: Adam,
-    /// The backbone as it was, when it should stay so.
+    optimizer: Optimizer,
+    lr: f64,
+    /// Hashes of the backbone's tensors, if only the head is trained.
     frozen: Option<Frozen>,
     steps: u64,
 }
 
 impl<B: Backbone> Supervised<B> {
-    /// One step: batch normalisation with batch statistics, masked binary cross-entropy, Adam. Returns the loss before the
-    /// update, or `None` (and does nothing at all) if no image of the batch is labelled.
+    /// One step: batch normalisation with batch statistics, masked binary cross-entropy, Adam. Returns the loss before
+    /// the update, or `None` (and changes nothing) if no image of the batch is labelled.
     ///
     /// # Shapes
     /// - images `[B, S, S]` u8; targets `[B, T]`: 0, 1, or NaN where masked
@@ -107,9 +109,11 @@ impl<B: Backbone> Supervised<B> {
         }
         let gradients = loss.backward();
         if self.frozen.is_some() {
-            self.model.head = self.adam.step(self.model.head.clone(), &gradients);
+            let gradients = NamedGradients::take(&self.model.head, gradients);
+            self.model.head = self.optimizer.step(self.model.head.clone(), gradients, self.lr);
         } else {
-            self.model = self.adam.step(self.model.clone(), &gradients);
+            let gradients = NamedGradients::take(&self.model, gradients);
+            self.model = self.optimizer.step(self.model.clone(), gradients, self.lr);
         }
         self.steps += 1;
         Ok(Some(value))
@@ -120,11 +124,10 @@ impl<B: Backbone> Supervised<B> {
         self.steps
     }
 
-    /// The network as it is now, on the plain device.
+    /// The current network, on the plain device.
     ///
     /// # Errors
-    /// [`Error::Moved`] if it was the head alone that should be trained, and more than the backbone's running statistics
-    /// changed.
+    /// [`Error::Moved`] if only the head is trained and more than running statistics changed in the backbone.
     pub fn model(&self) -> Result<Classifier<B>> {
         let model = self.model.valid();
         if let Some(frozen) = &self.frozen {
@@ -141,7 +144,7 @@ impl<B: Backbone> Supervised<B> {
 /// - returns `[N, T]` and N rows, in the order the batches came
 ///
 /// # Errors
-/// [`Error::Batches`] around what a batch failed with; no images; a logit that is not finite; a device that fails.
+/// [`Error::Batches`] with the error of a batch; no images; a logit that is not finite; a device that fails.
 pub fn predict<B: Backbone, E: Into<BatchError>>(
     model: &Classifier<B>,
     batches: impl IntoIterator<Item = Result<(Array3<u8>, Vec<usize>), E>>,
@@ -170,8 +173,8 @@ pub fn predict<B: Backbone, E: Into<BatchError>>(
 }
 
 impl LinearProbe {
-    /// The probe as a layer behind its backbone, from which fine-tuning starts (linear probing first keeps fine-tuning from
-    /// distorting good features, Kumar et al., arXiv:2202.10054).
+    /// The probe as a layer after its backbone, from which fine-tuning starts (linear probing first keeps fine-tuning
+    /// from distorting good features, Kumar et al., arXiv:2202.10054).
     pub fn head(&self, device: &Device) -> Linear {
         let (weight, bias) = self.layer();
         let shape = [weight.nrows(), weight.ncols()];

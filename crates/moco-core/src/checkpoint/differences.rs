@@ -1,10 +1,10 @@
-//! What differs between two configurations.
+//! Differences between two configurations.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// Settings in which two configurations differ, as `key: was OLD, is NEW` with keys joined by dots; those for which
-/// `may_differ` says so are left out. Works on any structure: a run may compare all of its settings at once.
+/// Settings in which two configurations differ, as `key: was OLD, is NEW` with keys joined by dots, without those that
+/// `may_differ` allows. Works on any serialisable type.
 pub fn differences(old: &impl Serialize, new: &impl Serialize, may_differ: impl Fn(&str) -> bool) -> Vec<String> {
     let value = |v: serde_json::Result<Value>| v.unwrap_or(Value::Null);
     let mut found = Vec::new();

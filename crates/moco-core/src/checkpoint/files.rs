@@ -1,4 +1,4 @@
-//! Files of a checkpoint: safetensors in and out, flushed writes, the list of checksums.
+//! Files of a checkpoint: safetensors, flushed writes, the list of checksums.
 
 use std::{collections::BTreeMap, fs, io::Write, path::Path};
 
@@ -8,7 +8,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::{Error, Result};
 
-/// File that says a checkpoint is whole: BLAKE3, in hexadecimal, of every other file.
+/// File that marks a checkpoint as complete: the BLAKE3 hash, in hexadecimal, of every other file.
 pub(super) const COMPLETE: &str = "complete.json";
 
 pub(super) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
@@ -31,7 +31,7 @@ pub(super) fn sync_dir(path: &Path) -> Result<()> {
     fs::File::open(path).and_then(|dir| dir.sync_all()).map_err(io(path))
 }
 
-/// Writes the files and, last, their checksums.
+/// Writes the files and then their checksums.
 pub(super) fn write_all(dir: &Path, files: &BTreeMap<&str, Vec<u8>>) -> Result<()> {
     let mut sums = BTreeMap::new();
     for (name, bytes) in files {
@@ -43,7 +43,7 @@ pub(super) fn write_all(dir: &Path, files: &BTreeMap<&str, Vec<u8>>) -> Result<(
     sync_dir(dir)
 }
 
-/// Reads the files of a checkpoint, each compared with its checksum.
+/// Reads the files of a checkpoint and verifies their checksums.
 pub(super) fn read_all(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     let marker = dir.join(COMPLETE);
     let sums = fs::read(&marker).map_err(|e| match e.kind() {
@@ -54,7 +54,7 @@ pub(super) fn read_all(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
         serde_json::from_slice(&sums).map_err(|e| damaged(dir, format!("{COMPLETE} is damaged: {e}")))?;
     let read = |(name, sum): (String, String)| {
         if name.contains(['/', '\\']) {
-            return Err(damaged(dir, format!("{COMPLETE} names {name:?}, which is no file of a checkpoint")));
+            return Err(damaged(dir, format!("{COMPLETE} names {name:?}, which is not a file of a checkpoint")));
         }
         let bytes = fs::read(dir.join(&name)).map_err(|e| damaged(dir, format!("{name}: {e}")))?;
         let found = blake3::hash(&bytes).to_hex().to_string();

@@ -1,4 +1,4 @@
-//! The folder of a run's checkpoints: writing, finding the newest whole one, throwing away old ones.
+//! The folder of a run's checkpoints: writing, finding the newest complete one, removing old ones.
 
 use std::{
     collections::BTreeMap,
@@ -14,13 +14,13 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// Which checkpoints stay. The best by the online probe always does.
+/// Which checkpoints are kept. The best by the online probe always is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keep {
-    /// This many of the newest, at least 1.
+    /// Number of newest checkpoints kept, at least 1.
     pub last: usize,
-    /// Also every one whose number of finished epochs is a multiple of this; none keeps no more.
+    /// Also keeps every checkpoint whose number of finished epochs is a multiple of this.
     pub every_epochs: Option<u64>,
 }
 
@@ -38,31 +38,31 @@ pub struct Checkpoints {
     keep: Keep,
 }
 
-/// What is in a folder of checkpoints.
+/// The result of a search for checkpoints.
 #[derive(Debug)]
 pub struct Found {
-    /// The newest whole checkpoint, if there is any.
+    /// The newest complete checkpoint, if there is one.
     pub newest: Option<RunState>,
-    /// What is newer but cannot be used.
+    /// Newer checkpoints that cannot be used.
     pub ignored: Vec<Ignored>,
 }
 
-/// A checkpoint that was passed over.
+/// A checkpoint that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignored {
     /// Its directory.
     pub path: PathBuf,
-    /// Why.
+    /// Why not.
     pub reason: String,
 }
 
 impl Checkpoints {
-    /// A folder, made at the first write.
+    /// A folder, created at the first write.
     pub fn new(root: impl Into<PathBuf>, keep: Keep) -> Self {
         Self { root: root.into(), keep }
     }
 
-    /// Where it is.
+    /// Path of the folder.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -72,11 +72,11 @@ impl Checkpoints {
         self.root.join(directory_name(step))
     }
 
-    /// Writes a checkpoint (a temporary directory, flushed, then renamed), names it in `latest`, and removes those that
-    /// need not stay.
+    /// Writes a checkpoint (to a temporary directory, flushed, then renamed), names it in `latest`, and removes those
+    /// that are not kept.
     ///
     /// # Errors
-    /// When the disk fails, or the folder holds another whole checkpoint of this step; what is there is then untouched.
+    /// When the disk fails, or the folder holds another complete checkpoint of this step, which is left untouched.
     pub fn save(&self, state: &RunState) -> Result<PathBuf> {
         let step = state.position.step;
         let path = self.path(step);
@@ -103,7 +103,7 @@ impl Checkpoints {
         let name = directory_name(state.position.step);
         let temporary = self.root.join(format!(".{name}.partial"));
         for left_over in [temporary.as_path(), path] {
-            // Neither is a whole checkpoint: an interrupted write, or one found damaged just now.
+            // Neither is a complete checkpoint: an interrupted write, or one found damaged just now.
             if left_over.exists() {
                 fs::remove_dir_all(left_over).map_err(io(left_over))?;
             }
@@ -114,7 +114,7 @@ impl Checkpoints {
         sync_dir(&self.root)
     }
 
-    /// Replaces a one-line file by renaming, so that it is never half written.
+    /// Replaces a one-line file by renaming, so that it is never half-written.
     fn point(&self, name: &str, step: u64) -> Result<()> {
         let temporary = self.root.join(format!(".{name}.partial"));
         write(&temporary, format!("{}\n", directory_name(step)).as_bytes())?;
@@ -137,15 +137,14 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Finished epochs of a checkpoint written at the end of one.
+    /// Number of finished epochs, for a checkpoint at the end of an epoch.
     fn finished_epochs(&self, step: u64) -> Option<u64> {
         let position = fs::read(self.path(step).join("position.json")).ok()?;
         let parts: Parts = serde_json::from_slice(&position).ok()?;
         (parts.position.batch == 0).then_some(parts.position.epoch)
     }
 
-    /// Steps of the checkpoints in the folder, ascending, whole or not. A newer run's leftovers do not count: only names
-    /// of ours do.
+    /// Steps of the checkpoints in the folder, ascending, complete or not. Other names are ignored.
     fn steps(&self) -> Result<Vec<u64>> {
         let entries = match fs::read_dir(&self.root) {
             Ok(entries) => entries,
@@ -161,7 +160,7 @@ impl Checkpoints {
         Ok(steps)
     }
 
-    /// The newest whole checkpoint, and what was passed over on the way to it: damaged ones and interrupted writes.
+    /// Finds the newest complete checkpoint, and lists newer ones that are damaged or whose writing was interrupted.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -178,10 +177,10 @@ impl Checkpoints {
         Ok(Found { newest: None, ignored })
     }
 
-    /// Refuses a folder in which a run that has done `step` steps would meet the checkpoints of another one.
+    /// Refuses a folder with checkpoints that a run after `step` steps cannot have written.
     ///
     /// # Errors
-    /// When there is a whole checkpoint of a later step.
+    /// When there is a complete checkpoint of a later step.
     pub(crate) fn refuse_foreign(&self, step: u64) -> Result<()> {
         let mut later = self.steps()?.into_iter().filter(|&s| s > step).map(|s| self.path(s));
         match later.find(|path| read_all(path).is_ok()) {
@@ -218,10 +217,10 @@ fn directory_name(step: u64) -> String {
 }
 
 impl RunState {
-    /// Reads a checkpoint directory, whole and undamaged.
+    /// Reads a checkpoint directory.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] says what is wrong with it.
+    /// [`Error::Checkpoint`] if it is incomplete or damaged.
     pub fn read(path: &Path) -> Result<Self> {
         let files: BTreeMap<String, Vec<u8>> = read_all(path)?;
         Self::from_files(&files, path)

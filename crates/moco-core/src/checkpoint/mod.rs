@@ -1,4 +1,4 @@
-//! Checkpoints: the whole state of a run, written whole or not at all.
+//! Checkpoints: the complete state of a run, written atomically.
 //!
 //! ```text
 //! checkpoints/
@@ -6,14 +6,14 @@
 //!     weights.safetensors     encoder_q.*, encoder_k.*, with running statistics
 //!     optimizer.safetensors   encoder_q.conv1.weight/exp_avg, ...
 //!     queue.safetensors       rows, pointer, patients, steps
-//!     position.json           where the run is, its configuration, the epoch so far
+//!     position.json           position of the run, its configuration, sums over the epoch so far
 //!     complete.json           BLAKE3 of the four files; written last
-//!   latest                    name of the newest
-//!   best                      name of the best by the online probe, where there is one
+//!   latest                    name of the newest checkpoint
+//!   best                      name of the best by the online probe, if there is one
 //! ```
 //!
-//! A directory is written under another name, flushed to disk and renamed. What lacks `complete.json`, or does not match
-//! it, is never loaded.
+//! A directory is written under a temporary name, flushed to disk and renamed. A checkpoint without `complete.json`, or
+//! one that does not match it, is never loaded.
 
 mod differences;
 mod files;

@@ -1,8 +1,8 @@
-//! Going on where a run of MoCo or MoCo-CXR in PyTorch stopped.
+//! Import of a PyTorch checkpoint of MoCo or MoCo-CXR, to continue its training.
 //!
 //! Their checkpoints (`torch.save` of `epoch`, `arch`, `state_dict`, `optimizer`; `main_moco.py`) hold both encoders as
-//! `module.encoder_q.*` and `module.encoder_k.*`, the queue as `[D, K]` with `queue_ptr`, and the optimiser's state by the
-//! number of the parameter.
+//! `module.encoder_q.*` and `module.encoder_k.*`, the queue as `[D, K]` with `queue_ptr`, and the optimiser's state by
+//! parameter number.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,31 +12,31 @@ use burn::tensor::TensorData;
 use super::state::{load, query_name};
 use crate::{Error, Result, Trainer, encoder::file_name};
 
-/// What was taken from a checkpoint of MoCo.
+/// Summary of an imported checkpoint of MoCo.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct MocoImport {
-    /// Epochs that the run had done, as the file says.
+    /// Epochs done, according to the file.
     pub epoch: Option<i64>,
-    /// Keys of the queue.
+    /// Number of keys in the queue.
     pub keys: usize,
-    /// Parameters whose optimiser state was taken; 0 when the file has none and the optimiser starts afresh.
+    /// Number of parameters whose optimiser state was taken; 0 if the file has none and the optimiser starts anew.
     pub optimizer_states: usize,
-    /// Learning rate of the file's optimiser; the schedule of this run decides, not this.
+    /// Learning rate of the file's optimiser, for information; this run follows its own schedule.
     pub lr: Option<f64>,
 }
 
-/// Name of the counters that PyTorch's batch normalisation keeps and ours does not.
+/// Name of the counters of PyTorch's batch normalisation, which ours does not have.
 const COUNTER: &str = "num_batches_tracked";
 
 impl<B: Backbone> Trainer<B> {
-    /// Takes both encoders with their projection heads and running statistics, the queue, and the optimiser's state from a
-    /// checkpoint of MoCo, MoCo v2 or MoCo-CXR. The run still begins at its own first step, with its own schedule; keys of
-    /// the queue have no known patient and no known age.
+    /// Takes both encoders with their projection heads and running statistics, the queue, and the optimiser's state
+    /// from a checkpoint of MoCo, MoCo v2 or MoCo-CXR. The run still starts at step 0 with its own schedule; patient
+    /// and age of the keys in the queue are unknown.
     ///
     /// # Errors
-    /// A file that is no such checkpoint; a tensor that is missing, left over or of another shape (another architecture,
-    /// `dim`, `queue_size` or `mlp`); the state of another optimiser. The trainer is then unchanged.
+    /// A file that is not such a checkpoint; a tensor that is missing, left over or of another shape (another
+    /// architecture, `dim`, `queue_size` or `mlp`); the state of another optimiser. The trainer is then unchanged.
     pub fn begin_from_moco(&mut self, file: &WeightFile) -> Result<MocoImport> {
         let source = Reference::find(file)?;
         let mut weights = StateDict::new();
@@ -65,7 +65,7 @@ impl<B: Backbone> Trainer<B> {
     }
 }
 
-/// A checkpoint of MoCo: its file, and what stands before `encoder_q.` there.
+/// A checkpoint of MoCo: its file, and the prefix of `encoder_q.` in it.
 struct Reference<'a> {
     file: &'a WeightFile,
     prefix: &'a str,
@@ -88,14 +88,14 @@ impl<'a> Reference<'a> {
         bad(format!("{}, {found}", self.file.path().display()), expected)
     }
 
-    /// Tensors of one encoder by the names they have inside it, in the order of the file, without counters.
+    /// Tensors of one encoder by their names within it, in the order of the file, without counters.
     fn tensors(&self, side: &str) -> impl Iterator<Item = (String, &'a TensorInfo)> {
         let start = format!("{}{side}.", self.prefix);
         let inner = move |info: &'a TensorInfo| Some((own_name(info.name.strip_prefix(&start)?), info));
         self.file.tensors().iter().filter_map(inner).filter(|(name, _)| !name.ends_with(COUNTER))
     }
 
-    /// One encoder by the names of our checkpoints, `encoder_q.conv1.weight`; every tensor of it, and no other.
+    /// All tensors of one encoder by the names of our checkpoints, such as `encoder_q.conv1.weight`.
     fn encoder<B: Backbone>(&self, side: &str, like: &crate::Encoder<B>) -> Result<StateDict> {
         let found: BTreeMap<String, &TensorInfo> = self.tensors(side).collect();
         let expected = tensor_names(like).into_iter().map(|(name, _, shape)| (file_name(&name).to_owned(), shape));
@@ -119,7 +119,8 @@ impl<'a> Reference<'a> {
         Ok(found.into_iter().map(|(name, info)| (format!("{side}.{name}"), self.file.tensor(info))).collect())
     }
 
-    /// The queue as [`Queue::to_record`](crate::Queue::to_record) gives it: rows are keys, here columns.
+    /// The queue in the form of [`Queue::to_record`](crate::Queue::to_record), where keys are rows; in the file they
+    /// are columns.
     fn queue(&self, size: usize, dim: usize) -> Result<StateDict> {
         let tensor = |name: &str, shape: &[usize]| {
             let full = format!("{}{name}", self.prefix);
@@ -135,7 +136,7 @@ impl<'a> Reference<'a> {
         let rows: Vec<f64> = (0..size * dim).map(|at| columns[at % dim * size + at / dim]).collect();
         let pointer = tensor("queue_ptr", &[1])?.convert::<i64>();
         let pointer = pointer.try_to_vec::<i64>().map_err(|e| unreadable(format!("queue_ptr: {e:?}")))?;
-        // The file does not say whose the keys are, nor when they were made.
+        // The file holds neither patients nor ages of the keys.
         let unknown = || TensorData::new(vec![-1_i64; size], [size]);
         Ok(StateDict::from([
             ("queue".to_owned(), TensorData::new(rows, [size, dim])),
@@ -146,11 +147,12 @@ impl<'a> Reference<'a> {
         ]))
     }
 
-    /// The optimiser's state as [`Optimizer::to_record`](crate::Optimizer::to_record) gives it, and of how many parameters.
+    /// The optimiser's state in the form of [`Optimizer::to_record`](crate::Optimizer::to_record), and its number of
+    /// parameters.
     ///
-    /// PyTorch numbers the parameters as the model lists them: those of the query encoder first, in the order in which its
-    /// state dictionary has them. Since 1.5 the state's keys are these numbers; before, they were addresses, which
-    /// `param_groups` lists in that order.
+    /// PyTorch numbers the parameters as the model lists them: those of the query encoder first, in the order of its
+    /// state dictionary. Since 1.5 the keys of the state are these numbers; before, they were addresses, which
+    /// `param_groups` lists in the same order.
     fn optimizer(&self, slots: &[&str]) -> Result<(usize, StateDict)> {
         let mut record = StateDict::new();
         let tensors = self.file.tensors();
@@ -198,7 +200,7 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// The same numbers with one dimension, in their own precision.
+/// The same numbers with one dimension; f32 stays f32, all else becomes f64.
 fn flat(data: &TensorData) -> TensorData {
     match data.as_slice::<f32>() {
         Ok(values) => TensorData::new(values.to_vec(), [values.len()]),
@@ -210,7 +212,7 @@ fn flat(data: &TensorData) -> TensorData {
     }
 }
 
-/// The projection head is the network's own last layer there: `fc` of ResNet, `classifier` of DenseNet.
+/// In the file the projection head is the network's own last layer: `fc` of ResNet, `classifier` of DenseNet.
 fn own_name(name: &str) -> String {
     match name.strip_prefix("classifier.") {
         Some(rest) => format!("fc.{rest}"),

@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{Best, Encoder, EpochSums, Error, Position, Result, TrainConfig, Trainer, encoder::file_name};
 
-/// All that a run needs to go on, on the host.
+/// The complete state of a run, on the host.
 #[derive(Debug, Clone)]
 pub struct RunState {
-    /// Where the run is.
+    /// Position of the run.
     pub position: Position,
-    /// What it was made from.
+    /// Its configuration.
     pub config: TrainConfig,
     /// Best result of the online probe so far.
     pub best: Option<Best>,
@@ -70,7 +70,7 @@ impl RunState {
 }
 
 impl<B: Backbone> Trainer<B> {
-    /// All state, read to the host.
+    /// Reads the complete state to the host.
     ///
     /// # Errors
     /// When the device fails.
@@ -92,12 +92,12 @@ impl<B: Backbone> Trainer<B> {
         })
     }
 
-    /// Goes on where a checkpoint was made. More (or fewer, if not yet reached) epochs are allowed; they move a cosine,
-    /// whose length they are. Any other difference in configuration is refused.
+    /// Restores the state of a checkpoint. The number of epochs may differ (which changes the length of a cosine
+    /// decay); any other difference in configuration is refused.
     ///
     /// # Errors
-    /// [`Error::ResumeDiffers`] lists the differing settings; others say which tensor does not fit. The trainer is then
-    /// unchanged.
+    /// [`Error::ResumeDiffers`] lists the differing settings; other errors name the tensor that does not fit. The
+    /// trainer is then unchanged.
     pub fn resume(&mut self, state: &RunState) -> Result<()> {
         let found = differences(&state.config, &self.config, |key| key == "epochs");
         if !found.is_empty() {

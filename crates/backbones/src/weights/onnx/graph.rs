@@ -78,7 +78,7 @@ impl<'a> Graph<'a> {
         self.node("Add", &[a, b], name.to_owned(), &[])
     }
 
-    /// One after the other along channels.
+    /// Concatenation along channels.
     pub(super) fn concat(&mut self, a: &str, b: &str, name: &str) -> String {
         self.node("Concat", &[a, b], name.to_owned(), &[Attribute::Int("axis", 1)])
     }

@@ -1,11 +1,11 @@
-//! A network as an ONNX model, for ONNX Runtime and what else reads it.
+//! A network as an ONNX model, for ONNX Runtime and other readers.
 //!
-//! Written here rather than by a crate because these networks need ten operators and five messages; ONNX IR version 8,
-//! operator set 17.
+//! Written here and not with a crate, because these networks need only ten operators and five messages. ONNX IR version
+//! 8, operator set 17.
 //!
 //! The input `pixel_values` is `[batch, channels, height, width]`, f32, already normalised: `(x - mean) / std` of grey
-//! values in 0..1, repeated for three channels, as `preprocessor_config.json` says and as timm's and torchvision's models
-//! take it. Batch, height and width are free (at least 32 px). The output `features` is `[batch, D]`; a classifier has a
+//! values in 0..1, repeated for three channels, as in `preprocessor_config.json` and as for timm's and torchvision's
+//! models. Batch, height and width are free (at least 32 px). The output `features` is `[batch, D]`; a classifier has a
 //! second one, `logits` `[batch, classes]`. Nodes and tensors have torchvision's names.
 
 mod graph;
@@ -21,11 +21,11 @@ const INPUT: &str = "pixel_values";
 const FEATURES: &str = "features";
 const LOGITS: &str = "logits";
 
-/// The tensors of a network, with or without its classifier, as an ONNX model. Of `info` it takes architecture and
-/// channels, and writes name, labels, size, mean and deviation into the model's metadata.
+/// The tensors of a network, with or without its classifier, as an ONNX model. `info` gives architecture and channels;
+/// its name, labels, size, mean and deviation go into the model's metadata.
 ///
 /// # Errors
-/// When tensors are missing, left over or of another shape than those of the architecture.
+/// When tensors of the architecture are missing, left over or of another shape.
 pub fn onnx_bytes(dict: &StateDict, info: &ExportInfo) -> Result<Vec<u8>> {
     let head = info.arch.head_name();
     let classes = dict.get(&format!("{head}.weight")).map(|weight| weight.shape().to_vec()[0]);

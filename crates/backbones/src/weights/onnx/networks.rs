@@ -1,4 +1,4 @@
-//! The networks as graphs, from the names of their tensors.
+//! The networks as graphs, built from the names of their tensors.
 
 use super::graph::Graph;
 use crate::{Arch, Result};

@@ -1,7 +1,7 @@
 //! The few messages of ONNX that a network needs, in protobuf's wire format.
 //!
-//! Field numbers are those of `onnx/onnx.proto` (ONNX 1.12, IR version 8). A message is its fields one after the other,
-//! each a key (`number << 3 | wire type`) and a value: a varint, four bytes, or a length and that many bytes.
+//! Field numbers are those of `onnx/onnx.proto` (ONNX 1.12, IR version 8). A message is a sequence of fields, each a
+//! key (`number << 3 | wire type`) and a value: a varint, four bytes, or a length and that many bytes.
 
 /// A message that is being written.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ impl Message {
 /// `TensorProto.DataType.FLOAT`.
 const FLOAT: usize = 1;
 
-/// A dimension: a number, or the name of one that is free.
+/// A dimension: a number, or the name of a free one.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Dimension {
     Fixed(usize),

@@ -1,15 +1,15 @@
 //! A position in a file's bytes, and reading from there.
 
-/// Something wrong at a position of the file.
+/// A fault at a position of the file.
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
     /// Byte of the file.
     pub(crate) position: usize,
-    /// What was found and what was expected.
+    /// The value found, and the one expected.
     pub(crate) problem: String,
 }
 
-/// The bytes of a file and a place in them; positions are those of the file.
+/// A range of a file's bytes and a position in it; positions count from the start of the file.
 #[derive(Debug, Clone)]
 pub(crate) struct Bytes<'a> {
     file: &'a [u8],
@@ -67,7 +67,7 @@ impl<'a> Bytes<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// A size or an offset: not below zero, not beyond what the machine can address.
+    /// A size or an offset: not negative, and addressable on this machine.
     pub(crate) fn size(&mut self) -> Result<usize, Fault> {
         let position = self.at;
         let value = self.u64()?;
@@ -77,7 +77,7 @@ impl<'a> Bytes<'a> {
             .ok_or_else(|| Fault { position, problem: format!("impossible size {value}") })
     }
 
-    /// Up to the next line feed, which is taken but not returned.
+    /// Up to the next line feed, which is consumed but not returned.
     pub(crate) fn line(&mut self) -> Result<&'a str, Fault> {
         let rest = &self.file[self.at..self.end];
         let Some(length) = rest.iter().position(|&b| b == b'\n') else {

@@ -2,7 +2,7 @@
 
 use super::value::{Id, StridedTensor, Value, Values};
 
-/// Calls that make something harmless which weights do not need.
+/// Calls whose result is harmless and not needed for weights.
 const OPAQUE: [&str; 15] = [
     "__builtin__ set",
     "builtins set",
@@ -21,8 +21,8 @@ const OPAQUE: [&str; 15] = [
     "pathlib PosixPath",
 ];
 
-/// The value that calling `function` with the tuple `arguments` would make. Nothing is copied that a few bytes of the
-/// pickle could ask for again and again.
+/// The result of calling `function` with the tuple `arguments`. It copies nothing large, because a few bytes of the
+/// pickle can repeat a call many times.
 pub(super) fn call(values: &mut Values, function: Id, arguments: Id) -> Result<Id, String> {
     let Value::Global(name) = values.get(function) else {
         return Err("calls something that is not a function".to_owned());
@@ -58,7 +58,7 @@ fn readable(global: &str) -> String {
     global.replacen(' ', ".", 1)
 }
 
-/// From a list of pairs, as Python 2 pickled it. The list is used up.
+/// From a list of pairs, as Python 2 pickled it. The list is consumed.
 fn ordered_dict(values: &mut Values, items: Id) -> Result<Id, String> {
     let wrong = || "an ordered dictionary that is not made from a list of pairs".to_owned();
     let Value::List(items) = values.get_mut(items) else { return Err(wrong()) };

@@ -1,11 +1,11 @@
-//! Instructions that put a value on the stack, whose bytes follow them.
+//! Instructions that push a value whose bytes follow them.
 
 use super::{
     bytes::{Bytes, Fault},
     value::Value,
 };
 
-/// The number, text, name or empty container that an instruction stands for; none for any other instruction.
+/// The number, text, name or empty container that an instruction pushes; `None` for any other instruction.
 pub(super) fn literal(opcode: u8, bytes: &mut Bytes<'_>) -> Result<Option<Value>, Fault> {
     Ok(Some(match opcode {
         b'N' => Value::None,
@@ -78,7 +78,7 @@ fn long(bytes: &[u8]) -> Value {
     Value::Int(i64::from_le_bytes(wide))
 }
 
-/// Strings of Python 2 may hold any bytes; those that are no text are none of ours.
+/// Strings of Python 2 may hold any bytes; those that are not text are not needed.
 fn python_text(bytes: &[u8]) -> Value {
     std::str::from_utf8(bytes).map_or(Value::Opaque, |text| Value::Text(text.to_owned()))
 }

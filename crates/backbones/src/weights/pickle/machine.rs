@@ -20,7 +20,7 @@ struct Machine<'v, 'p> {
     values: &'v mut Values,
     persistent: Persistent<'p>,
     stack: Vec<Id>,
-    /// Heights of the stack at which marks lie.
+    /// Heights of the stack at which marks were set.
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
 }
@@ -41,10 +41,10 @@ impl Machine<'_, '_> {
         }
     }
 
-    /// Instructions with bytes behind them that are no literals: the protocol, the memo, and persistent ids as text.
+    /// Instructions followed by bytes that are not literals: the protocol, the memo, and persistent ids as text.
     fn read(&mut self, opcode: u8, bytes: &mut Bytes<'_>) -> Result<bool, Fault> {
         match opcode {
-            // Protocol, frame: nothing to do but to skip their arguments.
+            // Protocol and frame: only skip their arguments.
             0x80 => drop(bytes.u8()?),
             0x95 => drop(bytes.u64()?),
             b'p' | b'q' | b'r' | 0x94 => {
@@ -156,8 +156,8 @@ impl Machine<'_, '_> {
                 self.stack.push(value);
             }
             b'b' => {
-                // State of an object made before. What we make has none; attributes of an ordered dictionary (a module's
-                // `_metadata`) and of opaque values are of no use here.
+                // Sets the state of an object. Our values have none; attributes of an ordered dictionary (a module's
+                // `_metadata`) and of opaque values are not needed.
                 self.pop()?;
                 let object = *self.stack.last().ok_or("state for an object where there is none")?;
                 if !matches!(self.values.get(object), Value::Dict(_) | Value::Opaque) {
@@ -182,7 +182,7 @@ impl Machine<'_, '_> {
         self.stack.push(id);
     }
 
-    /// Values above the last mark are not to be popped past it.
+    /// Height of the last mark; values below it must not be popped.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }

@@ -1,14 +1,14 @@
-//! What a pickle says of the data that lies outside of it.
+//! References of a pickle to data outside of it.
 
 use std::collections::HashMap;
 
 use super::value::{Id, Storage, StridedTensor, Value, Values};
 use crate::weights::dtype::Dtype;
 
-/// Names that are copied are short, so that recalling a long one many times does not fill the memory.
+/// Longest name that is copied; recalling a longer one many times could fill the memory.
 pub(super) const LONGEST_NAME: usize = 256;
 
-/// What a persistent id of the pickle stands for.
+/// The meaning of a pickle's persistent ids.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Persistent<'a> {
     /// Nothing: this pickle must not contain any.
@@ -20,7 +20,7 @@ pub(crate) enum Persistent<'a> {
 }
 
 impl Persistent<'_> {
-    /// The storage or tensor that the id `key` stands for.
+    /// The storage or tensor with the id `key`.
     pub(super) fn resolve(self, values: &Values, key: Id) -> Result<Value, String> {
         match self {
             Persistent::Nothing => Err("refers to data outside, expected none here".to_owned()),

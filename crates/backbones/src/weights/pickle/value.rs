@@ -1,4 +1,4 @@
-//! What a pickle can hold.
+//! The values of a pickle.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ pub(crate) enum Value {
     Global(String),
     Storage(Storage),
     Tensor(StridedTensor),
-    /// Harmless and of no use here: big integers, byte strings, numpy scalars, namespaces.
+    /// Harmless and not needed here: big integers, byte strings, numpy scalars, namespaces.
     Opaque,
 }
 
@@ -31,9 +31,9 @@ pub(crate) enum Value {
 pub(crate) struct Storage {
     pub(crate) key: String,
     pub(crate) dtype: Dtype,
-    /// Numbers in it.
+    /// Number of elements.
     pub(crate) length: usize,
-    /// First number of the part that is meant (views of 2017).
+    /// First element of the part (only the tar format has such views).
     pub(crate) start: usize,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Storage {
 #[derive(Debug, Clone)]
 pub(crate) struct StridedTensor {
     pub(crate) storage: Storage,
-    /// In numbers from the start of the storage.
+    /// Elements from the start of the storage.
     pub(crate) offset: usize,
     pub(crate) shape: Vec<usize>,
     pub(crate) stride: Vec<usize>,
@@ -91,7 +91,7 @@ impl Values {
         }
     }
 
-    /// Bytes of a number of each storage that the pickle refers to, by key.
+    /// Bytes per element of each storage that the pickle refers to, by key.
     pub(crate) fn storages(&self) -> HashMap<&str, usize> {
         self.0
             .iter()

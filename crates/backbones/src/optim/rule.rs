@@ -10,38 +10,38 @@ use serde::{Deserialize, Serialize};
 pub enum Rule {
     /// Gradient descent with momentum (no dampening) and coupled weight decay: `torch.optim.SGD`.
     Sgd {
-        /// 0.9 in MoCo, and unless told otherwise; 0 keeps no buffer.
+        /// 0.9 by default, as in MoCo; 0 keeps no buffer.
         #[serde(default = "momentum")]
         momentum: f64,
-        /// Looks ahead along the buffer.
+        /// Nesterov's momentum.
         #[serde(default)]
         nesterov: bool,
     },
     /// `torch.optim.Adam`: weight decay is *coupled*, added to the gradient (L2). MoCo-CXR's optimiser.
     Adam {
-        /// Decay of the mean and of the mean square, (0.9, 0.999).
+        /// Decay rates of the mean and of the mean square, (0.9, 0.999) by default.
         #[serde(default = "betas")]
         betas: (f64, f64),
-        /// Added to the root, 1e-8.
+        /// Added to the denominator, 1e-8 by default.
         #[serde(default = "eps")]
         eps: f64,
     },
     /// `torch.optim.AdamW`: weight decay is decoupled (Loshchilov and Hutter, arXiv:1711.05101).
     AdamW {
-        /// Decay of the mean and of the mean square, (0.9, 0.999).
+        /// Decay rates of the mean and of the mean square, (0.9, 0.999) by default.
         #[serde(default = "betas")]
         betas: (f64, f64),
-        /// Added to the root, 1e-8.
+        /// Added to the denominator, 1e-8 by default.
         #[serde(default = "eps")]
         eps: f64,
     },
-    /// Layer-wise rates for large batches (You et al., arXiv:1708.03888), in the form of MoCo v3 (arXiv:2104.02057): tensors of
-    /// one dimension (norm and bias) are neither decayed nor rescaled.
+    /// Layer-wise rates for large batches (You et al., arXiv:1708.03888), in the form of MoCo v3 (arXiv:2104.02057):
+    /// tensors of one dimension (norm and bias) are neither decayed nor rescaled.
     Lars {
-        /// 0.9.
+        /// 0.9 by default.
         #[serde(default = "momentum")]
         momentum: f64,
-        /// Ratio of a layer's step to its weights, 0.001.
+        /// Trust coefficient: the norm of a layer's step relative to that of its weights, 0.001 by default.
         #[serde(default = "trust")]
         trust: f64,
     },
@@ -61,17 +61,17 @@ fn trust() -> f64 {
 }
 
 impl Rule {
-    /// SGD with momentum 0.9, as MoCo.
+    /// SGD with momentum 0.9, as in MoCo.
     pub const SGD: Self = Self::Sgd { momentum: 0.9, nesterov: false };
-    /// Adam with PyTorch's defaults, as MoCo-CXR (`main_moco.py`).
+    /// Adam with PyTorch's defaults, as in MoCo-CXR (`main_moco.py`).
     pub const ADAM: Self = Self::Adam { betas: (0.9, 0.999), eps: 1e-8 };
     /// AdamW with PyTorch's betas and eps.
     pub const ADAM_W: Self = Self::AdamW { betas: (0.9, 0.999), eps: 1e-8 };
     /// LARS with momentum 0.9 and trust 0.001.
     pub const LARS: Self = Self::Lars { momentum: 0.9, trust: 0.001 };
 
-    /// Names of a tensor's state, as PyTorch calls them.
-    pub(crate) fn slots(self) -> &'static [&'static str] {
+    /// Names of the tensors kept for each parameter, as PyTorch calls them.
+    pub fn slots(self) -> &'static [&'static str] {
         match self {
             Self::Sgd { momentum: 0.0, .. } => &[],
             Self::Sgd { .. } | Self::Lars { .. } => &["momentum_buffer"],
@@ -79,8 +79,8 @@ impl Rule {
         }
     }
 
-    /// One update of one tensor. `slots` is empty on the tensor's first step and then holds as many as [`Self::slots`]
-    /// names; `step` counts the tensor's steps from 1; `vector` says that the tensor has one dimension.
+    /// One update of one tensor. `slots` is empty on the tensor's first step and later holds the tensors that
+    /// [`Self::slots`] names.
     pub(super) fn update(self, at: Update, slots: Vec<Tensor<1>>) -> (Tensor<1>, Vec<Tensor<1>>) {
         match self {
             Self::Sgd { momentum, nesterov } => sgd(at, slots, momentum, nesterov),
@@ -100,13 +100,15 @@ impl Rule {
     }
 }
 
-/// What one update of one tensor works on.
+/// The inputs of one update of one tensor.
 pub(super) struct Update {
     pub(super) weight: Tensor<1>,
     pub(super) gradient: Tensor<1>,
     pub(super) lr: f64,
     pub(super) decay: f64,
+    /// Steps of this tensor, counted from 1.
     pub(super) step: u64,
+    /// Whether the tensor has one dimension.
     pub(super) vector: bool,
 }
 

@@ -1,0 +1,202 @@
+//! The optimiser: an update rule, its weight decay, and the state by tensor name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use burn::{
+    module::Module,
+    tensor::{DType, Device, Tensor, TensorData},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{NamedGradients, Rule, rule::Update};
+use crate::{Error, Result, StateDict, TensorKind, TensorMapper, map_tensors, tensor_names};
+
+/// Settings of an optimiser.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// The update rule.
+    pub rule: Rule,
+    /// Weight decay, coupled or decoupled according to the rule.
+    pub weight_decay: f64,
+    /// Whether tensors of one dimension (norm and bias) are decayed too, as PyTorch does by default.
+    pub decay_norm_and_bias: bool,
+}
+
+impl OptimizerConfig {
+    /// A rule with the same weight decay for all tensors.
+    pub fn new(rule: Rule, weight_decay: f64) -> Self {
+        Self { rule, weight_decay, decay_norm_and_bias: true }
+    }
+
+    /// An optimiser that has not taken a step yet.
+    pub fn init(self) -> Optimizer {
+        Optimizer { config: self, states: BTreeMap::new() }
+    }
+
+    /// Checks all constants.
+    ///
+    /// # Errors
+    /// [`Error::OptimizerSetting`] for the first constant that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        let unit = |key, x: f64| check((0.0..1.0).contains(&x), key, x, "a number in [0, 1)");
+        let decay = self.weight_decay;
+        check(decay >= 0.0 && decay.is_finite(), "weight_decay", decay, "0 or more")?;
+        match self.rule {
+            Rule::Sgd { momentum, nesterov } => {
+                unit("rule.momentum", momentum)?;
+                check(!nesterov || momentum > 0.0, "rule.nesterov", nesterov, "false without momentum")
+            }
+            Rule::Lars { momentum, trust } => {
+                unit("rule.momentum", momentum)?;
+                check(trust > 0.0 && trust.is_finite(), "rule.trust", trust, "above 0")
+            }
+            Rule::Adam { betas: (b1, b2), eps } | Rule::AdamW { betas: (b1, b2), eps } => {
+                unit("rule.betas.0", b1)?;
+                unit("rule.betas.1", b2)?;
+                check(eps > 0.0 && eps.is_finite(), "rule.eps", eps, "above 0")
+            }
+        }
+    }
+}
+
+fn check(ok: bool, key: &'static str, found: impl ToString, expected: &'static str) -> Result<()> {
+    if ok { Ok(()) } else { Err(Error::OptimizerSetting { key, found: found.to_string(), expected }) }
+}
+
+/// An optimiser with its state.
+#[derive(Debug)]
+pub struct Optimizer {
+    config: OptimizerConfig,
+    states: BTreeMap<String, State>,
+}
+
+/// The state of one tensor.
+#[derive(Debug)]
+struct State {
+    /// Steps taken.
+    step: u64,
+    /// In the order of [`Rule::slots`], flat.
+    slots: Vec<Tensor<1>>,
+}
+
+impl Optimizer {
+    /// The configuration it was made from.
+    pub fn config(&self) -> OptimizerConfig {
+        self.config
+    }
+
+    /// Updates every parameter that has a gradient; buffers never change.
+    pub fn step<M: Module>(&mut self, module: M, gradients: NamedGradients, lr: f64) -> M {
+        map_tensors(module, &mut Apply { optimizer: self, gradients, lr })
+    }
+
+    fn decay(&self, dimensions: usize) -> f64 {
+        let decays = dimensions > 1 || self.config.decay_norm_and_bias;
+        if decays { self.config.weight_decay } else { 0.0 }
+    }
+
+    /// The state on the host: `NAME/exp_avg` and so on, flat, in the precision of the tensors, and `NAME/step`, `[1]`
+    /// i64. `rename` gives the NAME of a tensor of the module.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn to_record(&self, rename: impl Fn(&str) -> String) -> Result<StateDict> {
+        let mut record = StateDict::new();
+        for (name, state) in &self.states {
+            let name = rename(name);
+            record.insert(format!("{name}/step"), TensorData::new(vec![state.step as i64], [1]));
+            for (slot, tensor) in self.config.rule.slots().iter().zip(&state.slots) {
+                let what = || "reading the optimizer state".to_owned();
+                let data = tensor.clone().try_into_data();
+                let data = data.map_err(|e| Error::Device { what: what(), reason: e.to_string() })?;
+                record.insert(format!("{name}/{slot}"), data);
+            }
+        }
+        Ok(record)
+    }
+
+    /// Restores onto `device` the record that [`Self::to_record`] made of the same module. Every entry must belong to a
+    /// parameter, and a parameter's entries must be complete, so that no momentum silently restarts. An empty record is
+    /// that of an optimiser that has not taken a step.
+    ///
+    /// # Errors
+    /// [`Error::OptimizerState`] names the entry that is missing, left over or of another shape; the state is then
+    /// unchanged.
+    pub fn load_record<M: Module>(
+        &mut self,
+        module: &M,
+        record: &StateDict,
+        device: &Device,
+        rename: impl Fn(&str) -> String,
+    ) -> Result<()> {
+        let device = device.clone().inner();
+        let mut rest: BTreeSet<&String> = record.keys().collect();
+        let mut states = BTreeMap::new();
+        let bad = |found: String, expected: String| Error::OptimizerState { found, expected };
+        for (name, kind, shape) in tensor_names(module) {
+            let file = rename(&name);
+            let step_name = format!("{file}/step");
+            let Some(step) = record.get(&step_name).filter(|_| kind == TensorKind::Parameter) else { continue };
+            rest.remove(&step_name);
+            let step = match (step.dtype(), step.try_to_vec::<i64>().as_deref()) {
+                (DType::I64, Ok(&[step])) if step > 0 => step as u64,
+                _ => return Err(bad(format!("{step_name}: not a number of steps"), "one integer above 0".into())),
+            };
+            let elements: usize = shape.iter().product();
+            let mut slots = Vec::new();
+            for slot in self.config.rule.slots() {
+                let slot_name = format!("{file}/{slot}");
+                let found = record.get(&slot_name);
+                let data = found.filter(|d| d.shape().to_vec() == [elements]).ok_or_else(|| {
+                    let found = match found {
+                        Some(data) => format!("{slot_name} of shape {:?}", data.shape().to_vec()),
+                        None => format!("no {slot_name}"),
+                    };
+                    bad(found, format!("{slot_name} of shape [{elements}]"))
+                })?;
+                rest.remove(&slot_name);
+                slots.push(Tensor::from_data(data.clone(), &device));
+            }
+            states.insert(name, State { step, slots });
+        }
+        if let Some(name) = rest.first() {
+            let (n, rule) = (rest.len(), self.config.rule);
+            return Err(bad(format!("{n} entries left over, such as {name}"), format!("the state of {rule:?}")));
+        }
+        self.states = states;
+        Ok(())
+    }
+}
+
+struct Apply<'a> {
+    optimizer: &'a mut Optimizer,
+    gradients: NamedGradients,
+    lr: f64,
+}
+
+impl TensorMapper for Apply<'_> {
+    fn map<const D: usize>(&mut self, name: &str, _: TensorKind, old: Tensor<D>) -> Tensor<D> {
+        let Some(gradient) = self.gradients.tensors.remove(name) else { return old };
+        let state = self.optimizer.states.remove(name).unwrap_or(State { step: 0, slots: Vec::new() });
+        let step = state.step + 1;
+        let (shape, tracked, checkpointing) =
+            (old.dims(), old.is_require_grad(), old.gradient_checkpointing_strategy());
+        let at = Update {
+            weight: old.inner().reshape([-1]),
+            gradient,
+            lr: self.lr,
+            decay: self.optimizer.decay(D),
+            step,
+            vector: D == 1,
+        };
+        let (weight, slots) = self.optimizer.config.rule.update(at, state.slots);
+        self.optimizer.states.insert(name.to_owned(), State { step, slots });
+        // A leaf again: off the old tape, on a new one.
+        let mut leaf = weight.reshape(shape).autodiff();
+        if let Some(strategy) = checkpointing {
+            leaf = leaf.with_gradient_checkpointing_strategy(strategy);
+        }
+        leaf.set_require_grad(tracked)
+    }
+}

@@ -1,0 +1,121 @@
+//! One traversal of a module's float tensors, by name.
+//!
+//! Names are field paths joined by dots (`layer1.0.conv1.weight`), which for our networks are torchvision's. Enum
+//! variants leave no trace in a name.
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    tensor::Tensor,
+};
+
+/// Whether a tensor is trained or only saved with the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TensorKind {
+    /// Trained by an optimiser, averaged into a key encoder.
+    Parameter,
+    /// Written by the forward pass (`running_mean`, `running_var`); saved, but never optimised or averaged.
+    Buffer,
+}
+
+impl TensorKind {
+    /// Decided by the last part of the name, because the parameters of a frozen network are still parameters.
+    pub fn of(name: &str) -> Self {
+        match name.rsplit('.').next() {
+            Some("running_mean" | "running_var") => Self::Buffer,
+            _ => Self::Parameter,
+        }
+    }
+}
+
+/// Reads the float tensors of a module, see [`visit_tensors`].
+pub trait TensorVisitor {
+    /// Called once for each tensor. `param.val()` initialises a lazy parameter; its `lazy_shape()` does not.
+    fn visit<const D: usize>(&mut self, name: &str, kind: TensorKind, param: &Param<Tensor<D>>);
+}
+
+/// Replaces the float tensors of a module, see [`map_tensors`].
+pub trait TensorMapper {
+    /// Called once for each tensor; returns the tensor that takes its place.
+    fn map<const D: usize>(&mut self, name: &str, kind: TensorKind, tensor: Tensor<D>) -> Tensor<D>;
+}
+
+/// Visits every float tensor of a module, in the order of its fields.
+pub fn visit_tensors<M: Module>(module: &M, visitor: &mut impl TensorVisitor) {
+    module.visit(&mut Visit { path: NamePath::default(), visitor });
+}
+
+/// Maps every float tensor of a module, in the order of its fields.
+pub fn map_tensors<M: Module>(module: M, mapper: &mut impl TensorMapper) -> M {
+    module.map(&mut Map { path: NamePath::default(), mapper })
+}
+
+/// Name, kind and shape of every float tensor of a module, in the order of its fields.
+pub fn tensor_names<M: Module>(module: &M) -> Vec<(String, TensorKind, Vec<usize>)> {
+    struct Names(Vec<(String, TensorKind, Vec<usize>)>);
+    impl TensorVisitor for Names {
+        fn visit<const D: usize>(&mut self, name: &str, kind: TensorKind, param: &Param<Tensor<D>>) {
+            self.0.push((name.to_owned(), kind, param.lazy_shape().to_vec()));
+        }
+    }
+    let mut names = Names(Vec::new());
+    visit_tensors(module, &mut names);
+    names.0
+}
+
+/// Fields entered so far; `None` for an enum variant.
+#[derive(Default)]
+struct NamePath(Vec<Option<String>>);
+
+impl NamePath {
+    fn enter(&mut self, name: &str, container: &str) {
+        self.0.push((!container.starts_with("Enum:")).then(|| name.to_owned()));
+    }
+
+    fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    fn name(&self) -> String {
+        self.0.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(".")
+    }
+}
+
+struct Visit<'a, V> {
+    path: NamePath,
+    visitor: &'a mut V,
+}
+
+impl<V: TensorVisitor> ModuleVisitor for Visit<'_, V> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = self.path.name();
+        self.visitor.visit(&name, TensorKind::of(&name), param);
+    }
+}
+
+struct Map<'a, M> {
+    path: NamePath,
+    mapper: &'a mut M,
+}
+
+impl<M: TensorMapper> ModuleMapper for Map<'_, M> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.path.name();
+        param.map(|tensor| self.mapper.map(&name, TensorKind::of(&name), tensor))
+    }
+}
