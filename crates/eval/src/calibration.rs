@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checked;
-use crate::error::{Error, Result, Undefined};
+use crate::error::{Error, Result};
+use crate::undefined::Undefined;
 
 /// Rows whose predicted probability falls into one bin (lower edge excluded, upper included; 0 is in the first).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! The rules every statistic's input must keep, in one place.
 
-use crate::error::{Error, Result, Undefined};
+use crate::error::{Error, Result};
+use crate::undefined::Undefined;
 
 /// Same lengths, finite scores, finite weights of at least zero.
 pub(crate) fn rows(labels: &[bool], scores: &[f64], weights: Option<&[f64]>) -> Result<()> {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::checked;
-use crate::error::{Error, Result, Undefined};
+use crate::error::{Error, Result};
 use crate::interval::Unit;
+use crate::undefined::Undefined;
 
 /// Labels of one task and the patient of every row; masked rows are left out beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 use crate::bootstrap::{Bootstrap, Estimand};
 use crate::cohort::Cohort;
 use crate::delong::delong_test;
-use crate::error::{Error, Result, Undefined};
+use crate::error::{Error, Result};
 use crate::holm::holm;
 use crate::interval::Interval;
 use crate::metric::Metric;
 use crate::scores::Scores;
 use crate::stamp::Stamp;
+use crate::tables::Table;
+use crate::undefined::Undefined;
 
 /// A difference of two models, first minus second.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -169,6 +171,50 @@ pub fn compare_under(
         (task.p_bootstrap_holm, task.p_delong_holm) = (bootstrap, delong);
     }
     Ok(Comparisons { stamp, differences, bootstrap: bootstrap.clone(), tasks })
+}
+
+impl Comparisons {
+    /// For reading: task, both values, their difference with interval, and p-values before and after Holm's correction.
+    pub fn table(&self) -> Table {
+        let mut table = Table::new([
+            "task",
+            "statistic",
+            "first",
+            "second",
+            "difference",
+            "p (bootstrap)",
+            "p (Holm)",
+            "p (DeLong)",
+            "p (DeLong, Holm)",
+        ]);
+        let p = |value: Option<f64>| value.map_or("-".to_owned(), |p| format!("{p:.4}"));
+        for task in &self.tasks {
+            match (&task.comparison, &task.undefined) {
+                (Some(comparison), _) => table.push([
+                    task.task.clone(),
+                    comparison.metric.to_string(),
+                    format!("{:.3}", comparison.first),
+                    format!("{:.3}", comparison.second),
+                    comparison.difference.to_string(),
+                    p(Some(comparison.p_bootstrap)),
+                    p(task.p_bootstrap_holm),
+                    p(comparison.p_delong),
+                    p(task.p_delong_holm),
+                ]),
+                (None, reason) => {
+                    let reason = reason.as_ref().map(ToString::to_string).unwrap_or_default();
+                    table.push([
+                        task.task.clone(),
+                        String::new(),
+                        String::new(),
+                        String::new(),
+                        format!("- ({reason})"),
+                    ]);
+                }
+            }
+        }
+        table
+    }
 }
 
 #[cfg(test)]

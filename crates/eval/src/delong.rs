@@ -8,10 +8,11 @@
 
 use crate::checked;
 use crate::cohort::Cohort;
-use crate::error::{Error, Result, Undefined};
+use crate::error::{Error, Result};
 use crate::interval::{Interval, Method, Unit};
 use crate::normal;
 use crate::ranking::ascending;
+use crate::undefined::Undefined;
 
 /// DeLong's test of two AUROCs on the same rows.
 #[derive(Debug, Clone, PartialEq)]

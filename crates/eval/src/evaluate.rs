@@ -4,18 +4,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::auroc::auroc;
 use crate::bootstrap::{Bootstrap, Estimand};
-use crate::calibration::{ReliabilityBin, expected_calibration_error, reliability};
+use crate::calibration::{expected_calibration_error, reliability};
 use crate::checked;
 use crate::cohort::Cohort;
 use crate::delong::delong;
 use crate::draws::DrawVariance;
-use crate::error::{Error, Result, Undefined};
-use crate::files::PatientSource;
+use crate::error::{Error, Result};
 use crate::interval::Interval;
 use crate::metric::Metric;
+use crate::results::{Calibration, ResultRow, Results};
+use crate::row::PatientSource;
 use crate::scores::Scores;
 use crate::stamp::Stamp;
-use crate::subgroups::Group;
+use crate::subgroups::{Group, Subgroup, UNKNOWN};
 
 /// What to compute.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,63 +37,6 @@ impl Default for Evaluation {
         let metrics = vec![Metric::Auroc, Metric::Auprc, Metric::SensitivityAt { specificity: 0.9 }];
         Self { metrics, bootstrap: Bootstrap::default(), delong: false, calibration_bins: None }
     }
-}
-
-/// The statistics of a model with the conditions they were made under.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Results {
-    /// Under which conditions.
-    pub stamp: Stamp,
-    /// Settings of the bootstrap.
-    pub bootstrap: Bootstrap,
-    /// How the patients are known.
-    pub patient_source: PatientSource,
-    /// One entry a task, statistic and group.
-    pub rows: Vec<ResultRow>,
-    /// One entry a task, if calibration was asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub calibration: Vec<Calibration>,
-}
-
-/// One statistic of one task.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ResultRow {
-    /// The task.
-    pub task: String,
-    /// The subgroup; `None` for all rows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub group: Option<Group>,
-    /// The statistic.
-    pub metric: Metric,
-    /// Labelled rows, with or without an interval.
-    pub n: usize,
-    /// Positive rows.
-    pub positives: usize,
-    /// Patients.
-    pub patients: usize,
-    /// Its value with interval, `null` if it does not exist.
-    pub interval: Option<Interval>,
-    /// Why it does not exist.
-    pub undefined: Option<Undefined>,
-    /// Spread over label draws, if there are several.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub draws: Option<DrawVariance>,
-}
-
-/// Calibration of one task (of the first label draw).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Calibration {
-    /// The task.
-    pub task: String,
-    /// Expected calibration error, `null` if it does not exist.
-    pub expected_calibration_error: Option<f64>,
-    /// Why it does not exist.
-    pub undefined: Option<Undefined>,
-    /// The bins that have rows.
-    pub bins: Vec<ReliabilityBin>,
 }
 
 impl Evaluation {
@@ -178,6 +122,37 @@ impl Evaluation {
         }
         Ok((rows, first.patient_source()))
     }
+}
+
+/// The statistics of `evaluation` within each group, groups in ascending order with `unknown` last.
+///
+/// Many groups mean many comparisons, and small ones have wide intervals: the intervals are there to be read.
+///
+/// # Errors
+/// As [`Evaluation::run`]; [`Error::Setting`] if no row says which group it is in.
+pub fn subgroups(evaluation: &Evaluation, draws: &[Scores], by: Subgroup) -> Result<Vec<ResultRow>> {
+    let Some(first) = draws.first() else {
+        return Err(Error::Setting { name: "label draws", found: "0".into(), expected: "at least 1" });
+    };
+    let draws = draws.iter().map(|draw| first.align(draw)).collect::<Result<Vec<_>>>()?;
+    if !first.rows().iter().any(|row| by.of(row) != UNKNOWN) {
+        let found = format!("no row that says its {}", by.name());
+        return Err(Error::Setting { name: "subgroup", found, expected: "a column for it, here or in another file" });
+    }
+    let of_row: Vec<String> = first.rows().iter().map(|row| by.of(row)).collect();
+    let mut values = of_row.clone();
+    values.sort_by(|a, b| (a == UNKNOWN).cmp(&(b == UNKNOWN)).then_with(|| a.cmp(b)));
+    values.dedup();
+
+    let mut rows = Vec::new();
+    for value in values {
+        let members: Vec<usize> = (0..of_row.len()).filter(|&row| of_row[row] == value).collect();
+        let within = draws.iter().map(|draw| draw.select_rows(&members)).collect::<Result<Vec<_>>>()?;
+        let (within, _) = evaluation.rows(&within)?;
+        let group = Group { by, value };
+        rows.extend(within.into_iter().map(|row| ResultRow { group: Some(group.clone()), ..row }));
+    }
+    Ok(rows)
 }
 
 impl ResultRow {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use ndarray::Array2;
 
 use crate::error::{Error, Result};
-use crate::scores::{Row, Scores};
+use crate::row::Row;
+use crate::scores::Scores;
 
 /// One row a study: for each task the maximum over the study's images.
 ///

@@ -4,7 +4,7 @@
 ///
 /// `None` stays `None` and is not counted as a test. Reject where the adjusted value is at most the level wanted for the
 /// family; it holds whatever the dependence between the tasks.
-pub fn holm(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
+pub(crate) fn holm(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
     let mut order: Vec<(usize, f64)> = p_values.iter().enumerate().filter_map(|(i, p)| Some((i, (*p)?))).collect();
     order.sort_by(|a, b| a.1.total_cmp(&b.1));
     let tests = order.len();

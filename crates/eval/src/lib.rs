@@ -25,6 +25,7 @@ mod auprc;
 mod auroc;
 mod bootstrap;
 mod calibration;
+pub mod chart;
 mod checked;
 mod cohort;
 mod compare;
@@ -37,6 +38,7 @@ mod files;
 mod fold;
 mod holm;
 mod interval;
+mod markup;
 mod metric;
 mod names;
 mod normal;
@@ -44,6 +46,8 @@ mod operating_point;
 mod plots;
 mod probe;
 mod ranking;
+mod results;
+mod row;
 mod scores;
 mod stamp;
 mod subgroups;
@@ -54,31 +58,29 @@ mod undefined;
 
 pub use auprc::auprc;
 pub use auroc::auroc;
-pub use bootstrap::{BandPoint, Bootstrap, Resamples, Rule, TaskScores};
-pub use calibration::{ReliabilityBin, brier, expected_calibration_error, reliability};
+pub use bootstrap::{Bootstrap, Resamples, Rule, TaskScores};
+pub use calibration::{brier, expected_calibration_error, reliability};
 pub use cohort::Cohort;
-pub use compare::{Comparison, Comparisons, Conditions, TaskComparison, compare, compare_models, compare_under};
-pub use delong::{DeLongTest, delong, delong_test};
-pub use draws::DrawVariance;
+pub use compare::{Comparison, Comparisons, Conditions, compare, compare_models, compare_under};
+pub use delong::{delong, delong_test};
 pub use epochs::{PAPER_EPOCHS, paper_epochs};
-pub use error::{Error, Result, RowMismatch, Undefined};
-pub use evaluate::{Calibration, Evaluation, ResultRow, Results};
-pub use files::{
-    PatientSource, Predictions, join_ground_truth, read_predictions, read_stamp_beside, write_new, write_predictions,
-};
+pub use error::{Error, Result};
+pub use evaluate::{Evaluation, subgroups};
+pub use files::{Predictions, join_ground_truth, read_predictions, read_stamp_beside, write_new, write_predictions};
 pub use fold::fold_studies;
-pub use holm::holm;
 pub use interval::{Interval, Method, Unit};
 pub use metric::Metric;
 pub use operating_point::sensitivity_at_specificity;
-pub use plots::{Curve, pr_curve, pr_svg, reliability_svg, roc_curve, roc_svg};
+pub use plots::{Curve, pr_svg, reliability_svg, roc_curve, roc_svg};
 pub use probe::{
     Convergence, Knn, LinearProbe, LinearProbeConfig, LogisticProbe, PenaltyChoice, Selection, Standardizer,
     check_disjoint,
 };
-pub use scores::{Row, Scores};
+pub use results::{ResultRow, Results};
+pub use row::{PatientSource, Row};
+pub use scores::Scores;
 pub use stamp::Stamp;
-pub use subgroups::{Group, Subgroup, subgroups};
+pub use subgroups::Subgroup;
 pub use tables::Table;
 #[cfg(feature = "train")]
 pub use train::{
@@ -87,3 +89,4 @@ pub use train::{
 };
 #[cfg(feature = "train")]
 pub use train::{GradCam, grad_cam};
+pub use undefined::Undefined;

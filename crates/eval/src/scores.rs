@@ -7,27 +7,8 @@ use ndarray::{Array2, ArrayView1, ArrayView2};
 use crate::checked;
 use crate::cohort::Cohort;
 use crate::error::{Error, Result, RowMismatch};
-use crate::files::PatientSource;
-use crate::names::{canonical, nearest_names};
-
-/// Where a row of scores comes from.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Row {
-    /// Path of the image, or id of the study: unique in its [`Scores`].
-    pub path: String,
-    /// Patient id; rows of a patient are resampled together.
-    pub patient: String,
-    /// Study id, unique within the patient.
-    pub study: String,
-    /// `frontal`, `lateral`, ...; what the data set says.
-    pub view: Option<String>,
-    /// Sex, as the data set writes it.
-    pub sex: Option<String>,
-    /// Age in years.
-    pub age: Option<f64>,
-    /// Projection of a frontal view: `AP` or `PA`.
-    pub projection: Option<String>,
-}
+use crate::names::{find_task, unique};
+use crate::row::{PatientSource, Row};
 
 /// Scores and labels of a set of rows; valid by construction.
 #[derive(Debug, Clone, PartialEq)]
@@ -239,37 +220,6 @@ fn pick(column: ArrayView1<'_, f64>, rows: &[usize]) -> Vec<f64> {
 
 fn label_text(label: f64) -> String {
     if label.is_nan() { "masked".into() } else { label.to_string() }
-}
-
-/// Column of a task by name; case and punctuation do not matter.
-pub(crate) fn find_task<S: AsRef<str>>(tasks: &[S], name: &str, place: &str) -> Result<usize> {
-    let wanted = canonical(name);
-    let exact = tasks.iter().position(|task| task.as_ref() == name);
-    exact.or_else(|| tasks.iter().position(|task| canonical(task.as_ref()) == wanted)).ok_or_else(|| {
-        Error::UnknownTask {
-            task: name.to_owned(),
-            place: place.to_owned(),
-            nearest: nearest_names(name, tasks.iter().map(AsRef::as_ref)),
-            known: tasks.iter().map(|task| task.as_ref().to_owned()).collect(),
-        }
-    })
-}
-
-/// Refuses an id that appears twice.
-pub(crate) fn unique<'a>(place: &str, what: &str, ids: impl Iterator<Item = &'a str>) -> Result<()> {
-    let mut seen: HashMap<&str, usize> = HashMap::new();
-    for (index, id) in ids.enumerate() {
-        if let Some(first) = seen.insert(id, index + 1) {
-            return Err(Error::Duplicate {
-                place: place.to_owned(),
-                what: what.to_owned(),
-                id: id.to_owned(),
-                first,
-                second: index + 1,
-            });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,10 +1,8 @@
-//! The same statistics by sex, age band, projection and view, from the columns the data sets come with.
+//! Groups of rows by sex, age band, projection and view, from the columns the data sets come with.
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::evaluate::{Evaluation, ResultRow};
-use crate::scores::{Row, Scores};
+use crate::row::Row;
 
 /// What rows are divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +29,8 @@ pub struct Group {
     pub value: String,
 }
 
-const UNKNOWN: &str = "unknown";
+/// The group of rows that do not say which they are in.
+pub(crate) const UNKNOWN: &str = "unknown";
 
 impl Subgroup {
     /// Every division.
@@ -47,7 +46,8 @@ impl Subgroup {
         }
     }
 
-    fn of(self, row: &Row) -> String {
+    /// The group that a row is in.
+    pub(crate) fn of(self, row: &Row) -> String {
         let value = match self {
             Self::Sex => row.sex.clone(),
             Self::AgeBand => row.age.and_then(age_band).map(str::to_owned),
@@ -68,35 +68,4 @@ fn age_band(years: f64) -> Option<&'static str> {
         years if years >= 80.0 => Some("80+"),
         _ => None, // NaN
     }
-}
-
-/// The statistics of `evaluation` within each group, groups in ascending order with `unknown` last.
-///
-/// Many groups mean many comparisons, and small ones have wide intervals: the intervals are there to be read.
-///
-/// # Errors
-/// As [`Evaluation::run`]; [`Error::Setting`] if no row says which group it is in.
-pub fn subgroups(evaluation: &Evaluation, draws: &[Scores], by: Subgroup) -> Result<Vec<ResultRow>> {
-    let Some(first) = draws.first() else {
-        return Err(Error::Setting { name: "label draws", found: "0".into(), expected: "at least 1" });
-    };
-    let draws = draws.iter().map(|draw| first.align(draw)).collect::<Result<Vec<_>>>()?;
-    if !first.rows().iter().any(|row| by.of(row) != UNKNOWN) {
-        let found = format!("no row that says its {}", by.name());
-        return Err(Error::Setting { name: "subgroup", found, expected: "a column for it, here or in another file" });
-    }
-    let of_row: Vec<String> = first.rows().iter().map(|row| by.of(row)).collect();
-    let mut values = of_row.clone();
-    values.sort_by(|a, b| (a == UNKNOWN).cmp(&(b == UNKNOWN)).then_with(|| a.cmp(b)));
-    values.dedup();
-
-    let mut rows = Vec::new();
-    for value in values {
-        let members: Vec<usize> = (0..of_row.len()).filter(|&row| of_row[row] == value).collect();
-        let within = draws.iter().map(|draw| draw.select_rows(&members)).collect::<Result<Vec<_>>>()?;
-        let (within, _) = evaluation.rows(&within)?;
-        let group = Group { by, value };
-        rows.extend(within.into_iter().map(|row| ResultRow { group: Some(group.clone()), ..row }));
-    }
-    Ok(rows)
 }

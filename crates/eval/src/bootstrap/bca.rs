@@ -6,8 +6,8 @@ use rayon::prelude::*;
 
 use super::Estimand;
 use super::clustered::quantile;
-use crate::error::Undefined;
 use crate::normal;
+use crate::undefined::Undefined;
 
 /// Lower and upper limit.
 pub(super) fn limits(replicates: &[f64], estimand: &Estimand, level: f64) -> Result<(f64, f64), Undefined> {

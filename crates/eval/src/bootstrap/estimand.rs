@@ -2,10 +2,11 @@
 
 use crate::checked;
 use crate::cohort::Cohort;
-use crate::error::{Error, Result, Undefined};
+use crate::error::{Error, Result};
 use crate::interval::Unit;
 use crate::metric::Metric;
 use crate::ranking::Ranking;
+use crate::undefined::Undefined;
 
 /// A statistic that can be evaluated on any resample.
 #[derive(Debug)]

@@ -22,13 +22,13 @@ pub(crate) use estimand::Estimand;
 pub use mean::TaskScores;
 pub use resample::Resamples;
 pub(crate) use resample::{Distribution, replicate};
-pub use roc_band::BandPoint;
 
 use crate::checked;
 use crate::cohort::Cohort;
 use crate::error::{Error, Result};
 use crate::interval::{Interval, Method, Unit};
 use crate::metric::Metric;
+use crate::undefined::Undefined;
 
 /// How sorted replicates become an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -172,7 +172,7 @@ impl Bootstrap {
         &self,
         estimands: &[Estimand],
         resamples: &Resamples,
-    ) -> Result<Vec<Result<(Interval, Distribution), crate::Undefined>>> {
+    ) -> Result<Vec<Result<(Interval, Distribution), Undefined>>> {
         self.validate()?;
         let Some(units) = estimands.first().map(Estimand::units) else { return Ok(Vec::new()) };
         resamples.validate(units)?;
@@ -193,7 +193,7 @@ impl Bootstrap {
         estimand: &Estimand,
         distribution: &Distribution,
         resamples: &Resamples,
-    ) -> Result<Interval, crate::Undefined> {
+    ) -> Result<Interval, Undefined> {
         let observed = estimand.observed();
         let values = &distribution.values;
         let (estimate, lower, upper, method) = match self.rule {

@@ -5,7 +5,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 
-use crate::error::{Error, Result, Undefined};
+use crate::error::{Error, Result};
+use crate::undefined::Undefined;
 
 /// Attempts to draw one replicate with both classes before the statistic counts as undefined. A sample with two
 /// positives among n lacks both in a resample with probability of about 0.14, so 1000 failures in a row do not happen by

@@ -87,7 +87,8 @@ fn interpolated(curve: &[(f64, f64)], x: f64) -> f64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::roc_curve;
+    use crate::metric::Metric;
+    use crate::plots::roc_curve;
 
     fn sample() -> (Cohort, Vec<f64>) {
         let labels: Vec<bool> = (0..60).map(|i| i % 3 == 0).collect();
@@ -120,7 +121,7 @@ mod tests {
         let bootstrap = Bootstrap { replicates: 400, ..Bootstrap::default() };
         let band = bootstrap.roc_band(&cohort, &scores, 401).unwrap();
         let mean = |of: fn(&BandPoint) -> f64| band.iter().map(of).sum::<f64>() / band.len() as f64;
-        let area = bootstrap.interval(&cohort, &[scores], crate::Metric::Auroc).unwrap();
+        let area = bootstrap.interval(&cohort, &[scores], Metric::Auroc).unwrap();
         let grid = 1.0 / 400.0;
         assert!(mean(|p| p.lower) <= area.lower + grid && area.upper <= mean(|p| p.upper) + grid, "{area}");
     }

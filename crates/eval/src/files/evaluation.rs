@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::write::write_new;
 use crate::error::{Error, Result};
-use crate::evaluate::Results;
 use crate::metric::Metric;
 use crate::plots::{Curve, pr_svg, reliability_svg, roc_svg};
+use crate::results::Results;
 use crate::scores::Scores;
 
 /// Bins of the reliability diagrams.

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-use super::read::PatientSource;
 use super::sheet::Sheet;
 use crate::error::{Error, Result, RowMismatch};
-use crate::scores::{Scores, find_task, unique};
+use crate::names::{find_task, unique};
+use crate::row::{PatientSource, Row};
+use crate::scores::Scores;
 
 /// Joins `ground_truth` and `predictions` on the column `key` (`Path`, `Study`, ...), which both have.
 ///
@@ -110,7 +111,7 @@ impl Keyed {
     }
 
     /// The rows, described by their own columns; a file with nothing but the key is described by that.
-    fn rows(&self) -> Result<(Vec<crate::scores::Row>, PatientSource)> {
+    fn rows(&self) -> Result<(Vec<Row>, PatientSource)> {
         self.sheet.rows_keyed(self.key)
     }
 }

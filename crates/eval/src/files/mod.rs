@@ -12,6 +12,6 @@ mod write;
 
 pub use join::join_ground_truth;
 pub use model::Predictions;
-pub use read::{PatientSource, read_predictions};
+pub use read::read_predictions;
 pub use results::read_stamp_beside;
 pub use write::{write_new, write_predictions};

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::join::join_ground_truth;
-use super::read::{PatientSource, read_predictions};
+use super::read::read_predictions;
 use super::results::read_stamp_beside;
 use super::sheet::Sheet;
 use crate::error::{Error, Result, RowMismatch};
 use crate::fold::fold_studies;
-use crate::scores::{Scores, unique};
+use crate::names::unique;
+use crate::row::{PatientSource, Row};
+use crate::scores::Scores;
 use crate::stamp::Stamp;
 
 /// The scores of one model.
@@ -72,14 +74,14 @@ impl Predictions {
         let places: HashMap<&str, usize> = ids().enumerate().map(|(place, id)| (id, place)).collect();
         let (known, known_by) = sheet.rows_keyed(column)?;
         let describe = |scores: Scores| {
-            let of = |row: &crate::Row| places.get(row.path.as_str()).or_else(|| places.get(row.study.as_str()));
+            let of = |row: &Row| places.get(row.path.as_str()).or_else(|| places.get(row.study.as_str()));
             let missing: Vec<&str> =
                 scores.rows().iter().filter(|row| of(row).is_none()).map(|row| row.path.as_str()).collect();
             if !missing.is_empty() {
                 let place = file.display().to_string();
                 return Err(RowMismatch::error(key, (place, &[]), ("the predictions".to_owned(), &missing)));
             }
-            let rows: Vec<crate::Row> = scores
+            let rows: Vec<Row> = scores
                 .rows()
                 .iter()
                 .filter_map(|row| {

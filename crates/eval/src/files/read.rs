@@ -3,26 +3,11 @@
 use std::path::Path;
 
 use ndarray::Array2;
-use serde::{Deserialize, Serialize};
 
 use super::sheet::Sheet;
 use crate::error::{Error, Result};
 use crate::names::canonical;
 use crate::scores::Scores;
-
-/// How the patients of a file are known. Intervals by patient are only as good as this.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum PatientSource {
-    /// A patient column, or the program itself.
-    #[default]
-    Column,
-    /// A path component such as `patient00001`.
-    Path,
-    /// Not at all: every row counts as a patient of its own.
-    Row,
-}
 
 /// Reads a prediction file: `path` (or `study`), optional `patient`, `study`, `view`, `sex`, `age`, `projection`, then
 /// `score_<task>` and `label_<task>` columns. A task without a label column is masked throughout.

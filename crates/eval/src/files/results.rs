@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 use super::write::write_new;
 use crate::compare::Comparisons;
 use crate::error::{Error, Result};
-use crate::evaluate::Results;
+use crate::interval::Interval;
+use crate::results::Results;
 use crate::stamp::Stamp;
 use crate::tables::Table;
 
@@ -65,7 +66,7 @@ impl Results {
         ]);
         for row in &self.rows {
             let interval = row.interval.as_ref();
-            let of = |pick: fn(&crate::Interval) -> String| interval.map(pick).unwrap_or_default();
+            let of = |pick: fn(&Interval) -> String| interval.map(pick).unwrap_or_default();
             let group = row.group.as_ref();
             let draws = row.draws.as_ref();
             let stamp = self.stamp.fields().map(|(_, value)| value.clone().unwrap_or_default());

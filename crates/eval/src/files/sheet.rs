@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 
-use super::read::PatientSource;
 use crate::error::{Error, Result};
-use crate::names::{canonical, nearest_names};
-use crate::scores::{Row, unique};
+use crate::names::{canonical, nearest_names, unique};
+use crate::row::{PatientSource, Row};
 
 /// What a column that is neither label nor score may be called, by what it means.
 const PATH: &[&str] = &["path", "image", "file", "filename"];

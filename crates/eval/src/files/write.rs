@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::files::PatientSource;
-use crate::scores::{Row, Scores};
+use crate::row::{PatientSource, Row};
+use crate::scores::Scores;
 
 /// Writes a prediction file that [`read_predictions`](crate::read_predictions) reads back to the same [`Scores`].
 ///

@@ -2,6 +2,7 @@
 
 use ndarray::{ArrayView1, ArrayView2};
 
+use crate::checked;
 use crate::error::{Error, Result};
 
 /// At least one row and one column, every value finite.
@@ -27,7 +28,7 @@ pub(super) fn check_columns(features: ArrayView2<'_, f32>, expected: usize) -> R
 
 /// Targets `[N, T]` of N rows, each 0, 1 or NaN (masked), T at least 1.
 pub(crate) fn check_targets(targets: ArrayView2<'_, f64>, rows: usize) -> Result<()> {
-    crate::checked::length("targets", targets.nrows(), rows)?;
+    checked::length("targets", targets.nrows(), rows)?;
     if targets.ncols() == 0 {
         return Err(Error::Setting { name: "targets", found: "no tasks".to_owned(), expected: "at least one task" });
     }

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::features::{check, check_columns, check_targets};
 use crate::error::{Error, Result};
+use crate::undefined::Undefined;
 
 /// Queries whose similarities are computed together.
 const BLOCK: usize = 64;
@@ -65,7 +66,7 @@ impl Knn {
         check_targets(targets, bank.nrows())?;
         self.validate()?;
         if let Some(task) = targets.columns().into_iter().position(|task| task.iter().all(|label| label.is_nan())) {
-            let source = Error::undefined("kNN", crate::Undefined::NoLabelledRows);
+            let source = Error::undefined("kNN", Undefined::NoLabelledRows);
             return Err(Error::InTask { task, source: Box::new(source) });
         }
         let (bank, queries) = (unit_rows("bank", bank)?, unit_rows("queries", queries)?);
