@@ -71,6 +71,19 @@ pub struct Calibration {
 }
 
 impl Results {
+    /// The rows and the calibration of one task, with the same stamp and settings: equal to the results of the scores of this
+    /// task alone. Empty if there is no such task.
+    #[must_use]
+    pub fn of_task(&self, task: &str) -> Self {
+        Self {
+            stamp: self.stamp.clone(),
+            bootstrap: self.bootstrap.clone(),
+            patient_source: self.patient_source,
+            rows: self.rows.iter().filter(|row| row.task == task).cloned().collect(),
+            calibration: self.calibration.iter().filter(|entry| entry.task == task).cloned().collect(),
+        }
+    }
+
     /// For reading: task, statistic, value with interval (three decimals), rows, positives, patients; a value that does not
     /// exist is a dash with the reason. A subgroup column if there are subgroups.
     pub fn table(&self) -> Table {
