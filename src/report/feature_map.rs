@@ -35,8 +35,8 @@ pub(super) struct FeatureMap {
     part: &'static str,
 }
 
-/// Up to `most` images of a data set, evenly spread: of the test part, else of the validation part, else of the training
-/// part. Returns the rows and the name of the part.
+/// Up to `most` images of a data set, evenly spread: of the test part, else of the validation part, else of the
+/// training part. Returns the rows and the name of the part.
 pub(super) fn images_to_show(
     dir: &Path,
     dataset: Dataset,

@@ -1,8 +1,8 @@
-//! One self-contained HTML page about a run: it fetches nothing and runs no script. A section without data is one line that
-//! names the command that adds it.
+//! One self-contained HTML page about a run: it fetches nothing and runs no script. A section without data is one line
+//! that names the command that adds it.
 //!
-//! [`Report::read`] reads the folders, with one file here for each part; [`Report::to_html`] writes the page (`page.rs`,
-//! `style.css`) with charts of [`eval::chart`].
+//! [`Report::read`] reads the folders, with one file here for each part; [`Report::to_html`] writes the page
+//! (`page.rs`, `style.css`) with charts of [`eval::chart`].
 
 mod configuration;
 mod curves;
@@ -42,8 +42,8 @@ use training::Training;
 /// Inputs and settings of a report, besides the folder of the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReportOptions {
-    /// Folders that `linear` and `finetune` wrote. Empty: those of `eval`, `linear`, `knn` and `finetune` that exist in the
-    /// run's folder.
+    /// Folders that `linear` and `finetune` wrote. Empty: those of `eval`, `linear`, `knn` and `finetune` that exist in
+    /// the run's folder.
     pub eval: Vec<PathBuf>,
     /// Folder of the data set; `None`: the one the run was pretrained on.
     pub data: Option<PathBuf>,
@@ -89,11 +89,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// Reads the folder of a run and its evaluations. If a file is absent or cannot be read, its section is left out; files
-    /// that cannot be read are listed on the page.
+    /// Reads the folder of a run and its evaluations. If a file is absent or cannot be read, its section is left out;
+    /// files that cannot be read are listed on the page.
     ///
     /// # Errors
-    /// A folder that holds no run, a folder in the options that does not exist, or settings of the bootstrap out of range.
+    /// A folder that holds no run, a folder in the options that does not exist, or settings of the bootstrap out of
+    /// range.
     pub fn read(run: &Path, options: &ReportOptions) -> Result<Self> {
         options.bootstrap.validate()?;
         let eval = if options.eval.is_empty() {

@@ -1,4 +1,5 @@
-//! The page around the sections: head, style, table of contents, tables and figures. It has no script and fetches nothing.
+//! The page around the sections: head, style, table of contents, tables and figures. It has no script and fetches
+//! nothing.
 
 use std::fmt::Write;
 

@@ -18,17 +18,18 @@ use crate::scores::Scores;
 use crate::stamp::Stamp;
 use crate::subgroups::{Group, Subgroup, UNKNOWN};
 
-/// What to compute.
+/// Statistics to compute.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Evaluation {
     /// The statistics. Default: AUROC, AUPRC, sensitivity at specificity 0.9.
     pub metrics: Vec<Metric>,
-    /// How intervals are made.
+    /// Settings of the intervals.
     pub bootstrap: Bootstrap,
-    /// Gives AUROC the interval of DeLong's method instead; the other statistics keep the bootstrap. Default: `false`.
+    /// Whether AUROC has DeLong's interval instead; the other statistics keep the bootstrap. Default: `false`.
     pub delong: bool,
-    /// Number of reliability bins; `None` leaves calibration out, as for scores that are not probabilities. Default: `None`.
+    /// Number of reliability bins; `None` for no calibration, as for scores that are not probabilities. Default:
+    /// `None`.
     pub calibration_bins: Option<usize>,
 }
 
@@ -40,7 +41,7 @@ impl Default for Evaluation {
 }
 
 impl Evaluation {
-    /// Checks what can be checked without scores.
+    /// Checks the settings, as far as possible without scores.
     ///
     /// # Errors
     /// As [`Bootstrap::validate`]; a specificity outside [0, 1], no reliability bins or too many.
@@ -52,12 +53,12 @@ impl Evaluation {
         self.calibration_bins.map_or(Ok(()), checked::bins)
     }
 
-    /// Evaluates a model, given by the scores of its label draws (one if there was a single training set), on all tasks.
+    /// Evaluates a model on all tasks. `draws` are its scores from each label draw; one if it was trained once.
     ///
-    /// Tasks with the same rows share their resamples; the numbers of a task do not depend on which others are evaluated.
+    /// Tasks with the same rows share their resamples. The numbers of a task do not depend on the other tasks.
     ///
     /// # Errors
-    /// No draws, draws with different rows or labels, settings out of range. A statistic that does not exist is no error
+    /// No draws, draws with different rows or labels, or settings out of range. An undefined statistic is not an error
     /// but a row with the reason.
     pub fn run(&self, draws: &[Scores], stamp: Stamp) -> Result<Results> {
         let (rows, patient_source) = self.rows(draws)?;
@@ -124,20 +125,25 @@ impl Evaluation {
     }
 }
 
-/// The statistics of `evaluation` within each group, groups in ascending order with `unknown` last.
+/// The statistics of `evaluation` in each group, groups in ascending order with `unknown` last.
 ///
-/// Many groups mean many comparisons, and small ones have wide intervals: the intervals are there to be read.
+/// With many groups some differ by chance alone, and small groups have wide intervals; read the intervals before
+/// drawing conclusions.
 ///
 /// # Errors
-/// As [`Evaluation::run`]; [`Error::Setting`] if no row says which group it is in.
+/// As [`Evaluation::run`]; [`Error::Setting`] if no row has the attribute.
 pub fn subgroups(evaluation: &Evaluation, draws: &[Scores], by: Subgroup) -> Result<Vec<ResultRow>> {
     let Some(first) = draws.first() else {
         return Err(Error::Setting { name: "label draws", found: "0".into(), expected: "at least 1" });
     };
     let draws = draws.iter().map(|draw| first.align(draw)).collect::<Result<Vec<_>>>()?;
     if !first.rows().iter().any(|row| by.of(row) != UNKNOWN) {
-        let found = format!("no row that says its {}", by.name());
-        return Err(Error::Setting { name: "subgroup", found, expected: "a column for it, here or in another file" });
+        let found = format!("no row with a value for {}", by.name());
+        return Err(Error::Setting {
+            name: "subgroup",
+            found,
+            expected: "a column for it in the predictions or in a metadata file",
+        });
     }
     let of_row: Vec<String> = first.rows().iter().map(|row| by.of(row)).collect();
     let mut values = of_row.clone();

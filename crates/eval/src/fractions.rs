@@ -40,17 +40,17 @@ pub struct TaskResult {
 type Columns = (Cohort, Vec<Vec<f64>>);
 
 impl FractionResult {
-    /// Takes the model's AUROC of every task from `model`, the results of [`Evaluation::run`](crate::Evaluation::run) on
-    /// `model_scores`, and computes what they lack with the same bootstrap: the baseline, the paired difference, and the
-    /// mean over tasks. The mean has an entry if there are at least two tasks, all with the same labelled rows, and the rule
-    /// of the bootstrap is [`Rule::Percentile`].
+    /// Takes the model's AUROC of every task from `model`, the results of [`Evaluation::run`](crate::Evaluation::run)
+    /// on `model_scores`, and computes what they lack with the same bootstrap: the baseline, the paired difference, and
+    /// the mean over tasks. The mean has an entry if there are at least two tasks, all with the same labelled rows, and
+    /// the rule of the bootstrap is [`Rule::Percentile`].
     ///
     /// `model_scores` and `baseline` have one entry per label draw, in the same order of draws and over the same rows.
     /// `labelled_images` is the number of labelled images, mean over label draws.
     ///
     /// # Errors
-    /// [`Error::Undefined`] with the name of the task if its AUROC is undefined; results without the AUROC of a task; draws
-    /// that differ in their rows, labels or tasks; a baseline with another number of draws.
+    /// [`Error::Undefined`] with the name of the task if its AUROC is undefined; results without the AUROC of a task;
+    /// draws that differ in their rows, labels or tasks; a baseline with another number of draws.
     pub fn new(
         fraction: f64,
         labelled_images: f64,

@@ -1,8 +1,9 @@
-//! From scores to numbers one can publish: AUROC and AUPRC with intervals, paired comparisons, tables and plots.
+//! Evaluation of a model's scores: AUROC and AUPRC with intervals, paired comparisons, tables and plots.
 //!
-//! Where it stands in the flow: a model has scored every image ([`Scores`], or a prediction file read by
-//! [`read_predictions`] or [`join_ground_truth`]); images are folded to studies ([`fold_studies`]); each task becomes a
-//! [`Cohort`] with its score vectors, one a label draw; a [`Bootstrap`] or [`delong`] turns those into an [`Interval`].
+//! The scores of a model are in [`Scores`], made by the caller or read from a prediction file ([`read_predictions`],
+//! [`join_ground_truth`]). [`fold_studies`] combines the images of a study. Each task is then a [`Cohort`] with one
+//! score vector per label draw, that is, per model trained on another subset of the labels. A [`Bootstrap`] or
+//! [`delong`] gives the [`Interval`]; [`Evaluation`] does all this for every task and statistic.
 //!
 //! ```
 //! use eval::{Bootstrap, Cohort, Metric};
@@ -15,11 +16,12 @@
 //! # Ok::<(), eval::Error>(())
 //! ```
 //!
-//! Scores come from features ([`LinearProbeConfig`], [`Knn`]) or from a network: with the feature `train`, features are
-//! extracted, and networks trained with labels, from any iterator of image batches.
+//! [`LinearProbeConfig`] and [`Knn`] compute scores from features. With the Cargo feature `train`, the crate also
+//! extracts features with a network and trains networks with labels, from any iterator over batches of images.
 //!
-//! A number that does not exist (one class only) is an error with the reason, `null` in files, never a stand-in.
-//! Everything is f64 on the host, seeded, and the same for any number of threads.
+//! An undefined number, such as the AUROC of a single class, is an error with the reason, and `null` in files; no value
+//! is put in its place. All statistics are computed in f64 on the CPU from a given seed, and do not depend on the
+//! number of threads.
 
 mod auprc;
 mod auroc;

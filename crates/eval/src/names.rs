@@ -1,10 +1,12 @@
-//! Names of tasks, columns and rows: compared whatever their spelling, suggested when misspelt, refused when repeated.
+//! Names of tasks, columns and rows: compared without case and punctuation, suggested where misspelt, refused where
+//! repeated.
 
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
 
-/// The names nearest to `wanted`, best first, at most three: by spelling, with case and punctuation ignored.
+/// Up to three of the `known` names whose spelling is closest to `wanted`, best first. Case and punctuation are
+/// ignored.
 pub(crate) fn nearest_names<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let plain = canonical(wanted);
     let mut scored: Vec<(f64, &str)> = known
@@ -16,12 +18,12 @@ pub(crate) fn nearest_names<'a>(wanted: &str, known: impl IntoIterator<Item = &'
     scored.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
 }
 
-/// `Pleural Effusion`, `pleural-effusion` and `pleural_effusion` name the same column.
+/// A name without case and punctuation: `Pleural Effusion` and `pleural_effusion` are the same.
 pub(crate) fn canonical(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// Column of a task by name; case and punctuation do not matter.
+/// Column of a task by name. An exact match comes first, then one without case and punctuation.
 pub(crate) fn find_task<S: AsRef<str>>(tasks: &[S], name: &str, place: &str) -> Result<usize> {
     let wanted = canonical(name);
     let exact = tasks.iter().position(|task| task.as_ref() == name);

@@ -1,4 +1,4 @@
-//! The results of a model: one row a task, statistic and group, with the conditions they were made under.
+//! The results of a model: one row per task, statistic and group, with the conditions they were obtained under.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,19 +13,19 @@ use crate::subgroups::Group;
 use crate::tables::Table;
 use crate::undefined::Undefined;
 
-/// The statistics of a model with the conditions they were made under.
+/// The statistics of a model with the conditions they were obtained under.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Results {
-    /// Under which conditions.
+    /// The conditions.
     pub stamp: Stamp,
     /// Settings of the bootstrap.
     pub bootstrap: Bootstrap,
-    /// How the patients are known.
+    /// Where the patient ids come from.
     pub patient_source: PatientSource,
-    /// One entry a task, statistic and group.
+    /// One entry per task, statistic and group.
     pub rows: Vec<ResultRow>,
-    /// One entry a task, if calibration was asked for.
+    /// One entry per task, if calibration was computed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calibration: Vec<Calibration>,
 }
@@ -41,38 +41,38 @@ pub struct ResultRow {
     pub group: Option<Group>,
     /// The statistic.
     pub metric: Metric,
-    /// Labelled rows, with or without an interval.
+    /// Number of labelled rows, counted even without an interval.
     pub n: usize,
-    /// Positive rows.
+    /// Number of positive rows.
     pub positives: usize,
-    /// Patients.
+    /// Number of patients.
     pub patients: usize,
-    /// Its value with interval, `null` if it does not exist.
+    /// The value with its interval, `null` if it is undefined.
     pub interval: Option<Interval>,
-    /// Why it does not exist.
+    /// Why it is undefined.
     pub undefined: Option<Undefined>,
-    /// Spread over label draws, if there are several.
+    /// Variation over label draws, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draws: Option<DrawVariance>,
 }
 
-/// Calibration of one task (of the first label draw).
+/// Calibration of the first label draw on one task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Calibration {
     /// The task.
     pub task: String,
-    /// Expected calibration error, `null` if it does not exist.
+    /// Expected calibration error, `null` if it is undefined.
     pub expected_calibration_error: Option<f64>,
-    /// Why it does not exist.
+    /// Why it is undefined.
     pub undefined: Option<Undefined>,
-    /// The bins that have rows.
+    /// The bins that contain rows.
     pub bins: Vec<ReliabilityBin>,
 }
 
 impl Results {
-    /// The rows and the calibration of one task, with the same stamp and settings: equal to the results of the scores of this
-    /// task alone. Empty if there is no such task.
+    /// The rows and the calibration of one task, with the same stamp and settings: equal to the results of the scores
+    /// of this task alone. Empty if there is no such task.
     #[must_use]
     pub fn of_task(&self, task: &str) -> Self {
         Self {
@@ -84,8 +84,8 @@ impl Results {
         }
     }
 
-    /// For reading: task, statistic, value with interval (three decimals), rows, positives, patients; a value that does not
-    /// exist is a dash with the reason. A subgroup column if there are subgroups.
+    /// A table to read: task, statistic, value with interval (three decimals), numbers of rows, positive rows and
+    /// patients, with a group column if there are subgroups. An undefined value is a dash with the reason.
     pub fn table(&self) -> Table {
         let grouped = self.rows.iter().any(|row| row.group.is_some());
         let columns = ["task", "group", "statistic", "value", "n", "positives", "patients"];

@@ -4,39 +4,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::row::Row;
 
-/// What rows are divided by.
+/// Attribute that divides the rows into groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Subgroup {
-    /// As the data set writes it.
+    /// As in the data set.
     Sex,
     /// 0-17, 18-39, 40-59, 60-79, 80 and older, in years.
     AgeBand,
     /// AP or PA.
     Projection,
-    /// `frontal`, `lateral`; for studies the views they have.
+    /// `frontal` or `lateral`; for studies, the views they contain.
     View,
 }
 
-/// One group of a division.
+/// A subgroup of the rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Group {
-    /// What the rows are divided by.
+    /// The attribute.
     pub by: Subgroup,
-    /// The group: `Female`, `40-59`, ...; `unknown` where the column is empty.
+    /// Its value: `Female`, `40-59`, ...; `unknown` where the column is empty.
     pub value: String,
 }
 
-/// The group of rows that do not say which they are in.
+/// Value of rows without the attribute.
 pub(crate) const UNKNOWN: &str = "unknown";
 
 impl Subgroup {
-    /// Every division.
+    /// All attributes.
     pub const ALL: [Self; 4] = [Self::Sex, Self::AgeBand, Self::Projection, Self::View];
 
-    /// Its name on the command line: `sex`, `age`, `projection`, `view`.
+    /// Name on the command line: `sex`, `age`, `projection`, `view`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sex => "sex",
@@ -46,7 +46,7 @@ impl Subgroup {
         }
     }
 
-    /// The group that a row is in.
+    /// The value of a row.
     pub(crate) fn of(self, row: &Row) -> String {
         let value = match self {
             Self::Sex => row.sex.clone(),

@@ -1,4 +1,4 @@
-//! Tables for people: Markdown, CSV and HTML from one description.
+//! Tables of text, written as Markdown, CSV or HTML.
 
 use crate::markup::escape;
 
@@ -27,12 +27,12 @@ impl Table {
         &self.columns
     }
 
-    /// The rows, each as long as there are columns.
+    /// The rows, each with one cell per column.
     pub fn rows(&self) -> &[Vec<String>] {
         &self.rows
     }
 
-    /// GitHub-flavoured Markdown, columns padded so that the source reads as a table too.
+    /// GitHub-flavoured Markdown, with padded columns so that the source is readable as well.
     pub fn to_markdown(&self) -> String {
         let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
         let lines: Vec<Vec<String>> = std::iter::once(&self.columns)
@@ -56,13 +56,13 @@ impl Table {
         out
     }
 
-    /// RFC 4180 CSV with a header line.
+    /// CSV as in RFC 4180, with a header line.
     pub fn to_csv(&self) -> String {
         let line = |row: &Vec<String>| row.iter().map(|text| csv_cell(text)).collect::<Vec<_>>().join(",") + "\n";
         std::iter::once(&self.columns).chain(&self.rows).map(line).collect()
     }
 
-    /// An HTML `<table>`, without style.
+    /// An HTML `<table>` without style.
     pub fn to_html(&self) -> String {
         let line = |row: &Vec<String>, tag: &str| {
             let cells: String = row.iter().map(|text| format!("<{tag}>{}</{tag}>", escape(text))).collect();

@@ -6,8 +6,8 @@ use ndarray::Array2;
 
 const TASKS: [&str; 3] = ["Edema", "Cardiomegaly", "Fracture"];
 
-/// One label draw of a model: 90 rows of 30 patients, scores that follow the labels with this strength. With `masked`, the
-/// first task lacks the labels of two patients.
+/// One label draw of a model: 90 rows of 30 patients, scores that follow the labels with this strength. With `masked`,
+/// the first task lacks the labels of two patients.
 fn draw(strength: f64, step: usize, masked: bool) -> Scores {
     let rows = (0..90).map(|row| Row {
         path: format!("{row}.png"),

@@ -14,7 +14,8 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// An axis for values between `low` and `high`, with about five ticks at round numbers; it ends at the outermost ticks.
+    /// An axis for values between `low` and `high`, with about five ticks at round numbers; it ends at the outermost
+    /// ticks.
     pub fn linear(name: &str, low: f64, high: f64) -> Self {
         Self::with_ticks(name, low, high, 5)
     }

@@ -7,8 +7,8 @@ use super::{BOTTOM, Chart, LEFT, RIGHT, Series, TOP, escape};
 /// Rules for the class `chart`. They refer to the colours as custom properties: `var(--text)`.
 pub const STYLE: &str = include_str!("style.css");
 
-/// Name, value on light pages and value on dark pages of each colour: the ground, text of three weights, and series 1 to 8.
-/// Text and curves have a contrast of at least 4.5 to the ground (WCAG 2.2).
+/// Name, value on light pages and value on dark pages of each colour: the ground, text of three weights, and series 1
+/// to 8. Text and curves have a contrast of at least 4.5 to the ground (WCAG 2.2).
 pub const COLOURS: [(&str, &str, &str); 12] = [
     ("ground", "#fdfdfb", "#15181b"),
     ("text", "#1c2024", "#e5e7e9"),
@@ -50,8 +50,9 @@ impl Chart {
         Self::sized(LEFT + SIDE + RIGHT, TOP + SIDE + BOTTOM, x, y, description)
     }
 
-    /// The chart as an SVG file, its description as the title, and a legend with one line a series below. It is readable on
-    /// light and dark pages and brings its own style, whose rules apply to charts alone if it is placed in a page.
+    /// The chart as an SVG file, its description as the title, and a legend with one line a series below. It is
+    /// readable on light and dark pages and brings its own style, whose rules apply to charts alone if it is placed in
+    /// a page.
     pub fn document(self, legend: &[(&str, Series)]) -> String {
         let (width, bottom, title) = (self.width, self.height, escape(&self.description));
         let height = TITLE + bottom + LEGEND_LINE * legend.len() as f64 + 6.0;

@@ -1,5 +1,5 @@
-//! Line, band, bar and dot charts as SVG, without scripts or fonts of their own: labels stand on the curves, units on the
-//! axes.
+//! Line, band, bar and dot charts as SVG, without scripts or fonts of their own: labels stand on the curves, units on
+//! the axes.
 //!
 //! [`Chart::finish`] gives an element for an HTML page that has the rules of [`STYLE`] and the colours of [`COLOURS`];
 //! [`Chart::document`] a file of its own.
@@ -49,8 +49,8 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// A chart of 400 x 270 units: two fit side by side on a desktop screen, one fills a phone, with letters of at least
-    /// 10 pixels. `description` is read out by screen readers.
+    /// A chart of 400 x 270 units: two fit side by side on a desktop screen, one fills a phone, with letters of at
+    /// least 10 pixels. `description` is read out by screen readers.
     pub fn new(x: Axis, y: Axis, description: impl Into<String>) -> Self {
         Self::sized(400.0, 270.0, x, y, description)
     }

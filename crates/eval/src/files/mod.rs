@@ -1,6 +1,8 @@
-//! Prediction files: `path, patient, study, view, label_*, score_*`, from this tool or any other.
+//! Prediction files with the columns `path, patient, study, view, label_*, score_*`, from this or another tool, and
+//! files of results.
 //!
-//! Columns are matched by name, in any order; case and punctuation do not matter. An empty label cell is masked.
+//! Columns are matched by name and may be in any order; case and punctuation are ignored. An empty label cell is
+//! masked.
 
 mod evaluation;
 mod join;

@@ -1,4 +1,4 @@
-//! Labels and scores in one file.
+//! Prediction files with labels and scores.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::scores::Scores;
 /// `score_<task>` and `label_<task>` columns. A task without a label column is masked throughout.
 ///
 /// # Errors
-/// No such file, no score column, cells that are not what their column says (with line and column), ids twice.
+/// No such file, no score column, a cell that cannot be read (with line and column), an id that appears twice.
 pub fn read_predictions(path: &Path) -> Result<Scores> {
     let sheet = Sheet::read(path)?;
     let scored = sheet.prefixed("score_");

@@ -23,11 +23,12 @@ fn pr_curve(labels: &[bool], scores: &[f64]) -> Result<Vec<(f64, f64)>> {
     Ok(points)
 }
 
-/// Precision-recall curves as an SVG document, drawn as the steps whose areas average precision adds up. The dashed line is
-/// the prevalence of the first curve, which is the precision of a random ranking.
+/// Precision-recall curves as an SVG document, drawn as the steps whose areas average precision adds up. The dashed
+/// line is the prevalence of the first curve, which is the precision of a random ranking.
 ///
 /// # Errors
-/// [`Error::Undefined`] if a class is absent from any of the curves; lengths that differ or scores that are not finite.
+/// [`Error::Undefined`] if a class is absent from any of the curves; different lengths, or scores that
+/// are not finite.
 pub fn pr_svg(title: &str, curves: &[Curve<'_>]) -> Result<String> {
     let (recall, precision) = ("recall (sensitivity)", "precision (positive predictive value)");
     let mut chart = Chart::square(Axis::unit(recall), Axis::unit(precision), title);

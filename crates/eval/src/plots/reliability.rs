@@ -5,8 +5,8 @@ use crate::calibration::reliability;
 use crate::chart::{Axis, Chart};
 use crate::error::Result;
 
-/// Reliability diagrams as an SVG document: the share of positive rows against the mean probability in each of `bins` equal
-/// bins. The area of a dot is its bin's share of the rows; the dashed diagonal is perfect calibration.
+/// Reliability diagrams as an SVG document: the share of positive rows against the mean probability in each of `bins`
+/// equal bins. The area of a dot is its bin's share of the rows; the dashed diagonal is perfect calibration.
 ///
 /// # Errors
 /// Scores that are not probabilities, no rows, no bins or too many.

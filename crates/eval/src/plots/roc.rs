@@ -6,10 +6,10 @@ use crate::checked;
 use crate::error::{Error, Result};
 use crate::ranking::ascending;
 
-/// Points (false positive rate, true positive rate) of the ROC curve from (0, 0) to (1, 1), one a distinct score.
+/// Points (false positive rate, true positive rate) of the ROC curve from (0, 0) to (1, 1), one per distinct score.
 ///
 /// # Errors
-/// [`Error::Undefined`] if a class is absent; lengths that differ or scores that are not finite.
+/// [`Error::Undefined`] if a class is absent; different lengths, or scores that are not finite.
 pub fn roc_curve(labels: &[bool], scores: &[f64]) -> Result<Vec<(f64, f64)>> {
     checked::rows(labels, scores, None)?;
     checked::both_classes(labels, None).map_err(|reason| Error::undefined("the ROC curve", reason))?;

@@ -1,4 +1,4 @@
-//! What every probe asks of the features and targets it is given.
+//! Checks of features and targets that all probes share.
 
 use ndarray::{ArrayView1, ArrayView2};
 
@@ -17,7 +17,7 @@ pub(super) fn check(what: &'static str, features: ArrayView2<'_, f32>) -> Result
     }
 }
 
-/// As many columns as the probe was fitted on.
+/// The number of columns that the probe was fitted on.
 pub(super) fn check_columns(features: ArrayView2<'_, f32>, expected: usize) -> Result<()> {
     if features.ncols() == expected {
         Ok(())
@@ -38,7 +38,7 @@ pub(crate) fn check_targets(targets: ArrayView2<'_, f64>, rows: usize) -> Result
     }
 }
 
-/// The rows of one task that carry a label, and those labels.
+/// The labelled rows of one task and their labels.
 pub(crate) fn labelled(targets: ArrayView1<'_, f64>) -> (Vec<usize>, Vec<bool>) {
     targets.iter().enumerate().filter(|(_, label)| !label.is_nan()).map(|(row, label)| (row, *label == 1.0)).unzip()
 }
