@@ -232,7 +232,7 @@ fn subgroups_come_from_the_data_sets_own_columns() {
     assert_eq!((count("projection", "AP"), count("projection", "unknown")), (60, 60));
     assert_eq!(count("age_band", "18-39") + count("age_band", "40-59") + count("age_band", "60-79"), 120);
 
-    refused(&run(arguments!["evaluate", images, "--subgroup", "sex", "--quiet"]), &["no row that says its sex"]);
+    refused(&run(arguments!["evaluate", images, "--subgroup", "sex", "--quiet"]), &["no row with a value for sex"]);
     let short = written(folder.path(), "short.csv", "Path,Sex\nx.jpg,Male\n");
     let ran = run(arguments!["evaluate", images, "--metadata", short, "--subgroup", "sex", "--quiet"]);
     refused(&ran, &["120 only in the predictions", "short.csv"]);

@@ -1,16 +1,14 @@
-//! `config.toml` and `run.json`: what was run, where, on what.
+//! `config.toml` and `run.json`: settings, machine and data of the run.
 
 use std::{fs, path::Path};
 
+use eval::chart::{escape, whole};
 use serde_json::Value;
 use toml::Table;
 
-use super::{
-    axis::whole,
-    page::{DataTable, Fact, Section, command, escape},
-};
+use super::page::{DataTable, Fact, Section, command};
 
-/// The settings shown first: what a reader asks for, their places in `config.toml`.
+/// The settings shown in the table, with their paths in `config.toml`.
 const KEY_SETTINGS: &[(&str, &[&str])] = &[
     ("network", &["arch"]),
     ("input channels", &["channels"]),
@@ -32,7 +30,7 @@ const KEY_SETTINGS: &[(&str, &[&str])] = &[
     ("seed", &["train", "seed"]),
 ];
 
-/// What a run was made from. Read as plain tables, so that a report can be made of runs of other versions.
+/// Settings and origin of a run, read as plain tables so that runs of other versions can be reported too.
 #[derive(Debug, Default)]
 pub(super) struct Configuration {
     text: String,
@@ -41,7 +39,7 @@ pub(super) struct Configuration {
 }
 
 impl Configuration {
-    /// Of a run; what is absent or cannot be read is left out.
+    /// Reads both files of a run; an absent file is left out, one that cannot be read is noted.
     pub(super) fn read(run: &Path, note: &mut dyn FnMut(&str)) -> Self {
         let text = fs::read_to_string(run.join("config.toml")).unwrap_or_default();
         let settings = toml::from_str(&text).unwrap_or_else(|e: toml::de::Error| {
@@ -73,7 +71,7 @@ impl Configuration {
         if parts.is_empty() { String::new() } else { format!("{}.", parts.join(" ")) }
     }
 
-    /// The data, for the head of the page.
+    /// The number of images, for the head of the page.
     pub(super) fn fact(&self) -> Option<Fact> {
         let images = self.run["data"]["images"].as_f64()?;
         let patients = match self.run["data"]["patients_known"].as_bool() {
@@ -92,12 +90,12 @@ impl Configuration {
         })
     }
 
-    /// The section.
+    /// The section of the page.
     pub(super) fn section(&self) -> Section {
         let missing = format!("{} writes config.toml and run.json.", command("moco-cxr pretrain --data DIR --out RUN"));
         let body = if self.settings.is_empty() { Err(missing) } else { Ok(self.body()) };
         let lead = format!(
-            "What the run was made from. {} starts the same run again.",
+            "Settings and origin of the run. {} repeats it.",
             command("moco-cxr pretrain --config RUN/config.toml --out NEW")
         );
         Section { id: "configuration", title: "Configuration", lead, body }
@@ -110,7 +108,7 @@ impl Configuration {
                 settings.push([(*name).to_owned(), escape(&value)]);
             }
         }
-        let mut origin = DataTable::new("Where and on what").text("fact").text("value");
+        let mut origin = DataTable::new("Machine and data").text("fact").text("value");
         let run = &self.run;
         for (name, value) in [
             ("moco-cxr", &run["moco_cxr"]),

@@ -1,13 +1,15 @@
-//! ROC curves with their bootstrap bands, and reliability diagrams, one a task.
+//! ROC curves with their bootstrap bands, and reliability diagrams, one per task.
 
-use eval::{Metric, expected_calibration_error, reliability, roc_curve};
+use eval::{
+    Metric,
+    chart::{Axis, Chart, escape, whole},
+    expected_calibration_error, reliability, roc_curve,
+};
 
 use super::{
-    axis::{Axis, whole},
-    chart::Chart,
     definitions::term,
     evaluation::{Evaluations, TaskScores},
-    page::{Section, escape, figure, figures},
+    page::{Section, figure, figures},
 };
 use crate::error::Result;
 
@@ -15,26 +17,26 @@ use crate::error::Result;
 const BAND_POINTS: usize = 101;
 /// Bins of the reliability diagram.
 const BINS: usize = 10;
-/// Points that a drawn curve is thinned to; a screen shows no more.
+/// Most points of a drawn curve; a screen cannot show more.
 const POINTS: usize = 400;
 
 impl Evaluations {
-    /// ROC curves.
+    /// The section of ROC curves.
     pub(super) fn roc_section(&self) -> Section {
         let lead = format!(
-            "Sensitivity against 1 − specificity on the rows reported on. The band holds 95 % of {} bootstrap curves at each \
-             specificity (patients drawn); the diagonal is guessing.",
+            "Sensitivity against 1 − specificity on the evaluated rows. At each specificity, the band contains 95 % of {} \
+             bootstrap curves (patients resampled). The diagonal is chance.",
             whole(self.bootstrap.replicates as f64)
         );
         let body = self.each(|task| self.roc(task));
         Section { id: "roc", title: "ROC curves", lead, body }
     }
 
-    /// Reliability diagrams.
+    /// The section of reliability diagrams.
     pub(super) fn reliability_section(&self) -> Section {
-        let lead = "Observed share of positives where the network says so-and-so likely, in ten bins; the area of a dot is its share of \
-             rows, the bar Wilson's 95 % interval with rows as independent. On the diagonal probabilities mean what they say. \
-             Scores beyond 0 and 1 are logits and were put through the logistic function.";
+        let lead = "Observed share of positives against predicted probability, in ten bins. The area of a dot is the bin's share of \
+             the rows; the error bar is Wilson's 95 % interval, which takes rows as independent. On the diagonal the predicted \
+             probabilities are right. Scores outside 0 to 1 are taken as logits and passed through the logistic function.";
         let body = self.each(|task| self.reliability(task));
         Section { id: "reliability", title: "Reliability", lead: lead.to_owned(), body }
     }
@@ -115,7 +117,7 @@ fn square(x: &str, y: &str, description: String) -> Chart {
     Chart::sized(400.0, 392.0, Axis::unit(x), Axis::unit(y), description)
 }
 
-/// At most [`POINTS`] points, both ends among them.
+/// At most [`POINTS`] of the points, the first and the last among them.
 fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     if points.len() <= POINTS {
         return points;

@@ -1,5 +1,5 @@
-//! What the data hold: counts of images, patients and labels part by part, the audit's findings, and views as training
-//! sees them.
+//! The data: counts of images, patients and labels in each part, the findings of the audit, and views as training sees
+//! them.
 
 use std::{fmt::Write, fs, path::Path, sync::Arc};
 
@@ -8,9 +8,10 @@ use cxr_data::{
     preview,
 };
 
+use eval::chart::{escape, whole};
+
 use super::{
-    axis::whole,
-    page::{DataTable, Section, command, escape, figures},
+    page::{DataTable, Section, command, figures},
     picture::Picture,
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 /// Pairs of views shown.
 const PAIRS: usize = 8;
 
-/// Counts of the parts of a set, and the audit's findings where there is one.
+/// Counts for each part of a data set, and the report of its audit if the run has one.
 #[derive(Debug, Default)]
 pub(super) struct Data {
     parts: Vec<PartCounts>,
@@ -53,7 +54,7 @@ impl PartCounts {
 }
 
 impl Data {
-    /// Counts of the tables below `dir` (no image is opened), and `audit.json` of the run.
+    /// Reads the counts from the tables below `dir`, without opening an image, and `audit.json` of the run.
     pub(super) fn read(
         run: &Path,
         settings: Option<&PretrainSettings>,
@@ -84,12 +85,13 @@ impl Data {
     /// The section.
     pub(super) fn section(&self) -> Section {
         let missing = format!(
-            "The data folder is gone; {} names it anew, {} adds the full audit.",
+            "The data folder was not found; {} says where it is, {} adds the full audit.",
             command("moco-cxr report RUN --data DIR"),
             command("moco-cxr audit --data DIR --json > RUN/audit.json")
         );
         let empty = self.parts.is_empty() && self.audit.is_none();
-        let lead = "Labels as recorded, before any policy: uncertain means that the report hedges, not mentioned that it is silent.";
+        let lead = "Labels as recorded, before any label policy. Uncertain: the radiology report does not commit itself; not mentioned: it says \
+             nothing about the finding.";
         let body = if empty { Err(missing) } else { Ok(self.body()) };
         Section { id: "data", title: "Data audit", lead: lead.to_owned(), body }
     }
@@ -110,7 +112,7 @@ impl Data {
         html
     }
 
-    /// One row a finding that occurs, one group of columns a part.
+    /// One row per finding that occurs, one group of columns per part.
     fn labels(&self) -> String {
         let mut table = DataTable::new("Labels by image").text("finding");
         for part in &self.parts {
@@ -141,7 +143,7 @@ impl Data {
         let Some(audit) = &self.audit else {
             let how = command("moco-cxr audit --data DIR --json > RUN/audit.json");
             return format!(
-                "<p class=\"note\">Images were not compared with each other; {how} adds leaks, duplicates and unreadable files.</p>"
+                "<p class=\"note\">Images were not compared with each other; {how} checks for leaks, duplicates and unreadable files.</p>"
             );
         };
         let list = |title: &str, lines: Vec<String>| {
@@ -150,7 +152,7 @@ impl Data {
         };
         let (faults, warnings) = (audit.faults(), audit.warnings());
         let verdict = if faults.is_empty() {
-            "<p class=\"verdict good\">The audit found no leak, no unreadable image and no image under two patients.</p>".to_owned()
+            "<p class=\"verdict good\">The audit found no leak, no unreadable image, and no image filed under two patients.</p>".to_owned()
         } else {
             format!("<div class=\"verdict\">{}</div>", list("The audit failed:", faults))
         };

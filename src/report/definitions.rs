@@ -1,22 +1,22 @@
-//! What every number of the page means: shown on hover, and listed at its end.
+//! Definitions of the numbers on the page: shown on hover, and listed at the end.
 
-use super::page::escape;
+use eval::chart::escape;
 
 /// Name and definition, in alphabetical order.
 const DEFINITIONS: &[(&str, &str)] = &[
     (
         "95 % interval",
-        "Percentile interval of a bootstrap that draws patients with all their rows, so that images of one patient are not \
-         counted as independent. Ninety-five of a hundred such intervals from new patients would hold the true value.",
+        "Percentile interval of a bootstrap that resamples whole patients, so that images of one patient are not counted as \
+         independent. Of a hundred such intervals from new patients, about ninety-five would contain the true value.",
     ),
     (
         "alignment",
-        "Mean squared distance of query and key of the same image on the unit sphere, 2 − 2·similarity; 0 to 4, lower is \
+        "Mean squared distance on the unit sphere between query and key of the same image, 2 − 2·similarity; 0 to 4, lower is \
          better (arXiv:2005.10242).",
     ),
     (
         "AUROC",
-        "Area under the ROC curve: the probability that a random positive is scored above a random negative; 0.5 is guessing, \
+        "Area under the ROC curve: the probability that a random positive is scored above a random negative; 0.5 is chance, \
          1 a perfect ranking.",
     ),
     (
@@ -25,61 +25,62 @@ const DEFINITIONS: &[(&str, &str)] = &[
     ),
     (
         "ECE",
-        "Expected calibration error: distance between predicted probability and observed share of positives, averaged over \
-         ten bins weighted by their rows; 0 is perfect.",
+        "Expected calibration error: difference between mean predicted probability and observed share of positives, averaged \
+         over ten bins weighted by their number of rows; 0 is perfect.",
     ),
     (
         "effective rank",
-        "Number of directions in which the newest keys differ, from 1 (all on a line) to the embedding's length; a fall \
-         towards 1 is a collapse (RankMe, arXiv:2210.02885).",
+        "Effective number of directions in which the newest keys vary, from 1 (all on a line) to the dimension of the \
+         embedding; a fall towards 1 is a collapse (RankMe, arXiv:2210.02885).",
     ),
-    ("gradient norm", "Length of the gradient over all weights, before clipping."),
+    ("gradient norm", "Euclidean norm of the gradient over all weights, before clipping."),
     (
         "Grad-CAM",
-        "The last feature maps weighted by the mean gradient of a finding's score, negative values cut off \
+        "The last feature maps, weighted by the mean gradient of a finding's score, with negative values set to zero \
          (arXiv:1610.02391). It shows what the network used, not where the disease is.",
     ),
     (
         "guessing",
-        "Loss of a network that cannot tell the positive from the negatives: ln(1 + keys in the queue), in nats. It grows \
-         while the queue fills.",
+        "The loss of a network that cannot tell the positive from the negatives: ln(1 + number of keys in the queue), in nats. \
+         It grows while the queue fills.",
     ),
     (
         "key deviation",
-        "Mean standard deviation of the coordinates of the newest keys: 1/√D when they are spread evenly over the sphere of \
-         D dimensions, 0 when all are the same.",
+        "Mean standard deviation of the coordinates of the newest keys: 1/√D when they are spread evenly over the unit sphere \
+         in D dimensions, 0 when all are equal.",
     ),
     (
         "loss",
-        "InfoNCE in nats: the negative logarithm of the probability that the network gives to the right key among all keys.",
+        "InfoNCE in nats: the negative logarithm of the probability that the network assigns to the matching key among all keys.",
     ),
     (
         "PCA",
-        "The two directions in which the features differ most. What lies apart here is apart in the features; what overlaps \
-         may still be separable in other directions.",
+        "Principal component analysis: the two directions in which the features vary most. Points that lie apart here are apart \
+         in the features; points that overlap may still be separable in other directions.",
     ),
     (
         "similarity",
-        "Cosine of the angle between two embeddings, −1 to 1; positive pairs are two views of one image, negative pairs a view \
-         and a key of another image in the queue.",
+        "Cosine of the angle between two embeddings, −1 to 1. A positive pair is two views of one image; a negative pair is a \
+         view and the key of another image in the queue.",
     ),
     (
         "top-1",
-        "Share of queries whose own key is more similar than every key in the queue; top-5: among the five most similar.",
+        "Share of queries that are more similar to their own key than to every key in the queue. Top-5: their own key is among \
+         the five most similar.",
     ),
     (
         "uniformity",
-        "Logarithm of the mean of exp(−2·squared distance) over pairs of keys; lower is more evenly spread, 0 is a collapse \
+        "Logarithm of the mean of exp(−2·squared distance) over pairs of keys; lower means more evenly spread, 0 is a collapse \
          (arXiv:2005.10242).",
     ),
 ];
 
-/// A term, its definition on hover and one link away; the name itself where it has none.
+/// A term as a link to its definition, which is shown on hover; the plain name if there is no definition.
 pub(super) fn term(name: &str) -> String {
     term_as(name, name)
 }
 
-/// A term in other words: at the beginning of a sentence.
+/// [`term`] shown in other words, as at the beginning of a sentence.
 pub(super) fn term_as(name: &str, shown: &str) -> String {
     let shown = escape(shown);
     match DEFINITIONS.iter().find(|(known, _)| *known == name) {

@@ -1,4 +1,4 @@
-//! The folders that `linear` and `finetune` leave: `linear.json` or its like, and `TASK/predictions.csv`.
+//! The folders that `linear` and `finetune` write: `linear.json` or `finetune.json`, and `TASK/predictions.csv`.
 
 use std::{
     fs,
@@ -9,27 +9,27 @@ use eval::{Bootstrap, Scores, read_predictions, read_stamp_beside};
 
 use crate::study::FractionResult;
 
-/// What the evaluation folders of a run hold.
+/// The contents of the evaluation folders of a run.
 #[derive(Debug, Default)]
 pub(super) struct Evaluations {
-    /// Tables by label fraction, each with what made it: `linear`, `finetune`.
+    /// Results by label fraction, each with the command that made them: `linear`, `finetune`.
     pub(super) fractions: Vec<(String, Vec<FractionResult>)>,
-    /// Predictions, one entry a folder and task.
+    /// Predictions, one entry per folder and task.
     pub(super) tasks: Vec<TaskScores>,
-    /// How intervals are made.
+    /// Settings of the intervals.
     pub(super) bootstrap: Bootstrap,
 }
 
-/// Truth and scores of one task.
+/// Labels and scores of one task.
 #[derive(Debug)]
 pub(super) struct TaskScores {
-    /// Folder that they come from.
+    /// The folder they come from.
     pub(super) source: String,
     /// Name of the task.
     pub(super) task: String,
-    /// One column.
+    /// Scores with one column.
     pub(super) scores: Scores,
-    /// Label policy, split and protocol, as far as known.
+    /// Label policy, split, protocol and the like, as far as known.
     pub(super) conditions: String,
 }
 
@@ -39,14 +39,14 @@ impl TaskScores {
         self.scores.scores().iter().all(|score| (0.0..=1.0).contains(score))
     }
 
-    /// Scores as probabilities: as they are, or through the logistic function.
+    /// `score` as a probability: unchanged, or passed through the logistic function if the scores are logits.
     pub(super) fn probability(&self, score: f64) -> f64 {
         if self.are_probabilities() { score } else { 1.0 / (1.0 + (-score).exp()) }
     }
 }
 
 impl Evaluations {
-    /// Of these folders, and of the folders in them that hold a `predictions.csv`. What cannot be read is noted.
+    /// Reads these folders and their subfolders that contain a `predictions.csv`. Files that cannot be read are noted.
     pub(super) fn read(folders: &[PathBuf], bootstrap: &Bootstrap, note: &mut dyn FnMut(&str)) -> Self {
         let mut found = Self { bootstrap: bootstrap.clone(), ..Self::default() };
         for folder in folders {
@@ -54,7 +54,7 @@ impl Evaluations {
                 folder.file_name().map_or_else(|| folder.display().to_string(), |n| n.to_string_lossy().into_owned());
             for path in result_files(folder) {
                 let text = fs::read_to_string(&path).unwrap_or_default();
-                // Other JSON files of a folder (run.json) hold an object.
+                // Other JSON files in the folder, such as run.json, contain an object.
                 if !text.trim_start().starts_with('[') {
                     continue;
                 }
@@ -74,7 +74,7 @@ impl Evaluations {
         found
     }
 
-    /// What the page says where there is nothing to evaluate.
+    /// The text of a section without an evaluation.
     pub(super) fn missing() -> String {
         format!(
             "{} adds it.",
@@ -83,7 +83,7 @@ impl Evaluations {
     }
 }
 
-/// `linear.json`, `finetune.json`, ...
+/// The JSON files in a folder, `linear.json` or `finetune.json` among them.
 fn result_files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
     files.retain(|file| file.is_file() && file.extension().is_some_and(|e| e == "json"));
@@ -109,7 +109,7 @@ fn read_tasks(file: &Path, source: &str) -> eval::Result<Vec<TaskScores>> {
         stamp.split.map(|split| format!("split: {split}")),
         stamp.label_policy.map(|policy| format!("labels: {policy}")),
         stamp.protocol.map(|protocol| format!("protocol: {protocol}")),
-        stamp.rows.map(|rows| format!("a row is one of the {rows}")),
+        stamp.rows.map(|rows| format!("rows: {rows}")),
         stamp.patients.map(|patients| format!("patients: {patients}")),
         stamp.pretraining.map(|checked| format!("pretraining images: {checked}")),
     ];

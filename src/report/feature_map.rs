@@ -1,16 +1,18 @@
-//! The features of a few hundred images in the two directions in which they differ most, coloured by finding.
+//! The features of a few hundred images along their two principal components, coloured by finding.
 
 use std::path::Path;
 
 use cxr_data::{BatchLoader, BatchOptions, Dataset, Label, LoadOptions, Manifest, OnBad, Part, ViewBatch, load_with};
-use eval::{Features, extract_features};
+use eval::{
+    Features,
+    chart::{Axis, Chart, escape, whole},
+    extract_features,
+};
 use ndarray::{Array1, Array2, Axis as Dimension};
 
 use super::{
-    axis::{Axis, whole},
-    chart::Chart,
     definitions::term,
-    page::{Section, command, escape, figure, figures},
+    page::{Section, command, figure, figures},
 };
 use crate::{
     device::DeviceChoice,
@@ -18,13 +20,13 @@ use crate::{
     weights::{LoadedNetwork, load_run},
 };
 
-/// Findings shown, those with most positive images.
+/// Number of findings shown: those with the most positive images.
 const FINDINGS: usize = 6;
-/// A finding needs so many images of either kind to be shown.
+/// Images with and images without a finding that are needed to show it.
 const FEWEST: usize = 5;
 const BATCH: usize = 64;
 
-/// Points `[N, 2]`, the share of variance of either direction, and the labels of each image.
+/// Points `[N, 2]`, the share of variance of each component, and the labels of each image.
 #[derive(Debug, Default)]
 pub(super) struct FeatureMap {
     points: Vec<[f64; 2]>,
@@ -33,7 +35,8 @@ pub(super) struct FeatureMap {
     part: &'static str,
 }
 
-/// Images of a set on which a network is looked at: the test part, or the first that there is.
+/// Up to `most` images of a data set, evenly spread: of the test part, else of the validation part, else of the
+/// training part. Returns the rows and the name of the part.
 pub(super) fn images_to_show(
     dir: &Path,
     dataset: Dataset,
@@ -52,10 +55,10 @@ pub(super) fn images_to_show(
 }
 
 impl FeatureMap {
-    /// Features of up to `most` images by the exported network of a run.
+    /// Computes the features of up to `most` images with the exported network of a run.
     ///
     /// # Errors
-    /// No export, data that cannot be read, a device that fails.
+    /// No export, data that cannot be read, or a failing device.
     pub(super) fn compute(
         run: &Path,
         dir: &Path,
@@ -79,11 +82,11 @@ impl FeatureMap {
         Ok(Self { points, explained, findings, part })
     }
 
-    /// The section.
+    /// The section of the page.
     pub(super) fn section(&self) -> Section {
         let lead = format!(
-            "{} of the features of {} images of the {} part, one point an image; the same points in every drawing, those with \
-             the finding in colour. No labels were used to place them.",
+            "{} of the features of {} images of the {} part, one point per image. Every chart shows the same points, with \
+             those that have the finding in colour. No labels were used to compute the features or the components.",
             term("PCA"),
             whole(self.points.len() as f64),
             self.part
@@ -153,7 +156,7 @@ fn principal_components(features: &Array2<f64>) -> (Vec<[f64; 2]>, [f64; 2]) {
     if total <= 0.0 {
         return (vec![[0.0; 2]; n], [0.0; 2]);
     }
-    // Any start that is not orthogonal to what is sought; two waves without a common period.
+    // Any start that is not orthogonal to the solution will do; these are two waves without a common period.
     let start = |f: f64| Array1::from_shape_fn(n, |i| (f * i as f64 + 0.7).sin());
     let mut vectors = [start(1.0), start(2.399)];
     let mut values = [0.0; 2];

@@ -1,16 +1,16 @@
-//! AUROC by the fraction of labels that was used: a chart and a table.
+//! AUROC by the fraction of the labels used: a chart and a table.
+
+use eval::chart::{Axis, Chart, escape, whole};
 
 use super::{
-    axis::{Axis, whole},
-    chart::Chart,
     definitions::term,
     evaluation::Evaluations,
-    page::{DataTable, Fact, Section, auroc_heading, escape, figure, figures, interval},
+    page::{DataTable, Fact, Section, auroc_heading, figure, figures, interval},
 };
 use crate::study::{FractionResult, TaskResult};
 
 impl Evaluations {
-    /// AUROC with all labels (or the most that were used), for the head of the page.
+    /// AUROC with the largest fraction of labels, for the head of the page.
     pub(super) fn fact(&self) -> Option<Fact> {
         let (kind, results) = self.fractions.first()?;
         let most = results.iter().max_by(|a, b| a.fraction.total_cmp(&b.fraction))?;
@@ -29,11 +29,11 @@ impl Evaluations {
         })
     }
 
-    /// The section.
+    /// The section of the page.
     pub(super) fn fractions_section(&self) -> Section {
         let lead = format!(
-            "{} by the share of training patients whose labels were used; bars are the {}. Where label draws are several, \
-             their mean.",
+            "{} by the share of training patients whose labels were used. Error bars show the {}. With several label draws, \
+             the value is their mean.",
             term("AUROC"),
             term("95 % interval")
         );
@@ -78,7 +78,7 @@ fn chart(task: &str, results: &[FractionResult]) -> String {
     let labels: &[&str] = if paired { &["pretrained", "random"] } else { &[] };
     let title = if task == "mean" { "Mean of the findings" } else { task };
     let mut chart = Chart::sized(320.0, 260.0, x, y, format!("AUROC by label fraction, {title}")).with_room_for(labels);
-    // A little apart, so that bars do not hide each other.
+    // Slightly apart, so that the error bars do not hide each other.
     let arms: [(&str, f64, usize); 2] = [("random", 0.06, 2), ("pretrained", -0.06, 1)];
     for (name, shift, series) in arms {
         let interval = |t: &'_ TaskResult| if series == 1 { Some(t.auroc.clone()) } else { t.baseline.clone() };

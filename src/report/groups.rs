@@ -1,11 +1,11 @@
-//! AUROC within groups of patients: sex, age, projection, view.
+//! AUROC by subgroup: sex, age, projection, view.
 
-use eval::{Evaluation, Metric, ResultRow, Subgroup, subgroups};
+use eval::{Evaluation, Metric, ResultRow, Subgroup, chart::escape, subgroups};
 
 use super::{
     definitions::term,
     evaluation::{Evaluations, TaskScores},
-    page::{DataTable, Section, escape, interval},
+    page::{DataTable, Section, interval},
 };
 
 const DIVISIONS: [(Subgroup, &str); 4] = [
@@ -16,11 +16,11 @@ const DIVISIONS: [(Subgroup, &str); 4] = [
 ];
 
 impl Evaluations {
-    /// The section.
+    /// The section of the page.
     pub(super) fn groups_section(&self) -> Section {
         let lead = format!(
-            "{} with its {} within groups of rows, and below it positive rows of all. Many groups are many comparisons, and \
-             small ones have wide intervals; a difference between groups is not yet a finding.",
+            "{} with its {} in each group of rows; below it, the number of positive rows out of all. With many groups, some \
+             differ by chance alone, and small groups have wide intervals.",
             term("AUROC"),
             term("95 % interval")
         );
@@ -44,7 +44,7 @@ impl Evaluations {
             for (by, name) in DIVISIONS {
                 let columns: Vec<Vec<ResultRow>> = tasks.iter().map(|task| self.of(task, by)).collect();
                 let values = values(&columns);
-                // One group alone, or nobody known, divides nothing.
+                // A single group, known or not, is no division.
                 if values.len() < 2 {
                     continue;
                 }
@@ -60,7 +60,8 @@ impl Evaluations {
             }
         }
         if html.is_empty() {
-            let missing = "The predictions have no column sex, age, projection or view that divides them.";
+            let missing =
+                "The predictions have no sex, age, projection or view column with at least two different values.";
             return Err(missing.to_owned());
         }
         Ok(html)
@@ -73,7 +74,7 @@ impl Evaluations {
             delong: false,
             calibration_bins: None,
         };
-        // Settings were checked; a group without an AUROC is a row with the reason.
+        // The settings were checked before; a group without an AUROC is a row with the reason.
         subgroups(&evaluation, std::slice::from_ref(&task.scores), by).unwrap_or_default()
     }
 }
@@ -111,7 +112,7 @@ mod tests {
     use eval::{Bootstrap, read_predictions};
 
     #[test]
-    fn columns_that_divide_nothing_are_left_out() {
+    fn columns_with_one_value_are_left_out() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("predictions.csv");
         std::fs::write(&file, predictions(60, "Edema")).expect("written");

@@ -1,24 +1,24 @@
-//! Grad-CAM of a classifier, fine-tuned or with linear heads: for each finding its surest hits, its worst misses and false alarms.
+//! Grad-CAM of a classifier: for each finding the surest hits, the worst miss and the worst false alarm.
 
 use std::path::Path;
 
 use cxr_data::{BatchLoader, BatchOptions, Dataset, Label, Manifest, OnBad, ViewBatch};
-use eval::{grad_cam, predict};
+use eval::{chart::escape, grad_cam, predict};
 use ndarray::{Array3, ArrayView2};
 
 use super::{
     definitions::term,
     feature_map::images_to_show,
-    page::{Section, command, escape, figures},
+    page::{Section, command, figures},
     picture::Picture,
 };
 use crate::{device::DeviceChoice, error::Result, weights::load_weights};
 
-/// Findings shown, the first of the network's.
+/// Number of findings shown: the first of the network's.
 const FINDINGS: usize = 4;
 const BATCH: usize = 32;
 
-/// Heat maps over images, finding by finding.
+/// Heat maps for each finding.
 #[derive(Debug, Default)]
 pub(super) struct HeatMaps {
     findings: Vec<(String, Vec<Example>)>,
@@ -34,10 +34,10 @@ struct Example {
 }
 
 impl HeatMaps {
-    /// Of the classifier in `export`, on up to `most` images; nothing if it is no classifier.
+    /// Computes heat maps of the classifier in `export` on up to `most` images; empty if `export` holds a backbone.
     ///
     /// # Errors
-    /// Weights or images that cannot be read, a device that fails.
+    /// Weights or images that cannot be read, or a failing device.
     pub(super) fn compute(
         export: &Path,
         dir: &Path,
@@ -65,7 +65,7 @@ impl HeatMaps {
         for (task, name) in labels.iter().enumerate().take(FINDINGS) {
             let scores: Vec<(usize, f64)> = scored.iter().copied().zip(logits.column(task).iter().copied()).collect();
             let mut examples = Vec::new();
-            for (what, row) in telling(&manifest, name, scores) {
+            for (what, row) in examples_of(&manifest, name, scores) {
                 let mut one = batches(&[row])?;
                 let Some((images, _)) = one.next().transpose()? else { continue };
                 let cam = grad_cam(&model, &images, task)?;
@@ -78,11 +78,11 @@ impl HeatMaps {
         Ok(Self { findings, part, images: rows.len() })
     }
 
-    /// The section.
+    /// The section of the page.
     pub(super) fn section(&self) -> Section {
         let lead = format!(
-            "{} of the classifier, image and heat map side by side, scaled to each image's own maximum. Chosen among {} \
-             images of the {} part: the two surest hits, the worst miss and the worst false alarm, so that they show errors too.",
+            "{} of the classifier: the image and, beside it, its heat map, scaled to its own maximum. Chosen from {} images of \
+             the {} part: the two surest hits, the worst miss and the worst false alarm, so that errors are shown too.",
             term("Grad-CAM"),
             self.images,
             self.part
@@ -109,8 +109,8 @@ impl HeatMaps {
     }
 }
 
-/// Rows worth a look: two hits, a miss, a false alarm; without labels the two highest scores.
-fn telling(manifest: &Manifest, task: &str, mut scores: Vec<(usize, f64)>) -> Vec<(&'static str, usize)> {
+/// Rows to show with a caption: two hits, a miss and a false alarm; without labels, the two highest scores.
+fn examples_of(manifest: &Manifest, task: &str, mut scores: Vec<(usize, f64)>) -> Vec<(&'static str, usize)> {
     scores.sort_by(|a, b| b.1.total_cmp(&a.1));
     let Ok(columns) = manifest.task_indices(&[task]) else {
         return scores.iter().take(2).map(|(row, _)| ("highest score", *row)).collect();
@@ -126,7 +126,7 @@ fn telling(manifest: &Manifest, task: &str, mut scores: Vec<(usize, f64)>) -> Ve
     found
 }
 
-/// The image and, beside it, the image under its heat map.
+/// The image and, beside it, the image overlaid with its heat map.
 ///
 /// # Shapes
 /// - images `[1, S, S]`, map `[h, w]`
@@ -141,7 +141,7 @@ fn overlay(images: &Array3<u8>, map: ArrayView2<'_, f64>) -> Picture {
             let heat = if x < side || largest <= 0.0 {
                 0.0
             } else {
-                // Centres of pixels onto centres of the map's cells.
+                // The centre of a pixel in units of the map's cells, counted from the centre of the first cell.
                 let place = |i: usize, cells: usize| ((i as f64 + 0.5) / side as f64 * cells as f64 - 0.5).max(0.0);
                 bilinear(&map, place(y, h), place(x - side, w)) / largest
             };
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_of_nothing_leaves_the_image_as_it_is() {
+    fn a_map_of_zeros_leaves_the_image_unchanged() {
         let images = Array3::from_elem((1, 4, 4), 90);
         let plain = overlay(&images, arr2(&[[0.0, 0.0], [0.0, 0.0]]).view()).img("");
         assert_eq!(plain, Picture::colour(&[90; 96], 8, 4).img(""));

@@ -1,10 +1,9 @@
-//! One self-contained HTML page of a run. Nothing is fetched, no script runs; what a run does not hold is said in one line.
+//! One self-contained HTML page about a run: it fetches nothing and runs no script. A section without data is one line
+//! that names the command that adds it.
 //!
-//! [`Report::read`] gathers what lies in the folders, each part in its file; [`Report::to_html`] sets the page
-//! (`page.rs`, `style.css`), with charts drawn by `chart.rs`.
+//! [`Report::read`] reads the folders, with one file here for each part; [`Report::to_html`] writes the page
+//! (`page.rs`, `style.css`) with charts of [`eval::chart`].
 
-mod axis;
-mod chart;
 mod configuration;
 mod curves;
 mod data;
@@ -24,7 +23,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use eval::Bootstrap;
+use eval::{Bootstrap, chart::escape};
 
 use crate::{
     device::DeviceChoice,
@@ -36,30 +35,30 @@ use data::{Data, SampleViews};
 use evaluation::Evaluations;
 use feature_map::FeatureMap;
 use heat_maps::HeatMaps;
-use page::{Section, escape, page};
+use page::{Section, page};
 pub use results_table::results_table;
 use training::Training;
 
-/// What a report is made of, besides the folder of the run.
+/// Inputs and settings of a report, besides the folder of the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReportOptions {
-    /// Folders that `linear` and `finetune` left. Empty: `eval`, `linear`, `knn` and `finetune` in the run's folder, where
-    /// they are.
+    /// Folders that `linear` and `finetune` wrote. Empty: those of `eval`, `linear`, `knn` and `finetune` that exist in
+    /// the run's folder.
     pub eval: Vec<PathBuf>,
-    /// Folder of images; the run's own without.
+    /// Folder of the data set; `None`: the one the run was pretrained on.
     pub data: Option<PathBuf>,
-    /// Computes features and heat maps anew, on up to [`Self::images`] images.
+    /// Whether to compute features and heat maps, on up to [`Self::images`] images.
     pub features: bool,
-    /// Images of the map of the features, and among which those of the heat maps are chosen; at least 3.
+    /// Number of images in the map of the features, from which those of the heat maps are chosen too; at least 3.
     pub images: usize,
-    /// How intervals and bands are made.
+    /// Settings of intervals and bands.
     pub bootstrap: Bootstrap,
-    /// Where features are computed.
+    /// The device that computes features.
     pub device: DeviceChoice,
 }
 
 impl Default for ReportOptions {
-    /// The run's own folders and data, nothing computed anew, 500 images, 1000 bootstrap replicates.
+    /// The run's own folders and data, no features computed, 500 images, 1000 bootstrap replicates.
     fn default() -> Self {
         Self {
             eval: Vec::new(),
@@ -72,12 +71,12 @@ impl Default for ReportOptions {
     }
 }
 
-/// All that is known of a run.
+/// Everything the page shows about a run.
 #[derive(Debug)]
 pub struct Report {
     /// Heading of the page.
     pub title: String,
-    /// One paragraph under it, plain text.
+    /// One paragraph below the heading, plain text.
     pub summary: String,
     configuration: Configuration,
     data: Data,
@@ -90,11 +89,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// Gathers what the folder of a run and its evaluations hold. A file that is absent, cut short or damaged costs its
-    /// section, and is noted on the page where it is there and cannot be read.
+    /// Reads the folder of a run and its evaluations. If a file is absent or cannot be read, its section is left out;
+    /// files that cannot be read are listed on the page.
     ///
     /// # Errors
-    /// A folder that holds no run; settings of the bootstrap out of range.
+    /// A folder that holds no run, a folder in the options that does not exist, or settings of the bootstrap out of
+    /// range.
     pub fn read(run: &Path, options: &ReportOptions) -> Result<Self> {
         options.bootstrap.validate()?;
         let eval = if options.eval.is_empty() {
@@ -107,7 +107,7 @@ impl Report {
             options.eval.clone()
         };
         if let Some(absent) = eval.iter().find(|folder| !folder.is_dir()) {
-            let (found, expected) = ("no such folder".to_owned(), "what linear or finetune left".to_owned());
+            let (found, expected) = ("no such folder".to_owned(), "a folder that linear or finetune wrote".to_owned());
             return Err(Error::Setting { key: absent.display().to_string(), found, expected });
         }
         let is_run = ["config.toml", "run.json", "metrics.jsonl"].iter().any(|file| run.join(file).is_file());
@@ -134,7 +134,7 @@ impl Report {
                     let found = FeatureMap::compute(run, dir, dataset, images, device);
                     map = found.unwrap_or_else(|e| noted(&mut note, "map of the features", &e));
                 }
-                // The last there is: of the usual folders that of the fine-tuning, behind those of linear heads.
+                // The last one: among the usual folders, that of the fine-tuning comes after those of linear heads.
                 if let Some(export) =
                     eval.iter().rev().map(|folder| folder.join("export")).find(|export| export.is_dir())
                 {
@@ -158,7 +158,7 @@ impl Report {
         })
     }
 
-    /// The page.
+    /// The page as HTML.
     pub fn to_html(&self) -> String {
         let mut facts: Vec<_> = self.configuration.fact().into_iter().collect();
         facts.extend(self.training.facts());
@@ -178,7 +178,8 @@ impl Report {
         ];
         if !self.notes.is_empty() {
             let items: String = self.notes.iter().map(|note| format!("<li>{}</li>", escape(note))).collect();
-            let lead = "Files that are there and could not be read, or used; their sections lack them.".to_owned();
+            let lead =
+                "Files that exist but could not be read or used. They are missing from their sections.".to_owned();
             sections.push(Section {
                 id: "notes",
                 title: "What could not be read",
@@ -189,15 +190,15 @@ impl Report {
         page(&self.title, &self.summary, &facts, &sections)
     }
 
-    /// Writes the page whole or not at all. An older report is replaced; any other file is left alone.
+    /// Writes the page completely or not at all, and replaces an older report.
     ///
     /// # Errors
-    /// A file there that is no report, or what the disk says.
+    /// A file at `path` that is not a report, or a failure to write.
     pub fn write(&self, path: &Path) -> Result<()> {
         let ours = |path: &Path| fs::read(path).is_ok_and(|bytes| contains(&bytes, page::GENERATOR.as_bytes()));
         if path.exists() && !ours(path) {
             let (found, expected) =
-                ("a file that is no report".to_owned(), "a new file, or an older report".to_owned());
+                ("a file that is not a report".to_owned(), "a new path or an older report".to_owned());
             return Err(Error::Setting { key: path.display().to_string(), found, expected });
         }
         let partial = path.with_extension("partial");
@@ -220,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_of_nothing_but_a_log_has_every_section() {
+    fn a_run_with_only_a_log_has_every_section() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("metrics.jsonl"), "").unwrap();
         let html = Report::read(folder.path(), &ReportOptions::default()).unwrap().to_html();
@@ -239,7 +240,7 @@ mod tests {
         fs::write(&mine, "<p>notes</p>").unwrap();
         report.write(&page).unwrap();
         report.write(&page).unwrap();
-        assert!(report.write(&mine).unwrap_err().to_string().contains("no report"));
+        assert!(report.write(&mine).unwrap_err().to_string().contains("not a report"));
         assert_eq!(fs::read_to_string(&mine).unwrap(), "<p>notes</p>");
     }
 

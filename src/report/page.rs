@@ -1,23 +1,26 @@
-//! The page around the sections: head, style, contents, tables and figures. No script, nothing fetched.
+//! The page around the sections: head, style, table of contents, tables and figures. It has no script and fetches
+//! nothing.
 
 use std::fmt::Write;
 
+use eval::chart::{self, custom_properties, escape, signed};
+
 use super::definitions::{self, term};
 
-/// A part of the page. What the run does not hold is said in one line instead of a body.
+/// A section of the page.
 #[derive(Debug)]
 pub(super) struct Section {
-    /// Fragment that links lead to.
+    /// Fragment that links point to.
     pub(super) id: &'static str,
-    /// Its heading.
+    /// Heading.
     pub(super) title: &'static str,
-    /// How to read it, HTML.
+    /// How to read the section, HTML.
     pub(super) lead: String,
-    /// HTML, or what would add it (HTML too).
+    /// HTML; if the run lacks the data, the command that adds them, HTML too.
     pub(super) body: Result<String, String>,
 }
 
-/// A number at the head of the page: what, how much, and what belongs to it.
+/// A number at the head of the page, with its name and a detail.
 #[derive(Debug)]
 pub(super) struct Fact {
     pub(super) name: String,
@@ -50,37 +53,48 @@ pub(super) fn page(title: &str, summary: &str, facts: &[Fact], sections: &[Secti
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"generator\" content=\"{GENERATOR}{version}\">\n\
-         <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n{style}</style>\n</head>\n<body>\n\
          <a class=\"skip\" href=\"#main\">Skip to the results</a>\n\
-         <header><p class=\"kind\">moco-cxr \u{b7} report of a run</p><h1>{title}</h1><p class=\"summary\">{summary}</p>\
+         <header><p class=\"kind\">moco-cxr \u{b7} report on a run</p><h1>{title}</h1><p class=\"summary\">{summary}</p>\
          <dl class=\"facts\">{tiles}</dl></header>\n\
          <nav aria-label=\"Contents\"><ol>{contents}<li><a href=\"#definitions\">Definitions</a></li></ol></nav>\n\
          <main id=\"main\">{body}{definitions}</main>\n\
-         <footer><p>Research software, not a medical device: nothing on this page may guide the care of a patient.</p>\
-         <p>Made by moco-cxr {version}. The page is complete in itself; it loads nothing.</p></footer>\n</body>\n</html>\n",
+         <footer><p>Research software, not a medical device: do not base the care of a patient on anything on this page.</p>\
+         <p>Made by moco-cxr {version}. This page is self-contained and loads nothing.</p></footer>\n</body>\n</html>\n",
         title = escape(title),
         summary = escape(summary),
         version = env!("CARGO_PKG_VERSION"),
+        style = style(),
         definitions = definitions::section(),
     )
 }
 
-/// How the page names its maker; a file that has it is ours and may be replaced.
+/// The generator named in the head of the page; a file that contains it is a report and may be replaced.
 pub(super) const GENERATOR: &str = "moco-cxr report ";
-const STYLE: &str = include_str!("style.css");
 
-/// A figure with its name above and what it shows below, both HTML.
+/// Rules of the page and its charts.
+fn style() -> String {
+    format!(
+        ":root {{ {} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {} }} }}\n{}{}",
+        custom_properties(false),
+        custom_properties(true),
+        chart::STYLE,
+        include_str!("style.css")
+    )
+}
+
+/// A figure with its name and a note above, both HTML.
 pub(super) fn figure(name: &str, drawing: &str, note: &str) -> String {
     let note = if note.is_empty() { String::new() } else { format!("<p>{note}</p>") };
     format!("<figure><figcaption><h3>{name}</h3>{note}</figcaption>{drawing}</figure>")
 }
 
-/// Figures beside each other, as many as the page is wide enough for.
+/// Figures side by side, as many as fit the width of the page.
 pub(super) fn figures(class: &str, figures: impl IntoIterator<Item = String>) -> String {
     format!("<div class=\"{class}\">{}</div>", figures.into_iter().collect::<String>())
 }
 
-/// A table: HTML cells; the first column names its rows.
+/// A table of HTML cells; the first column names the rows.
 #[derive(Debug)]
 pub(super) struct DataTable {
     caption: String,
@@ -89,29 +103,29 @@ pub(super) struct DataTable {
 }
 
 impl DataTable {
-    /// Under this caption (text).
+    /// An empty table with this caption, plain text.
     pub(super) fn new(caption: &str) -> Self {
         Self { caption: escape(caption), columns: Vec::new(), rows: Vec::new() }
     }
 
-    /// A column of text; its name is HTML.
+    /// Adds a column of text; its name is HTML.
     pub(super) fn text(mut self, name: &str) -> Self {
         self.columns.push((name.to_owned(), false));
         self
     }
 
-    /// A column of numbers, set to the right.
+    /// Adds a column of numbers, aligned right.
     pub(super) fn numbers(mut self, name: &str) -> Self {
         self.columns.push((name.to_owned(), true));
         self
     }
 
-    /// A row.
+    /// Adds a row.
     pub(super) fn push(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// The table, in a box that scrolls where the page is narrower.
+    /// The table, in a box that scrolls if the page is narrower.
     pub(super) fn to_html(&self) -> String {
         let class = |number: bool| if number { " class=\"n\"" } else { "" };
         let mut out = format!(
@@ -138,26 +152,21 @@ impl DataTable {
     }
 }
 
-/// An interval as the page writes it: `0.838 (0.797 to 0.873)` in parts that break between lines and nowhere else.
+/// An interval as `0.838 (0.797 to 0.873)`, which breaks only between the value and the limits.
 pub(super) fn interval(interval: &eval::Interval) -> String {
-    let number = |x: f64| super::axis::signed(&format!("{x:.3}"));
+    let number = |x: f64| signed(&format!("{x:.3}"));
     let eval::Interval { estimate, lower, upper, .. } = interval;
     format!("<b>{}</b> <span class=\"ci\">({} to {})</span>", number(*estimate), number(*lower), number(*upper))
 }
 
-/// A command a person can type.
+/// A command to type.
 pub(super) fn command(text: &str) -> String {
     format!("<code>{}</code>", escape(text))
 }
 
-/// `AUROC` with its definition one hover or one link away, and the level of the intervals beside it.
+/// Heading of a column of AUROCs with intervals, with links to both definitions.
 pub(super) fn auroc_heading() -> String {
     format!("{} ({})", term("AUROC"), term("95 % interval"))
-}
-
-/// Text for HTML.
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -175,14 +184,16 @@ mod tests {
 
     #[test]
     fn every_colour_of_text_and_curves_stands_out_in_both_themes() {
-        let blocks: Vec<&str> = STYLE.split(":root {").skip(1).take(2).collect();
-        assert_eq!(blocks.len(), 2);
-        for block in blocks {
+        let style = style();
+        let blocks: Vec<&str> = style.split(":root {").skip(1).collect();
+        // Light and dark colours of the charts, then those of the page alone.
+        let [light, dark, page_light, page_dark] = blocks[..] else { panic!("{} blocks", blocks.len()) };
+        for block in [format!("{light}{page_light}"), format!("{dark}{page_dark}")] {
             let of = |name: &str| {
                 let at = block.find(&format!("--{name}: #")).unwrap_or_else(|| panic!("--{name}"));
                 luminance(&block[at + name.len() + 4..][..7])
             };
-            for name in ["text", "quiet", "link", "good", "bad", "s1", "s2", "s3", "s4"] {
+            for name in ["text", "quiet", "link", "good", "bad", "s1", "s2", "s3", "s4", "s5", "s6", "s7"] {
                 for ground in ["ground", "raised"] {
                     let (a, b) = (of(name), of(ground));
                     let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);

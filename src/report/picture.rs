@@ -1,10 +1,9 @@
-//! Pictures in the page: PNG as `data:` addresses.
+//! Pictures in the page: PNG in `data:` URLs.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cxr_data::Radiograph;
+use eval::chart::escape;
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
-
-use super::page::escape;
 
 /// A PNG.
 #[derive(Debug)]
@@ -20,7 +19,7 @@ impl Picture {
         Self::encode(&image.to_u8(), image.width(), image.height(), ExtendedColorType::L8)
     }
 
-    /// A coloured one; `rgb` holds three bytes a pixel, row by row.
+    /// A colour picture; `rgb` has three bytes per pixel, row by row.
     pub(super) fn colour(rgb: &[u8], width: usize, height: usize) -> Self {
         Self::encode(rgb, width, height, ExtendedColorType::Rgb8)
     }
@@ -29,7 +28,7 @@ impl Picture {
         let mut png = Vec::new();
         let sides = (u32::try_from(width), u32::try_from(height));
         if let (Ok(w), Ok(h)) = sides {
-            // Without a byte for each place there is no picture, and its description stands in its place.
+            // Bytes that do not fit the size give an empty picture; the browser then shows the description.
             let fits = bytes.len() == width * height * usize::from(colour.channel_count());
             if !fits || PngEncoder::new(&mut png).write_image(bytes, w, h, colour).is_err() {
                 png.clear();
@@ -38,7 +37,7 @@ impl Picture {
         Self { width, height, png }
     }
 
-    /// The element, with its description for those who do not see it.
+    /// The `<img>` element, with the description as its alternative text.
     pub(super) fn img(&self, description: &str) -> String {
         format!(
             "<img src=\"data:image/png;base64,{}\" width=\"{}\" height=\"{}\" alt=\"{}\">",

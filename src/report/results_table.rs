@@ -4,7 +4,7 @@ use eval::{Interval, Table};
 
 use crate::study::{FractionResult, TaskResult};
 
-/// The results as a table: one row a fraction and task.
+/// The results as a table with one row per fraction and task.
 pub fn results_table(results: &[FractionResult]) -> Table {
     let paired = results.iter().flat_map(|r| &r.tasks).any(|t| t.difference.is_some());
     let columns =

@@ -1,23 +1,22 @@
-//! `metrics.jsonl`: loss and accuracy, the doctor's curves, histograms of similarities.
+//! `metrics.jsonl`: loss and accuracy, the measures of the run doctor, histograms of similarities.
 
 use std::{fmt::Write, fs, path::Path};
 
+use eval::chart::{Axis, Chart, escape, signed, whole};
 use moco_core::{EpochReport, Similarities};
 use serde_json::Value;
 
 use super::{
-    axis::{Axis, signed, whole},
-    chart::Chart,
     definitions::{term, term_as},
-    page::{Fact, Section, command, escape, figure, figures},
+    page::{Fact, Section, command, figure, figures},
 };
 
-/// Points that a curve of steps is thinned to.
+/// Most points of a curve by step.
 const POINTS: usize = 300;
-/// Epochs whose similarities are shown, at most.
+/// Most epochs whose similarities are shown.
 const HISTOGRAMS: usize = 6;
 
-/// What a pretraining logged. Numbers that are missing or not finite are NaN and drawn as gaps.
+/// The log of a pretraining. Numbers that are missing or not finite are NaN and left out of the charts.
 #[derive(Debug, Default)]
 pub(super) struct Training {
     steps: Vec<Step>,
@@ -39,7 +38,7 @@ struct Step {
 
 #[derive(Debug)]
 struct Epoch {
-    /// From 1, as people count.
+    /// Counted from 1.
     number: f64,
     values: Value,
     similarities: Option<Similarities>,
@@ -57,12 +56,12 @@ fn number(value: &Value, name: &str) -> f64 {
 }
 
 impl Training {
-    /// Of a run; empty where it has no log.
+    /// Reads the log of a run; empty if there is none.
     pub(super) fn read(run: &Path) -> Self {
         fs::read_to_string(run.join("metrics.jsonl")).map_or_else(|_| Self::default(), |text| Self::parse(&text))
     }
 
-    /// From the text of a log; a line cut short by a kill is counted, not an error.
+    /// Parses a log. A line that cannot be read, such as the last one of a run that was killed, is counted and skipped.
     pub(super) fn parse(text: &str) -> Self {
         let mut training = Self::default();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -72,7 +71,7 @@ impl Training {
             };
             let get = |name| number(&value, name);
             match value["split"].as_str() {
-                // A masked queue that is still empty has no loss.
+                // The first step with a masked queue has no loss, as the queue is empty.
                 Some("train") if value["gradient_norm"].is_null() => {}
                 Some("train") => training.steps.push(Step {
                     step: get("step"),
@@ -105,21 +104,21 @@ impl Training {
             Fact {
                 name: format!("Pretraining {}", term("loss")),
                 value: format!("{loss:.2}"),
-                detail: format!("nats, epoch {}; {} is {chance:.2}", last.number, term("guessing")),
+                detail: format!("nats in epoch {}; {} gives {chance:.2}", last.number, term("guessing")),
             },
             Fact {
                 name: format!("{} accuracy", term_as("top-1", "Top-1")),
                 value: format!("{:.1} %", 100.0 * top1),
-                detail: format!("of queries find their key among {}", whole(chance.exp())),
+                detail: format!("of queries match their own key among {}", whole(chance.exp())),
             },
         ]
     }
 
-    /// Loss, accuracy, doctor.
+    /// The section of loss, accuracy and the run doctor.
     pub(super) fn section(&self) -> Section {
         let lead = format!(
-            "{} on every step (where there are many, the mean of a few and a band from their lowest to their highest) beside \
-             {}; accuracy and the measures of the run doctor once an epoch.",
+            "{} by step, beside the loss of {}; accuracy and the measures of the run doctor by epoch. In long runs a point is the \
+             mean of neighbouring steps, and the band reaches from their lowest to their highest value.",
             term_as("loss", "Loss"),
             term("guessing")
         );
@@ -140,7 +139,7 @@ impl Training {
         if self.broken > 0 {
             let _ = write!(
                 html,
-                "<p class=\"note\">{} line(s) of metrics.jsonl cannot be read and were left out.</p>",
+                "<p class=\"note\">{} line(s) of metrics.jsonl could not be read and were left out.</p>",
                 self.broken
             );
         }
@@ -172,7 +171,7 @@ impl Training {
         format!("<div class=\"verdict\"><p>The run doctor found:</p><ul>{}</ul></div>", found.concat())
     }
 
-    /// Steps averaged over windows, with the lowest and highest of each.
+    /// Steps in windows: the mean step, and the mean, lowest and highest value of each.
     fn windows(&self, of: impl Fn(&Step) -> f64) -> Vec<(f64, f64, f64, f64)> {
         let window = self.steps.len().div_ceil(POINTS).max(1);
         let part = |part: &[Step]| {
@@ -185,7 +184,7 @@ impl Training {
     }
 
     fn steps_axis(&self) -> Axis {
-        Axis::steps(self.steps.last().map_or(1.0, |s| s.step))
+        Axis::up_to("optimiser step", self.steps.last().map_or(1.0, |s| s.step))
     }
 
     fn step_chart(&self, axis: &str, from_zero: bool, of: impl Fn(&Step) -> f64, description: &str) -> (Chart, Line) {
@@ -199,7 +198,7 @@ impl Training {
 
     fn loss(&self) -> String {
         let (mut loss, mut chance) = (self.windows(|s| s.loss), self.windows(|s| s.chance));
-        // While a masked queue fills, guessing becomes harder and the loss grows with it: that would fill the drawing.
+        // While a masked queue fills, the loss grows with the number of keys, which would hide everything after.
         let full = chance.iter().map(|w| w.1).fold(0.0, f64::max);
         let begin = chance.iter().position(|w| w.1 >= 0.98 * full).unwrap_or(0);
         (loss, chance) = (loss.split_off(begin), chance.split_off(begin));
@@ -213,12 +212,12 @@ impl Training {
         chart.line(&line(&loss), 1);
         chart.end_label("guessing", &line(&chance), 0);
         chart.end_label("loss", &line(&loss), 1);
-        let from = if begin > 0 { ", from where the queue is nearly full" } else { "" };
-        let note = format!("InfoNCE{from}; below {} something is learned.", term("guessing"));
+        let from = if begin > 0 { ", shown from where the queue is nearly full" } else { "" };
+        let note = format!("InfoNCE{from}; below the loss of {}, the network has learned something.", term("guessing"));
         figure("Loss", &chart.finish(), &note)
     }
 
-    /// A chart of once an epoch: its curves by name and key.
+    /// A chart by epoch. `curves`: name, key in the log, and factor of each.
     fn by_epoch(&self, axis: &str, from_zero: bool, curves: &[(&str, &str, f64)], description: &str) -> Chart {
         let lines: Vec<Line> = curves
             .iter()
@@ -246,7 +245,7 @@ impl Training {
         figure(
             "Accuracy of the pretext task",
             &chart.finish(),
-            &format!("{} and top-5, mean of an epoch.", term_as("top-1", "Top-1")),
+            &format!("{} and top-5, mean over each epoch.", term_as("top-1", "Top-1")),
         )
     }
 
@@ -256,7 +255,7 @@ impl Training {
         figure(
             "Similarity",
             &chart.finish(),
-            &format!("Mean {} of pairs; the gap is what is learned.", term("similarity")),
+            &format!("Mean {} of pairs; the gap between the two shows what was learned.", term("similarity")),
         )
     }
 
@@ -264,7 +263,7 @@ impl Training {
         let curves = [("alignment", "alignment", 1.0), ("uniformity", "uniformity", 1.0)];
         let chart = self.by_epoch("no unit", true, &curves, "Alignment and uniformity by epoch");
         let note = format!(
-            "{} (0 to 4) and {} (0 or less); lower is better in both.",
+            "{} (0 to 4) and {} (0 or less); for both, lower is better.",
             term_as("alignment", "Alignment"),
             term("uniformity")
         );
@@ -276,7 +275,7 @@ impl Training {
         let chart = self.by_epoch("directions", true, &curves, "Effective rank of the keys by epoch");
         let deviation = self.epochs.last().map_or(f64::NAN, |e| e.get("feature_std"));
         let note = format!(
-            "{} of the newest keys; {} {deviation:.3} at the end.",
+            "{} of the newest keys; their {} was {deviation:.3} at the end.",
             term_as("effective rank", "Effective rank"),
             term("key deviation")
         );
@@ -284,16 +283,16 @@ impl Training {
     }
 
     fn rate(&self) -> String {
-        let (mut chart, line) = self.step_chart("step size", true, |s| s.lr, "Learning rate by optimiser step");
+        let (mut chart, line) = self.step_chart("learning rate", true, |s| s.lr, "Learning rate by optimiser step");
         chart.line(&line, 1);
-        figure("Learning rate", &chart.finish(), "As scheduled.")
+        figure("Learning rate", &chart.finish(), "As set by the schedule.")
     }
 
     fn gradient(&self) -> String {
         let (mut chart, line) = self.step_chart("norm", true, |s| s.gradient, "Norm of the gradient by optimiser step");
         chart.line(&line, 1);
         let note = format!(
-            "{}; peaks that do not pass call for a lower rate or clipping.",
+            "{}; peaks that persist call for a lower learning rate or for clipping.",
             term_as("gradient norm", "Gradient norm")
         );
         figure("Gradient", &chart.finish(), &note)
@@ -307,22 +306,22 @@ impl Training {
         }
         let each = (data + step) / self.steps.len() as f64;
         format!(
-            "<p class=\"note\">{} steps of {each:.2} s on average, {:.0} % of it waiting for images.</p>",
+            "<p class=\"note\">{} steps of {each:.2} s on average, {:.0} % of it spent waiting for images.</p>",
             whole(self.steps.len() as f64),
             100.0 * data / (data + step)
         )
     }
 
-    /// Positive against negative similarities, epoch by epoch.
+    /// The section of similarities of positive and negative pairs by epoch.
     pub(super) fn similarities(&self) -> Section {
         let lead = format!(
-            "{} of positive and negative pairs in the last batch of an epoch, in shares of each kind. Two heaps that part mean \
-             that images are told apart; both at 1 is a collapse.",
+            "{} of positive and negative pairs in the last batch of an epoch, in per cent of each kind. The further the two \
+             distributions move apart, the better images are told apart; both at 1 is a collapse.",
             term_as("similarity", "Similarities")
         );
         let known: Vec<(&Epoch, &Similarities)> =
             self.epochs.iter().filter_map(|e| Some((e, e.similarities.as_ref()?))).collect();
-        let missing = format!("{} of this version logs them at the end of every epoch.", command("moco-cxr pretrain"));
+        let missing = format!("This version of {} logs them at the end of every epoch.", command("moco-cxr pretrain"));
         let charts = spread_over(known.len(), HISTOGRAMS).map(|i| histogram(known[i].0.number, known[i].1));
         let body = if known.is_empty() { Err(missing) } else { Ok(figures("grid small", charts)) };
         Section { id: "similarities", title: "Similarities", lead, body }
@@ -331,7 +330,7 @@ impl Training {
 
 type Line = Vec<(f64, f64)>;
 
-/// Up to `most` places of `count`, evenly spread, the first and the last among them.
+/// Up to `most` indices below `count`, evenly spread, the first and the last among them.
 fn spread_over(count: usize, most: usize) -> impl Iterator<Item = usize> {
     let shown = count.min(most);
     (0..shown).map(move |i| if shown < 2 { 0 } else { i * (count - 1) / (shown - 1) })
@@ -365,7 +364,7 @@ fn histogram(epoch: f64, similarities: &Similarities) -> String {
 mod tests {
     use super::*;
 
-    /// A log of `steps` steps and one epoch, as `pretrain` writes it.
+    /// A log of `steps` steps, as `pretrain` writes it.
     pub(crate) fn log(steps: usize) -> String {
         let mut text = String::from(
             "{\"split\":\"train\",\"step\":1,\"epoch\":0,\"loss\":0.0,\"chance\":0.0,\"lr\":1e-4,\"gradient_norm\":null}\n",
@@ -386,8 +385,8 @@ mod tests {
         let training = Training::parse(&format!("{}{{\"split\":\"tr", log(10)));
         assert_eq!((training.steps.len(), training.broken), (9, 1));
         let html = training.section().body.expect("a body");
-        assert!(html.contains("1 line(s) of metrics.jsonl cannot be read"), "{html}");
-        assert!(html.contains("25 % of it waiting"), "{html}");
+        assert!(html.contains("1 line(s) of metrics.jsonl could not be read"), "{html}");
+        assert!(html.contains("25 % of it spent waiting"), "{html}");
     }
 
     #[test]
@@ -400,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_is_no_number_breaks_nothing() {
+    fn values_that_are_not_finite_break_nothing() {
         let mut training = Training::parse(&log(50));
         training.steps.iter_mut().for_each(|s| s.gradient = f64::NAN);
         let html = training.section().body.expect("a body");

@@ -6,12 +6,12 @@ use crate::ranking::ascending;
 
 /// AUPRC: the sum over thresholds of (R_k - R_{k-1}) P_k, with recall R and precision P at the k-th highest score.
 ///
-/// Equal to scikit-learn's `average_precision_score(labels, scores, sample_weight=weights)`. A random ranking has the
-/// prevalence as its expectation, so report the two side by side.
+/// Equal to scikit-learn's `average_precision_score(labels, scores, sample_weight=weights)`. The expected value of
+/// a random ranking is the prevalence; report both.
 ///
 /// # Errors
-/// [`Error::Undefined`] if a class is absent (scikit-learn returns 0 without positives and 1 without negatives; neither
-/// says anything about the scores); lengths that differ, scores that are not finite, weights that are negative or not finite.
+/// [`Error::Undefined`] if a class is absent (scikit-learn returns 0 without positives and 1 without negatives,
+/// whatever the scores); different lengths, scores that are not finite, weights that are negative or not finite.
 pub fn auprc(labels: &[bool], scores: &[f64], weights: Option<&[f64]>) -> Result<f64> {
     checked::rows(labels, scores, weights)?;
     checked::both_classes(labels, weights).map_err(|reason| Error::undefined("AUPRC", reason))?;

@@ -4,13 +4,14 @@ use crate::checked;
 use crate::error::{Error, Result};
 use crate::ranking::ascending;
 
-/// AUROC: the probability that a positive row is scored above a negative one, ties counting one half.
+/// AUROC: the probability that a random positive row is scored above a random negative one; a tie counts one half.
 ///
-/// Equal to scikit-learn's `roc_auc_score(labels, scores, sample_weight=weights)`. Rows of weight zero count for nothing.
+/// Equal to scikit-learn's `roc_auc_score(labels, scores, sample_weight=weights)`. Rows of weight zero are
+/// ignored.
 ///
 /// # Errors
-/// [`Error::Undefined`] if a class is absent (it is never reported as 0.5); lengths that differ, scores that are not
-/// finite, weights that are negative or not finite.
+/// [`Error::Undefined`] if a class is absent (never the value 0.5); different lengths, scores that are not finite,
+/// weights that are negative or not finite.
 ///
 /// ```
 /// let auc = eval::auroc(&[true, false, true, false], &[0.9, 0.1, 0.4, 0.4], None)?;

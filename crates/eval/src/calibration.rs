@@ -1,11 +1,13 @@
-//! Whether probabilities mean what they say: Brier score, reliability bins and expected calibration error.
+//! Calibration of probabilities: Brier score, reliability bins and expected calibration error.
 
 use serde::{Deserialize, Serialize};
 
 use crate::checked;
-use crate::error::{Error, Result, Undefined};
+use crate::error::{Error, Result};
+use crate::undefined::Undefined;
 
-/// Rows whose predicted probability falls into one bin (lower edge excluded, upper included; 0 is in the first).
+/// The rows whose predicted probability falls into one bin, without its lower edge and with its upper edge; 0 is in the
+/// first bin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReliabilityBin {
@@ -21,12 +23,12 @@ pub struct ReliabilityBin {
     pub positive_share: f64,
 }
 
-/// Brier score: the mean squared difference of probability and label; 0 is perfect, lower is better.
+/// Brier score: the mean squared difference between probability and label; 0 is perfect, lower is better.
 ///
 /// Equal to scikit-learn's `brier_score_loss`.
 ///
 /// # Errors
-/// [`Error::Undefined`] without rows or with scores that are not probabilities; lengths that differ.
+/// [`Error::Undefined`] without rows or with scores that are not probabilities; different lengths.
 pub fn brier(labels: &[bool], scores: &[f64]) -> Result<f64> {
     check("Brier score", labels, scores)?;
     let squares = labels.iter().zip(scores).map(|(label, score)| (score - f64::from(u8::from(*label))).powi(2));
@@ -36,14 +38,14 @@ pub fn brier(labels: &[bool], scores: &[f64]) -> Result<f64> {
 /// Equal-width reliability bins; bins without rows are left out.
 ///
 /// # Errors
-/// As [`brier`]; no bins or more than 10,000.
+/// As [`brier`]; no bins, or more than 10,000.
 pub fn reliability(labels: &[bool], scores: &[f64], bins: usize) -> Result<Vec<ReliabilityBin>> {
     check("calibration", labels, scores)?;
     checked::bins(bins)?;
     let edge = |number: usize| number as f64 / bins as f64;
     let mut sums = vec![(0_usize, 0.0, 0_usize); bins];
     for (&label, &score) in labels.iter().zip(scores) {
-        // The guess can be one off by rounding; the edges decide.
+        // Rounding can put the first guess off by one; the edges decide.
         let mut bin = ((score * bins as f64) as usize).min(bins - 1);
         while bin > 0 && score <= edge(bin) {
             bin -= 1;
@@ -68,8 +70,8 @@ pub fn reliability(labels: &[bool], scores: &[f64], bins: usize) -> Result<Vec<R
         .collect())
 }
 
-/// Expected calibration error (Guo et al. 2017, <https://arxiv.org/abs/1706.04599>): the mean over rows of their bin's
-/// distance between share of positives and mean probability.
+/// Expected calibration error (Guo et al. 2017, <https://arxiv.org/abs/1706.04599>): the absolute difference between
+/// the share of positive rows and the mean probability of each bin, averaged with the numbers of rows as weights.
 ///
 /// # Errors
 /// As [`reliability`].

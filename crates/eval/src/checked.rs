@@ -1,8 +1,9 @@
-//! The rules every statistic's input must keep, in one place.
+//! Checks of the input that the statistics share.
 
-use crate::error::{Error, Result, Undefined};
+use crate::error::{Error, Result};
+use crate::undefined::Undefined;
 
-/// Same lengths, finite scores, finite weights of at least zero.
+/// Equal lengths, finite scores, finite weights of at least zero.
 pub(crate) fn rows(labels: &[bool], scores: &[f64], weights: Option<&[f64]>) -> Result<()> {
     length("scores", scores.len(), labels.len())?;
     if let Some((row, &value)) = scores.iter().enumerate().find(|(_, score)| !score.is_finite()) {
@@ -21,7 +22,7 @@ pub(crate) fn length(what: &'static str, found: usize, expected: usize) -> Resul
     if found == expected { Ok(()) } else { Err(Error::Length { what, found, expected }) }
 }
 
-/// A positive and a negative row of weight above zero.
+/// At least one positive and one negative row with a weight above zero.
 pub(crate) fn both_classes(labels: &[bool], weights: Option<&[f64]>) -> Result<(), Undefined> {
     let counted = |row: usize| weights.is_none_or(|weights| weights[row] > 0.0);
     let positives = (0..labels.len()).filter(|&row| counted(row) && labels[row]).count();
@@ -60,7 +61,7 @@ pub(crate) fn specificity(value: f64) -> Result<()> {
     }
 }
 
-/// A number of reliability bins.
+/// 1 to 10,000 reliability bins.
 pub(crate) fn bins(bins: usize) -> Result<()> {
     if (1..=10_000).contains(&bins) {
         Ok(())

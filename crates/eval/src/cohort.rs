@@ -1,13 +1,14 @@
-//! Who was scored: the truth of one task, row by row, and which rows belong to the same patient.
+//! The evaluated rows: the labels of one task, and which rows belong to the same patient.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::checked;
-use crate::error::{Error, Result, Undefined};
+use crate::error::{Error, Result};
 use crate::interval::Unit;
+use crate::undefined::Undefined;
 
-/// Labels of one task and the patient of every row; masked rows are left out beforehand.
+/// Labels of one task and the patient of every row, without masked rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cohort {
     labels: Vec<bool>,
@@ -20,10 +21,10 @@ impl Cohort {
     /// A cohort of n rows.
     ///
     /// # Shapes
-    /// `labels` `[n]`, `patients` `[n]`: any id, equal for rows of the same patient.
+    /// `labels` `[n]`; `patients` `[n]`: ids of any type, equal for rows of the same patient.
     ///
     /// # Errors
-    /// Lengths that differ, or more than 2^30 rows.
+    /// Different lengths, or more than 2^30 rows.
     pub fn new<P: Hash + Eq>(labels: Vec<bool>, patients: &[P]) -> Result<Self> {
         checked::length("patients", patients.len(), labels.len())?;
         if labels.len() > 1 << 30 {
@@ -49,7 +50,7 @@ impl Cohort {
         Self::new(labels, &patients)
     }
 
-    /// The truth, one value a row.
+    /// The label of every row.
     pub fn labels(&self) -> &[bool] {
         &self.labels
     }
@@ -74,7 +75,7 @@ impl Cohort {
         self.labels.iter().filter(|label| **label).count()
     }
 
-    /// Number of units that have positive rows, and of those that have negative ones; a patient may have both.
+    /// Number of units with positive rows and number with negative rows. A patient may have both.
     pub(crate) fn units_of_each_class(&self, unit: Unit) -> (usize, usize) {
         if unit == Unit::Row {
             return (self.positives(), self.len() - self.positives());
@@ -87,8 +88,7 @@ impl Cohort {
         (with(1), with(0))
     }
 
-    /// Refuses rows of which no interval can be made: with fewer than two units of a class every resample that has both
-    /// classes repeats the same one.
+    /// Refuses fewer than two units of a class: every resample with both classes would repeat the same one.
     pub(crate) fn enough_for_an_interval(&self, unit: Unit) -> Result<(), Undefined> {
         match self.units_of_each_class(unit) {
             (positives, negatives) if positives < 2 || negatives < 2 => {

@@ -1,45 +1,47 @@
-//! Two models on the same rows: the paired bootstrap of their difference, and DeLong's test beside it.
+//! Comparison of two models on the same rows: the paired bootstrap of their difference, and DeLong's test.
 
 use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::{Bootstrap, Estimand};
 use crate::cohort::Cohort;
 use crate::delong::delong_test;
-use crate::error::{Error, Result, Undefined};
+use crate::error::{Error, Result};
 use crate::holm::holm;
 use crate::interval::Interval;
 use crate::metric::Metric;
 use crate::scores::Scores;
 use crate::stamp::Stamp;
+use crate::tables::Table;
+use crate::undefined::Undefined;
 
-/// A difference of two models, first minus second.
+/// The difference between two models, first minus second.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Comparison {
     /// The statistic.
     pub metric: Metric,
-    /// The first model's value on the rows themselves, mean over its label draws.
+    /// The first model's value on the original rows, mean over its label draws.
     pub first: f64,
-    /// The second model's.
+    /// The second model's value.
     pub second: f64,
-    /// The difference with its interval; both models are evaluated on the same resamples.
+    /// The difference with its interval, from the same resamples for both models.
     pub difference: Interval,
-    /// Two-sided p-value of the bootstrap: 2 (k + 1) / (R + 1), with k the replicates on the rarer side of zero (zero
-    /// itself counted on both) and R their number; at most 1. It cannot fall below 2 / (R + 1).
+    /// Two-sided p-value of the bootstrap: min(1, 2 (k + 1) / (R + 1)) for R replicates, of which k are on the rarer
+    /// side of zero (a replicate of zero counts on both sides). It cannot be smaller than 2 / (R + 1).
     pub p_bootstrap: f64,
-    /// Two-sided p-value of DeLong's paired test with the bootstrap's unit as cluster; AUROC only.
+    /// Two-sided p-value of DeLong's paired test, with the unit of the bootstrap as cluster; AUROC only.
     pub p_delong: Option<f64>,
-    /// Why DeLong's test does not exist, for AUROC.
+    /// Why DeLong's test is undefined, for AUROC.
     pub delong_undefined: Option<Undefined>,
 }
 
 /// Compares two models on one task.
 ///
 /// # Shapes
-/// `first`, `second`: D score vectors `[n]` each, one a label draw, in the same order of draws.
+/// `first`, `second`: D score vectors `[n]` each, one per label draw, in the same order of draws.
 ///
 /// # Errors
-/// [`Error::Undefined`] if the statistic does not exist; lengths, numbers of draws, scores or settings out of range.
+/// [`Error::Undefined`] if the statistic is undefined; lengths, numbers of draws, scores or settings out of range.
 pub fn compare_models<S: AsRef<[f64]>>(
     cohort: &Cohort,
     first: &[S],
@@ -75,14 +77,14 @@ fn two_sided_p(replicates: &[f64]) -> f64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Comparisons {
-    /// Under which conditions both were made.
+    /// The conditions that both were obtained under.
     pub stamp: Stamp,
-    /// Conditions in which they differ, where the caller went on all the same.
+    /// Conditions in which they differ, if the caller allowed it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<String>,
     /// Settings of the bootstrap.
     pub bootstrap: Bootstrap,
-    /// One entry a task.
+    /// One entry per task.
     pub tasks: Vec<TaskComparison>,
 }
 
@@ -92,9 +94,9 @@ pub struct Comparisons {
 pub struct TaskComparison {
     /// The task.
     pub task: String,
-    /// The difference, `null` if it does not exist.
+    /// The comparison, `null` if it is undefined.
     pub comparison: Option<Comparison>,
-    /// Why it does not exist.
+    /// Why it is undefined.
     pub undefined: Option<Undefined>,
     /// Bootstrap p-value after Holm's correction over the tasks that have one.
     pub p_bootstrap_holm: Option<f64>,
@@ -102,13 +104,13 @@ pub struct TaskComparison {
     pub p_delong_holm: Option<f64>,
 }
 
-/// Compares two models, each given by the scores of its label draws, on the tasks of the first.
+/// Compares two models on the tasks of the first. Each is given by its scores from each label draw.
 ///
-/// Rows are matched by path, tasks by name; both files must hold the same labels.
+/// Rows are matched by path and tasks by name; both models must have the same rows and labels.
 ///
 /// # Errors
-/// [`Error::StampMismatch`] if the two were made under different conditions; rows, labels or tasks that differ; different
-/// numbers of draws. A task on which the statistic does not exist is no error but an entry with the reason.
+/// [`Error::StampMismatch`] if the two were obtained under different conditions; different rows, labels or numbers of
+/// draws; a task that the second lacks. An undefined statistic is not an error but an entry with the reason.
 pub fn compare(
     first: (&[Scores], &Stamp),
     second: (&[Scores], &Stamp),
@@ -118,17 +120,17 @@ pub fn compare(
     compare_under(first, second, metric, bootstrap, Conditions::Equal)
 }
 
-/// Whether two results may be compared that were made under different conditions.
+/// Whether results obtained under different conditions may be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Conditions {
-    /// They must not differ in any condition that both name.
+    /// They must not differ in any condition known for both.
     #[default]
     Equal,
-    /// They may; the differences are written into the comparison, and its stamp is that of the first.
+    /// They may differ. The comparison lists the differences and has the stamp of the first.
     MayDiffer,
 }
 
-/// [`compare`] with a word on conditions that differ.
+/// [`compare`], which allows different conditions on request.
 ///
 /// # Errors
 /// As [`compare`]; [`Error::StampMismatch`] only for [`Conditions::Equal`].
@@ -169,6 +171,51 @@ pub fn compare_under(
         (task.p_bootstrap_holm, task.p_delong_holm) = (bootstrap, delong);
     }
     Ok(Comparisons { stamp, differences, bootstrap: bootstrap.clone(), tasks })
+}
+
+impl Comparisons {
+    /// A table to read: task, both values, their difference with interval, and p-values before and after Holm's
+    /// correction.
+    pub fn table(&self) -> Table {
+        let mut table = Table::new([
+            "task",
+            "statistic",
+            "first",
+            "second",
+            "difference",
+            "p (bootstrap)",
+            "p (Holm)",
+            "p (DeLong)",
+            "p (DeLong, Holm)",
+        ]);
+        let p = |value: Option<f64>| value.map_or("-".to_owned(), |p| format!("{p:.4}"));
+        for task in &self.tasks {
+            match (&task.comparison, &task.undefined) {
+                (Some(comparison), _) => table.push([
+                    task.task.clone(),
+                    comparison.metric.to_string(),
+                    format!("{:.3}", comparison.first),
+                    format!("{:.3}", comparison.second),
+                    comparison.difference.to_string(),
+                    p(Some(comparison.p_bootstrap)),
+                    p(task.p_bootstrap_holm),
+                    p(comparison.p_delong),
+                    p(task.p_delong_holm),
+                ]),
+                (None, reason) => {
+                    let reason = reason.as_ref().map(ToString::to_string).unwrap_or_default();
+                    table.push([
+                        task.task.clone(),
+                        String::new(),
+                        String::new(),
+                        String::new(),
+                        format!("- ({reason})"),
+                    ]);
+                }
+            }
+        }
+        table
+    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
 //! DeLong's variance of the AUROC, with patients as clusters, and the paired test of two models.
 //!
-//! DeLong, DeLong and Clarke-Pearson 1988 (<https://doi.org/10.2307/2531595>) write the variance in terms of each row's
-//! structural component: the share of the other class that it is ranked correctly against. Sun and Xu 2014
-//! (<https://doi.org/10.1109/LSP.2014.2337313>) get all components from one sort. Obuchowski 1997
-//! (<https://doi.org/10.2307/2533958>) sums them within clusters, which keeps the variance honest when a patient has
-//! several images; with one row a patient it is DeLong's.
+//! DeLong, DeLong and Clarke-Pearson 1988 (<https://doi.org/10.2307/2531595>) express the variance through the
+//! structural component of each row: the share of rows of the other class that it is ranked correctly against. Sun and
+//! Xu 2014 (<https://doi.org/10.1109/LSP.2014.2337313>) compute all components from one sort. Obuchowski 1997
+//! (<https://doi.org/10.2307/2533958>) sums them within clusters, so that several images of a patient do not count as
+//! independent; with one row per patient the result equals DeLong's.
 
 use crate::checked;
 use crate::cohort::Cohort;
-use crate::error::{Error, Result, Undefined};
+use crate::error::{Error, Result};
 use crate::interval::{Interval, Method, Unit};
 use crate::normal;
 use crate::ranking::ascending;
+use crate::undefined::Undefined;
 
 /// DeLong's test of two AUROCs on the same rows.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +20,7 @@ use crate::ranking::ascending;
 pub struct DeLongTest {
     /// The difference, first minus second, with its normal interval (not cut off at -1 and 1).
     pub difference: Interval,
-    /// Difference over its standard error.
+    /// The difference divided by its standard error.
     pub z: f64,
     /// Two-sided p-value of z.
     pub p_value: f64,
@@ -28,7 +29,7 @@ pub struct DeLongTest {
 /// The AUROC (mean over label draws) with DeLong's interval, cut off at 0 and 1.
 ///
 /// # Shapes
-/// `draws`: score vectors `[n]`, one a label draw.
+/// `draws`: score vectors `[n]`, one per label draw.
 ///
 /// # Errors
 /// [`Error::Undefined`] with fewer than two units of a class; lengths, scores or level out of range.
@@ -39,13 +40,13 @@ pub fn delong<S: AsRef<[f64]>>(cohort: &Cohort, draws: &[S], unit: Unit, level: 
     Ok(interval)
 }
 
-/// DeLong's paired test of two models, each the mean over its label draws.
+/// DeLong's paired test of two models; the AUROC of each is the mean over its label draws.
 ///
 /// # Shapes
-/// `first`, `second`: score vectors `[n]`, one a label draw.
+/// `first`, `second`: score vectors `[n]`, one per label draw.
 ///
 /// # Errors
-/// As [`delong`]; [`Undefined::ZeroVariance`] if the models rank alike.
+/// As [`delong`]; [`Undefined::ZeroVariance`] if both models rank the rows in the same way.
 pub fn delong_test<S: AsRef<[f64]>>(
     cohort: &Cohort,
     first: &[S],
@@ -63,9 +64,9 @@ pub fn delong_test<S: AsRef<[f64]>>(
     Ok(DeLongTest { difference, z, p_value })
 }
 
-/// AUROC and each row's share of it: for a positive row the share of negatives below it, for a negative one the share of
-/// positives above it, ties counting one half. Both are linear in the model, so means over draws and differences of
-/// models are taken here and the variance follows.
+/// AUROC and the structural component of each row: for a positive row, the share of negative rows below it; for a
+/// negative row, the share of positive rows above it; ties count one half. Means over draws and differences between
+/// models are taken of these components, because the variance is computed from them.
 struct Components {
     auc: f64,
     rows: Vec<f64>,
@@ -115,7 +116,7 @@ impl Components {
         self
     }
 
-    /// Variance of the AUROC (or of a difference), Obuchowski's equations with `unit` as the cluster.
+    /// Variance of the AUROC or of a difference, by Obuchowski's equations with `unit` as the cluster.
     fn variance(&self, cohort: &Cohort, unit: Unit) -> Result<f64, Undefined> {
         let labels = cohort.labels();
         let clusters = match unit {

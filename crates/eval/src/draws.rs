@@ -1,35 +1,40 @@
-//! How much a result depends on which images happened to be labelled, beside how much it depends on who was tested.
+//! Variation of a result with the images that were labelled, beside its variation with the test rows.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Spread of a statistic over label draws (models trained on different draws of labelled images, tested on the same rows).
+/// Variation of a statistic over label draws: models trained on different draws of labelled images and tested on the
+/// same rows.
 ///
-/// An interval by resampling test rows holds the trained models fixed: it says nothing about another draw of labels. The
-/// two sources are independent, so their variances add.
+/// An interval from resampled test rows takes the trained models as fixed and does not include the variation over
+/// draws. The two sources are independent, so their variances add.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DrawVariance {
     /// The statistic of each draw.
     pub per_draw: Vec<f64>,
-    /// Standard deviation between draws (n - 1 in the denominator): what another single draw would vary by.
+    /// Standard deviation between draws, with n - 1 in the denominator.
     pub between_draws: f64,
-    /// Standard error of the mean over draws due to the test rows: the bootstrap's or DeLong's.
+    /// Standard error of the mean over draws due to the test rows, from the bootstrap or DeLong's method.
     pub sampling: f64,
-    /// Both together for the mean over D draws: sqrt(sampling^2 + between_draws^2 / D).
+    /// Standard error of the mean over D draws from both sources: sqrt(sampling^2 + between_draws^2 / D).
     pub total: f64,
 }
 
 impl DrawVariance {
-    /// From the statistic of each draw (at least two) and the standard error of their mean due to sampling.
+    /// From the statistic of each draw and the standard error of their mean due to the test rows.
     ///
     /// # Errors
-    /// Fewer than two draws: their spread does not exist.
+    /// Fewer than two draws.
     pub fn new(per_draw: Vec<f64>, sampling: f64) -> Result<Self> {
         if per_draw.len() < 2 {
             let found = per_draw.len().to_string();
-            return Err(Error::Setting { name: "label draws", found, expected: "at least 2 for a spread" });
+            return Err(Error::Setting {
+                name: "label draws",
+                found,
+                expected: "at least 2 for the variation between draws",
+            });
         }
         let number = per_draw.len() as f64;
         let mean = per_draw.iter().sum::<f64>() / number;

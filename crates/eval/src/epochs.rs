@@ -1,10 +1,10 @@
-//! How long the paper trains with labels.
+//! Number of epochs that the paper trains with labels.
 
 /// Epochs of MoCo-CXR's linear evaluation and fine-tuning by label fraction of CheXpert (paper, page 732).
 pub const PAPER_EPOCHS: [(f64, usize); 4] = [(0.001, 220), (0.01, 95), (0.1, 41), (1.0, 18)];
 
-/// Epochs for a number of labelled images: those of the CheXpert fraction whose number of steps is nearest, which is the
-/// one whose number of images is (as a ratio). The paper states them for CheXpert alone (`docs/deviations.md`).
+/// Epochs for a number of labelled images: those of the CheXpert fraction whose number of images is nearest as a ratio,
+/// and with it the number of steps. The paper states epochs for CheXpert only (`docs/deviations.md`).
 pub fn paper_epochs(labelled_images: f64) -> usize {
     const CHEXPERT_IMAGES: f64 = 223_414.0;
     let ratio = |fraction: f64| (labelled_images.max(1.0) / (fraction * CHEXPERT_IMAGES)).ln().abs();

@@ -1,29 +1,29 @@
-//! Everything that can go wrong in the statistics, said so that a person can act on it.
+//! Errors of this crate.
 
 use std::fmt;
 use std::path::PathBuf;
 
-pub use crate::undefined::Undefined;
+pub(crate) use crate::undefined::Undefined;
 
-/// The result of this crate's functions.
+/// Result of a function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong.
+/// An error, with what was found, what was expected and where.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A statistic that does not exist for these rows.
+    /// The statistic is undefined on these rows.
     #[error("{metric} is undefined: {reason}")]
     Undefined {
         /// The statistic.
         metric: String,
-        /// Why it does not exist.
+        /// Why it is undefined.
         reason: Undefined,
     },
     /// Two arrays that describe the same rows have different lengths.
-    #[error("{what}: found {found} values, expected {expected} (one a row)")]
+    #[error("{what}: found {found} values, expected {expected} (one per row)")]
     Length {
-        /// Which array.
+        /// Name of the array.
         what: &'static str,
         /// Its length.
         found: usize,
@@ -63,43 +63,43 @@ pub enum Error {
     Setting {
         /// Name of the setting.
         name: &'static str,
-        /// What was given.
+        /// The value found.
         found: String,
-        /// What is allowed.
+        /// The values allowed.
         expected: &'static str,
     },
-    /// The same row or task twice.
+    /// A row or task that appears twice.
     #[error("{place}: {what} {id:?} appears twice (rows {first} and {second})")]
     Duplicate {
-        /// File, or which of two inputs.
+        /// The file or input.
         place: String,
-        /// Kind of id: "path", "study", "task", ...
+        /// Kind of the id: "path", "study", "task", ...
         what: String,
         /// The id.
         id: String,
         /// 1-based data row (or column) of the first appearance.
         first: usize,
-        /// 1-based data row (or column) of the second.
+        /// 1-based data row (or column) of the second appearance.
         second: usize,
     },
-    /// Two inputs that should hold the same rows do not.
+    /// Two inputs that should have the same rows do not.
     #[error("{0}")]
     MismatchedRows(Box<RowMismatch>),
-    /// Two inputs that should hold the same labels do not.
+    /// Two inputs that should have the same labels do not.
     #[error("{id:?}, task {task:?}: label {left} in one input and {right} in the other")]
     MismatchedLabels {
         /// The row.
         id: String,
         /// The task.
         task: String,
-        /// Label in the first input (`masked` if there is none).
+        /// Label in the first input; `masked` without one.
         left: String,
-        /// Label in the second.
+        /// Label in the second input.
         right: String,
     },
-    /// The views of one study carry different labels.
+    /// Images of one study have different labels.
     #[error(
-        "study {study:?}, task {task:?}: its images carry different labels ({first:?} has {first_label}, {second:?} has {second_label})"
+        "study {study:?}, task {task:?}: its images have different labels ({first:?} has {first_label}, {second:?} has {second_label})"
     )]
     StudyLabels {
         /// The study.
@@ -115,16 +115,16 @@ pub enum Error {
         /// Its label.
         second_label: f64,
     },
-    /// A task that the input does not have.
+    /// A task that the input lacks.
     #[error("task {task:?} is not in {place}{}", names_text(.nearest, .known))]
     UnknownTask {
-        /// The task that was asked for.
+        /// The requested task.
         task: String,
         /// The file.
         place: String,
-        /// The nearest names it has, best first.
+        /// The names with the closest spelling, best first.
         nearest: Vec<String>,
-        /// All names it has.
+        /// All names in the file.
         known: Vec<String>,
     },
     /// A column that the file lacks.
@@ -134,9 +134,9 @@ pub enum Error {
         path: PathBuf,
         /// The column.
         column: String,
-        /// The nearest names the file has, best first.
+        /// The names with the closest spelling, best first.
         nearest: Vec<String>,
-        /// All names it has.
+        /// All names in the file.
         known: Vec<String>,
     },
     /// A cell that cannot be read.
@@ -148,23 +148,23 @@ pub enum Error {
         line: u64,
         /// The column.
         column: String,
-        /// What is there.
+        /// The text found.
         found: String,
-        /// What should be there.
+        /// The text expected.
         expected: &'static str,
     },
-    /// A file that holds nothing to evaluate.
+    /// A file with nothing to evaluate.
     #[error("{}: {what}", path.display())]
     EmptyFile {
         /// The file.
         path: PathBuf,
-        /// What is missing.
+        /// The missing part.
         what: &'static str,
     },
-    /// Results that were made under different conditions.
-    #[error("these results cannot be compared: {}", differences.join("; "))]
+    /// Results obtained under different conditions.
+    #[error("these results were obtained under different conditions and cannot be compared: {}", differences.join("; "))]
     StampMismatch {
-        /// One `field: "a" and "b"` per difference.
+        /// Each difference as `field: "a" and "b"`.
         differences: Vec<String>,
     },
     /// A feature that is NaN or infinite.
@@ -177,27 +177,27 @@ pub enum Error {
         /// The value.
         value: f32,
     },
-    /// A feature vector of length zero, which has no cosine similarity to anything.
-    #[error("{what}, row {row}: every feature is 0, so it has no direction to compare")]
+    /// A feature vector of zeros, for which the cosine similarity is undefined.
+    #[error("{what}, row {row}: all features are 0, so the cosine similarity is undefined")]
     ZeroFeature {
-        /// Which features.
+        /// Name of the features.
         what: &'static str,
         /// 0-based row.
         row: usize,
     },
-    /// Too few patients of a class to spread over the folds.
+    /// Too few patients of a class for the number of folds.
     #[error(
-        "{patients} patients with {class} rows can be spread over the {folds} folds; lower the number of folds or fix the penalty"
+        "only {patients} patients with {class} rows can be distributed over {folds} folds; lower the number of folds or fix the penalty"
     )]
     FewerThanFolds {
         /// `positive` or `negative`.
         class: &'static str,
-        /// Patients (or, where some have rows of both classes, folds) that have one.
+        /// Number of patients with such rows; of folds with such rows if some patients have rows of both classes.
         patients: usize,
-        /// Folds asked for.
+        /// Number of folds.
         folds: usize,
     },
-    /// A fit that ran out of evaluations.
+    /// A fit that did not converge within its evaluations.
     #[error(
         "logistic regression with l2 {l2} has not converged: gradient {gradient:.1e} after {evaluations} evaluations, expected at most {tolerance:.1e}"
     )]
@@ -206,62 +206,62 @@ pub enum Error {
         l2: f64,
         /// Largest entry of the gradient of the mean loss.
         gradient: f64,
-        /// What was asked for.
+        /// Largest entry allowed.
         tolerance: f64,
-        /// Evaluations spent.
+        /// Number of evaluations.
         evaluations: usize,
     },
-    /// Something went wrong in one of several tasks.
+    /// An error in one of several tasks.
     #[error("task {task} (counted from 0): {source}")]
     InTask {
-        /// 0-based task.
+        /// 0-based number of the task.
         task: usize,
-        /// What went wrong.
+        /// The error.
         source: Box<Error>,
     },
-    /// Rows that a choice was made on are among those reported.
-    #[error("{count} rows were chosen on and are reported too (first: {first:?}); a choice needs rows of its own")]
+    /// Rows used for selection are among those reported.
+    #[error("{count} rows were used for selection and are reported too (first: {first:?}); select on other rows")]
     SelectedAndReported {
-        /// Id of the first.
+        /// Id of the first such row.
         first: String,
-        /// How many.
+        /// Number of such rows.
         count: usize,
     },
-    /// The network or its weights.
+    /// An error of the network or its weights.
     #[cfg(feature = "train")]
     #[error(transparent)]
     Network(#[from] backbones::Error),
-    /// The caller's batches failed.
+    /// An error of the caller's batches.
     #[cfg(feature = "train")]
     #[error("reading a batch: {0}")]
     Batches(Box<dyn std::error::Error + Send + Sync>),
-    /// The device failed while work was done on it.
+    /// The device failed.
     #[cfg(feature = "train")]
     #[error("{what}: the device failed: {reason}")]
     Device {
-        /// What was being done.
+        /// The operation.
         what: &'static str,
-        /// What the device said.
+        /// Message of the device.
         reason: String,
     },
-    /// Training left the range of numbers.
+    /// The loss is not finite.
     #[cfg(feature = "train")]
     #[error("the loss is {loss} at step {step}; lower the step size, or look for broken images in this batch")]
     NonFiniteLoss {
-        /// Steps taken before.
+        /// Number of steps taken before.
         step: u64,
         /// The loss.
         loss: f64,
     },
-    /// A frozen network changed.
+    /// A frozen network has changed.
     #[cfg(feature = "train")]
     #[error("the network should be frozen, but {} of its tensors changed (first: {})", tensors.len(), tensors[0])]
     Moved {
         /// Names of the tensors, at least one.
         tensors: Vec<String>,
     },
-    /// The output is there already.
-    #[error("{} exists and is not overwritten", path.display())]
+    /// The output exists already.
+    #[error("{} exists already and is not overwritten", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
@@ -274,7 +274,7 @@ pub enum Error {
         /// The cause.
         source: std::io::Error,
     },
-    /// The file is not CSV.
+    /// The file is not valid CSV.
     #[error("{}: {source}", path.display())]
     Csv {
         /// The file.
@@ -282,7 +282,7 @@ pub enum Error {
         /// The cause.
         source: csv::Error,
     },
-    /// The file is not the JSON that was expected.
+    /// The file is not the expected JSON.
     #[error("{}: {source}", path.display())]
     Json {
         /// The file.
@@ -292,27 +292,27 @@ pub enum Error {
     },
 }
 
-/// Rows that only one of two inputs has.
+/// The rows that only one of two inputs has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowMismatch {
-    /// The column the rows are matched on.
+    /// The column that matches the rows.
     pub key: String,
-    /// Name of one input.
+    /// Name of the first input.
     pub left: String,
-    /// Name of the other.
+    /// Name of the second input.
     pub right: String,
-    /// Rows that only the first has.
+    /// Number of rows that only the first has.
     pub only_left: usize,
     /// One of them.
     pub left_example: Option<String>,
-    /// Rows that only the second has.
+    /// Number of rows that only the second has.
     pub only_right: usize,
     /// One of them.
     pub right_example: Option<String>,
 }
 
 impl RowMismatch {
-    /// From the ids that only one input has.
+    /// The error for ids that only one input has.
     pub(crate) fn error(key: &str, left: (String, &[&str]), right: (String, &[&str])) -> Error {
         let first = |ids: &[&str]| ids.first().map(|id| (*id).to_owned());
         Error::MismatchedRows(Box::new(Self {
@@ -343,7 +343,7 @@ impl Error {
         Self::Undefined { metric: metric.to_string(), reason }
     }
 
-    /// The reason, if this error says that a number does not exist (rather than that the input is faulty).
+    /// The reason, if this error is an undefined number rather than a fault of the input.
     pub fn undefined_reason(&self) -> Option<&Undefined> {
         match self {
             Self::Undefined { reason, .. } => Some(reason),
@@ -351,7 +351,7 @@ impl Error {
         }
     }
 
-    /// Splits "does not exist" from real faults: `Ok(Err(reason))` for the first, `Err` for the second.
+    /// Separates undefined numbers, `Ok(Err(reason))`, from faults, `Err`.
     pub(crate) fn or_reason<T>(result: Result<T>) -> Result<std::result::Result<T, Undefined>> {
         match result {
             Ok(value) => Ok(Ok(value)),
@@ -369,7 +369,7 @@ fn example(id: &Option<String>) -> String {
     id.as_ref().map(|id| format!(" (first: {id:?})")).unwrap_or_default()
 }
 
-/// The names that may have been meant, then what there is.
+/// The names with the closest spelling, then all names.
 fn names_text(nearest: &[String], known: &[String]) -> String {
     const SHOWN: usize = 20;
     let nearest = if nearest.is_empty() { String::new() } else { format!("; nearest: {}", nearest.join(", ")) };

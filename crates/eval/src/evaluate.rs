@@ -4,30 +4,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::auroc::auroc;
 use crate::bootstrap::{Bootstrap, Estimand};
-use crate::calibration::{ReliabilityBin, expected_calibration_error, reliability};
+use crate::calibration::{expected_calibration_error, reliability};
 use crate::checked;
 use crate::cohort::Cohort;
 use crate::delong::delong;
 use crate::draws::DrawVariance;
-use crate::error::{Error, Result, Undefined};
-use crate::files::PatientSource;
+use crate::error::{Error, Result};
 use crate::interval::Interval;
 use crate::metric::Metric;
+use crate::results::{Calibration, ResultRow, Results};
+use crate::row::PatientSource;
 use crate::scores::Scores;
 use crate::stamp::Stamp;
-use crate::subgroups::Group;
+use crate::subgroups::{Group, Subgroup, UNKNOWN};
 
-/// What to compute.
+/// Statistics to compute.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Evaluation {
     /// The statistics. Default: AUROC, AUPRC, sensitivity at specificity 0.9.
     pub metrics: Vec<Metric>,
-    /// How intervals are made.
+    /// Settings of the intervals.
     pub bootstrap: Bootstrap,
-    /// Gives AUROC the interval of DeLong's method instead; the other statistics keep the bootstrap. Default: `false`.
+    /// Whether AUROC has DeLong's interval instead; the other statistics keep the bootstrap. Default: `false`.
     pub delong: bool,
-    /// Number of reliability bins; `None` leaves calibration out, as for scores that are not probabilities. Default: `None`.
+    /// Number of reliability bins; `None` for no calibration, as for scores that are not probabilities. Default:
+    /// `None`.
     pub calibration_bins: Option<usize>,
 }
 
@@ -38,65 +40,8 @@ impl Default for Evaluation {
     }
 }
 
-/// The statistics of a model with the conditions they were made under.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Results {
-    /// Under which conditions.
-    pub stamp: Stamp,
-    /// Settings of the bootstrap.
-    pub bootstrap: Bootstrap,
-    /// How the patients are known.
-    pub patient_source: PatientSource,
-    /// One entry a task, statistic and group.
-    pub rows: Vec<ResultRow>,
-    /// One entry a task, if calibration was asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub calibration: Vec<Calibration>,
-}
-
-/// One statistic of one task.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ResultRow {
-    /// The task.
-    pub task: String,
-    /// The subgroup; `None` for all rows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub group: Option<Group>,
-    /// The statistic.
-    pub metric: Metric,
-    /// Labelled rows, with or without an interval.
-    pub n: usize,
-    /// Positive rows.
-    pub positives: usize,
-    /// Patients.
-    pub patients: usize,
-    /// Its value with interval, `null` if it does not exist.
-    pub interval: Option<Interval>,
-    /// Why it does not exist.
-    pub undefined: Option<Undefined>,
-    /// Spread over label draws, if there are several.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub draws: Option<DrawVariance>,
-}
-
-/// Calibration of one task (of the first label draw).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Calibration {
-    /// The task.
-    pub task: String,
-    /// Expected calibration error, `null` if it does not exist.
-    pub expected_calibration_error: Option<f64>,
-    /// Why it does not exist.
-    pub undefined: Option<Undefined>,
-    /// The bins that have rows.
-    pub bins: Vec<ReliabilityBin>,
-}
-
 impl Evaluation {
-    /// Checks what can be checked without scores.
+    /// Checks the settings, as far as possible without scores.
     ///
     /// # Errors
     /// As [`Bootstrap::validate`]; a specificity outside [0, 1], no reliability bins or too many.
@@ -108,12 +53,12 @@ impl Evaluation {
         self.calibration_bins.map_or(Ok(()), checked::bins)
     }
 
-    /// Evaluates a model, given by the scores of its label draws (one if there was a single training set), on all tasks.
+    /// Evaluates a model on all tasks. `draws` are its scores from each label draw; one if it was trained once.
     ///
-    /// Tasks with the same rows share their resamples; the numbers of a task do not depend on which others are evaluated.
+    /// Tasks with the same rows share their resamples. The numbers of a task do not depend on the other tasks.
     ///
     /// # Errors
-    /// No draws, draws with different rows or labels, settings out of range. A statistic that does not exist is no error
+    /// No draws, draws with different rows or labels, or settings out of range. An undefined statistic is not an error
     /// but a row with the reason.
     pub fn run(&self, draws: &[Scores], stamp: Stamp) -> Result<Results> {
         let (rows, patient_source) = self.rows(draws)?;
@@ -178,6 +123,42 @@ impl Evaluation {
         }
         Ok((rows, first.patient_source()))
     }
+}
+
+/// The statistics of `evaluation` in each group, groups in ascending order with `unknown` last.
+///
+/// With many groups some differ by chance alone, and small groups have wide intervals; read the intervals before
+/// drawing conclusions.
+///
+/// # Errors
+/// As [`Evaluation::run`]; [`Error::Setting`] if no row has the attribute.
+pub fn subgroups(evaluation: &Evaluation, draws: &[Scores], by: Subgroup) -> Result<Vec<ResultRow>> {
+    let Some(first) = draws.first() else {
+        return Err(Error::Setting { name: "label draws", found: "0".into(), expected: "at least 1" });
+    };
+    let draws = draws.iter().map(|draw| first.align(draw)).collect::<Result<Vec<_>>>()?;
+    if !first.rows().iter().any(|row| by.of(row) != UNKNOWN) {
+        let found = format!("no row with a value for {}", by.name());
+        return Err(Error::Setting {
+            name: "subgroup",
+            found,
+            expected: "a column for it in the predictions or in a metadata file",
+        });
+    }
+    let of_row: Vec<String> = first.rows().iter().map(|row| by.of(row)).collect();
+    let mut values = of_row.clone();
+    values.sort_by(|a, b| (a == UNKNOWN).cmp(&(b == UNKNOWN)).then_with(|| a.cmp(b)));
+    values.dedup();
+
+    let mut rows = Vec::new();
+    for value in values {
+        let members: Vec<usize> = (0..of_row.len()).filter(|&row| of_row[row] == value).collect();
+        let within = draws.iter().map(|draw| draw.select_rows(&members)).collect::<Result<Vec<_>>>()?;
+        let (within, _) = evaluation.rows(&within)?;
+        let group = Group { by, value };
+        rows.extend(within.into_iter().map(|row| ResultRow { group: Some(group.clone()), ..row }));
+    }
+    Ok(rows)
 }
 
 impl ResultRow {

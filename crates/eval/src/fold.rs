@@ -1,21 +1,24 @@
-//! Images folded to studies: the highest score of a study's views, as the reference does (`CX/predict/predict.py`).
+//! The scores of a study from those of its images: the maximum, as in the reference code (`CX/predict/predict.py`).
 
 use std::collections::HashMap;
 
 use ndarray::Array2;
 
 use crate::error::{Error, Result};
-use crate::scores::{Row, Scores};
+use crate::row::Row;
+use crate::scores::Scores;
 
-/// One row a study: for each task the maximum over the study's images.
+/// One row per study; its score for each task is the maximum over the study's images.
 ///
-/// Fold logits where there are logits: the maximum is the same on either side of the sigmoid, but the sigmoid of a large
-/// logit rounds to 1, and ranks are lost in the tie. A study is named by its patient and study id together. Its row keeps
-/// sex, age and projection if its images agree, lists its views (`frontal+lateral`), and is called
-/// by the folder of its images if they share one (`CheXpert-v1.0/test/patient64741/study1`), else `patient/study`.
+/// Fold logits rather than probabilities where you have both: the order is the same, but the sigmoid of a large logit
+/// rounds to 1, which turns different scores into ties. Images belong to one study if they share patient and study id.
+/// The row of a study keeps sex, age and projection if its images agree, and lists its views (`frontal+lateral`). Its
+/// path is the folder of its images if they share one that is named after the study
+/// (`CheXpert-v1.0/test/patient64741/study1`), otherwise `patient/study`. A masked label gives way to the label of
+/// another image.
 ///
 /// # Errors
-/// [`Error::StudyLabels`] if two images of a study are labelled differently (a masked label yields to the other).
+/// [`Error::StudyLabels`] if two images of a study have different labels.
 pub fn fold_studies(scores: &Scores) -> Result<Scores> {
     let mut places: HashMap<(&str, &str), usize> = HashMap::new();
     let mut studies: Vec<Vec<usize>> = Vec::new();
@@ -61,7 +64,7 @@ fn study_row(rows: &[Row], images: &[usize]) -> Row {
     let first = &rows[images[0]];
     let folder = |row: &Row| row.path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
     let shared = folder(first).filter(|shared| {
-        // A folder that is not the study's own (all images in one place) would name many studies alike.
+        // A folder that holds the images of several studies would give them all the same path.
         let last = shared.rsplit('/').next().unwrap_or_default();
         last == first.study.rsplit('/').next().unwrap_or_default()
             && images.iter().all(|&image| folder(&rows[image]).as_ref() == Some(shared))
@@ -80,7 +83,7 @@ fn study_row(rows: &[Row], images: &[usize]) -> Row {
     }
 }
 
-/// The value that all images which have one agree on.
+/// The value of those images that have one, if they agree.
 fn agreed<T: PartialEq>(rows: &[Row], images: &[usize], value: impl Fn(&Row) -> Option<T>) -> Option<T> {
     let mut values = images.iter().filter_map(|&image| value(&rows[image]));
     let first = values.next()?;

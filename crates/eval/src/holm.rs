@@ -1,10 +1,10 @@
-//! Holm's correction for looking at several tasks at once.
+//! Holm's correction for testing several tasks.
 
 /// Holm's step-down adjusted p-values (Holm 1979, <https://www.jstor.org/stable/4615733>), in the order given.
 ///
-/// `None` stays `None` and is not counted as a test. Reject where the adjusted value is at most the level wanted for the
-/// family; it holds whatever the dependence between the tasks.
-pub fn holm(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
+/// `None` stays `None` and does not count as a test. Rejecting every adjusted value that is at most alpha keeps the
+/// family-wise error rate at alpha, whatever the dependence between the tasks.
+pub(crate) fn holm(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
     let mut order: Vec<(usize, f64)> = p_values.iter().enumerate().filter_map(|(i, p)| Some((i, (*p)?))).collect();
     order.sort_by(|a, b| a.1.total_cmp(&b.1));
     let tests = order.len();

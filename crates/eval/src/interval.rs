@@ -1,10 +1,10 @@
-//! A number with its interval and everything needed to make it again.
+//! A number with its interval and everything needed to reproduce it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How an interval was made.
+/// Method that computed an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -19,15 +19,15 @@ pub enum Method {
     DeLong,
 }
 
-/// What is drawn, or counted, as one independent unit.
+/// The unit that is resampled and counts as independent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Unit {
-    /// All rows of a patient together. Images of a patient are alike, so intervals that ignore it are too narrow.
+    /// All rows of a patient together. Images of one patient are correlated; intervals that ignore this are too narrow.
     #[default]
     Patient,
-    /// Every row by itself, as the paper does with study rows.
+    /// Every row on its own, as the paper does with studies.
     Row,
 }
 
@@ -35,8 +35,8 @@ pub enum Unit {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Interval {
-    /// The reported centre: the statistic of the rows themselves, except for [`Method::Paper`], whose centre is the mean
-    /// of the bootstrap distribution. The mean over label draws where there are several.
+    /// The value to report: the statistic on the original rows, except for [`Method::Paper`], which reports the mean of
+    /// the bootstrap distribution. With several label draws, the mean over them.
     pub estimate: f64,
     /// Lower limit.
     pub lower: f64,
@@ -44,41 +44,41 @@ pub struct Interval {
     pub upper: f64,
     /// Confidence level in (0, 1).
     pub level: f64,
-    /// How it was made.
+    /// Method that computed it.
     pub method: Method,
-    /// What was resampled.
+    /// Unit that was resampled.
     pub unit: Unit,
-    /// The statistic of the rows themselves, whatever the centre is.
+    /// The statistic on the original rows, for every method.
     pub observed: f64,
     /// Standard deviation of the bootstrap distribution, or DeLong's standard error.
     pub standard_error: f64,
-    /// Bootstrap replicates; 0 for DeLong.
+    /// Number of bootstrap replicates; 0 for DeLong.
     pub replicates: usize,
-    /// Resamples thrown away and drawn again because a class was absent from them.
+    /// Number of resamples discarded and drawn again because they lacked a class.
     pub redrawn: usize,
-    /// Labelled rows.
+    /// Number of labelled rows.
     pub n: usize,
-    /// Positive rows.
+    /// Number of positive rows.
     pub positives: usize,
-    /// Patients.
+    /// Number of patients.
     pub patients: usize,
-    /// Seed of the resamples; `None` where nothing was drawn (DeLong, or resamples that were given).
+    /// Seed of the resamples; `None` for DeLong and for resamples given by the caller.
     pub seed: Option<u64>,
 }
 
 impl Interval {
-    /// Whether `value` lies in the interval, limits included.
+    /// Whether `value` lies in the interval, including its limits.
     pub fn contains(&self, value: f64) -> bool {
         (self.lower..=self.upper).contains(&value)
     }
 
-    /// Whether the interval of a difference leaves out zero: the paper's sign of significance.
+    /// Whether zero lies outside the interval, which the paper takes as significance of a difference.
     pub fn excludes_zero(&self) -> bool {
         self.lower > 0.0 || self.upper < 0.0
     }
 }
 
-/// `0.838 (0.797, 0.873)`, three decimals unless the format asks for others.
+/// `0.838 (0.797, 0.873)`: three decimals, or the precision of the format string.
 impl fmt::Display for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = f.precision().unwrap_or(3);

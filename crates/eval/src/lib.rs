@@ -1,8 +1,9 @@
-//! From scores to numbers one can publish: AUROC and AUPRC with intervals, paired comparisons, tables and plots.
+//! Evaluation of a model's scores: AUROC and AUPRC with intervals, paired comparisons, tables and plots.
 //!
-//! Where it stands in the flow: a model has scored every image ([`Scores`], or a prediction file read by
-//! [`read_predictions`] or [`join_ground_truth`]); images are folded to studies ([`fold_studies`]); each task becomes a
-//! [`Cohort`] with its score vectors, one a label draw; a [`Bootstrap`] or [`delong`] turns those into an [`Interval`].
+//! The scores of a model are in [`Scores`], made by the caller or read from a prediction file ([`read_predictions`],
+//! [`join_ground_truth`]). [`fold_studies`] combines the images of a study. Each task is then a [`Cohort`] with one
+//! score vector per label draw, that is, per model trained on another subset of the labels. A [`Bootstrap`] or
+//! [`delong`] gives the [`Interval`]; [`Evaluation`] does all this for every task and statistic.
 //!
 //! ```
 //! use eval::{Bootstrap, Cohort, Metric};
@@ -15,16 +16,18 @@
 //! # Ok::<(), eval::Error>(())
 //! ```
 //!
-//! Scores come from features ([`LinearProbeConfig`], [`Knn`]) or from a network: with the feature `train`, features are
-//! extracted, and networks trained with labels, from any iterator of image batches.
+//! [`LinearProbeConfig`] and [`Knn`] compute scores from features. With the Cargo feature `train`, the crate also
+//! extracts features with a network and trains networks with labels, from any iterator over batches of images.
 //!
-//! A number that does not exist (one class only) is an error with the reason, `null` in files, never a stand-in.
-//! Everything is f64 on the host, seeded, and the same for any number of threads.
+//! An undefined number, such as the AUROC of a single class, is an error with the reason, and `null` in files; no value
+//! is put in its place. All statistics are computed in f64 on the CPU from a given seed, and do not depend on the
+//! number of threads.
 
 mod auprc;
 mod auroc;
 mod bootstrap;
 mod calibration;
+pub mod chart;
 mod checked;
 mod cohort;
 mod compare;
@@ -35,8 +38,10 @@ mod error;
 mod evaluate;
 mod files;
 mod fold;
+mod fractions;
 mod holm;
 mod interval;
+mod markup;
 mod metric;
 mod names;
 mod normal;
@@ -44,6 +49,8 @@ mod operating_point;
 mod plots;
 mod probe;
 mod ranking;
+mod results;
+mod row;
 mod scores;
 mod stamp;
 mod subgroups;
@@ -54,31 +61,30 @@ mod undefined;
 
 pub use auprc::auprc;
 pub use auroc::auroc;
-pub use bootstrap::{BandPoint, Bootstrap, Resamples, Rule, TaskScores};
-pub use calibration::{ReliabilityBin, brier, expected_calibration_error, reliability};
+pub use bootstrap::{Bootstrap, Resamples, Rule, TaskScores};
+pub use calibration::{brier, expected_calibration_error, reliability};
 pub use cohort::Cohort;
-pub use compare::{Comparison, Comparisons, Conditions, TaskComparison, compare, compare_models, compare_under};
-pub use delong::{DeLongTest, delong, delong_test};
-pub use draws::DrawVariance;
+pub use compare::{Comparison, Comparisons, Conditions, compare, compare_models, compare_under};
+pub use delong::{delong, delong_test};
 pub use epochs::{PAPER_EPOCHS, paper_epochs};
-pub use error::{Error, Result, RowMismatch, Undefined};
-pub use evaluate::{Calibration, Evaluation, ResultRow, Results};
-pub use files::{
-    PatientSource, Predictions, join_ground_truth, read_predictions, read_stamp_beside, write_new, write_predictions,
-};
+pub use error::{Error, Result};
+pub use evaluate::{Evaluation, subgroups};
+pub use files::{Predictions, join_ground_truth, read_predictions, read_stamp_beside, write_new, write_predictions};
 pub use fold::fold_studies;
-pub use holm::holm;
+pub use fractions::{FractionResult, TaskResult};
 pub use interval::{Interval, Method, Unit};
 pub use metric::Metric;
 pub use operating_point::sensitivity_at_specificity;
-pub use plots::{Curve, pr_curve, pr_svg, reliability_svg, roc_curve, roc_svg};
+pub use plots::{Curve, pr_svg, reliability_svg, roc_curve, roc_svg};
 pub use probe::{
     Convergence, Knn, LinearProbe, LinearProbeConfig, LogisticProbe, PenaltyChoice, Selection, Standardizer,
     check_disjoint,
 };
-pub use scores::{Row, Scores};
+pub use results::{ResultRow, Results};
+pub use row::{PatientSource, Row};
+pub use scores::Scores;
 pub use stamp::Stamp;
-pub use subgroups::{Group, Subgroup, subgroups};
+pub use subgroups::Subgroup;
 pub use tables::Table;
 #[cfg(feature = "train")]
 pub use train::{
@@ -87,3 +93,4 @@ pub use train::{
 };
 #[cfg(feature = "train")]
 pub use train::{GradCam, grad_cam};
+pub use undefined::Undefined;

@@ -1,4 +1,4 @@
-//! The statistics an interval can be made for.
+//! The statistics for which intervals can be computed.
 
 use std::fmt;
 
@@ -17,7 +17,8 @@ pub enum Metric {
     Auroc,
     /// Average precision ([`auprc`](crate::auprc)).
     Auprc,
-    /// Highest sensitivity with at least this specificity ([`sensitivity_at_specificity`](crate::sensitivity_at_specificity)).
+    /// Highest sensitivity with at least this specificity
+    /// ([`sensitivity_at_specificity`](crate::sensitivity_at_specificity)).
     SensitivityAt {
         /// Specificity in [0, 1].
         specificity: f64,
@@ -27,7 +28,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// Checks what it asks for.
+    /// Checks its parameter.
     ///
     /// # Errors
     /// A specificity outside [0, 1].
@@ -38,7 +39,7 @@ impl Metric {
         }
     }
 
-    /// The statistic on a resample; `None` if it does not exist there.
+    /// The statistic on a resample; `None` if it is undefined there.
     pub(crate) fn of(self, ranking: &Ranking, counts: &[u32]) -> Option<f64> {
         match self {
             Self::Auroc => ranking.auroc(counts),

@@ -12,10 +12,11 @@ pub(crate) fn two_sided_p(z: f64) -> f64 {
 
 /// The z with P(Z <= z) = p, for p in (0, 1).
 ///
-/// Bisection: a few calls an interval do not ask for a faster way, and it is as exact as `erfc` (below 1 ulp in libm).
+/// By bisection: it is called only a few times per interval, and the result is as exact as `erfc` (below 1 ulp in
+/// libm).
 pub(crate) fn quantile(p: f64) -> f64 {
     if p > 0.5 {
-        return -quantile(1.0 - p); // the lower tail is where p has its precision
+        return -quantile(1.0 - p); // p is most precise in the lower tail
     }
     let (mut below, mut above) = (-40.0, 0.0);
     loop {

@@ -1,20 +1,24 @@
-//! One threshold of the ROC curve.
+//! Sensitivity at a given specificity.
 
 use crate::checked;
 use crate::error::{Error, Result};
+use crate::metric::Metric;
 use crate::ranking::Ranking;
+use crate::undefined::Undefined;
 
-/// The highest sensitivity that a threshold with at least this specificity reaches on these rows (no interpolation).
+/// The highest sensitivity of any threshold whose specificity on these rows is at least `specificity`, without
+/// interpolation.
 ///
 /// # Errors
-/// [`Error::Undefined`] if a class is absent; a specificity outside [0, 1], lengths that differ, scores not finite.
+/// [`Error::Undefined`] if a class is absent; a specificity outside [0, 1], different lengths, or scores that are not
+/// finite.
 pub fn sensitivity_at_specificity(labels: &[bool], scores: &[f64], specificity: f64) -> Result<f64> {
     checked::rows(labels, scores, None)?;
     checked::specificity(specificity)?;
-    let metric = crate::Metric::SensitivityAt { specificity };
+    let metric = Metric::SensitivityAt { specificity };
     checked::both_classes(labels, None).map_err(|reason| Error::undefined(metric, reason))?;
     let ranking = Ranking::new(labels, scores, &vec![0; labels.len()]);
-    ranking.sensitivity_at(specificity, &[1]).ok_or_else(|| Error::undefined(metric, crate::Undefined::NoLabelledRows))
+    ranking.sensitivity_at(specificity, &[1]).ok_or_else(|| Error::undefined(metric, Undefined::NoLabelledRows))
 }
 
 #[cfg(test)]

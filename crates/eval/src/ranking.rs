@@ -1,10 +1,10 @@
-//! Scores sorted once, so that every bootstrap replicate costs one pass without sorting.
+//! Scores sorted once, so that a bootstrap replicate is one pass without sorting.
 //!
-//! A replicate of the bootstrap changes how often a row counts, never its place in the order. The rows are therefore
-//! sorted a single time, and a replicate is a walk over them with integer counts: O(n) instead of O(n log n), and exact,
-//! because the mid-rank statistic of integer counts is an integer.
+//! A bootstrap replicate changes how often a row counts, but not its rank. The rows are therefore sorted only once, and
+//! a replicate is one pass over them with integer counts: O(n) instead of O(n log n), and exact, because twice the
+//! mid-rank statistic of integer counts is an integer.
 
-/// One entry of the walk: the row's resampling unit in the upper 30 bits, then its label, then "last of its tie group".
+/// A row: its resampling unit in the upper 30 bits, then one bit for its label and one for "last of its tie group".
 #[derive(Debug, Clone, Copy)]
 struct Entry(u32);
 
@@ -32,11 +32,11 @@ impl Entry {
     }
 }
 
-/// Rows in ascending order of score, each naming the resampling unit (row or patient) that decides how often it counts.
+/// Rows in ascending order of score, each with the resampling unit (row or patient) whose count it has.
 #[derive(Debug, Clone)]
 pub(crate) struct Ranking {
     entries: Vec<Entry>,
-    /// Squared error of each entry's score as a probability; only filled for the Brier score.
+    /// Squared error of each entry's score as a probability, for the Brier score.
     squared_errors: Vec<f64>,
 }
 
@@ -66,7 +66,7 @@ impl Ranking {
         Self { entries, squared_errors }
     }
 
-    /// How many rows of each class a resample counts.
+    /// The number of rows of each class in a resample.
     pub(crate) fn classes(&self, counts: &[u32]) -> Classes {
         let (mut positives, mut total) = (0, 0);
         for entry in &self.entries {
@@ -80,9 +80,9 @@ impl Ranking {
     /// AUROC with mid-ranks: P(score of a positive > score of a negative) + P(equal) / 2. `None` if a class is absent.
     ///
     /// Twice the Mann-Whitney statistic is summed in integers (below 2^63 for any n up to 2 billion), so the result is
-    /// the quotient correctly rounded and does not depend on the order of ties. A positive row adds twice the negatives
-    /// below its tie group and once those of the group so far; a negative row once the group's positives so far: each tied
-    /// pair is met once. Masks in place of branches, which ties make unpredictable.
+    /// the correctly rounded quotient and does not depend on the order of ties. A positive row adds twice the negatives
+    /// below its tie group and once those of the group so far; a negative row adds the group's positives so far. Each
+    /// tied pair is therefore counted once. Masks replace branches, which ties would make unpredictable.
     pub(crate) fn auroc(&self, counts: &[u32]) -> Option<f64> {
         let (mut positives, mut total, mut twice_u) = (0_u64, 0_u64, 0_u64);
         let (mut negatives_below, mut tied_negatives, mut tied_positives) = (0_u64, 0_u64, 0_u64);
@@ -114,7 +114,7 @@ impl Ranking {
             tied += count;
             if entry.ends_tie() {
                 if tied_positives > 0 {
-                    // Predicted positive at this threshold: everything not below it.
+                    // At this threshold all rows that are not below it are predicted positive.
                     let precision = (positives - positives_below) as f64 / (positives + negatives - below) as f64;
                     sum += tied_positives as f64 * precision;
                 }
@@ -126,7 +126,7 @@ impl Ranking {
         Some(sum / positives as f64)
     }
 
-    /// The highest sensitivity of any threshold whose specificity is at least `specificity`. `None` if a class is absent.
+    /// The highest sensitivity of any threshold with at least this specificity. `None` if a class is absent.
     pub(crate) fn sensitivity_at(&self, specificity: f64, counts: &[u32]) -> Option<f64> {
         let Classes { positives, negatives } = self.classes(counts).both()?;
         let (mut positives_below, mut negatives_below) = (0_u64, 0_u64);
@@ -158,7 +158,7 @@ impl Ranking {
 }
 
 impl Classes {
-    /// `self` if both classes are there.
+    /// `self` if both classes are present.
     fn both(self) -> Option<Self> {
         (self.positives > 0 && self.negatives > 0).then_some(self)
     }

@@ -1,4 +1,4 @@
-//! The scores of one model: one row an image (or study), one column a task, with the truth beside them.
+//! The scores of one model with the labels: one row per image or study, one column per task.
 
 use std::collections::HashMap;
 
@@ -7,29 +7,10 @@ use ndarray::{Array2, ArrayView1, ArrayView2};
 use crate::checked;
 use crate::cohort::Cohort;
 use crate::error::{Error, Result, RowMismatch};
-use crate::files::PatientSource;
-use crate::names::{canonical, nearest_names};
+use crate::names::{find_task, unique};
+use crate::row::{PatientSource, Row};
 
-/// Where a row of scores comes from.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Row {
-    /// Path of the image, or id of the study: unique in its [`Scores`].
-    pub path: String,
-    /// Patient id; rows of a patient are resampled together.
-    pub patient: String,
-    /// Study id, unique within the patient.
-    pub study: String,
-    /// `frontal`, `lateral`, ...; what the data set says.
-    pub view: Option<String>,
-    /// Sex, as the data set writes it.
-    pub sex: Option<String>,
-    /// Age in years.
-    pub age: Option<f64>,
-    /// Projection of a frontal view: `AP` or `PA`.
-    pub projection: Option<String>,
-}
-
-/// Scores and labels of a set of rows; valid by construction.
+/// Scores and labels of a set of rows, checked on construction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
     tasks: Vec<String>,
@@ -43,11 +24,12 @@ impl Scores {
     /// Scores of N rows and T tasks.
     ///
     /// # Shapes
-    /// `labels` `[N, T]`: 0, 1, or NaN where the label is masked or not known. `scores` `[N, T]`: finite; probabilities where
-    /// calibration is asked for, else any score that grows with the probability (a logit).
+    /// `labels` `[N, T]`: 0, 1, or NaN where the label is masked or unknown. `scores` `[N, T]`: finite; probabilities
+    /// for calibration, otherwise any score that increases with the probability, such as a logit.
     ///
     /// # Errors
-    /// Shapes that differ, a task or path that appears twice, scores that are not finite, labels other than 0, 1 and NaN.
+    /// Different shapes, a task or path that appears twice, a score that is not finite, a label other than 0, 1 and
+    /// NaN.
     pub fn new(tasks: Vec<String>, rows: Vec<Row>, labels: Array2<f64>, scores: Array2<f64>) -> Result<Self> {
         for (name, array) in [("labels", &labels), ("scores", &scores)] {
             checked::length(name, array.nrows(), rows.len())?;
@@ -71,13 +53,13 @@ impl Scores {
         Ok(Self { tasks, rows, labels, scores, patient_source: PatientSource::Column })
     }
 
-    /// The same scores, with a word on how their patients are known; [`PatientSource::Column`] without.
+    /// The same scores with another source of the patient ids; [`Self::new`] sets [`PatientSource::Column`].
     #[must_use]
     pub fn with_patient_source(self, patient_source: PatientSource) -> Self {
         Self { patient_source, ..self }
     }
 
-    /// How the patients are known.
+    /// Where the patient ids come from.
     pub fn patient_source(&self) -> PatientSource {
         self.patient_source
     }
@@ -112,7 +94,7 @@ impl Scores {
         self.rows.is_empty()
     }
 
-    /// Column of a task; case and punctuation of the name do not matter.
+    /// Column of a task. Case and punctuation of the name are ignored.
     ///
     /// # Errors
     /// [`Error::UnknownTask`] with the nearest names.
@@ -120,7 +102,7 @@ impl Scores {
         find_task(&self.tasks, name, "the scores")
     }
 
-    /// Only these tasks, in this order.
+    /// These tasks only, in this order.
     ///
     /// # Errors
     /// [`Error::UnknownTask`] with the nearest names; a task named twice.
@@ -128,7 +110,7 @@ impl Scores {
         self.select_tasks_of(names, "the scores")
     }
 
-    /// The same, with the file that a task is missing from.
+    /// [`Self::select_tasks`] with the name of the file for the error message.
     pub(crate) fn select_tasks_of<S: AsRef<str>>(&self, names: &[S], place: &str) -> Result<Self> {
         let find = |name: &S| find_task(&self.tasks, name.as_ref(), place);
         let columns = names.iter().map(find).collect::<Result<Vec<_>>>()?;
@@ -138,7 +120,7 @@ impl Scores {
         Ok(Self::new(tasks, self.rows.clone(), labels, scores)?.with_patient_source(self.patient_source))
     }
 
-    /// Only these rows, in this order.
+    /// These rows only, in this order.
     ///
     /// # Errors
     /// A row number out of range or named twice.
@@ -153,7 +135,7 @@ impl Scores {
         Ok(Self::new(self.tasks.clone(), kept, labels, scores)?.with_patient_source(self.patient_source))
     }
 
-    /// `other` with its rows and tasks in the order of `self`, after a check that both hold the same rows and labels.
+    /// `other` with its rows and tasks in the order of `self`. Both must have the same rows and labels.
     ///
     /// # Errors
     /// [`Error::MismatchedRows`], [`Error::MismatchedLabels`], [`Error::UnknownTask`].
@@ -185,7 +167,7 @@ impl Scores {
         Ok(aligned)
     }
 
-    /// Truth and scores of one task, masked rows left out.
+    /// Labels and scores of one task, without its masked rows.
     ///
     /// # Shapes
     /// The scores are those of the cohort's rows: `[n]`, n <= N.
@@ -197,13 +179,13 @@ impl Scores {
         Ok((self.cohort_of(column, &rows)?, pick(self.scores.column(column), &rows)))
     }
 
-    /// Truth of one task and its scores by the models of several label draws.
+    /// Labels of one task and its scores from the models of several label draws.
     ///
     /// # Shapes
-    /// One score vector `[n]` a draw.
+    /// One score vector `[n]` per draw.
     ///
     /// # Errors
-    /// No draws; draws that differ in rows, labels or tasks.
+    /// No draws, or draws that differ in rows, labels or tasks.
     pub fn cohort_of_draws(draws: &[Self], task: &str) -> Result<(Cohort, Vec<Vec<f64>>)> {
         let Some(first) = draws.first() else {
             return Err(Error::Setting { name: "label draws", found: "0".into(), expected: "at least 1" });
@@ -239,37 +221,6 @@ fn pick(column: ArrayView1<'_, f64>, rows: &[usize]) -> Vec<f64> {
 
 fn label_text(label: f64) -> String {
     if label.is_nan() { "masked".into() } else { label.to_string() }
-}
-
-/// Column of a task by name; case and punctuation do not matter.
-pub(crate) fn find_task<S: AsRef<str>>(tasks: &[S], name: &str, place: &str) -> Result<usize> {
-    let wanted = canonical(name);
-    let exact = tasks.iter().position(|task| task.as_ref() == name);
-    exact.or_else(|| tasks.iter().position(|task| canonical(task.as_ref()) == wanted)).ok_or_else(|| {
-        Error::UnknownTask {
-            task: name.to_owned(),
-            place: place.to_owned(),
-            nearest: nearest_names(name, tasks.iter().map(AsRef::as_ref)),
-            known: tasks.iter().map(|task| task.as_ref().to_owned()).collect(),
-        }
-    })
-}
-
-/// Refuses an id that appears twice.
-pub(crate) fn unique<'a>(place: &str, what: &str, ids: impl Iterator<Item = &'a str>) -> Result<()> {
-    let mut seen: HashMap<&str, usize> = HashMap::new();
-    for (index, id) in ids.enumerate() {
-        if let Some(first) = seen.insert(id, index + 1) {
-            return Err(Error::Duplicate {
-                place: place.to_owned(),
-                what: what.to_owned(),
-                id: id.to_owned(),
-                first,
-                second: index + 1,
-            });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

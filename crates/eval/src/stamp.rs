@@ -1,34 +1,35 @@
-//! Under which conditions results were made. Results made under different ones refuse to be compared.
+//! The conditions under which results were obtained. Results with different conditions are not compared.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Conditions of a result; `None` where they are not known, as for files from other tools.
+/// Conditions of a result; `None` where unknown, as for files of other tools.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Stamp {
-    /// What became of uncertain and unmentioned labels, and which views count.
+    /// How uncertain and unmentioned labels are treated, and which views are used.
     pub label_policy: Option<String>,
-    /// Which rows were trained on, selected on and tested on (a name or a hash).
+    /// Rows used for training, selection and testing, as a name or a hash.
     pub split: Option<String>,
-    /// How the model was trained and evaluated: `faithful`, `standard`, ...
+    /// Protocol of training and evaluation: `faithful`, `standard`, ...
     pub protocol: Option<String>,
-    /// What a row is: `images` or `studies`.
+    /// Kind of rows: `images` or `studies`.
     pub rows: Option<String>,
-    /// Whether the patients are known, and if not, in which parts: then leaks could be found by equal images alone, and an
-    /// interval counts every image as a patient. A remark, no condition.
+    /// Whether the patients are known, and if not, in which parts. Without them only equal images can reveal a leak,
+    /// and an interval counts every image as a patient. A remark that does not prevent a comparison.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patients: Option<String>,
-    /// Whether the images that the network was pretrained on were compared with those reported on: `checked`, `not
-    /// checked`, or `none` where there were none. A remark, no condition: networks of different origin may be compared.
+    /// Whether the pretraining images were checked against the test images: `checked`, `not checked`, or `none` without
+    /// pretraining images. A remark that does not prevent a comparison: networks of different origin may be compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretraining: Option<String>,
 }
 
 impl Stamp {
-    /// A stamp of the three conditions that every result of this tool carries; add `rows` where studies were folded.
+    /// A stamp with the three conditions that every result of this tool has. Set `rows` too if images were folded to
+    /// studies.
     pub fn new(label_policy: impl Into<String>, split: impl Into<String>, protocol: impl Into<String>) -> Self {
         Self {
             label_policy: Some(label_policy.into()),
@@ -38,7 +39,7 @@ impl Stamp {
         }
     }
 
-    /// The conditions that are known of both and differ, as `field: "a" and "b"`.
+    /// The conditions that are known for both and differ, as `field: "a" and "b"`.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         self.fields()
             .into_iter()
@@ -50,13 +51,13 @@ impl Stamp {
             .collect()
     }
 
-    /// The conditions that one of the two does not say. They were not checked; tell the user.
+    /// The conditions that are unknown for at least one of the two and were therefore not compared. Tell the user.
     pub fn unchecked(&self, other: &Self) -> Vec<&'static str> {
         let pairs = self.fields().into_iter().zip(other.fields());
         pairs.filter(|((_, mine), (_, theirs))| mine.is_none() || theirs.is_none()).map(|((name, _), _)| name).collect()
     }
 
-    /// The stamp of something made from both.
+    /// The stamp of a result computed from both.
     ///
     /// # Errors
     /// [`Error::StampMismatch`] with every difference.
@@ -76,7 +77,7 @@ impl Stamp {
         })
     }
 
-    /// What is said beside the conditions.
+    /// The fields that are not conditions.
     pub(crate) fn remarks(&self) -> [&Option<String>; 2] {
         [&self.patients, &self.pretraining]
     }
@@ -91,10 +92,10 @@ impl Stamp {
     }
 }
 
-/// A remark on something made of two. What one of them does not say is not known of both.
+/// The remark on a result computed from two: theirs if they agree, otherwise both.
 fn both(mine: &Option<String>, theirs: &Option<String>) -> Option<String> {
-    let said = |remark: &Option<String>| remark.clone().unwrap_or_else(|| "not known".to_owned());
-    if mine == theirs { mine.clone() } else { Some(format!("{} and {}", said(mine), said(theirs))) }
+    let text = |remark: &Option<String>| remark.clone().unwrap_or_else(|| "not known".to_owned());
+    if mine == theirs { mine.clone() } else { Some(format!("{} and {}", text(mine), text(theirs))) }
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
-//! Tables for people: Markdown, CSV and HTML from one description.
+//! Tables of text, written as Markdown, CSV or HTML.
 
-use crate::compare::Comparisons;
-use crate::evaluate::Results;
-use crate::plots::escape;
+use crate::markup::escape;
 
 /// A table of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,12 +27,12 @@ impl Table {
         &self.columns
     }
 
-    /// The rows, each as long as there are columns.
+    /// The rows, each with one cell per column.
     pub fn rows(&self) -> &[Vec<String>] {
         &self.rows
     }
 
-    /// GitHub-flavoured Markdown, columns padded so that the source reads as a table too.
+    /// GitHub-flavoured Markdown, with padded columns so that the source is readable as well.
     pub fn to_markdown(&self) -> String {
         let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
         let lines: Vec<Vec<String>> = std::iter::once(&self.columns)
@@ -58,13 +56,13 @@ impl Table {
         out
     }
 
-    /// RFC 4180 CSV with a header line.
+    /// CSV as in RFC 4180, with a header line.
     pub fn to_csv(&self) -> String {
         let line = |row: &Vec<String>| row.iter().map(|text| csv_cell(text)).collect::<Vec<_>>().join(",") + "\n";
         std::iter::once(&self.columns).chain(&self.rows).map(line).collect()
     }
 
-    /// An HTML `<table>`, without style.
+    /// An HTML `<table>` without style.
     pub fn to_html(&self) -> String {
         let line = |row: &Vec<String>, tag: &str| {
             let cells: String = row.iter().map(|text| format!("<{tag}>{}</{tag}>", escape(text))).collect();
@@ -77,74 +75,6 @@ impl Table {
 
 fn csv_cell(text: &str) -> String {
     if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
-}
-
-impl Results {
-    /// For reading: task, statistic, value with interval (three decimals), rows, positives, patients; a value that does not
-    /// exist is a dash with the reason. A subgroup column if there are subgroups.
-    pub fn table(&self) -> Table {
-        let grouped = self.rows.iter().any(|row| row.group.is_some());
-        let columns = ["task", "group", "statistic", "value", "n", "positives", "patients"];
-        let mut table = Table::new(columns.into_iter().filter(|name| grouped || *name != "group"));
-        for row in &self.rows {
-            let value = match (&row.interval, &row.undefined) {
-                (Some(interval), _) => interval.to_string(),
-                (None, Some(reason)) => format!("- ({reason})"),
-                (None, None) => "-".to_owned(),
-            };
-            let group = row.group.as_ref().map_or("all".to_owned(), |group| group.value.clone());
-            let mut cells = vec![row.task.clone()];
-            cells.extend(grouped.then_some(group));
-            cells.extend([row.metric.to_string(), value]);
-            cells.extend([row.n, row.positives, row.patients].map(|count| count.to_string()));
-            table.push(cells);
-        }
-        table
-    }
-}
-
-impl Comparisons {
-    /// For reading: task, both values, their difference with interval, and p-values before and after Holm's correction.
-    pub fn table(&self) -> Table {
-        let mut table = Table::new([
-            "task",
-            "statistic",
-            "first",
-            "second",
-            "difference",
-            "p (bootstrap)",
-            "p (Holm)",
-            "p (DeLong)",
-            "p (DeLong, Holm)",
-        ]);
-        let p = |value: Option<f64>| value.map_or("-".to_owned(), |p| format!("{p:.4}"));
-        for task in &self.tasks {
-            match (&task.comparison, &task.undefined) {
-                (Some(comparison), _) => table.push([
-                    task.task.clone(),
-                    comparison.metric.to_string(),
-                    format!("{:.3}", comparison.first),
-                    format!("{:.3}", comparison.second),
-                    comparison.difference.to_string(),
-                    p(Some(comparison.p_bootstrap)),
-                    p(task.p_bootstrap_holm),
-                    p(comparison.p_delong),
-                    p(task.p_delong_holm),
-                ]),
-                (None, reason) => {
-                    let reason = reason.as_ref().map(ToString::to_string).unwrap_or_default();
-                    table.push([
-                        task.task.clone(),
-                        String::new(),
-                        String::new(),
-                        String::new(),
-                        format!("- ({reason})"),
-                    ]);
-                }
-            }
-        }
-        table
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Reasons for a number not to exist.
+//! Reasons why a number is undefined.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::interval::Unit;
 
-/// Why a number does not exist. Tables show `null` with this reason, never a stand-in such as 0.5.
+/// Why a number is undefined. Files have `null` with this reason, never a substitute such as 0.5.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -28,18 +28,18 @@ pub enum Undefined {
         /// The first score outside [0, 1].
         score: f64,
     },
-    /// An interval, of whichever kind, needs two independent units of each class: one that every resample repeats says
-    /// nothing of how others would differ.
+    /// An interval needs at least two independent units of each class: the variation between units cannot be estimated
+    /// from one.
     TooFewOfAClass {
         /// Patients (or rows, where those are the units) with positive rows.
         positives: usize,
-        /// Those with negative rows.
+        /// Patients (or rows) with negative rows.
         negatives: usize,
         /// What counts as one unit.
         #[serde(default)]
         unit: Unit,
     },
-    /// All rows belong to one unit, of which an interval cannot be made.
+    /// All rows belong to one unit; an interval needs two.
     OneUnit {
         /// What counts as one unit.
         unit: Unit,
@@ -48,10 +48,10 @@ pub enum Undefined {
     ResamplesLackAClass {
         /// The replicate that could not be drawn.
         replicate: usize,
-        /// How often it was tried.
+        /// Number of resamples tried.
         attempts: usize,
     },
-    /// The variance is zero (as for a perfect ranking), so a test or interval that divides by it says nothing.
+    /// The variance is zero, as for a perfect ranking, and a test or interval would divide by it.
     ZeroVariance,
 }
 

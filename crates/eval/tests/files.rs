@@ -78,7 +78,7 @@ fn faults_of_a_file_name_line_and_column() {
     for (text, expected) in [
         ("path,score_a\nx,0.5\ny,NaN\n", "line 3, column \"score_a\": found \"NaN\""),
         ("path,score_a\nx,\n", "found \"\", expected a finite score"),
-        ("path,score_a,label_a\nx,0.5,-1\n", "a label policy decides about -1 beforehand"),
+        ("path,score_a,label_a\nx,0.5,-1\n", "apply a label policy to -1 beforehand"),
         ("path,score_a\nx,0.5\nx,0.6\n", "path \"x\" appears twice (rows 1 and 2)"),
         ("path,score_a,score_a\nx,0.5,0.6\n", "column \"score_a\" appears twice"),
         ("Pfad,score_a\nx,0.5\n", "no column \"path\""),

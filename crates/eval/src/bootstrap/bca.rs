@@ -1,20 +1,20 @@
-//! Bias-corrected and accelerated limits (Efron 1987): percentile limits, moved for median bias and for a standard error
-//! that changes with the value. The jackknife leaves out one resampling unit at a time, so with patients as units the
-//! acceleration respects the clusters too.
+//! Bias-corrected and accelerated limits (Efron 1987): percentile limits, corrected for median bias and for a standard
+//! error that depends on the value. The jackknife leaves out one resampling unit at a time, so that with patients as
+//! units the acceleration takes the clusters into account.
 
 use rayon::prelude::*;
 
 use super::Estimand;
 use super::clustered::quantile;
-use crate::error::Undefined;
 use crate::normal;
+use crate::undefined::Undefined;
 
 /// Lower and upper limit.
 pub(super) fn limits(replicates: &[f64], estimand: &Estimand, level: f64) -> Result<(f64, f64), Undefined> {
     let mut sorted = replicates.to_vec();
     sorted.sort_by(f64::total_cmp);
 
-    // Share of replicates below the observed value, ties counted half: replicates of a small sample repeat values.
+    // Share of replicates below the observed value. Ties count one half, as replicates of a small sample repeat values.
     let observed = estimand.observed();
     let below = sorted.partition_point(|value| *value < observed);
     let up_to = sorted.partition_point(|value| *value <= observed);
@@ -27,14 +27,14 @@ pub(super) fn limits(replicates: &[f64], estimand: &Estimand, level: f64) -> Res
 
     let fraction = |tail: f64| {
         let z = bias + normal::quantile(tail);
-        // Past the pole of a strong acceleration the limit is the extreme replicate, not one from the other end.
+        // Beyond the pole of a large acceleration, the limit is the extreme replicate and not one at the other end.
         normal::cdf(bias + z / (1.0 - acceleration * z).max(0.0))
     };
     let tail = (1.0 - level) / 2.0;
     Ok((quantile(&sorted, fraction(tail)), quantile(&sorted, fraction(1.0 - tail))))
 }
 
-/// Skewness of the jackknife values over six. Leaving out the only positive unit leaves no value; such units are skipped.
+/// Skewness of the jackknife values divided by six. Units without which the statistic is undefined are skipped.
 fn acceleration(estimand: &Estimand) -> f64 {
     let values: Vec<f64> = (0..estimand.units())
         .into_par_iter()

@@ -1,4 +1,4 @@
-//! Percentile limits: the quantiles of the replicates themselves.
+//! Percentile limits: quantiles of the replicates.
 
 /// The (1 - level) / 2 and (1 + level) / 2 quantiles.
 pub(super) fn percentile_limits(replicates: &[f64], level: f64) -> (f64, f64) {

@@ -1,11 +1,12 @@
-//! What is being estimated: a statistic of one model, or the difference of two, as a mean over label draws.
+//! The estimand: a statistic of one model or its difference between two models, as a mean over label draws.
 
 use crate::checked;
 use crate::cohort::Cohort;
-use crate::error::{Error, Result, Undefined};
+use crate::error::{Error, Result};
 use crate::interval::Unit;
 use crate::metric::Metric;
 use crate::ranking::Ranking;
+use crate::undefined::Undefined;
 
 /// A statistic that can be evaluated on any resample.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ impl Estimand {
             observed: 0.0,
         };
         let everyone = vec![1; units];
-        // The class checks below leave no other reason for a missing value.
+        // The classes were checked with the rankings, so a missing value has no other reason.
         estimand.observed =
             estimand.value(&everyone).ok_or_else(|| Error::undefined(metric, Undefined::NoLabelledRows))?;
         let enough = match metric {
@@ -73,9 +74,9 @@ impl Estimand {
         Ok(estimand)
     }
 
-    /// The statistic on a resample that counts unit i `counts[i]` times; `None` if it does not exist there.
+    /// The statistic on a resample that contains unit i `counts[i]` times; `None` if it is undefined there.
     ///
-    /// The order of the additions is the reference's: over draws, the difference taken first.
+    /// The additions are in the order of the reference: the difference for each draw, then the sum over draws.
     pub(crate) fn value(&self, counts: &[u32]) -> Option<f64> {
         let mut sum = 0.0;
         let number = match &self.draws {
@@ -95,7 +96,7 @@ impl Estimand {
         Some(sum / number as f64)
     }
 
-    /// The statistic (or difference) of each label draw on the rows themselves.
+    /// The statistic (or difference) of each label draw on the original rows.
     pub(crate) fn observed_per_draw(&self) -> Vec<f64> {
         let everyone = vec![1; self.units];
         let of = |ranking: &Ranking| self.metric.of(ranking, &everyone);

@@ -1,5 +1,5 @@
-//! The mean of a statistic over several tasks of the same rows, with one interval for all: each resample is shared by the
-//! tasks, so that their dependence (findings of the same patients) is in the interval.
+//! The mean of a statistic over several tasks with the same rows, with one interval. The tasks share each resample, so
+//! the interval accounts for the dependence between findings of the same patients.
 
 use super::{Bootstrap, Estimand, Rule, clustered, replicate, standard_deviation};
 use crate::checked;
@@ -8,30 +8,30 @@ use crate::error::{Error, Result};
 use crate::interval::{Interval, Method};
 use crate::metric::Metric;
 
-/// One task: its truth, and the scores of each label draw.
+/// One task: its labels, and the scores of each label draw.
 #[derive(Debug)]
 pub struct TaskScores<'a> {
-    /// Truth and patients; the same rows in every task.
+    /// Labels and patients; every task must have the same rows.
     pub cohort: &'a Cohort,
-    /// Score vectors `[n]` of the first (or only) model, one a label draw.
+    /// Score vectors `[n]` of the first or only model, one per label draw.
     pub first: &'a [Vec<f64>],
-    /// Those of the second model.
+    /// Score vectors of the second model; empty without one.
     pub second: &'a [Vec<f64>],
 }
 
 impl Bootstrap {
-    /// Percentile interval of the mean over tasks of one model's statistic ([`TaskScores::first`]).
+    /// Percentile interval of a statistic's mean over tasks, for [`TaskScores::first`].
     ///
     /// # Errors
-    /// As [`Self::interval`]; tasks over different rows; a rule other than percentile.
+    /// As [`Self::interval`]; no tasks, tasks with different rows, a rule other than percentile.
     pub fn mean_over_tasks(&self, tasks: &[TaskScores<'_>], metric: Metric) -> Result<Interval> {
         self.mean(tasks, |task| Estimand::single(task.cohort, task.first, metric, self.unit))
     }
 
-    /// Percentile interval of the mean over tasks of the difference `first - second`, on the same resamples.
+    /// Percentile interval of the mean over tasks of the difference `first - second`, both on the same resamples.
     ///
     /// # Errors
-    /// As [`Self::paired`]; tasks over different rows; a rule other than percentile.
+    /// As [`Self::paired`]; no tasks, tasks with different rows, a rule other than percentile.
     pub fn paired_mean_over_tasks(&self, tasks: &[TaskScores<'_>], metric: Metric) -> Result<Interval> {
         self.mean(tasks, |task| Estimand::paired(task.cohort, task.first, task.second, metric, self.unit))
     }
@@ -51,7 +51,7 @@ impl Bootstrap {
             checked::length("rows of a task", task.cohort.len(), first.cohort.len())?;
             if task.cohort.patients() != first.cohort.patients() {
                 let expected = "the same rows in every task";
-                return Err(setting("patients of a task", "others than the first task's".to_owned(), expected));
+                return Err(setting("patients of a task", "not those of the first task".to_owned(), expected));
             }
         }
         let estimands: Vec<Estimand> = tasks.iter().map(estimand).collect::<Result<_>>()?;
@@ -93,7 +93,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// One task alone is the ordinary interval; two equal tasks are too, since they share every resample.
+    /// A single task has its ordinary interval, and so have two equal tasks, because they share every resample.
     #[test]
     fn equal_tasks_have_the_interval_of_one() {
         let labels: Vec<bool> = (0..60).map(|i| i % 3 == 0).collect();

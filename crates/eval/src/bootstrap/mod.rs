@@ -1,12 +1,12 @@
-//! The bootstrap: which rows a replicate counts, how often, and what becomes of the replicates.
+//! The bootstrap: resamples of patients or rows, the statistic on each, and the interval computed from them.
 //!
-//! One resample serves every label draw and both models of a comparison, which is what makes the comparison paired
-//! (`confidence_interval_diff.py` of the reference). Replicate r draws from ChaCha8 keyed by the seed, stream r, so the
-//! result is the same for any number of threads, and tasks with the same rows share their resamples.
+//! One resample serves all label draws and both models of a comparison, which makes the comparison paired, as in
+//! `confidence_interval_diff.py` of the reference. Replicate r uses stream r of ChaCha8 with the seed as key. The
+//! result is therefore the same for any number of threads, and tasks with the same rows share their resamples.
 //!
-//! A resample without one of the classes has no AUROC. It is drawn again, further along the same stream, and counted
-//! ([`Interval::redrawn`]): the interval is then conditional on both classes being there, as the estimate is. With one
-//! unit of a class every resample would repeat it, and the interval is undefined instead of too narrow.
+//! A resample that lacks a class has no AUROC. It is drawn again from the same stream and counted
+//! ([`Interval::redrawn`]). The interval is then conditional on both classes being present, as the estimate is. If a
+//! class has only one unit, every resample would repeat it and the interval would be too narrow, so it is undefined.
 
 mod bca;
 mod clustered;
@@ -22,15 +22,15 @@ pub(crate) use estimand::Estimand;
 pub use mean::TaskScores;
 pub use resample::Resamples;
 pub(crate) use resample::{Distribution, replicate};
-pub use roc_band::BandPoint;
 
 use crate::checked;
 use crate::cohort::Cohort;
 use crate::error::{Error, Result};
 use crate::interval::{Interval, Method, Unit};
 use crate::metric::Metric;
+use crate::undefined::Undefined;
 
-/// How sorted replicates become an interval.
+/// Rule that computes an interval from the replicates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -40,17 +40,17 @@ pub enum Rule {
     Percentile,
     /// Bias-corrected and accelerated (Efron 1987, <https://doi.org/10.1080/01621459.1987.10478410>).
     Bca,
-    /// The reference code's order statistics, the mean of the distribution as the centre; 95 % only.
+    /// The order statistics of the reference code, with the mean of the replicates as the estimate; 95 % only.
     Paper,
 }
 
-/// Settings of a bootstrap. `Bootstrap::default()` for new work, [`Bootstrap::paper`] to repeat the paper.
+/// Settings of a bootstrap. Use `Bootstrap::default()` for new work and [`Bootstrap::paper`] to reproduce the paper.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Bootstrap {
-    /// How replicates become an interval. Default: percentile.
+    /// Rule that computes the interval. Default: percentile.
     pub rule: Rule,
-    /// What is drawn. Default: patients.
+    /// Unit that is resampled. Default: patients.
     pub unit: Unit,
     /// Number of replicates, at least 40. Default: 2000.
     pub replicates: usize,
@@ -67,8 +67,8 @@ impl Default for Bootstrap {
 }
 
 impl Bootstrap {
-    /// Below this many replicates the paper's lower index is -1, which Python reads as the *largest* replicate
-    /// (`docs/deviations.md`); no rule can place a 95 % limit there anyway.
+    /// The smallest number of replicates. With fewer, no rule can place a 95 % limit, and the paper's lower index is
+    /// -1, which Python takes as the *largest* replicate (`docs/deviations.md`).
     pub const MIN_REPLICATES: usize = 40;
 
     /// The paper's bootstrap: 500 replicates, rows resampled, order statistics 11 and 486, 95 %.
@@ -76,7 +76,7 @@ impl Bootstrap {
         Self { rule: Rule::Paper, unit: Unit::Row, replicates: 500, level: 0.95, seed }
     }
 
-    /// Refuses settings that no interval can be made with.
+    /// Checks the settings.
     ///
     /// # Errors
     /// Fewer than 40 replicates, a level outside (0, 1), or the paper's rule with a level other than 0.95.
@@ -97,25 +97,26 @@ impl Bootstrap {
         Ok(())
     }
 
-    /// The interval of a statistic, the mean over the label draws of one model.
+    /// The interval of a statistic of one model, as a mean over its label draws.
     ///
     /// # Shapes
-    /// `draws`: D score vectors `[n]`, one a label draw (one only if there was a single training set).
+    /// `draws`: D score vectors `[n]`, one per label draw; one if the model was trained once.
     ///
     /// # Errors
-    /// [`Error::Undefined`] if the statistic does not exist, or a class has fewer than two units (patients or rows, whichever
-    /// are resampled); lengths, scores or settings out of range.
+    /// [`Error::Undefined`] if the statistic is undefined or a class has fewer than two of the resampled units
+    /// (patients or rows); lengths, scores or settings out of range.
     pub fn interval<S: AsRef<[f64]>>(&self, cohort: &Cohort, draws: &[S], metric: Metric) -> Result<Interval> {
         self.interval_with(cohort, draws, metric, &self.resamples())
     }
 
-    /// The interval of a difference: the mean over label draws i of `first[i]` - `second[i]`, on the same resamples.
+    /// The interval of the difference between two models: the mean over label draws i of `first[i]` - `second[i]`, both
+    /// on the same resamples.
     ///
     /// # Shapes
     /// `first`, `second`: D score vectors `[n]` each, in the same order of draws.
     ///
     /// # Errors
-    /// As [`Self::interval`], and different numbers of draws.
+    /// As [`Self::interval`]; different numbers of draws.
     pub fn paired<S: AsRef<[f64]>>(
         &self,
         cohort: &Cohort,
@@ -126,10 +127,10 @@ impl Bootstrap {
         self.paired_with(cohort, first, second, metric, &self.resamples())
     }
 
-    /// [`Self::interval`] on resamples of the caller, as for a comparison with another program.
+    /// [`Self::interval`] on given resamples, for a comparison with another program.
     ///
     /// # Errors
-    /// As [`Self::interval`], and indices out of range.
+    /// As [`Self::interval`]; indices out of range.
     pub fn interval_with<S: AsRef<[f64]>>(
         &self,
         cohort: &Cohort,
@@ -140,10 +141,10 @@ impl Bootstrap {
         self.one(Estimand::single(cohort, draws, metric, self.unit)?, resamples).map(|(interval, _)| interval)
     }
 
-    /// [`Self::paired`] on resamples of the caller.
+    /// [`Self::paired`] on given resamples.
     ///
     /// # Errors
-    /// As [`Self::paired`], and indices out of range.
+    /// As [`Self::paired`]; indices out of range.
     pub fn paired_with<S: AsRef<[f64]>>(
         &self,
         cohort: &Cohort,
@@ -155,7 +156,7 @@ impl Bootstrap {
         self.one(Estimand::paired(cohort, first, second, metric, self.unit)?, resamples).map(|(interval, _)| interval)
     }
 
-    /// The resamples these settings draw.
+    /// The resamples that these settings draw.
     pub fn resamples(&self) -> Resamples {
         Resamples::Seeded { seed: self.seed, replicates: self.replicates }
     }
@@ -165,14 +166,13 @@ impl Bootstrap {
         results.swap_remove(0).map_err(|reason| Error::undefined(estimand.metric(), reason))
     }
 
-    /// Intervals of several estimands over the *same* units, which share each resample.
-    ///
-    /// The inner result is the reason why one of them has no interval; the others are not affected.
+    /// Intervals of several estimands over the *same* units, which share each resample. The inner error is the reason
+    /// why one of them has no interval; it does not affect the others.
     pub(crate) fn many(
         &self,
         estimands: &[Estimand],
         resamples: &Resamples,
-    ) -> Result<Vec<Result<(Interval, Distribution), crate::Undefined>>> {
+    ) -> Result<Vec<Result<(Interval, Distribution), Undefined>>> {
         self.validate()?;
         let Some(units) = estimands.first().map(Estimand::units) else { return Ok(Vec::new()) };
         resamples.validate(units)?;
@@ -193,7 +193,7 @@ impl Bootstrap {
         estimand: &Estimand,
         distribution: &Distribution,
         resamples: &Resamples,
-    ) -> Result<Interval, crate::Undefined> {
+    ) -> Result<Interval, Undefined> {
         let observed = estimand.observed();
         let values = &distribution.values;
         let (estimate, lower, upper, method) = match self.rule {

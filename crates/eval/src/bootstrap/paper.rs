@@ -1,18 +1,18 @@
 //! The paper's interval, as its code computes it (MoCo-CXR `confidence_interval.py`; `docs/deviations.md`).
 
-/// The reference accepts a confidence level and ignores it.
+/// The reference code accepts another confidence level but ignores it.
 pub(super) const LEVEL: f64 = 0.95;
 
 /// Mean, lower and upper limit of at least 40 replicates.
 ///
-/// With c = 1 - 0.95 and n replicates sorted ascending, the limits are the 0-based order statistics int(c/2 * n) - 1 and
-/// int((1 - c/2) * n) - 1, without interpolation: 11 and 486 for n = 500. The centre is the mean of the replicates.
+/// With c = 1 - 0.95 and n replicates sorted ascending, the limits are the 0-based order statistics int(c/2 * n) - 1
+/// and int((1 - c/2) * n) - 1, without interpolation: 11 and 486 for n = 500. The centre is the mean of the replicates.
 pub(super) fn centre_and_limits(replicates: &[f64]) -> (f64, f64, f64) {
     let mut sorted = replicates.to_vec();
     sorted.sort_by(f64::total_cmp);
     let n = sorted.len() as f64;
     let tail = (1.0 - LEVEL) / 2.0;
-    // Truncation as Python's int(); the products are positive and at most n, and n >= 40 keeps the first at least 1.
+    // Truncates as Python's int() does. The products are at most n, and at least 1 for n >= 40.
     let index = |fraction: f64| (fraction * n) as usize - 1;
     (sorted.iter().sum::<f64>() / n, sorted[index(tail)], sorted[index(1.0 - tail)])
 }

@@ -1,40 +1,40 @@
-//! Drawing resamples and evaluating statistics on them, in parallel and reproducibly.
+//! Reproducible resamples, and statistics evaluated on them in parallel.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 
-use crate::error::{Error, Result, Undefined};
+use crate::error::{Error, Result};
+use crate::undefined::Undefined;
 
-/// Attempts to draw one replicate with both classes before the statistic counts as undefined. A sample with two
-/// positives among n lacks both in a resample with probability of about 0.14, so 1000 failures in a row do not happen by
-/// chance.
+/// Attempts to draw one replicate with both classes before the statistic counts as undefined. With two positive rows, a
+/// resample lacks both with a probability of about 0.14, so 1000 failures in a row do not happen by chance.
 const MAX_ATTEMPTS: usize = 1000;
 
-/// Where the resamples come from.
+/// Source of the resamples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resamples {
-    /// Drawn with ChaCha8; replicate r is stream r of the generator keyed by the seed.
+    /// Drawn with ChaCha8: replicate r uses stream r of the generator with the seed as key.
     Seeded {
         /// The seed.
         seed: u64,
         /// Number of replicates.
         replicates: usize,
     },
-    /// Index vectors made elsewhere: replicate r counts unit i as often as `indices[r]` names it. Units are rows, or
-    /// patients in order of first appearance.
+    /// Given as indices: replicate r contains unit i as often as `indices[r]` contains i. Units are rows, or patients
+    /// numbered in order of first appearance.
     Given(
-        /// One vector of 0-based unit numbers a replicate.
+        /// One vector of 0-based unit numbers per replicate.
         Vec<Vec<usize>>,
     ),
 }
 
-/// The values of a statistic on all replicates, in the order of the replicates.
+/// The values of a statistic on all replicates, in their order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Distribution {
     pub(crate) values: Vec<f64>,
-    /// Resamples that were thrown away because a class was absent.
+    /// Number of resamples discarded because they lacked a class.
     pub(crate) redrawn: usize,
 }
 
@@ -53,7 +53,7 @@ impl Resamples {
         }
     }
 
-    /// Refuses too few replicates and indices that name no unit.
+    /// Refuses too few replicates and indices out of range.
     pub(crate) fn validate(&self, units: usize) -> Result<()> {
         if self.replicates() < super::Bootstrap::MIN_REPLICATES {
             let found = self.replicates().to_string();
@@ -73,8 +73,8 @@ impl Resamples {
 
 /// Values of each statistic on every replicate of `units` units.
 ///
-/// A statistic gets the count of every unit and returns `None` if it does not exist there; it is then evaluated on
-/// further resamples of the same replicate, without touching the other statistics.
+/// A statistic receives the count of every unit and returns `None` if it is undefined there. It is then evaluated on
+/// further resamples of the same replicate, which does not affect the other statistics.
 pub(crate) fn replicate<S>(
     units: usize,
     resamples: &Resamples,
@@ -100,7 +100,7 @@ where
         .collect()
 }
 
-/// What `of` makes of the counts on every replicate, drawn again where it makes nothing of them.
+/// `of` the counts of every replicate, which are drawn again if it returns `None`.
 pub(crate) fn resampled<T: Clone + Send>(
     units: usize,
     resamples: &Resamples,
@@ -155,8 +155,8 @@ fn stream(seed: u64, replicate: usize) -> ChaCha8Rng {
 
 /// Draws as many units as there are, with replacement, and counts them.
 ///
-/// Lemire's unbiased multiplication method (<https://arxiv.org/abs/1805.10941>), written out so that published intervals
-/// do not change when a library changes how it draws from a range.
+/// By Lemire's unbiased multiplication method (<https://arxiv.org/abs/1805.10941>), implemented here so that published
+/// intervals do not change when a library changes how it draws from a range.
 fn draw(rng: &mut ChaCha8Rng, counts: &mut [u32]) {
     let units = counts.len() as u32; // at most 2^30 (Cohort::new)
     let rejected_below = units.wrapping_neg() % units.max(1);

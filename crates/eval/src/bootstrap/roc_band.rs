@@ -20,16 +20,16 @@ pub struct BandPoint {
 }
 
 impl Bootstrap {
-    /// Percentile limits of the sensitivity at `points` specificities from 1 to 0, equally spaced, each on its own (not for
-    /// the curve as a whole: a curve that leaves the band somewhere is no surprise). Between two points of a replicate's
-    /// curve the sensitivity is interpolated, as the curve is drawn.
+    /// Percentile limits of the sensitivity at `points` equally spaced specificities from 1 to 0. The limits are
+    /// pointwise and not simultaneous for the whole curve. Between two points of a replicate's curve the sensitivity is
+    /// interpolated linearly, as the curve is drawn.
     ///
     /// # Shapes
-    /// `scores`: `[n]`, those of the cohort's rows.
+    /// `scores`: `[n]`, of the rows of `cohort`.
     ///
     /// # Errors
-    /// [`Error::Undefined`] if a class is absent or has one unit only; lengths that differ or scores that are not finite; fewer than two points;
-    /// settings out of range.
+    /// [`Error::Undefined`] if a class is absent or has one unit only; different lengths, scores that are not finite,
+    /// fewer than two points, settings out of range.
     pub fn roc_band(&self, cohort: &Cohort, scores: &[f64], points: usize) -> Result<Vec<BandPoint>> {
         self.validate()?;
         checked::rows(cohort.labels(), scores, None)?;
@@ -73,7 +73,7 @@ impl Bootstrap {
     }
 }
 
-/// Height of a rising line of points at `x`; the upper end where it rises upright.
+/// Height at `x` of a non-decreasing line through points; the upper end where it is vertical.
 fn interpolated(curve: &[(f64, f64)], x: f64) -> f64 {
     let after = curve.partition_point(|point| point.0 <= x);
     let (x0, y0) = curve[after.max(1) - 1];
@@ -87,7 +87,8 @@ fn interpolated(curve: &[(f64, f64)], x: f64) -> f64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::roc_curve;
+    use crate::metric::Metric;
+    use crate::plots::roc_curve;
 
     fn sample() -> (Cohort, Vec<f64>) {
         let labels: Vec<bool> = (0..60).map(|i| i % 3 == 0).collect();
@@ -112,7 +113,7 @@ mod tests {
         assert!(wide.iter().zip(&narrow).any(|(w, n)| w.upper - w.lower > n.upper - n.lower));
     }
 
-    /// A mean over the grid of a replicate's curve is its AUROC up to the width of the grid, so the means of the limits
+    /// The mean over the grid of a replicate's curve is its AUROC up to the width of the grid, so the mean limits
     /// enclose the interval of the AUROC.
     #[test]
     fn the_band_encloses_the_interval_of_the_area() {
@@ -120,7 +121,7 @@ mod tests {
         let bootstrap = Bootstrap { replicates: 400, ..Bootstrap::default() };
         let band = bootstrap.roc_band(&cohort, &scores, 401).unwrap();
         let mean = |of: fn(&BandPoint) -> f64| band.iter().map(of).sum::<f64>() / band.len() as f64;
-        let area = bootstrap.interval(&cohort, &[scores], crate::Metric::Auroc).unwrap();
+        let area = bootstrap.interval(&cohort, &[scores], Metric::Auroc).unwrap();
         let grid = 1.0 / 400.0;
         assert!(mean(|p| p.lower) <= area.lower + grid && area.upper <= mean(|p| p.upper) + grid, "{area}");
     }

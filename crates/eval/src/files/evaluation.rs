@@ -4,20 +4,21 @@ use std::path::Path;
 
 use super::write::write_new;
 use crate::error::{Error, Result};
-use crate::evaluate::Results;
 use crate::metric::Metric;
 use crate::plots::{Curve, pr_svg, reliability_svg, roc_svg};
+use crate::results::Results;
 use crate::scores::Scores;
 
 /// Bins of the reliability diagrams.
 const BINS: usize = 10;
 
 impl Results {
-    /// Writes `results.json` and `results.csv` into `folder`, and for each task whose curves exist `TASK/roc.svg`, `pr.svg`
-    /// and, where its scores are probabilities, `reliability.svg`, if `plots` is set: one curve a label draw.
+    /// Writes `results.json` and `results.csv` into `folder`. With `plots`, also writes `TASK/roc.svg`, `TASK/pr.svg`
+    /// and, for scores that are probabilities, `TASK/reliability.svg`, with one curve per label draw; curves that are
+    /// undefined are left out.
     ///
     /// # Errors
-    /// [`Error::Exists`] for a file that is there; failures to write.
+    /// [`Error::Exists`] if one of the files exists; failures to write.
     pub fn write_folder(&self, folder: &Path, draws: &[Scores], plots: bool) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(io(folder))?;
         self.write_json(&folder.join("results.json"))?;
@@ -47,7 +48,7 @@ impl Results {
         Ok(())
     }
 
-    /// The task with its AUROC and interval, or the draw.
+    /// The task with its AUROC and interval, or with the number of the draw if there are several.
     fn curve_name(&self, task: &str, draw: usize, draws: usize) -> String {
         if draws > 1 {
             return format!("{task}, draw {draw}");

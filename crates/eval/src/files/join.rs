@@ -1,23 +1,25 @@
-//! Truth in one file, scores in another, matched on a key column. CheXpert's test answers come that way.
+//! Labels in one file and scores in another, matched by a key column, as for CheXpert's test set.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use ndarray::Array2;
 
-use super::read::PatientSource;
 use super::sheet::Sheet;
 use crate::error::{Error, Result, RowMismatch};
-use crate::scores::{Scores, find_task, unique};
+use crate::names::{find_task, unique};
+use crate::row::{PatientSource, Row};
+use crate::scores::Scores;
 
-/// Joins `ground_truth` and `predictions` on the column `key` (`Path`, `Study`, ...), which both have.
+/// Joins `ground_truth` and `predictions` on the column `key` (`Path`, `Study`, ...), which both must have.
 ///
-/// Truth columns are `label_<task>` or, if there are none, named by the task alone; score columns likewise with
-/// `score_<task>`. Without `tasks`, every task of the predictions must be in the truth. The rows are those of the
-/// predictions; what they do not say about the patient (sex, age, ...) is taken from the truth.
+/// Label columns are named `label_<task>` or, if there are none, by the task alone; score columns `score_<task>` or by
+/// the task alone. Without `tasks`, all tasks of the predictions are used and must be in the ground truth. The rows are
+/// in the order of the predictions; what the predictions lack about a row (patient, sex, age, ...) is taken from the
+/// ground truth.
 ///
 /// # Errors
-/// A key that is missing, found twice, or only in one of the files; [`Error::UnknownTask`] with the nearest names; cells
+/// A key that is missing, appears twice or is in one file only; [`Error::UnknownTask`] with the nearest names; cells
 /// that are not labels or scores.
 pub fn join_ground_truth(
     ground_truth: &Path,
@@ -68,7 +70,7 @@ pub fn join_ground_truth(
     Ok(Scores::new(wanted, rows, labels, scores)?.with_patient_source(source))
 }
 
-/// A file whose rows are named by a key column.
+/// A file with a key column.
 struct Keyed {
     sheet: Sheet,
     key: usize,
@@ -96,7 +98,7 @@ impl Keyed {
         find_task(&names, name, &self.sheet.path.display().to_string()).map(|task| self.tasks[task].1)
     }
 
-    /// For each of our rows its row in `truth`; both must hold the same keys.
+    /// The row in `truth` for each row of `self`; both must have the same keys.
     fn order_in(&self, truth: &Self, key: &str) -> Result<Vec<usize>> {
         let places: HashMap<&str, usize> = truth.keys().enumerate().map(|(place, id)| (id, place)).collect();
         let mine: std::collections::HashSet<&str> = self.keys().collect();
@@ -109,8 +111,8 @@ impl Keyed {
         Err(RowMismatch::error(key, (name(truth), &only_truth), (name(self), &only_mine)))
     }
 
-    /// The rows, described by their own columns; a file with nothing but the key is described by that.
-    fn rows(&self) -> Result<(Vec<crate::scores::Row>, PatientSource)> {
+    /// The rows as described by their columns; a file without path or study column uses the key.
+    fn rows(&self) -> Result<(Vec<Row>, PatientSource)> {
         self.sheet.rows_keyed(self.key)
     }
 }

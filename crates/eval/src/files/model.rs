@@ -1,33 +1,36 @@
-//! The prediction files of one model: one a label draw, with the conditions they were made under.
+//! The prediction files of one model: one per label draw, with the conditions they were obtained under.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::join::join_ground_truth;
-use super::read::{PatientSource, read_predictions};
+use super::read::read_predictions;
 use super::results::read_stamp_beside;
 use super::sheet::Sheet;
 use crate::error::{Error, Result, RowMismatch};
 use crate::fold::fold_studies;
-use crate::scores::{Scores, unique};
+use crate::names::unique;
+use crate::row::{PatientSource, Row};
+use crate::scores::Scores;
 use crate::stamp::Stamp;
 
 /// The scores of one model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predictions {
-    /// One entry a label draw, in the order of the files.
+    /// One entry per label draw, in the order of the files.
     pub draws: Vec<Scores>,
-    /// The conditions that `results.json` beside the files names; empty for files of other tools.
+    /// The conditions in the `results.json` beside the files; empty for files of other tools.
     pub stamp: Stamp,
 }
 
 impl Predictions {
-    /// Reads prediction files, each a label draw. A folder stands for the `predictions*.csv` in it, in the order of their
-    /// names. With `ground_truth` (a file and the name of the key column) the labels are those of that file.
+    /// Reads prediction files, one per label draw. A folder stands for the `predictions*.csv` in it, in the order of
+    /// their names. With `ground_truth`, a file and the name of its key column, the labels are those of that file. With
+    /// `tasks`, only these tasks are kept.
     ///
     /// # Errors
-    /// As [`read_predictions`] and [`join_ground_truth`]; a folder without predictions; [`Error::StampMismatch`] between
-    /// the draws; a task (of `tasks`, all without) that a file lacks, with the nearest names.
+    /// As [`read_predictions`] and [`join_ground_truth`]; a folder without predictions; [`Error::StampMismatch`]
+    /// between draws; a task that a file lacks, with the nearest names.
     pub fn read(paths: &[PathBuf], ground_truth: Option<(&Path, &str)>, tasks: Option<&[String]>) -> Result<Self> {
         let (mut draws, mut stamp) = (Vec::new(), None::<Stamp>);
         for path in paths {
@@ -50,7 +53,7 @@ impl Predictions {
         Ok(Self { draws, stamp: stamp.unwrap_or_default() })
     }
 
-    /// Folds images to studies by the highest score.
+    /// Folds images to studies, with the highest score of the images.
     ///
     /// # Errors
     /// As [`fold_studies`].
@@ -59,11 +62,11 @@ impl Predictions {
         Ok(Self { draws, stamp: Stamp { rows: Some("studies".to_owned()), ..self.stamp } })
     }
 
-    /// Describes the rows (patient, sex, age, projection, view) by the columns of another file, such as CheXpert's own
-    /// `test.csv`, whose column `key` names the rows. What the predictions say themselves is kept.
+    /// Adds patient, sex, age, projection and view from another file, such as CheXpert's `test.csv`, whose column `key`
+    /// has the path or the study of each row. Values that the predictions have are kept.
     ///
     /// # Errors
-    /// A key column that is missing or has an id twice; rows that the file does not have; cells that cannot be read.
+    /// A key column that is missing or has an id twice; rows that the file lacks; cells that cannot be read.
     pub fn described_by(self, file: &Path, key: &str) -> Result<Self> {
         let sheet = Sheet::read(file)?;
         let column = sheet.column(key)?;
@@ -72,14 +75,14 @@ impl Predictions {
         let places: HashMap<&str, usize> = ids().enumerate().map(|(place, id)| (id, place)).collect();
         let (known, known_by) = sheet.rows_keyed(column)?;
         let describe = |scores: Scores| {
-            let of = |row: &crate::Row| places.get(row.path.as_str()).or_else(|| places.get(row.study.as_str()));
+            let of = |row: &Row| places.get(row.path.as_str()).or_else(|| places.get(row.study.as_str()));
             let missing: Vec<&str> =
                 scores.rows().iter().filter(|row| of(row).is_none()).map(|row| row.path.as_str()).collect();
             if !missing.is_empty() {
                 let place = file.display().to_string();
                 return Err(RowMismatch::error(key, (place, &[]), ("the predictions".to_owned(), &missing)));
             }
-            let rows: Vec<crate::Row> = scores
+            let rows: Vec<Row> = scores
                 .rows()
                 .iter()
                 .filter_map(|row| {

@@ -1,34 +1,19 @@
-//! Labels and scores in one file.
+//! Prediction files with labels and scores.
 
 use std::path::Path;
 
 use ndarray::Array2;
-use serde::{Deserialize, Serialize};
 
 use super::sheet::Sheet;
 use crate::error::{Error, Result};
 use crate::names::canonical;
 use crate::scores::Scores;
 
-/// How the patients of a file are known. Intervals by patient are only as good as this.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum PatientSource {
-    /// A patient column, or the program itself.
-    #[default]
-    Column,
-    /// A path component such as `patient00001`.
-    Path,
-    /// Not at all: every row counts as a patient of its own.
-    Row,
-}
-
 /// Reads a prediction file: `path` (or `study`), optional `patient`, `study`, `view`, `sex`, `age`, `projection`, then
 /// `score_<task>` and `label_<task>` columns. A task without a label column is masked throughout.
 ///
 /// # Errors
-/// No such file, no score column, cells that are not what their column says (with line and column), ids twice.
+/// No such file, no score column, a cell that cannot be read (with line and column), an id that appears twice.
 pub fn read_predictions(path: &Path) -> Result<Scores> {
     let sheet = Sheet::read(path)?;
     let scored = sheet.prefixed("score_");

@@ -1,4 +1,4 @@
-//! `results.json` and `results.csv`: the numbers of a model with the conditions they were made under.
+//! `results.json` and `results.csv`: the numbers of a model with the conditions they were obtained under.
 
 use std::path::Path;
 
@@ -8,31 +8,32 @@ use serde::de::DeserializeOwned;
 use super::write::write_new;
 use crate::compare::Comparisons;
 use crate::error::{Error, Result};
-use crate::evaluate::Results;
+use crate::interval::Interval;
+use crate::results::Results;
 use crate::stamp::Stamp;
 use crate::tables::Table;
 
 impl Results {
-    /// Writes all of it as JSON; what does not exist is `null` with the reason beside it.
+    /// Writes the results as JSON; an undefined number is `null`, with the reason beside it.
     ///
     /// # Errors
-    /// [`Error::Exists`] if the file is there; failures to write.
+    /// [`Error::Exists`] if the file exists; failures to write.
     pub fn write_json(&self, path: &Path) -> Result<()> {
         write_json(path, self)
     }
 
-    /// Reads what [`Self::write_json`] wrote.
+    /// Reads a file that [`Self::write_json`] wrote.
     ///
     /// # Errors
-    /// No such file, or not a result.
+    /// No such file, or other JSON than results.
     pub fn read_json(path: &Path) -> Result<Self> {
         read_json(path)
     }
 
-    /// Writes one line a statistic, with all digits and the conditions in columns.
+    /// Writes one CSV line per statistic, with all digits and with columns for the conditions.
     ///
     /// # Errors
-    /// [`Error::Exists`] if the file is there; failures to write.
+    /// [`Error::Exists`] if the file exists; failures to write.
     pub fn write_csv(&self, path: &Path) -> Result<()> {
         let mut table = Table::new([
             "task",
@@ -65,7 +66,7 @@ impl Results {
         ]);
         for row in &self.rows {
             let interval = row.interval.as_ref();
-            let of = |pick: fn(&crate::Interval) -> String| interval.map(pick).unwrap_or_default();
+            let of = |pick: fn(&Interval) -> String| interval.map(pick).unwrap_or_default();
             let group = row.group.as_ref();
             let draws = row.draws.as_ref();
             let stamp = self.stamp.fields().map(|(_, value)| value.clone().unwrap_or_default());
@@ -100,24 +101,24 @@ impl Results {
 }
 
 impl Comparisons {
-    /// Writes all of it as JSON.
+    /// Writes the comparison as JSON.
     ///
     /// # Errors
-    /// [`Error::Exists`] if the file is there; failures to write.
+    /// [`Error::Exists`] if the file exists; failures to write.
     pub fn write_json(&self, path: &Path) -> Result<()> {
         write_json(path, self)
     }
 
-    /// Reads what [`Self::write_json`] wrote.
+    /// Reads a file that [`Self::write_json`] wrote.
     ///
     /// # Errors
-    /// No such file, or not a comparison.
+    /// No such file, or other JSON than a comparison.
     pub fn read_json(path: &Path) -> Result<Self> {
         read_json(path)
     }
 }
 
-/// The stamp of a prediction file: that of the `results.json` in its folder, or an empty one if there is none.
+/// The stamp of a prediction file: that of the `results.json` in its folder, or an empty one without such a file.
 ///
 /// # Errors
 /// A `results.json` that cannot be read.
@@ -133,7 +134,7 @@ pub fn read_stamp_beside(predictions: &Path) -> Result<Stamp> {
     read_json::<Stamped>(&path).map(|stamped| stamped.stamp)
 }
 
-/// The name a unit variant has in JSON.
+/// The name of a unit variant in JSON.
 fn name_of(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(name)) => name,

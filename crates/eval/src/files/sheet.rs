@@ -1,15 +1,14 @@
-//! A CSV file in memory, with names for its columns and line numbers for its errors.
+//! A CSV file in memory, with access by column name and line numbers for errors.
 
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 
-use super::read::PatientSource;
 use crate::error::{Error, Result};
-use crate::names::{canonical, nearest_names};
-use crate::scores::{Row, unique};
+use crate::names::{canonical, nearest_names, unique};
+use crate::row::{PatientSource, Row};
 
-/// What a column that is neither label nor score may be called, by what it means.
+/// Accepted names of the columns that are neither labels nor scores, without case and punctuation.
 const PATH: &[&str] = &["path", "image", "file", "filename"];
 const PATIENT: &[&str] = &["patient", "patientid", "subject", "subjectid"];
 const STUDY: &[&str] = &["study", "studyid"];
@@ -43,7 +42,7 @@ impl Sheet {
         Ok(Self { path: path.to_owned(), headers, records })
     }
 
-    /// Column of exactly this name, or else of this name up to case and punctuation.
+    /// Column with exactly this name, otherwise one with this name without case and punctuation.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
         let wanted = canonical(name);
         let exact = self.headers.iter().position(|header| header == name);
@@ -59,7 +58,8 @@ impl Sheet {
         })
     }
 
-    /// Names behind a prefix (`label_`, `score_`) with their columns, in the order of the file.
+    /// Column names that begin with a prefix (`label_`, `score_`), without it, and their columns, in the order of the
+    /// file.
     pub(super) fn prefixed(&self, prefix: &str) -> Vec<(String, usize)> {
         let strip = |header: &String| {
             let head = header.get(..prefix.len())?;
@@ -68,7 +68,7 @@ impl Sheet {
         self.headers.iter().enumerate().filter_map(|(column, header)| Some((strip(header)?, column))).collect()
     }
 
-    /// Columns that are neither the key nor known to describe the row: tasks of a file without prefixes.
+    /// Columns that neither are the key nor describe the row: the tasks of a file without prefixes.
     pub(super) fn unprefixed(&self, key: usize) -> Vec<(String, usize)> {
         let describes = |header: &str| {
             let name = canonical(header);
@@ -78,13 +78,13 @@ impl Sheet {
         columns.filter(|(column, name)| *column != key && !describes(name)).map(|(c, name)| (name.clone(), c)).collect()
     }
 
-    /// Where the rows come from. Without a patient column the patient is read from the path (`.../patient00001/...`), and
-    /// if a path says nothing either, every row counts as a patient of its own.
+    /// The rows and where their patient ids come from. Without a patient column, the patient is read from the paths
+    /// (`.../patient00001/...`); unless every path has one, each row counts as a patient of its own.
     pub(super) fn rows(&self) -> Result<(Vec<Row>, PatientSource)> {
         self.rows_or(None)
     }
 
-    /// The same, where `key` stands in for a path or study column that is not there.
+    /// [`Self::rows`], with `key` in place of the path if there is neither a path nor a study column.
     pub(super) fn rows_keyed(&self, key: usize) -> Result<(Vec<Row>, PatientSource)> {
         self.rows_or(Some(key))
     }
@@ -145,7 +145,7 @@ impl Sheet {
         }
         let label = cell.parse::<f64>().ok().filter(|label| *label == 0.0 || *label == 1.0);
         label.ok_or_else(|| {
-            self.bad_cell(line, column, cell, "0, 1 or an empty cell (a label policy decides about -1 beforehand)")
+            self.bad_cell(line, column, cell, "0, 1 or an empty cell (apply a label policy to -1 beforehand)")
         })
     }
 

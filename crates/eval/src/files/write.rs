@@ -1,20 +1,20 @@
-//! Writing files whole or not at all, and never over one that is there.
+//! Files that are written completely or not at all, and never overwrite another.
 
 use std::io::Write;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::files::PatientSource;
-use crate::scores::{Row, Scores};
+use crate::row::{PatientSource, Row};
+use crate::scores::Scores;
 
 /// Writes a prediction file that [`read_predictions`](crate::read_predictions) reads back to the same [`Scores`].
 ///
-/// The columns are `path, patient, study, view` (without `patient` where patients are unknown and every row stands for
-/// itself), then `sex, age, projection` where they are known, then `label_<task>` and `score_<task>`. Scores are written
-/// with all digits that f64 needs.
+/// The columns are `path, patient, study, view` (without `patient` for [`PatientSource::Row`]), then those of `sex,
+/// age, projection` that are known, then `label_<task>` and `score_<task>`. Scores are written with all digits of an
+/// f64.
 ///
 /// # Errors
-/// [`Error::Exists`] if the file is there; failures to write.
+/// [`Error::Exists`] if the file exists; failures to write.
 pub fn write_predictions(path: &Path, scores: &Scores) -> Result<()> {
     type Column = (&'static str, fn(&Row) -> String);
     let optional: [Column; 3] = [
@@ -51,10 +51,10 @@ pub fn write_predictions(path: &Path, scores: &Scores) -> Result<()> {
     write_new(path, &bytes)
 }
 
-/// Writes a file whole or not at all: a temporary file beside it, flushed to disk, then renamed.
+/// Writes a file completely or not at all: first a temporary file beside it, which is flushed to disk and renamed.
 ///
 /// # Errors
-/// [`Error::Exists`] if the file is there; failures to write.
+/// [`Error::Exists`] if the file exists; failures to write.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     if path.exists() {
         return Err(Error::Exists { path: path.to_owned() });
@@ -67,7 +67,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .and_then(|()| std::fs::rename(&temporary, path));
     written.map_err(|source| {
-        // The temporary file is ours; that it may not be there is no second error.
+        // The temporary file may not exist; failing to remove it is no further error.
         let _ = std::fs::remove_file(&temporary);
         fault(source)
     })

@@ -1,15 +1,13 @@
 //! The precision-recall curve.
 
-use super::{Curve, UnitPlot};
+use super::{Curve, in_series, legend};
+use crate::chart::{Axis, Chart};
 use crate::checked;
 use crate::error::{Error, Result};
 use crate::ranking::ascending;
 
-/// Points (recall, precision), one a distinct score, from the highest score to the lowest.
-///
-/// # Errors
-/// [`Error::Undefined`] if a class is absent; lengths that differ or scores that are not finite.
-pub fn pr_curve(labels: &[bool], scores: &[f64]) -> Result<Vec<(f64, f64)>> {
+/// Points (recall, precision), one per distinct score, from the highest score to the lowest.
+fn pr_curve(labels: &[bool], scores: &[f64]) -> Result<Vec<(f64, f64)>> {
     checked::rows(labels, scores, None)?;
     checked::both_classes(labels, None).map_err(|reason| Error::undefined("the precision-recall curve", reason))?;
     let positives = labels.iter().filter(|label| **label).count() as f64;
@@ -25,25 +23,27 @@ pub fn pr_curve(labels: &[bool], scores: &[f64]) -> Result<Vec<(f64, f64)>> {
     Ok(points)
 }
 
-/// Precision-recall curves as an SVG document, drawn as the steps that average precision adds up; the dashed line is the
-/// first curve's prevalence, the precision of a random ranking.
+/// Precision-recall curves as an SVG document, drawn as the steps whose areas average precision adds up. The dashed
+/// line is the prevalence of the first curve, which is the precision of a random ranking.
 ///
 /// # Errors
-/// As [`pr_curve`], for any of the curves.
+/// [`Error::Undefined`] if a class is absent from any of the curves; different lengths, or scores that
+/// are not finite.
 pub fn pr_svg(title: &str, curves: &[Curve<'_>]) -> Result<String> {
-    let mut plot = UnitPlot::new(title, "recall (sensitivity)", "precision (positive predictive value)");
+    let (recall, precision) = ("recall (sensitivity)", "precision (positive predictive value)");
+    let mut chart = Chart::square(Axis::unit(recall), Axis::unit(precision), title);
     if let Some(first) = curves.first() {
         let prevalence = first.labels.iter().filter(|label| **label).count() as f64 / first.labels.len().max(1) as f64;
-        plot.reference((0.0, prevalence), (1.0, prevalence));
+        chart.reference(&[(0.0, prevalence), (1.0, prevalence)]);
     }
-    for curve in curves {
+    for (series, curve) in in_series(curves) {
         let mut recall_before = 0.0;
         let mut steps = Vec::new();
         for (recall, precision) in pr_curve(curve.labels, curve.scores)? {
             steps.extend([(recall_before, precision), (recall, precision)]);
             recall_before = recall;
         }
-        plot.curve(curve.name, &steps);
+        chart.curve(&steps, series);
     }
-    Ok(plot.finish())
+    Ok(chart.document(&legend(curves)))
 }

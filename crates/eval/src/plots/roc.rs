@@ -1,14 +1,15 @@
 //! The ROC curve.
 
-use super::{Curve, UnitPlot};
+use super::{Curve, in_series, legend};
+use crate::chart::{Axis, Chart};
 use crate::checked;
 use crate::error::{Error, Result};
 use crate::ranking::ascending;
 
-/// Points (false positive rate, true positive rate) of the ROC curve from (0, 0) to (1, 1), one a distinct score.
+/// Points (false positive rate, true positive rate) of the ROC curve from (0, 0) to (1, 1), one per distinct score.
 ///
 /// # Errors
-/// [`Error::Undefined`] if a class is absent; lengths that differ or scores that are not finite.
+/// [`Error::Undefined`] if a class is absent; different lengths, or scores that are not finite.
 pub fn roc_curve(labels: &[bool], scores: &[f64]) -> Result<Vec<(f64, f64)>> {
     checked::rows(labels, scores, None)?;
     checked::both_classes(labels, None).map_err(|reason| Error::undefined("the ROC curve", reason))?;
@@ -27,15 +28,15 @@ pub fn roc_curve(labels: &[bool], scores: &[f64]) -> Result<Vec<(f64, f64)>> {
     Ok(points)
 }
 
-/// ROC curves as an SVG document.
+/// ROC curves as an SVG document; the dashed diagonal is chance.
 ///
 /// # Errors
 /// As [`roc_curve`], for any of the curves.
 pub fn roc_svg(title: &str, curves: &[Curve<'_>]) -> Result<String> {
-    let mut plot = UnitPlot::new(title, "1 - specificity", "sensitivity");
-    plot.reference((0.0, 0.0), (1.0, 1.0));
-    for curve in curves {
-        plot.curve(curve.name, &roc_curve(curve.labels, curve.scores)?);
+    let mut chart = Chart::square(Axis::unit("1 - specificity"), Axis::unit("sensitivity"), title);
+    chart.reference(&[(0.0, 0.0), (1.0, 1.0)]);
+    for (series, curve) in in_series(curves) {
+        chart.curve(&roc_curve(curve.labels, curve.scores)?, series);
     }
-    Ok(plot.finish())
+    Ok(chart.document(&legend(curves)))
 }

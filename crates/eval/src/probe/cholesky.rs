@@ -1,4 +1,4 @@
-//! The Cholesky factorisation that the probe's preconditioner needs, and nothing more of linear algebra.
+//! The Cholesky factorisation for the probe's preconditioner.
 
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -10,11 +10,11 @@ pub(super) struct Cholesky {
 }
 
 impl Cholesky {
-    /// `None` if `matrix` [M, M] is not positive definite to rounding.
+    /// Factorises `matrix` `[M, M]`; `None` if it is not numerically positive definite.
     pub(super) fn new(mut matrix: Array2<f64>) -> Option<Self> {
         let m = matrix.nrows();
         let cells = matrix.as_slice_mut()?;
-        // Right-looking by columns: the update of the rows below the pivot is independent for every row.
+        // Column by column: the rows below the pivot are updated independently of each other.
         for column in 0..m {
             let (above, below) = cells.split_at_mut((column + 1) * m);
             let pivot_row = &mut above[column * m..];
@@ -49,7 +49,7 @@ impl Cholesky {
     }
 }
 
-/// Inner product with independent partial sums, which the compiler can keep in vector registers.
+/// Inner product in independent partial sums, which the compiler can keep in vector registers.
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
@@ -75,7 +75,7 @@ mod tests {
         let x = array![1.0, -2.0, 3.0];
         let mut b = a.dot(&x).to_vec();
         Cholesky::new(a).unwrap().solve(&mut b);
-        // Integers of one digit: the error is a few units in the last place.
+        // The numbers have one digit, so the error is a few units in the last place.
         assert!(b.iter().zip(&x).all(|(b, x)| (b - x).abs() < 1e-14), "{b:?}");
     }
 

@@ -1,7 +1,8 @@
-//! What every probe asks of the features and targets it is given.
+//! Checks of features and targets that all probes share.
 
 use ndarray::{ArrayView1, ArrayView2};
 
+use crate::checked;
 use crate::error::{Error, Result};
 
 /// At least one row and one column, every value finite.
@@ -16,7 +17,7 @@ pub(super) fn check(what: &'static str, features: ArrayView2<'_, f32>) -> Result
     }
 }
 
-/// As many columns as the probe was fitted on.
+/// The number of columns that the probe was fitted on.
 pub(super) fn check_columns(features: ArrayView2<'_, f32>, expected: usize) -> Result<()> {
     if features.ncols() == expected {
         Ok(())
@@ -27,7 +28,7 @@ pub(super) fn check_columns(features: ArrayView2<'_, f32>, expected: usize) -> R
 
 /// Targets `[N, T]` of N rows, each 0, 1 or NaN (masked), T at least 1.
 pub(crate) fn check_targets(targets: ArrayView2<'_, f64>, rows: usize) -> Result<()> {
-    crate::checked::length("targets", targets.nrows(), rows)?;
+    checked::length("targets", targets.nrows(), rows)?;
     if targets.ncols() == 0 {
         return Err(Error::Setting { name: "targets", found: "no tasks".to_owned(), expected: "at least one task" });
     }
@@ -37,7 +38,7 @@ pub(crate) fn check_targets(targets: ArrayView2<'_, f64>, rows: usize) -> Result
     }
 }
 
-/// The rows of one task that carry a label, and those labels.
+/// The labelled rows of one task and their labels.
 pub(crate) fn labelled(targets: ArrayView1<'_, f64>) -> (Vec<usize>, Vec<bool>) {
     targets.iter().enumerate().filter(|(_, label)| !label.is_nan()).map(|(row, label)| (row, *label == 1.0)).unzip()
 }

@@ -1,4 +1,4 @@
-//! Folds of the training rows for choosing a penalty: patients whole, classes spread evenly.
+//! Folds of the training rows for the choice of a penalty, with whole patients and evenly distributed classes.
 
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -9,12 +9,12 @@ use crate::error::{Error, Result};
 
 /// Fold of every row of `cohort`, from 0 to `folds - 1`.
 ///
-/// Patients with a positive row and patients without one are shuffled separately and dealt out in turn, so the number of
-/// positive patients differs by at most one between folds. All rows of a patient fall into one fold.
+/// Patients with and patients without a positive row are shuffled separately and assigned to the folds in turn, so the
+/// number of positive patients differs by at most one between folds. All rows of a patient are in the same fold.
 ///
 /// # Errors
-/// Fewer than two folds; [`Error::FewerThanFolds`] if there are fewer patients with a positive row, or with a negative row,
-/// than folds, or if a fold still lacks a class (as when all negatives belong to patients who have positives too).
+/// Fewer than two folds; [`Error::FewerThanFolds`] if there are fewer patients with a positive row, or with a negative
+/// row, than folds, or if a fold lacks a class, as when all negative rows belong to patients with positive rows.
 pub(super) fn grouped_folds(cohort: &Cohort, folds: usize, seed: u64) -> Result<Vec<usize>> {
     if folds < 2 {
         return Err(Error::Setting { name: "folds", found: folds.to_string(), expected: "at least 2" });

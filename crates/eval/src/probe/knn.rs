@@ -1,4 +1,4 @@
-//! Scores by the nearest neighbours in feature space: no training, nothing to tune but two numbers.
+//! Scores from the nearest neighbours in feature space, without training.
 
 use std::cmp::Ordering;
 
@@ -7,16 +7,18 @@ use rayon::prelude::*;
 
 use super::features::{check, check_columns, check_targets};
 use crate::error::{Error, Result};
+use crate::undefined::Undefined;
 
-/// Queries whose similarities are computed together.
+/// Number of queries whose similarities are computed together.
 const BLOCK: usize = 64;
 
-/// Weighted k nearest neighbours by cosine similarity (instance discrimination, Wu et al., arXiv:1805.01978, section 3.4).
+/// Weighted k nearest neighbours by cosine similarity (instance discrimination, Wu et al., arXiv:1805.01978, section
+/// 3.4).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Knn {
-    /// Neighbours that vote; all of them if there are fewer labelled rows.
+    /// Number of neighbours that vote; all labelled rows if there are fewer.
     pub k: usize,
-    /// A neighbour of cosine similarity c votes with weight exp(c / temperature).
+    /// A neighbour with cosine similarity c votes with weight exp(c / temperature).
     pub temperature: f64,
 }
 
@@ -28,7 +30,7 @@ impl Default for Knn {
 }
 
 impl Knn {
-    /// Checks what can be checked without features.
+    /// Checks the settings.
     ///
     /// # Errors
     /// k of 0, a temperature that is not above 0.
@@ -43,16 +45,16 @@ impl Knn {
         Ok(())
     }
 
-    /// For every query and task the weighted share of positives among the k nearest bank rows *that are labelled for the
-    /// task*, in [0, 1]. Of equally near rows the first come first.
+    /// For every query and task, the weighted share of positives, in [0, 1], among the k nearest bank rows *that are
+    /// labelled for the task*. Of equally near rows, those that come first in the bank are taken.
     ///
     /// # Shapes
     /// - bank `[N, D]`, targets `[N, T]`: 0, 1, or NaN where masked
     /// - queries `[M, D]`, returns `[M, T]`
     ///
     /// # Errors
-    /// As [`Self::validate`]; wrong shapes, features that are not finite or all zero (no direction);
-    /// [`Error::InTask`] around a task without labelled rows.
+    /// As [`Self::validate`]; wrong shapes; features that are not finite, or zero throughout a row; [`Error::InTask`]
+    /// for a task without labelled rows.
     pub fn scores(
         &self,
         bank: ArrayView2<'_, f32>,
@@ -65,7 +67,7 @@ impl Knn {
         check_targets(targets, bank.nrows())?;
         self.validate()?;
         if let Some(task) = targets.columns().into_iter().position(|task| task.iter().all(|label| label.is_nan())) {
-            let source = Error::undefined("kNN", crate::Undefined::NoLabelledRows);
+            let source = Error::undefined("kNN", Undefined::NoLabelledRows);
             return Err(Error::InTask { task, source: Box::new(source) });
         }
         let (bank, queries) = (unit_rows("bank", bank)?, unit_rows("queries", queries)?);
@@ -95,7 +97,8 @@ impl Knn {
     }
 }
 
-/// The k rows of the highest similarity; ties go to the lower row. Sorted, so that the sum over them has one order.
+/// The k rows with the highest similarity; of equal ones, the lower row number first. They are sorted so that sums over
+/// them are always in the same order.
 fn nearest(rows: &mut [usize], similarity: impl Fn(usize) -> f64, k: usize) -> &[usize] {
     let order = |a: &usize, b: &usize| -> Ordering { similarity(*b).total_cmp(&similarity(*a)).then(a.cmp(b)) };
     let k = k.min(rows.len());
@@ -134,7 +137,7 @@ mod tests {
         let scores = Knn { k: 2, temperature: 0.5 }.scores(bank.view(), targets.view(), array![[2.0_f32, 0.0]].view());
         let scores = scores.unwrap();
         let e = |c: f64| (c / 0.5).exp();
-        // 0.8 and 0.6 are not exact in f32: 6e-8 relative, times 1 / temperature.
+        // 0.8 and 0.6 have a relative error of 6e-8 in f32, which 1 / temperature multiplies.
         assert!((scores[[0, 0]] - e(1.0) / (e(1.0) + e(0.8))).abs() < 1e-6, "{scores}");
         assert!((scores[[0, 1]] - e(0.8) / (e(0.8) + e(0.0))).abs() < 1e-6, "{scores}");
     }

@@ -1,31 +1,31 @@
-//! L-BFGS for smooth convex functions, with a preconditioner in the place of its first guess of the inverse Hessian.
+//! L-BFGS for smooth convex functions, with a preconditioner as its initial approximation of the inverse Hessian.
 //!
-//! Nocedal and Wright, Numerical Optimization (2nd ed.), algorithm 7.4. The search along a line uses that the slope of a
-//! convex function only grows: a slope that has shrunk by a tenth marks a step to take, and two points with slopes of
-//! opposite sign enclose one.
+//! Nocedal and Wright, Numerical Optimization (2nd ed.), algorithm 7.4. The line search uses that the slope of a convex
+//! function never decreases: a step is accepted once the slope has shrunk by a tenth, and two points with slopes of
+//! opposite sign enclose such a step.
 
 use std::collections::VecDeque;
 
 use super::cholesky::dot;
 
-/// Pairs of step and change of gradient that are kept.
+/// Number of pairs of step and change of gradient that are kept.
 const MEMORY: usize = 20;
-/// Steps tried along one line before the memory is thrown away.
+/// Step lengths tried along one line before the pairs are discarded.
 const TRIES: usize = 50;
 
-/// Where the search ended.
+/// The point where the search ended.
 #[derive(Debug, Clone)]
 pub(super) struct Minimum {
     pub(super) at: Vec<f64>,
     /// Largest absolute entry of the gradient there.
     pub(super) gradient: f64,
-    /// Evaluations of the function.
+    /// Number of evaluations of the function.
     pub(super) evaluations: usize,
 }
 
-/// Minimises `function` (value and gradient) from `start` until no entry of the gradient exceeds `tolerance`, or until
-/// `max_evaluations` are spent: the caller looks at [`Minimum::gradient`]. `precondition` multiplies by a symmetric positive
-/// definite approximation of the inverse Hessian.
+/// Minimises `function` (value and gradient) from `start` until no entry of the gradient exceeds `tolerance` or
+/// `max_evaluations` are spent; the caller must check [`Minimum::gradient`]. `precondition` multiplies by a symmetric
+/// positive definite approximation of the inverse Hessian.
 pub(super) fn minimize(
     function: impl Fn(&[f64]) -> (f64, Vec<f64>),
     precondition: impl Fn(&[f64]) -> Vec<f64>,
@@ -43,7 +43,7 @@ pub(super) fn minimize(
         let line = Line { function: &function, from: &at, direction: &direction, value, slope };
         let Some(step) = line.search(&mut evaluations) else {
             if memory.is_empty() {
-                break; // the gradient is as small as rounding lets it become
+                break; // the gradient cannot become smaller because of rounding
             }
             memory.clear();
             continue;
@@ -86,7 +86,7 @@ fn descent(gradient: &[f64], memory: &VecDeque<Pair>, precondition: &impl Fn(&[f
     }
     let mut direction = precondition(&q);
     if let Some(last) = memory.back() {
-        // The scale of the preconditioner as the last step saw it (the book's equation 7.20).
+        // Scales the preconditioner to the curvature of the last step (equation 7.20 of the book).
         let scale = last.curvature / dot(&last.change, &precondition(&last.change));
         direction.iter_mut().for_each(|d| *d *= scale);
     }
@@ -111,7 +111,7 @@ impl<F: Fn(&[f64]) -> (f64, Vec<f64>)> Line<'_, F> {
         if self.slope.is_nan() || self.slope >= 0.0 {
             return None;
         }
-        // Near the minimum the decrease drowns in the rounding of the value; the slope still tells.
+        // Near the minimum, rounding of the value hides the decrease; the slope is still accurate.
         let rounding = 1e-12 * self.value.abs();
         let (mut short, mut long, mut length) = (0.0, f64::INFINITY, 1.0);
         for _ in 0..TRIES {

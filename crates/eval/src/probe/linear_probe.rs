@@ -1,4 +1,5 @@
-//! The linear probe as the field means it: frozen features, one logistic regression a task, its penalty chosen honestly.
+//! The linear probe: one logistic regression per task on frozen features, with a penalty chosen on rows that are not
+//! reported.
 
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -10,16 +11,16 @@ use super::standardize::Standardizer;
 use crate::checked;
 use crate::error::{Error, Result};
 
-/// How to fit a [`LinearProbe`].
+/// Settings for fitting a [`LinearProbe`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinearProbeConfig {
-    /// Penalties to choose from (scikit-learn's `1 / C`, on standardised features); any order.
+    /// Penalties to choose from, in any order: scikit-learn's `1 / C`, on standardised features.
     pub penalties: Vec<f64>,
     /// Folds of [`Selection::Nested`].
     pub folds: usize,
     /// Seed of the folds.
     pub seed: u64,
-    /// When a fit has converged.
+    /// Criterion of convergence.
     pub convergence: Convergence,
 }
 
@@ -32,18 +33,18 @@ impl Default for LinearProbeConfig {
 }
 
 impl LinearProbeConfig {
-    /// Standardises the features, chooses a penalty per task, and fits all labelled rows of each task with it.
+    /// Standardises the features, chooses a penalty for each task, and fits all labelled rows of the task with it.
     ///
-    /// Mean and deviation are those of all rows of `features`, labelled or not; in nested selection that includes the rows
-    /// of the fold held out, whose labels stay unseen. The result does not depend on the number of threads.
+    /// Mean and deviation are computed on all rows of `features`, labelled or not. In nested selection they include the
+    /// held-out fold, but not its labels. The result does not depend on the number of threads.
     ///
     /// # Shapes
     /// - features `[N, D]`, as they come from the backbone
     /// - targets `[N, T]`: 0, 1, or NaN where masked
     ///
     /// # Errors
-    /// Wrong shapes, features that are not finite, no or bad penalties; [`Error::InTask`] around what went wrong in a task:
-    /// one class only, fewer patients of a class than folds, no convergence.
+    /// Wrong shapes, features that are not finite, no penalties or invalid ones; [`Error::InTask`] for an error in a
+    /// task: a single class, fewer patients of a class than folds, no convergence.
     pub fn fit(
         &self,
         features: ArrayView2<'_, f32>,
@@ -105,7 +106,7 @@ impl LinearProbeConfig {
     }
 }
 
-/// Standardisation and one logistic regression a task.
+/// Standardisation and one logistic regression per task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinearProbe {
     standardizer: Standardizer,
@@ -114,14 +115,14 @@ pub struct LinearProbe {
 }
 
 impl LinearProbe {
-    /// Logits of features as they come from the backbone. They are what [`crate::fold_studies`] folds; the sigmoid of
-    /// them is the probability.
+    /// Logits of features as they come from the backbone. The sigmoid of a logit is the probability; to fold images to
+    /// studies ([`crate::fold_studies`]), use the logits.
     ///
     /// # Shapes
     /// - features `[N, D]`, returns `[N, T]`
     ///
     /// # Errors
-    /// Another number of columns than it was fitted on, or a feature that is not finite.
+    /// A number of columns other than the probe was fitted on, or a feature that is not finite.
     pub fn logits(&self, features: ArrayView2<'_, f32>) -> Result<Array2<f64>> {
         check_columns(features, self.standardizer.mean().len())?;
         check("features", features)?;
@@ -138,18 +139,18 @@ impl LinearProbe {
         &self.choices
     }
 
-    /// The regressions on standardised features, one a task.
+    /// The regressions on standardised features, one per task.
     pub fn tasks(&self) -> &[LogisticProbe] {
         &self.tasks
     }
 
-    /// What the features are standardised with.
+    /// Mean and deviation that standardise the features.
     pub fn standardizer(&self) -> &Standardizer {
         &self.standardizer
     }
 
-    /// The same classifier on features that are not standardised: weight `[T, D]` and bias `[T]` in PyTorch's layout, as
-    /// the head that fine-tuning starts from.
+    /// The same classifier for features that are not standardised: weight `[T, D]` and bias `[T]` in PyTorch's layout,
+    /// which fine-tuning can start from.
     pub fn layer(&self) -> (Array2<f64>, Vec<f64>) {
         let (mean, deviation) = (self.standardizer.mean(), self.standardizer.deviation());
         let mut weight = Array2::zeros((self.tasks.len(), mean.len()));

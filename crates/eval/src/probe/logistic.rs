@@ -1,8 +1,8 @@
-//! Logistic regression with an L2 penalty, fitted until the gradient vanishes.
+//! Logistic regression with an L2 penalty, fitted to convergence.
 //!
-//! Minimises `Σ_i log(1 + exp(-y_i (w·x_i + b))) + l2/2 |w|²` with y in {-1, 1}: scikit-learn's `LogisticRegression` with
-//! `C = 1 / l2`, the intercept b without penalty. The problem is strictly convex in w, so there is one answer, and a fit to
-//! convergence has no learning rate or number of epochs to choose.
+//! Minimises `Σ_i log(1 + exp(-y_i (w·x_i + b))) + l2/2 |w|²` with y in {-1, 1}, which is scikit-learn's
+//! `LogisticRegression` with `C = 1 / l2`; the intercept b is not penalised. The problem is strictly convex in w, so it
+//! has one solution, and a fit to convergence needs no learning rate or number of epochs.
 
 use ndarray::{Array1, ArrayView2};
 use rayon::prelude::*;
@@ -12,20 +12,20 @@ use super::precondition::Preconditioner;
 use crate::checked;
 use crate::error::{Error, Result};
 
-/// Rows handled together; fixed, so that sums do not depend on the number of threads.
+/// Number of rows processed together; fixed, so that sums do not depend on the number of threads.
 const CHUNK: usize = 256;
 
-/// When a fit has converged.
+/// Criterion of convergence.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Convergence {
     /// Largest absolute entry allowed in the gradient of the *mean* loss (the objective divided by the number of rows).
     pub tolerance: f64,
-    /// Evaluations of the objective after which the fit fails.
+    /// Number of evaluations of the objective after which the fit fails.
     pub max_evaluations: usize,
 }
 
 impl Default for Convergence {
-    /// Gradient below 1e-8, at most 5,000 evaluations (a usual fit takes 20 to 60).
+    /// A gradient of at most 1e-8 and at most 5,000 evaluations; a fit usually takes 20 to 60.
     fn default() -> Self {
         Self { tolerance: 1e-8, max_evaluations: 5000 }
     }
@@ -34,7 +34,7 @@ impl Default for Convergence {
 /// A fitted linear classifier of one task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogisticProbe {
-    /// w, one weight a feature.
+    /// w, one weight per feature.
     pub weights: Array1<f64>,
     /// b.
     pub intercept: f64,
@@ -50,7 +50,8 @@ impl LogisticProbe {
     /// - labels `[N]`
     ///
     /// # Errors
-    /// One class only; lengths that differ; features that are not finite; a penalty that is not above zero; no convergence.
+    /// A single class; different lengths; features that are not finite; a penalty that is not above zero; no
+    /// convergence.
     ///
     /// ```
     /// use ndarray::array;
@@ -75,7 +76,7 @@ impl LogisticProbe {
     /// - features `[N, D]` to `[N]`
     ///
     /// # Errors
-    /// Another number of columns than it was fitted on.
+    /// A number of columns other than the probe was fitted on.
     pub fn logits(&self, features: ArrayView2<'_, f32>) -> Result<Array1<f64>> {
         super::features::check_columns(features, self.weights.len())?;
         let features = features.as_standard_layout();
@@ -88,7 +89,7 @@ impl LogisticProbe {
     }
 }
 
-/// Penalties must be above zero: without one, separable classes have no finite answer.
+/// Penalties must be above zero: without a penalty, separable classes have no finite solution.
 pub(super) fn check_l2(l2: f64) -> Result<()> {
     if l2.is_finite() && l2 > 0.0 {
         Ok(())
@@ -97,7 +98,7 @@ pub(super) fn check_l2(l2: f64) -> Result<()> {
     }
 }
 
-/// The rows of a fit, which share the features with the fits of other folds and tasks.
+/// The rows of a fit. Fits of other folds and tasks share the features.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Problem<'a> {
     features: ArrayView2<'a, f32>,
@@ -112,7 +113,7 @@ impl<'a> Problem<'a> {
         Ok(Self { features, rows, labels })
     }
 
-    /// From `start`, or else from zero weights and the intercept of the prevalence.
+    /// Fits from `start`; without it, from zero weights and the intercept that gives the prevalence.
     pub(super) fn fit(
         &self,
         l2: f64,

@@ -1,4 +1,4 @@
-//! From frozen features to scores, on the host in f64 and without Burn: the linear probe and nearest neighbours.
+//! Scores from frozen features, computed on the CPU in f64 without Burn: the linear probe and nearest neighbours.
 
 mod cholesky;
 mod features;

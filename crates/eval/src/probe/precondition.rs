@@ -1,10 +1,11 @@
-//! An approximate inverse Hessian of logistic regression, made once and shared by every fold and task.
+//! An approximate inverse Hessian of logistic regression, computed once and shared by all folds and tasks.
 //!
-//! Features of a deep network are strongly correlated, and a weak penalty leaves the problem badly conditioned; plain
-//! L-BFGS then takes thousands of steps. The curvature of the logistic loss is at most 1/4 (Böhning and Lindsay 1988), so
-//! `XᵀX/4 + l2 I` bounds the Hessian everywhere, and differs from it only by how sure the classifier is of each row.
-//! As a preconditioner changes the way to the minimum and not the minimum, the rows it is made of need not be exactly
-//! those of the fit: fold and task do not matter, and of many rows a part is enough.
+//! Features of a deep network are strongly correlated, so that a weak penalty leaves the problem ill-conditioned, and
+//! plain L-BFGS takes thousands of steps. The curvature of the logistic loss is at most 1/4 (Böhning and Lindsay 1988),
+//! so `XᵀX/4 + l2 I` bounds the Hessian everywhere; the two differ by the weight of each row, which is smaller the more
+//! certain the classifier is. A preconditioner changes the path to the minimum but not the minimum. It can therefore be
+//! computed from other rows than those of the fit: it is the same for all folds and tasks, and a part of many rows is
+//! enough.
 
 use ndarray::{Array2, ArrayView2, Axis};
 
@@ -12,7 +13,7 @@ use super::cholesky::Cholesky;
 use super::logistic::dot_f32;
 use crate::error::{Error, Result};
 
-/// Rows per feature from which `XᵀX` is estimated.
+/// Number of rows per feature from which `XᵀX` is estimated.
 const ROWS_PER_FEATURE: usize = 4;
 
 /// `(XᵀX/4 + l2 I)⁻¹` for the weights and `(n/4)⁻¹` for the intercept.
@@ -39,7 +40,7 @@ pub(super) struct Gram<'a> {
 }
 
 impl<'a> Gram<'a> {
-    /// Of features `[N, D]` in standard layout.
+    /// From features `[N, D]` in standard layout.
     pub(super) fn new(features: ArrayView2<'a, f32>) -> Self {
         let (n, d) = features.dim();
         let products = if n <= d {
@@ -60,13 +61,13 @@ impl<'a> Gram<'a> {
         let by_rows = n <= d;
         let (scale, ridge) = if by_rows { (1.0, 4.0 * l2) } else { (0.25, l2) };
         let mut matrix = &self.products * scale;
-        // A penalty lost in the rounding of the products would leave the matrix singular.
+        // With a penalty below the rounding error of the products, the matrix would be singular.
         let rounding = 1e-14 * matrix.diag().sum();
         matrix.diag_mut().mapv_inplace(|x| x + ridge.max(rounding));
         let cholesky = Cholesky::new(matrix).ok_or(Error::Setting {
             name: "l2",
             found: l2.to_string(),
-            expected: "a penalty above the rounding of the features' products",
+            expected: "a penalty above the rounding error of the products of the features",
         })?;
         let kind = if by_rows { Kind::Rows { features: self.features, cholesky } } else { Kind::Features(cholesky) };
         Ok(Preconditioner { l2, kind })

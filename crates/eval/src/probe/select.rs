@@ -1,4 +1,4 @@
-//! The choice of the penalty, on rows that nothing is reported on.
+//! The choice of the penalty, on rows that are not reported.
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
@@ -12,12 +12,13 @@ use crate::checked;
 use crate::cohort::Cohort;
 use crate::error::{Error, Result};
 
-/// How a penalty came to be chosen; belongs beside the reported number.
+/// How a penalty was chosen. Report it with the result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PenaltyChoice {
     /// The penalty.
     pub l2: f64,
-    /// Every penalty that was tried, strongest first, with its AUROC (mean over folds if nested). Empty if it was given.
+    /// The penalties that were tried, strongest first, each with its AUROC, for nested selection the mean over folds.
+    /// Empty if the penalty was given.
     pub tried: Vec<(f64, f64)>,
 }
 
@@ -26,7 +27,7 @@ impl PenaltyChoice {
         Self { l2, tried: Vec::new() }
     }
 
-    /// The highest AUROC; among equals the strongest penalty, which is the simplest model.
+    /// The penalty with the highest AUROC; among equals the strongest, which gives the simplest model.
     fn best(tried: Vec<(f64, f64)>) -> Self {
         let mut best = tried[0];
         for &candidate in &tried[1..] {
@@ -38,25 +39,25 @@ impl PenaltyChoice {
     }
 }
 
-/// Where the penalty is chosen.
+/// How the penalty is chosen.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Selection<'a> {
-    /// Not chosen: this penalty.
+    /// This penalty.
     Fixed(f64),
-    /// In the training rows, by cross-validation with all rows of a patient in one fold: the patient number of every
-    /// training row (any numbers, equal for the same patient).
+    /// By cross-validation within the training rows, with all rows of a patient in one fold. Holds the patient number
+    /// of every training row: any numbers, equal for the same patient.
     Nested(&'a [u64]),
-    /// On rows kept for this: their features `[V, D]` and targets `[V, T]`. Report on yet other rows.
+    /// On validation rows; report results on yet other rows.
     Validation {
-        /// Features `[V, D]`, as raw as the training features.
+        /// Features `[V, D]`, not standardised, like the training features.
         features: ArrayView2<'a, f32>,
         /// Targets `[V, T]`: 0, 1, or NaN where masked.
         targets: ArrayView2<'a, f64>,
     },
 }
 
-/// The training rows with everything that the tasks, folds and penalties share.
+/// Everything that tasks, folds and penalties share.
 #[derive(Debug)]
 pub(super) struct Path<'a> {
     features: ArrayView2<'a, f32>,
@@ -76,7 +77,7 @@ impl<'a> Path<'a> {
         Ok(Self { features, penalties, convergence })
     }
 
-    /// Fits `rows` under every penalty down to `weakest`, each from the answer of the stronger one before.
+    /// Fits `rows` with every penalty down to `weakest`, each starting from the solution for the stronger one before.
     fn fits(&self, rows: &[usize], labels: &[bool], weakest: f64) -> Result<Vec<LogisticProbe>> {
         let problem = Problem::new(self.features, rows, labels)?;
         let mut fits: Vec<LogisticProbe> = Vec::new();
@@ -86,7 +87,7 @@ impl<'a> Path<'a> {
         Ok(fits)
     }
 
-    /// The probe of all `rows` under the chosen penalty, which is one of the path's.
+    /// The probe fitted on all `rows` with the chosen penalty, which must be one of `penalties`.
     fn fit(&self, rows: &[usize], labels: &[bool], l2: f64) -> Result<LogisticProbe> {
         let mut fits = self.fits(rows, labels, l2)?;
         fits.pop().ok_or(Error::Setting { name: "l2", found: l2.to_string(), expected: "one of the penalties" })
@@ -120,7 +121,8 @@ impl<'a> Path<'a> {
         Ok(PenaltyChoice::best(self.penalties.iter().enumerate().map(|(place, (l2, _))| (*l2, mean(place))).collect()))
     }
 
-    /// By AUROC on other rows, standardised like the training rows; with the fit of all `rows` that won.
+    /// Chooses by AUROC on validation rows, standardised like the training rows; returns the fit of `rows` that won
+    /// too.
     fn validated(
         &self,
         rows: &[usize],
@@ -142,7 +144,7 @@ impl<'a> Path<'a> {
         Ok((choice, fits.swap_remove(place)))
     }
 
-    /// Chooses for one task and fits all its `rows` under the choice.
+    /// Chooses the penalty of one task and fits all its `rows` with it.
     pub(super) fn choose_and_fit(
         &self,
         task: usize,
@@ -162,7 +164,7 @@ impl<'a> Path<'a> {
     }
 }
 
-/// [`Selection`] with what it needs, ready for every task.
+/// [`Selection`], checked and prepared for all tasks.
 #[derive(Debug)]
 pub(super) enum Chosen<'a> {
     Fixed(f64),
@@ -170,7 +172,7 @@ pub(super) enum Chosen<'a> {
     Validation { features: Array2<f32>, targets: ArrayView2<'a, f64> },
 }
 
-/// Checks that no row (patient, study, image: whatever the ids are) was both chosen on and is reported.
+/// Checks that no row was both used for selection and is reported. The ids may be those of patients, studies or images.
 ///
 /// # Errors
 /// [`Error::SelectedAndReported`] with the first such id.

@@ -1,14 +1,14 @@
-//! Features on one scale, so that one penalty means the same to all of them.
+//! Standardisation of features, so that one penalty suits all of them.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::features::check_columns;
 use crate::error::Result;
 
-/// Subtracts a mean and divides by a deviation, per feature.
+/// Subtracts a mean and divides by a standard deviation, for each feature.
 ///
-/// Fit it on the labelled training rows (as [`crate::LinearProbeConfig::fit`] does) or on the unlabelled pretraining
-/// images, and apply the same one to every set; never fit it on rows that are reported.
+/// Fit it on the training rows, as [`crate::LinearProbeConfig::fit`] does, or on the pretraining images, and apply it
+/// to all rows. Never fit it on rows that are reported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standardizer {
     mean: Array1<f64>,
@@ -16,14 +16,14 @@ pub struct Standardizer {
 }
 
 impl Standardizer {
-    /// Mean and (biased) deviation of every column of `features`; the deviation of a constant column is taken as 1, as
-    /// scikit-learn's `StandardScaler` does.
+    /// Computes mean and standard deviation (with N in the denominator) of every column. The deviation of a constant
+    /// column is set to 1, as in scikit-learn's `StandardScaler`.
     ///
     /// # Shapes
     /// - features `[N, D]`
     ///
     /// # Errors
-    /// No rows, or a feature that is not finite.
+    /// No rows or columns, or a feature that is not finite.
     pub fn fit(features: ArrayView2<'_, f32>) -> Result<Self> {
         super::features::check("features", features)?;
         let n = features.nrows() as f64;
@@ -38,7 +38,7 @@ impl Standardizer {
         }
         let deviation = ndarray::Zip::from(&square).and(&mean).map_collect(|s, m| {
             let deviation = (s / n).sqrt();
-            // What is left of a constant column after rounding is not a scale.
+            // Rounding leaves a tiny deviation in a constant column.
             if deviation > 1e-9 * m.abs() { deviation } else { 1.0 }
         });
         Ok(Self { mean, deviation })
@@ -50,7 +50,7 @@ impl Standardizer {
     /// - features `[N, D]` to the same
     ///
     /// # Errors
-    /// Another number of columns than it was fitted on.
+    /// A number of columns other than it was fitted on.
     pub fn transform(&self, features: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
         check_columns(features, self.mean.len())?;
         let mut out = features.to_owned();
@@ -63,12 +63,12 @@ impl Standardizer {
         Ok(out)
     }
 
-    /// Mean per feature, `[D]`.
+    /// Mean of each feature, `[D]`.
     pub fn mean(&self) -> &Array1<f64> {
         &self.mean
     }
 
-    /// Deviation per feature, `[D]`, above zero.
+    /// Standard deviation of each feature, `[D]`, above zero.
     pub fn deviation(&self) -> &Array1<f64> {
         &self.deviation
     }

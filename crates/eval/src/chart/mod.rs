@@ -1,32 +1,43 @@
-//! Line, band, bar and dot charts as SVG that lives in the page: colours and fonts are the page's, labels stand on the
-//! curves, the units on the axes. Files that stand alone are drawn by `eval` (`roc_svg` and its like).
+//! Line, band, bar and dot charts as SVG, without scripts or fonts of their own: labels stand on the curves, units on
+//! the axes.
+//!
+//! [`Chart::finish`] gives an element for an HTML page that has the rules of [`STYLE`] and the colours of [`COLOURS`];
+//! [`Chart::document`] a file of its own.
+
+mod axis;
+mod document;
 
 use std::fmt::Write;
 
-use super::{axis::Axis, page::escape};
+pub use crate::markup::escape;
+pub use axis::{Axis, signed, whole};
+pub use document::{COLOURS, STYLE, custom_properties};
 
-/// Margins in units of the drawing; the axis' name stands above it, where it can be read without turning the head.
-const LEFT: f64 = 52.0;
-const TOP: f64 = 30.0;
+/// Margins in units of the drawing. The name of the y axis stands above it, where it reads from left to right.
+const LEFT: f64 = 56.0;
+const TOP: f64 = 36.0;
 const BOTTOM: f64 = 44.0;
+const RIGHT: f64 = 14.0;
 /// Width of a letter of a label at the charts' 13 units, half bold, in a wide font.
 const LETTER: f64 = 7.8;
-/// Smallest distance of two labels at the end of their curves.
+/// Smallest distance between two labels at the ends of their curves.
 const LABEL_STEP: f64 = 15.0;
 
-/// One of the page's series colours, from 1.
-pub(super) type Series = usize;
+/// Number of a series, which chooses its colour: 1 to 7, 8 for a background of grey, 0 for the colour of the text.
+pub type Series = usize;
 
-/// Where a label stands.
+/// Position of a label.
+#[derive(Debug)]
 enum Place {
     /// In the right margin, at the height of the curve's end.
     End { y: f64 },
-    /// In the drawing.
+    /// Anywhere in the drawing.
     At { x: f64, y: f64, anchor: &'static str },
 }
 
-/// A chart being drawn.
-pub(super) struct Chart {
+/// A chart being drawn. Points that are not finite are left out.
+#[derive(Debug)]
+pub struct Chart {
     width: f64,
     height: f64,
     right: f64,
@@ -38,21 +49,23 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    /// Of usual size: two fit beside each other on a desk, one fills a phone, at letters of 10 pixels or more.
-    pub(super) fn new(x: Axis, y: Axis, description: impl Into<String>) -> Self {
+    /// A chart of 400 x 270 units: two fit side by side on a desktop screen, one fills a phone, with letters of at
+    /// least 10 pixels. `description` is read out by screen readers.
+    pub fn new(x: Axis, y: Axis, description: impl Into<String>) -> Self {
         Self::sized(400.0, 270.0, x, y, description)
     }
 
-    /// Of another size.
-    pub(super) fn sized(width: f64, height: f64, x: Axis, y: Axis, description: impl Into<String>) -> Self {
+    /// A chart of another size.
+    pub fn sized(width: f64, height: f64, x: Axis, y: Axis, description: impl Into<String>) -> Self {
         let (description, body) = (description.into(), String::new());
-        Self { width, height, right: 14.0, x, y, description, body, labels: Vec::new() }
+        Self { width, height, right: RIGHT, x, y, description, body, labels: Vec::new() }
     }
 
-    /// Leaves room for labels at the ends of curves. Before anything is drawn.
-    pub(super) fn with_room_for(mut self, labels: &[&str]) -> Self {
+    /// Leaves room in the right margin for these labels. Must be called before anything is drawn.
+    #[must_use]
+    pub fn with_room_for(mut self, labels: &[&str]) -> Self {
         let longest = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
-        self.right = 14.0 + LETTER * longest as f64;
+        self.right = RIGHT + LETTER * longest as f64;
         self
     }
 
@@ -66,36 +79,41 @@ impl Chart {
         let mut path = String::new();
         for (x, y) in points.filter(|(x, y)| x.is_finite() && y.is_finite()) {
             let (x, y) = self.at(x, y);
-            let _ = write!(path, "{}{x:.1} {y:.1}", if path.is_empty() { 'M' } else { 'L' });
+            let _ = write!(path, "{}{x:.2} {y:.2}", if path.is_empty() { "M" } else { " L" });
         }
         path
     }
 
-    /// A curve; dots mark its points where there are few of them.
-    pub(super) fn line(&mut self, points: &[(f64, f64)], series: Series) {
+    /// A line through `points`.
+    pub fn curve(&mut self, points: &[(f64, f64)], series: Series) {
         let path = self.path(points.iter().copied());
         let _ = write!(self.body, "<path class=\"line s{series}\" d=\"{path}\"/>");
+    }
+
+    /// A line through `points`, each marked by a dot if there are at most 12.
+    pub fn line(&mut self, points: &[(f64, f64)], series: Series) {
+        self.curve(points, series);
         if points.len() <= 12 {
             points.iter().for_each(|&point| self.dot(point, 3.0, series));
         }
     }
 
-    /// A dashed curve for comparison: guessing, chance, perfection.
-    pub(super) fn reference(&mut self, points: &[(f64, f64)]) {
+    /// A dashed line to compare with: chance, prevalence, perfect calibration.
+    pub fn reference(&mut self, points: &[(f64, f64)]) {
         let path = self.path(points.iter().copied());
         let _ = write!(self.body, "<path class=\"reference\" d=\"{path}\"/>");
     }
 
     /// The area between two curves, given as `(x, lower, upper)`.
-    pub(super) fn band(&mut self, points: &[(f64, f64, f64)], series: Series) {
+    pub fn band(&mut self, points: &[(f64, f64, f64)], series: Series) {
         let there = points.iter().map(|&(x, lower, _)| (x, lower));
         let back = points.iter().rev().map(|&(x, _, upper)| (x, upper));
         let path = self.path(there.chain(back));
         let _ = write!(self.body, "<path class=\"band s{series}\" d=\"{path}Z\"/>");
     }
 
-    /// A filled outline of bars of equal width that begin at `low`.
-    pub(super) fn bars(&mut self, low: f64, width: f64, heights: &[f64], series: Series) {
+    /// Bars from zero to `heights`, each `width` wide, the first beginning at `low`, filled as one outline.
+    pub fn bars(&mut self, low: f64, width: f64, heights: &[f64], series: Series) {
         let steps = heights.iter().enumerate().flat_map(|(i, &height)| {
             let left = low + width * i as f64;
             [(left, height), (left + width, height)]
@@ -105,8 +123,8 @@ impl Chart {
         let _ = write!(self.body, "<path class=\"bars s{series}\" d=\"{path}Z\"/>");
     }
 
-    /// A dot of this radius.
-    pub(super) fn dot(&mut self, (x, y): (f64, f64), radius: f64, series: Series) {
+    /// A dot; the radius is in units of the drawing.
+    pub fn dot(&mut self, (x, y): (f64, f64), radius: f64, series: Series) {
         if x.is_finite() && y.is_finite() {
             let (x, y) = self.at(x, y);
             let _ =
@@ -114,8 +132,8 @@ impl Chart {
         }
     }
 
-    /// An upright interval.
-    pub(super) fn interval(&mut self, x: f64, (lower, upper): (f64, f64), series: Series) {
+    /// A vertical error bar.
+    pub fn interval(&mut self, x: f64, (lower, upper): (f64, f64), series: Series) {
         let ((x, bottom), (_, top)) = (self.at(x, lower), self.at(x, upper));
         let _ = write!(
             self.body,
@@ -125,25 +143,34 @@ impl Chart {
         );
     }
 
-    /// The name of a curve at its end, in the right margin.
-    pub(super) fn end_label(&mut self, text: &str, points: &[(f64, f64)], series: Series) {
+    /// A label in the right margin, at the end of a curve ([`Self::with_room_for`]).
+    pub fn end_label(&mut self, text: &str, points: &[(f64, f64)], series: Series) {
         if let Some(&(x, y)) = points.iter().rev().find(|(_, y)| y.is_finite()) {
             let (_, y) = self.at(x, y);
             self.labels.push((text.to_owned(), series, Place::End { y }));
         }
     }
 
-    /// Text in the drawing, `anchor` being start, middle or end. Series 0 is the text colour.
-    pub(super) fn label(&mut self, text: &str, (x, y): (f64, f64), anchor: &'static str, series: Series) {
+    /// A label at a point of the drawing; `anchor` is `start`, `middle` or `end`.
+    pub fn label(&mut self, text: &str, (x, y): (f64, f64), anchor: &'static str, series: Series) {
         let (x, y) = self.at(x, y);
         self.labels.push((text.to_owned(), series, Place::At { x, y, anchor }));
     }
 
-    /// The drawing.
-    pub(super) fn finish(mut self) -> String {
-        let frame = self.frame();
-        self.part_labels();
-        let mut labels = String::new();
+    /// The chart as an `<svg>` element of an HTML page.
+    pub fn finish(self) -> String {
+        let (width, height, description) = (self.width, self.height, escape(&self.description));
+        let content = self.content();
+        format!(
+            "<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{description}\">{content}</svg>"
+        )
+    }
+
+    /// Axes, drawing and labels, in this order from back to front.
+    fn content(mut self) -> String {
+        self.separate_labels();
+        let mut out = self.frame();
+        out.push_str(&self.body);
         for (text, series, place) in &self.labels {
             let (x, y, anchor) = match *place {
                 Place::End { y } => (self.width - self.right + 6.0, y + 4.0, "start"),
@@ -151,15 +178,11 @@ impl Chart {
             };
             let text = escape(text);
             let _ = write!(
-                labels,
+                out,
                 "<text class=\"name s{series}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"
             );
         }
-        let Self { width, height, body, description, .. } = self;
-        format!(
-            "<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">{frame}{body}{labels}</svg>",
-            escape(&description)
-        )
+        out
     }
 
     /// Grid, ticks and the names of both axes.
@@ -189,17 +212,18 @@ impl Chart {
             out,
             "<path class=\"axis\" d=\"M{LEFT} {bottom:.1}H{right:.1}\"/>\
              <text class=\"axis-name\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\
-             <text class=\"axis-name\" x=\"4\" y=\"14\">{}</text>",
+             <text class=\"axis-name\" x=\"4\" y=\"{:.1}\">{}</text>",
             f64::midpoint(LEFT, right),
             self.height - 8.0,
             escape(&self.x.name),
+            TOP - 16.0,
             escape(&self.y.name)
         );
         out
     }
 
-    /// Moves labels at the ends of curves apart, keeping their order.
-    fn part_labels(&mut self) {
+    /// Moves labels at the ends of curves apart without changing their order.
+    fn separate_labels(&mut self) {
         let mut heights: Vec<&mut f64> = self
             .labels
             .iter_mut()
@@ -209,7 +233,7 @@ impl Chart {
         for i in 1..heights.len() {
             *heights[i] = heights[i].max(*heights[i - 1] + LABEL_STEP);
         }
-        // Pushed below the drawing? Then upwards from its lower edge.
+        // Labels pushed below the drawing move up again from its lower edge.
         let mut limit = self.height - BOTTOM;
         for height in heights.into_iter().rev() {
             *height = height.min(limit);
@@ -232,7 +256,7 @@ mod tests {
         for (name, y) in [("a", 0.5), ("b", 0.5), ("c", 0.49), ("d", 0.0)] {
             chart.end_label(name, &[(10.0, y)], 1);
         }
-        chart.part_labels();
+        chart.separate_labels();
         let mut heights: Vec<f64> =
             chart.labels.iter().map(|l| if let Place::End { y } = l.2 { y } else { f64::NAN }).collect();
         heights.sort_by(f64::total_cmp);
@@ -241,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn points_that_are_no_number_are_left_out_and_text_is_escaped() {
+    fn points_that_are_not_finite_are_left_out_and_text_is_escaped() {
         let mut chart = chart();
         chart.line(&[(0.0, 1.0), (1.0, f64::NAN), (2.0, 0.5)], 1);
         let svg = chart.finish();
