@@ -7,10 +7,10 @@
 //! - [`MocoConfig`] -> `init` -> [`Moco`]: two [`Encoder`]s and a [`Queue`]; [`Moco::step`] is the method, on one screen.
 //! - [`info_nce`]: the loss. [`optim`]: SGD, Adam, AdamW and LARS as PyTorch defines them. [`Schedule`]: the learning rate
 //!   as a function of the step.
-//! - [`TrainConfig`] -> `init` -> [`Trainer`]: epochs over a [`BatchSource`], reported to an [`Observer`].
+//! - [`TrainConfig`] -> `init` -> [`Trainer`]: epochs over a [`BatchSource`], reported to an [`Observer`]. Its `Default` is
+//!   MoCo v2 as published.
 //! - [`Checkpoints`]: the whole state of a run, written whole or not at all; resuming is exact on CPU.
 //! - [`EpochReport`] and [`Diagnosis`]: the run doctor. [`OnlineProbe`]: a labelled set to watch meanwhile.
-//! - [`Preset`]: published and tried settings, every number with its source.
 //!
 //! Whoever uses this crate alone must enable a backend of Burn, for example `burn/flex` (CPU); features `simd` and `rayon`
 //! of Burn are already on, and `autotune` is wanted on GPUs. Not `fusion`, which Burn has on by default: with it, 0.22.1 gives
@@ -22,7 +22,7 @@
 //! ```
 //! use backbones::{Backbone, BatchNorm, Conv2d, Initializer, Mode};
 //! use burn::{module::Module, tensor::{Device, Tensor, activation::relu}};
-//! use moco_core::{Batch, BatchSource, BoxError, HostBatch, Observer, Preset, Request, StepMetrics};
+//! use moco_core::{Batch, BatchSource, BoxError, HostBatch, Observer, Request, StepMetrics, TrainConfig};
 //! use ndarray::Array3;
 //!
 //! #[derive(Module, Debug)]
@@ -59,7 +59,7 @@
 //! let mut init = Initializer::new(0, &Device::flex());
 //! let tiny = Tiny { conv: init.conv2d(1, 8, 3, 2, 1), bn: init.batch_norm(8) };
 //!
-//! let mut config = Preset::small().train;
+//! let mut config = TrainConfig::default();
 //! (config.epochs, config.batch_size, config.moco.queue_size, config.moco.groups) = (2, 4, 16, 1);
 //! let mut losses = Losses(Vec::new());
 //! let mut trainer = config.init(tiny)?;
@@ -84,7 +84,6 @@ mod observer;
 mod online_probe;
 pub mod optim;
 mod planes;
-mod preset;
 mod queue;
 mod random;
 mod schedule;
@@ -106,7 +105,6 @@ pub use observer::{Observer, Request};
 pub use online_probe::{Best, OnlineProbe, ProbeResult};
 pub use optim::{NamedGradients, Optimizer, OptimizerConfig, Rule};
 pub use planes::{PlaneBatch, PlaneView};
-pub use preset::Preset;
 pub use queue::{Negatives, Queue};
 pub use schedule::{Decay, Schedule};
 pub use similarities::Similarities;

@@ -2,9 +2,9 @@
 
 use clap::Args;
 use moco_cxr::{
-    Backend, DeviceChoice, ParityBatch, ParityReport,
+    Backend, DeviceChoice, ParityReport,
     backbones::{Arch, NetworkConfig},
-    devices, load_weights, parity, self_test,
+    devices, load_weights, parity, self_test, synthetic_batch,
 };
 
 use crate::{
@@ -103,7 +103,7 @@ impl Arguments {
             "random" => NetworkConfig::new(Arch::ResNet18).init(0, &cpu),
             weights => load_weights(weights, None, 0, &cpu)?.network,
         };
-        Ok(parity(&network, &ParityBatch::synthetic(self.batch_size, self.image_size), choice)?)
+        Ok(parity(&network, &synthetic_batch(self.batch_size, self.image_size), choice)?)
     }
 }
 

@@ -12,10 +12,11 @@ mod tiny;
 
 use backbones::Backbone;
 use burn::tensor::Device;
-use ndarray::Array3;
+use moco_core::HostBatch;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    check::step::synthetic_batch,
     device::{Backend, DeviceChoice, guard},
     error::Result,
 };
@@ -26,30 +27,6 @@ const ALLOWED: f64 = 10.0;
 
 /// Times that the weights are changed.
 const SHAKES: u32 = 6;
-
-/// Two views of a few images.
-#[derive(Debug, Clone)]
-pub struct ParityBatch {
-    /// Grey values, `[N, S, S]`.
-    pub query: Array3<u8>,
-    /// Grey values, `[N, S, S]`.
-    pub key: Array3<u8>,
-}
-
-impl ParityBatch {
-    /// `n` images of side `size`: smooth waves with some noise, different in each, the same everywhere.
-    pub fn synthetic(n: usize, size: usize) -> Self {
-        let view = |shift: usize| {
-            Array3::from_shape_fn((n, size, size), |(i, y, x)| {
-                let (fy, fx) = (y as f64 / size as f64, x as f64 / size as f64);
-                let wave = ((i + 2) as f64 * (fx + 0.6 * fy) + 0.1 * shift as f64).sin();
-                let noise = ((i * size + y) * size + x + 97 * shift).wrapping_mul(2_654_435_761) >> 8 & 0x3f;
-                (96.0 + 64.0 * wave + noise as f64) as u8
-            })
-        };
-        Self { query: view(0), key: view(1) }
-    }
-}
 
 /// Difference of one result between two devices, in units of the largest value of the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -119,7 +96,7 @@ impl ParityReport {
 ///
 /// # Errors
 /// A device that cannot be had or that fails, or a build without the feature `flex`.
-pub fn parity<B: Backbone>(network: &B, batch: &ParityBatch, choice: DeviceChoice) -> Result<ParityReport> {
+pub fn parity<B: Backbone>(network: &B, batch: &HostBatch, choice: DeviceChoice) -> Result<ParityReport> {
     let adapter = choice.adapter()?;
     let cpu = DeviceChoice::CPU.select()?;
     let rounding = rounding(adapter.backend);
@@ -156,7 +133,7 @@ pub fn parity<B: Backbone>(network: &B, batch: &ParityBatch, choice: DeviceChoic
 /// As [`parity`].
 pub fn self_test(choice: DeviceChoice) -> Result<ParityReport> {
     let cpu = DeviceChoice::CPU.select()?;
-    parity(&tiny::Tiny::new(&cpu), &ParityBatch::synthetic(4, 16), choice)
+    parity(&tiny::Tiny::new(&cpu), &synthetic_batch(4, 16), choice)
 }
 
 /// Burn multiplies f32 on NVIDIA's tensor cores as TF32, with 10 bits of mantissa. Elsewhere f32 is f32; sums of
@@ -195,7 +172,7 @@ mod tests {
     #[test]
     fn a_thousandth_is_found_where_the_last_bits_are_not() {
         let cpu = Device::flex();
-        let (network, batch) = (tiny::Tiny::new(&cpu), ParityBatch::synthetic(4, 16));
+        let (network, batch) = (tiny::Tiny::new(&cpu), synthetic_batch(4, 16));
         let on =
             |rounding, seed| compute(shaken(&network, rounding, seed).expect("a copy"), &batch, &cpu).expect("the CPU");
         let reference = compute(network.clone(), &batch, &cpu).expect("the CPU");

@@ -12,9 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::{NamedGradients, Rule, rule::Update};
 use crate::{Error, Result, config::check};
 
-/// How weights are updated.
+/// How weights are updated. Made by [`Self::new`].
+///
+/// Checkpoints of earlier versions stay readable: a setting that is added has a serde default that means what this crate
+/// did before.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct OptimizerConfig {
     /// The update rule.
     pub rule: Rule,
@@ -206,5 +210,19 @@ impl ModuleMapper for Apply<'_> {
         });
         self.optimizer.states.insert(name, State { step, slots });
         updated
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_of_a_rule_may_be_left_out_but_not_misspelt() {
+        let read = |text: &str| serde_json::from_str::<OptimizerConfig>(text);
+        let short = r#"{"rule": {"name": "adam"}, "weight_decay": 1e-4, "decay_norm_and_bias": true}"#;
+        assert_eq!(read(short).expect("valid"), OptimizerConfig::new(Rule::ADAM, 1e-4));
+        let error = read(&short.replace("\"adam\"", "\"adam\", \"epsilon\": 1")).expect_err("misspelt");
+        assert!(error.to_string().contains("epsilon"), "{error}");
     }
 }
