@@ -11,8 +11,8 @@ use crate::{
 /// A pretraining run, but for its data and its network. Begin with [`Default`] and set the fields that differ.
 ///
 /// It is part of every checkpoint, and those of earlier versions stay readable: a setting that is added, here or in any
-/// part, has a serde default, and the default means what this crate did before. `tests/old_checkpoint.rs` resumes from
-/// one of version 0.1.0.
+/// part, has a serde default, and the default means what this crate did before. `tests/resume.rs` resumes from one of
+/// version 0.1.0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

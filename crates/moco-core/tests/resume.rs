@@ -346,3 +346,36 @@ fn faults_of_the_source_name_epoch_and_batch() {
     let error = trainer(&config(Rule::SGD), folder.path()).run(&mut Short, &mut ()).unwrap_err();
     assert_eq!(error.to_string(), "data, epoch 0: the source ended after 2 batches, it announced 5");
 }
+
+/// `old_checkpoint/` was written by version 0.1.0 after 7 of 15 steps of `config(Rule::ADAM)`. The losses are those that it
+/// computed when it went on from there, through the rest of the epoch.
+#[test]
+fn a_checkpoint_of_version_0_1_0_is_resumed() {
+    const STEP: &str = "step-00000007";
+    const LOSSES: [f64; 3] = [2.58141827583313, 2.688121795654297, 2.5743050575256348];
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/old_checkpoint").join(STEP);
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join(STEP)).unwrap();
+    for file in fs::read_dir(&old).unwrap().map(Result::unwrap) {
+        fs::copy(file.path(), folder.path().join(STEP).join(file.file_name())).unwrap();
+    }
+
+    struct Losses(Vec<f64>);
+    impl Observer for Losses {
+        fn on_step(&mut self, metrics: &StepMetrics) -> Request {
+            self.0.push(metrics.measures.loss);
+            if self.0.len() == LOSSES.len() { Request::Stop } else { Request::Continue }
+        }
+    }
+
+    let mut resumed = trainer(&config(Rule::ADAM), folder.path());
+    assert!(resumed.resume_newest().unwrap().ignored.is_empty());
+    let position = resumed.position();
+    assert_eq!((position.step, position.epoch, position.batch), (7, 1, 2));
+    assert_eq!(resumed.best().map(|best| (best.auc, best.step)), Some((0.0625, 5)));
+    let mut losses = Losses(Vec::new());
+    resumed.run(&mut Source, &mut losses).unwrap();
+    assert_eq!(losses.0.len(), LOSSES.len());
+    // CPUs differ in the last of 24 bits.
+    assert!(losses.0.iter().zip(LOSSES).all(|(found, old)| (found / old - 1.0).abs() < 1e-6), "{:?}", losses.0);
+}
