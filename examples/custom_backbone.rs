@@ -64,7 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = BatchOptions { batch_size: 32, ..Default::default() };
     let mut source = LoaderSource(BatchLoader::new(&images, ViewConfig::moco_cxr(64), options)?);
 
-    let mut config = Preset::small().train;
+    let mut config = PretrainSettings::named("small", out.join("data"))?.train;
     config.epochs = 6;
     config.moco.queue_size = 128;
     (config.schedule.lr, config.schedule.warmup_epochs) = (3e-3, 0.5);

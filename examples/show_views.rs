@@ -10,7 +10,7 @@
 use std::{error::Error, path::PathBuf};
 
 use moco_cxr::{
-    cxr_data::{BatchLoader, BatchOptions, Clahe, Operation, load, preview, synth},
+    cxr_data::{BatchLoader, BatchOptions, Operation, load, preview, synth},
     prelude::*,
 };
 
@@ -42,12 +42,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let manifest = load(&images, Dataset::Auto, Part::Train)?;
 
+    let (mut without_flip, mut equalised, mut noisy) =
+        (ViewConfig::small(224), ViewConfig::moco_cxr(224), ViewConfig::moco_cxr(224));
+    without_flip.flip = 0.0;
+    equalised.clahe.probability = 1.0;
+    noisy.noise = Operation { probability: 1.0, strength: 0.1 };
     let recipes = [
         ("paper", ViewConfig::moco_cxr(224)),
         ("small", ViewConfig::small(224)),
-        ("without-flip", ViewConfig { flip: 0.0, ..ViewConfig::small(224) }),
-        ("equalised", ViewConfig { clahe: Clahe { probability: 1.0, ..Clahe::OFF }, ..ViewConfig::moco_cxr(224) }),
-        ("noisy", ViewConfig { noise: Operation { probability: 1.0, strength: 0.1 }, ..ViewConfig::moco_cxr(224) }),
+        ("without-flip", without_flip),
+        ("equalised", equalised),
+        ("noisy", noisy),
         ("evaluation", ViewConfig::eval(224)),
     ];
     for (name, views) in recipes {

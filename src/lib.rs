@@ -98,7 +98,7 @@
 //! let mut source = LoaderSource(BatchLoader::new(&images, ViewConfig::small(32), options)?);
 //!
 //! let mut init = Initializer::new(0, &Device::flex());
-//! let mut config = Preset::small().train;
+//! let mut config = PretrainSettings::named("small", &folder)?.train;
 //! (config.epochs, config.batch_size, config.moco.queue_size) = (1, 4, 16);
 //! let mut trainer = config.init(Tiny { conv: init.conv2d(1, 8, 3, 2, 1), norm: init.batch_norm(8) })?;
 //! trainer.run(&mut source, &mut ())?;

@@ -145,16 +145,16 @@ fn what_a_dry_run_prints_gives_the_same_settings_again() {
 }
 
 #[test]
-fn every_file_in_configs_is_a_preset_and_can_be_given_as_a_file() {
+fn every_file_in_configs_is_the_base_or_a_preset_and_can_be_given_as_a_file() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("configs");
     let names: Vec<String> = support::names(&folder);
-    assert_eq!(names.len(), PretrainSettings::PRESETS.len());
-    for name in names {
+    assert_eq!(names.len(), PretrainSettings::PRESETS.len() + 1);
+    for name in names.into_iter().filter(|name| name != "base.toml") {
         let preset = PretrainSettings::named(name.strip_suffix(".toml").expect("a TOML file"), "set").unwrap();
-        // Over another one: the file leaves nothing of it.
+        // Over another one: the base leaves nothing of it.
         let other = if name == "small.toml" { "moco-v2" } else { "small" };
-        let other = PretrainSettings::named(other, "set").unwrap();
-        assert_eq!(other.with_file(&folder.join(&name)).unwrap(), preset, "{name}");
+        let base = PretrainSettings::named(other, "set").unwrap().with_file(&folder.join("base.toml")).unwrap();
+        assert_eq!(base.with_file(&folder.join(&name)).unwrap(), preset, "{name}");
     }
 }
 

@@ -4,11 +4,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use moco_cxr::{
-    DeviceChoice, Error,
+    DeviceChoice, Error, PretrainSettings,
     backbones::{Backbone, BatchNorm, Conv2d, Initializer, Mode},
     burn::{module::Module, tensor::Device, tensor::Tensor, tensor::activation::relu},
     device::{Backend, guard},
-    moco_core::{Batch, BatchSource, BoxError, Checkpoints, End, HostBatch, Keep, Preset, Trainer},
+    moco_core::{Batch, BatchSource, BoxError, Checkpoints, End, HostBatch, Keep, Trainer},
 };
 use ndarray::Array3;
 
@@ -53,7 +53,7 @@ impl BatchSource for Data {
 fn trainer(folder: &std::path::Path) -> Trainer<Net> {
     let mut init = Initializer::new(0, &Device::flex());
     let net = Net { conv: init.conv2d(1, 4, 3, 2, 1), norm: init.batch_norm(4) };
-    let mut config = Preset::small().train;
+    let mut config = PretrainSettings::named("small", "data").unwrap().train;
     (config.epochs, config.batch_size, config.moco.queue_size, config.moco.groups) = (3, 4, 16, 1);
     let mut trainer = config.init(net).unwrap();
     trainer.checkpoints = Some(Checkpoints::new(folder, Keep::default()));

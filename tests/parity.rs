@@ -31,8 +31,8 @@ fn adapter_is_there() -> bool {
     }
 }
 
-/// Through the binary, which runs it in a process of its own. Bounds are made by the comparison itself, see
-/// `src/parity/mod.rs`; the status says whether they hold.
+/// Through the binary, which runs it in a process of its own. The comparison derives its own bounds, see
+/// `src/check/parity/mod.rs`; the status says whether they hold.
 #[test]
 fn steps_through_wgsl_equal_the_cpus() {
     if !adapter_is_there() {

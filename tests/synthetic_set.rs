@@ -100,7 +100,8 @@ fn a_small_supervised_network_tells_each_finding_on_unseen_patients() {
     let device = Device::flex().autodiff();
     let mut model = Small::classifier(&device);
     let mut optimizer = OptimizerConfig::new(Rule::ADAM_W, 1e-3).init();
-    let schedule = Schedule { lr: 3e-3, warmup_epochs: 1.0, decay: Decay::Cosine };
+    let mut schedule = Schedule::new(3e-3, Decay::Cosine);
+    schedule.warmup_epochs = 1.0;
     let (per_pass, mut step) = (n / BATCH, 0);
     for stride in STRIDES {
         assert_ne!(n % stride, 0);

@@ -1,52 +1,52 @@
-//! What a run will need: memory by counting, time by trying.
-
-use std::time::Instant;
+//! Estimates of a run's memory, by counting, and of its time, by making a few steps.
 
 use backbones::{Arch, NetworkConfig, layout};
-use moco_core::{
-    Batch, BatchSource, BoxError, Decay, HostBatch, Observer, Request, Rule, Schedule, StepMetrics, TrainConfig,
-};
-use ndarray::Array3;
+use moco_core::Rule;
 use serde::Serialize;
 
-use crate::{device::guard, error::Result, pretrain::PretrainSettings};
+use crate::{
+    check::step::{Stepper, synthetic_batch},
+    device::guard,
+    error::Result,
+    pretrain::PretrainSettings,
+};
 
-/// Bytes of a number.
+/// Bytes of a value.
 const F32: u64 = 4;
-/// Images of the step that is timed, at most.
+/// Most images of a step that is timed.
 const IMAGES: usize = 32;
 
-/// The program with its loader and buffers: what was left of the measured peaks below.
+/// Bytes of the program with its loader and buffers: the rest of the peaks measured below.
 const PROGRAM: u64 = 150_000_000;
 
-/// What a run holds in memory at its fullest, in bytes; an estimate. On a GPU `checkpoint` and `program` are the host's, and
-/// the backend's reserves come on top.
+/// An estimate of a run's peak memory, in bytes. On a GPU, `checkpoint` and `program` are in the host's memory, and the
+/// backend's reserves come on top.
 ///
-/// Against the peak of whole runs on the CPU, at 128 px: ResNet18 with 8 images 607 MB (measured 613), with 32 images 733 MB
-/// (753); DenseNet121 with 16 images 2,077 MB (2,086, which its factor was taken from).
+/// Checked against the peak of whole runs on the CPU, at 128 px: ResNet18 with 8 images 607 MB (measured 613), with 32 images
+/// 733 MB (753); DenseNet121 with 16 images 2,077 MB (2,086, from which its factor was taken).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct MemoryEstimate {
     /// Parameters of the query encoder with its head. (The key encoder has as many.)
     pub parameters: u64,
-    /// Both encoders.
+    /// Weights of both encoders.
     pub weights: u64,
     /// A gradient for each parameter of the query encoder.
     pub gradients: u64,
-    /// State of the optimiser: two numbers a parameter for Adam, one for momentum.
+    /// State of the optimiser: two values per parameter for Adam, one for momentum.
     pub optimizer: u64,
-    /// Keys.
+    /// Keys of past batches.
     pub queue: u64,
-    /// What the backward pass needs of the query's forward pass: input and output of every convolution (of a DenseNet, whose
-    /// concatenations are held too, 3.6 times that, as measured). Then logits, their exponentials and gradients.
+    /// Tensors of the query's forward pass that the backward pass needs: input and output of every convolution (for a
+    /// DenseNet, whose concatenations are held too, 3.6 times that, as measured); logits, their exponentials and gradients.
     pub activations: u64,
-    /// Weights and optimiser once more on the host, while a checkpoint is written.
+    /// Copy of weights and optimiser state on the host, while a checkpoint is written.
     pub checkpoint: u64,
-    /// The rest.
+    /// The program itself.
     pub program: u64,
 }
 
 impl MemoryEstimate {
-    /// For these settings.
+    /// The estimate for a run with these settings.
     pub fn of(settings: &PretrainSettings) -> Self {
         let PretrainSettings { arch, channels, train, .. } = settings;
         let (dim, moco) = (arch.feature_dim() as u64, &train.moco);
@@ -75,15 +75,15 @@ impl MemoryEstimate {
         }
     }
 
-    /// All of it.
+    /// The sum of all parts.
     pub fn total(&self) -> u64 {
         self.weights + self.gradients + self.optimizer + self.queue + self.activations + self.checkpoint + self.program
     }
 }
 
-/// Numbers that go into and come out of the convolutions, for one image.
+/// Values that go into and come out of the convolutions, for one image.
 fn maps(arch: Arch, channels: usize, side: u64) -> u64 {
-    // The first convolution takes one plane whatever its weight has.
+    // The first convolution takes one plane, however many channels its weight has.
     let of = |name: &str, shape: &[usize]| {
         let [output, input, ..] = *shape else { return 0 };
         let stage = name.split('.').find_map(|part| {
@@ -95,23 +95,23 @@ fn maps(arch: Arch, channels: usize, side: u64) -> u64 {
     layout(arch, channels, None).iter().map(|(name, shape)| of(name, shape)).sum()
 }
 
-/// A step that was tried.
+/// The measured time of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct StepEstimate {
     /// Images of the step that was timed.
     pub images: usize,
-    /// Its seconds.
+    /// Seconds it took.
     pub seconds: f64,
-    /// Seconds of an optimiser step of the run, in proportion to its images.
+    /// Seconds of an optimiser step of the run, in proportion to its number of images.
     pub step_s: f64,
 }
 
 impl StepEstimate {
-    /// Takes three steps with the network of the settings, from random weights, on random images that are there already,
-    /// and times the last two. Loading is not in it.
+    /// Makes three steps with the network of the settings, from random weights and on synthetic images, and times the last
+    /// two. Loading of images is not included.
     ///
     /// # Errors
-    /// Settings out of range, or a device that cannot be had or fails.
+    /// Settings out of range; a device that is not available, fails or does not offer the precision.
     pub fn measure(settings: &PretrainSettings) -> Result<Self> {
         settings.validate()?;
         guard(settings.device, || Self::timed(settings))
@@ -119,68 +119,17 @@ impl StepEstimate {
 
     fn timed(settings: &PretrainSettings) -> Result<Self> {
         let device = settings.device.select()?;
-        let PretrainSettings { arch, channels, normalization, .. } = *settings;
-        let groups = settings.train.moco.groups;
-        let images = (IMAGES / groups).max(2) * groups;
-        let images = images.min(settings.train.batch_size);
-        let train = TrainConfig {
-            epochs: 1,
-            batch_size: images,
-            accumulate: 1,
-            schedule: Schedule { warmup_epochs: 0.0, decay: Decay::Constant, ..settings.train.schedule.clone() },
-            ..settings.train.clone()
-        };
-        let mut network = NetworkConfig { arch, channels, normalization }.init(0, &device);
-        settings.precision.check(&device)?;
-        network.set_precision(settings.precision);
-        let mut trainer = train.init(network)?;
-        let mut timed = Timed { begun: None, seconds: 0.0 };
-        trainer.run(&mut Noise { images, side: settings.views.size }, &mut timed)?;
-        let all = settings.train.batch_size * settings.train.accumulate;
-        Ok(Self { images, seconds: timed.seconds, step_s: timed.seconds * all as f64 / images as f64 })
-    }
-}
-
-struct Timed {
-    begun: Option<Instant>,
-    seconds: f64,
-}
-
-impl Observer for Timed {
-    fn on_step(&mut self, metrics: &StepMetrics) -> Request {
-        // The first step allocates, and has no negatives in a masked queue.
-        match self.begun {
-            None => self.begun = Some(Instant::now()),
-            Some(begun) => self.seconds = begun.elapsed().as_secs_f64() / (metrics.step - 1) as f64,
-        }
-        Request::Continue
-    }
-}
-
-/// Three batches of random images.
-struct Noise {
-    images: usize,
-    side: usize,
-}
-
-impl BatchSource for Noise {
-    fn batches_per_epoch(&self) -> usize {
-        3
-    }
-
-    fn epoch(&mut self, _: u64, first: usize) -> Box<dyn Iterator<Item = std::result::Result<Batch, BoxError>> + '_> {
-        let mut state = 1_u32;
-        let Self { images, side } = *self;
-        let mut views = move || {
-            Array3::from_shape_simple_fn((images, side, side), || {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223); // Numerical Recipes' generator
-                (state >> 24) as u8
-            })
-        };
-        let batches: Vec<_> = (first..3)
-            .map(|_| Ok(HostBatch { query: views(), key: views(), patients: (0..images as u32).collect() }.into()))
-            .collect();
-        Box::new(batches.into_iter())
+        let PretrainSettings { arch, channels, normalization, precision, ref train, .. } = *settings;
+        let groups = train.moco.groups;
+        let images = ((IMAGES / groups).max(2) * groups).min(train.batch_size);
+        let network = NetworkConfig { arch, channels, normalization };
+        let mut stepper = Stepper::random(&network, precision, &train.moco, train.optimizer, &device)?;
+        let batch = synthetic_batch(images, settings.views.size);
+        let mut step_s = || stepper.timed(&batch, train.schedule.lr, train.clip_norm);
+        step_s()?; // the first one allocates, and has no negatives in a masked queue
+        let seconds = (step_s()? + step_s()?) / 2.0;
+        let all = train.batch_size * train.accumulate;
+        Ok(Self { images, seconds, step_s: seconds * all as f64 / images as f64 })
     }
 }
 

@@ -1,9 +1,11 @@
-//! Whether a device computes what the CPU computes, what a step costs on it, and what a run will need.
+//! Checks before a run: that a device computes what the CPU computes, the time of a step, the memory of a run.
 
 mod bench;
 mod estimate;
 mod parity;
+mod step;
 
 pub use bench::{Phases, StepBench, StepReport};
 pub use estimate::{MemoryEstimate, StepEstimate};
-pub use parity::{Difference, ParityBatch, ParityReport, parity, self_test};
+pub use parity::{Difference, ParityReport, parity, self_test};
+pub use step::synthetic_batch;

@@ -1,4 +1,4 @@
-//! What hardware there is, and why a backend is not available.
+//! The backends of this build with their adapters, or the reason why one is not available.
 
 use burn::{
     backend::{Backend as _, Dispatch},
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::quietly;
 
-/// Cargo unites features: one dependency on burn with its defaults is enough, and nothing else would tell.
+/// Cargo unifies features, so any dependency on burn with its default features turns fusion on without a warning.
 const FUSED: &str = "built with Burn's feature `fusion`, whose losses and gradients are wrong (see docs/devices.md); \
                      where burn is depended on, set default-features = false";
 
-/// A way to compute; compiled in by the feature of the same name (`flex` for the CPU).
+/// A backend of Burn, compiled in by the feature of the same name (`flex` for the CPU).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -39,17 +39,17 @@ pub struct Adapter {
     pub device: Device,
     /// The backend.
     pub backend: Backend,
-    /// Its number among the backend's adapters, from 0.
+    /// Number among the backend's adapters, from 0.
     pub index: usize,
-    /// What it calls itself.
+    /// Name of the adapter.
     pub name: String,
     /// Shader compiler in use.
     pub compiler: String,
-    /// Driver and version; `None` where nobody says.
+    /// Driver and version; `None` if unknown.
     pub driver: Option<String>,
-    /// Memory of the card in MiB; `None` where nobody says.
+    /// Memory of the card in MiB; `None` if unknown.
     pub memory_mib: Option<u64>,
-    /// Imitates a GPU on the CPU: right for tests, slow for all else.
+    /// Emulates a GPU on the CPU: good for tests, too slow for anything else.
     pub software: bool,
 }
 
@@ -58,7 +58,7 @@ pub struct Adapter {
 pub struct BackendReport {
     /// The backend.
     pub backend: Backend,
-    /// Its adapters.
+    /// Its adapters, hardware first.
     pub adapters: Vec<Adapter>,
     /// Why there are none.
     pub unavailable: Option<String>,
@@ -77,7 +77,7 @@ impl Backend {
     /// All, in the order in which `auto` tries them.
     pub const ALL: [Self; 6] = [Self::Cuda, Self::Rocm, Self::Metal, Self::Vulkan, Self::Wgpu, Self::Cpu];
 
-    /// As on the command line.
+    /// Name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cuda => "cuda",
@@ -89,12 +89,12 @@ impl Backend {
         }
     }
 
-    /// What makes it work, for a person who lacks it.
+    /// Message for a machine without an adapter of this backend.
     fn needs(self) -> &'static str {
         match self {
             Self::Cuda => "no NVIDIA GPU with a driver was found (libcuda was looked for); see nvidia-smi",
             Self::Rocm => "no AMD GPU with a ROCm driver was found (libamdhip64 was looked for); see rocminfo",
-            Self::Metal => "no Metal device was found; it is there on Apple hardware only",
+            Self::Metal => "no Metal device was found; Metal exists on Apple hardware only",
             Self::Vulkan => "no Vulkan driver with an adapter was found (libvulkan was looked for); see vulkaninfo",
             Self::Wgpu => "no Vulkan, Metal, DirectX 12 or OpenGL driver with an adapter was found",
             Self::Cpu => "",
@@ -106,7 +106,7 @@ impl Backend {
     /// # Errors
     /// Why there are none: not compiled in, compiled with Burn's `fusion`, or no driver.
     pub fn adapters(self) -> Result<Vec<Adapter>, String> {
-        // A driver may fail in any way while it is asked.
+        // Drivers may panic while adapters are listed.
         let listed = quietly(|| self.enumerate()).map_err(|reason| format!("its driver failed: {reason}"))?;
         let Some(devices) = listed else {
             let feature = if self == Self::Cpu { "flex" } else { self.name() };
@@ -170,7 +170,7 @@ impl Backend {
         Some(adapter)
     }
 
-    /// Driver and memory in MiB, as far as anybody says.
+    /// Driver, and memory in MiB, where known.
     #[cfg(any(feature = "cuda", feature = "rocm", feature = "wgpu"))]
     fn driver(self, name: &str) -> (Option<String>, Option<u64>) {
         if let Some(found) = nvidia(name) {
@@ -184,13 +184,13 @@ impl Backend {
     }
 }
 
-/// What Burn calls that which runs on a device, as `dispatch<cubecl<wgpu<spirv>>>`; none where it cannot be opened.
+/// Burn's name for the runtime of a device, such as `dispatch<cubecl<wgpu<spirv>>>`; `None` if it cannot be opened.
 fn runtime(device: &Device) -> Option<String> {
     quietly(|| Dispatch::name(device.as_dispatch())).ok()
 }
 
-/// The innermost part of a runtime's name. With `vulkan` compiled in, only the runtime knows whether an adapter takes
-/// SPIR-V or falls back to WGSL.
+/// The shader compiler, from the innermost part of a runtime's name. With `vulkan` compiled in, only the runtime knows whether
+/// an adapter takes SPIR-V or falls back to WGSL.
 #[cfg(any(feature = "cuda", feature = "rocm", feature = "wgpu"))]
 fn compiler(runtime: &str) -> String {
     let name = runtime.trim_end_matches('>').rsplit('<').next().unwrap_or(runtime);
@@ -198,7 +198,7 @@ fn compiler(runtime: &str) -> String {
     known.iter().find(|(part, _)| *part == name).map_or(name, |(_, shown)| shown).to_owned()
 }
 
-/// Driver and memory of a card by NVIDIA's own tool, which comes with every driver of theirs.
+/// Driver and memory of an NVIDIA card, from `nvidia-smi`, which comes with every driver.
 #[cfg(any(feature = "cuda", feature = "rocm", feature = "wgpu"))]
 fn nvidia(name: &str) -> Option<(Option<String>, Option<u64>)> {
     if !name.to_lowercase().contains("nvidia") {

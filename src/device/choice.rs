@@ -1,4 +1,4 @@
-//! What `--device` takes.
+//! The value of `--device`.
 
 use std::{fmt, str::FromStr};
 
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::{Adapter, Backend};
 use crate::error::{Error, Result};
 
-/// What `--device` takes: a kind of device, with a number where there can be several.
+/// The value of `--device`: a backend, with the number of an adapter where there can be several.
 ///
-/// `auto`, `cpu`, `cuda`, `rocm`, `metal`, `vulkan`, `wgpu`, and all but the first two with `:1`, `:2`, ... for the
-/// second, third, ... adapter in the order of `moco-cxr devices`.
+/// `auto`, `cpu`, `cuda`, `rocm`, `metal`, `vulkan` or `wgpu`; the last five also with `:1`, `:2`, ... for the second, third,
+/// ... adapter in the order of `moco-cxr devices`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
@@ -27,7 +27,7 @@ impl DeviceChoice {
     /// The CPU.
     pub const CPU: Self = Self::On(Backend::Cpu, 0);
 
-    /// Whether it is the CPU, or `auto` where nothing else is compiled in.
+    /// Whether it is the CPU, or `auto` in a build without a GPU backend.
     pub fn is_cpu(self) -> bool {
         let gpus = cfg!(any(feature = "cuda", feature = "rocm", feature = "wgpu"));
         matches!(self, Self::On(Backend::Cpu, _)) || (self == Self::Auto && !gpus)
@@ -35,7 +35,7 @@ impl DeviceChoice {
 
     /// The device, without autodiff.
     ///
-    /// Nothing is computed here: whether the device computes *right* is what [`crate::parity`] finds out.
+    /// Nothing is computed here; [`crate::parity`] checks whether the device computes correctly.
     ///
     /// # Errors
     /// [`Error::Device`] when the backend is not compiled in (with the feature that adds it), has no driver, or has no
@@ -44,7 +44,7 @@ impl DeviceChoice {
         self.adapter().map(|adapter| adapter.device)
     }
 
-    /// As [`Self::select`], with what is known about the adapter.
+    /// As [`Self::select`], with a description of the adapter.
     ///
     /// # Errors
     /// As [`Self::select`].
@@ -62,15 +62,15 @@ impl DeviceChoice {
                 adapters
                     .into_iter()
                     .nth(index)
-                    .ok_or_else(|| fault(format!("found {n} of them, counted from 0; see moco-cxr devices")))
+                    .ok_or_else(|| fault(format!("found {n} adapters, counted from 0; see moco-cxr devices")))
             }
         }
     }
 }
 
 impl DeviceChoice {
-    /// Name and number of what [`Self::select`] gives, with the adapter's own name for a GPU; the choice itself where
-    /// there is nothing to select.
+    /// Name and number of the device that [`Self::select`] returns, for a GPU with the adapter's name and shader compiler; the
+    /// choice itself if none is available.
     pub fn resolved(self) -> String {
         match self.adapter() {
             Ok(adapter) if adapter.backend == Backend::Cpu => "cpu".into(),

@@ -1,4 +1,4 @@
-//! A device that fails: Burn's operations return no `Result`, so it shows as a panic.
+//! Errors from devices that fail. Burn's operations return no `Result`, so a failure is a panic.
 
 use std::{
     any::Any,
@@ -9,22 +9,21 @@ use std::{
 
 use crate::{device::DeviceChoice, error::Error};
 
-/// What panics on the devices' own threads said while somebody watched, and how many watch.
+/// Number of watches in progress, and the messages of panics on other threads meanwhile.
 static HEARD: Mutex<(usize, Vec<String>)> = Mutex::new((0, Vec::new()));
 
 thread_local! {
-    /// Watches that this thread has begun: its own panic comes back to it and is nobody else's.
+    /// Watches of this thread. Its own panics are returned by `quietly` and not recorded for others.
     static WATCHES: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Runs work on a device and turns a device that fails (a driver that goes away, memory that runs out) into an error
-/// with its remedy.
+/// Runs `work` on a device. If the device fails (a lost driver, out of memory), returns an error that says what to do.
 ///
-/// The panic's message is kept and not printed. On the CPU nothing is caught: a panic there is a fault of this program,
-/// and its place should be seen.
+/// The message of the panic is in the error and not printed. On the CPU nothing is caught: a panic there is a bug of this
+/// program, and its backtrace should be seen.
 ///
 /// # Errors
-/// What `work` returns, or [`Error::Device`].
+/// The error of `work`, or [`Error::Device`].
 pub fn guard<T, E: From<Error>>(
     choice: DeviceChoice,
     work: impl FnOnce() -> std::result::Result<T, E>,
@@ -38,21 +37,21 @@ pub fn guard<T, E: From<Error>>(
     })
 }
 
-/// What a person can do.
+/// Advice for the user.
 fn remedy(text: &str) -> &'static str {
     let text = text.to_lowercase();
     if ["memory", "alloc", "oom"].iter().any(|word| text.contains(word)) {
-        "if its memory ran out, take a smaller --batch-size (train.accumulate keeps the effective size) or --image-size; \
+        "if its memory ran out, use a smaller --batch-size (train.accumulate keeps the effective size) or --image-size; \
          checkpoints written before are kept"
     } else {
         "try --device cpu or another of moco-cxr devices; checkpoints written before are kept"
     }
 }
 
-/// Catches a panic and returns its message, without the usual report.
+/// Catches a panic and returns its message instead of printing it.
 ///
-/// The device's own thread panics first, with the cause; what reaches this thread is often only its consequence. Both are
-/// told, the cause first.
+/// The device's own thread panics first, with the cause; the panic of this thread is often only its consequence. The message
+/// has both, the cause first.
 pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
     install();
     let before = {
@@ -79,14 +78,14 @@ pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> std::result::Result<T, Str
     })
 }
 
-/// While somebody watches, panics are kept instead of printed.
+/// Installs a panic hook that, during a watch, records panics instead of printing them.
 fn install() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if WATCHES.get() > 0 {
-                return; // its message comes back with the panic itself
+                return; // `quietly` takes the message from the panic itself
             }
             let mut heard = lock();
             if heard.0 == 0 {

@@ -1,19 +1,19 @@
-//! Tuned and compiled kernels kept between runs (feature `kernel-cache`).
+//! Cache of tuned and compiled kernels (feature `kernel-cache`).
 
 use std::path::{Path, PathBuf};
 
-/// Where kernels are kept: `kernels` in the cache folder (`MOCO_CXR_CACHE`, without it `moco-cxr` in `XDG_CACHE_HOME` or
-/// `~/.cache`). `None` where there is no such folder.
+/// Folder of the kernel cache: `kernels` in the cache folder (`MOCO_CXR_CACHE`, or else `moco-cxr` in `XDG_CACHE_HOME` or
+/// `~/.cache`). `None` if there is no such folder.
 pub fn kernel_folder() -> Option<PathBuf> {
     Some(crate::device::cache_folder().ok()?.join("kernels"))
 }
 
-/// Has Burn keep what it tuned and compiled in `folder`, so that the next run need not do it again. WGSL is compiled by the
-/// driver, which keeps nothing: of it, what was tuned is kept.
+/// Makes Burn keep tuning results and compiled kernels in `folder` for the next run. WGSL is compiled by the driver, so only
+/// its tuning results are kept.
 ///
-/// Must be called before the first use of a device; a configuration the user made (`burn.toml`, `cubecl.toml`) comes
-/// after it and is not read then. Returns whether it took effect: not without the feature `kernel-cache`, nor when the
-/// configuration was read before.
+/// Must be called before the first use of a device. The user's own configuration (`burn.toml`, `cubecl.toml`) is then not
+/// read. Returns whether it took effect: not without the feature `kernel-cache`, nor if Burn has already read its
+/// configuration.
 pub fn keep_kernels(folder: &Path) -> bool {
     #[cfg(feature = "kernel-cache")]
     {

@@ -1,4 +1,4 @@
-//! The one place where a device is chosen, and what can be known about it before it is used.
+//! Devices: which there are, which one is chosen, and errors when one fails.
 
 mod adapters;
 mod cache_folder;

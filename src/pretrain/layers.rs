@@ -1,4 +1,4 @@
-//! Settings laid over settings, and what is said of a setting that does not exist.
+//! Laying settings over settings, and error messages for unknown ones.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use crate::error::{Error, Result};
 
-/// `a.b.c=value` as a table; the value is TOML, or a bare word as text.
+/// Parses `a.b.c=value` into nested tables. The value is TOML, or else taken as a string.
 pub(crate) fn assignment(text: &str) -> Result<Table> {
     let wrong = || fault(&format!("--set {text}"), "expected KEY=VALUE", None);
     let (key, value) = text.split_once('=').ok_or_else(wrong)?;
@@ -24,13 +24,13 @@ pub(crate) fn assignment(text: &str) -> Result<Table> {
     }
 }
 
-/// Tables are merged, all else replaced. A choice with settings of its own (an optimiser's rule) is merged with itself and
-/// replaced by another.
+/// Merges tables and replaces everything else. A choice with settings of its own, such as an optimiser's rule, is merged if
+/// it has the same `name` and replaced if it has another.
 pub(crate) fn lay_over(base: &mut Table, over: Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
             (Some(Value::Table(base)), Value::Table(over)) if !is_another_choice(base, &over) => lay_over(base, over),
-            // An integer where a decimal number stands, as people write them.
+            // People write `1` where a float is expected.
             (Some(Value::Float(base)), Value::Integer(over)) => *base = over as f64,
             (_, value) => {
                 base.insert(key, value);
@@ -43,7 +43,7 @@ fn is_another_choice(base: &Table, over: &Table) -> bool {
     matches!((base.get("name"), over.get("name")), (Some(before), Some(now)) if before != now)
 }
 
-/// A fault of a settings file, with its line where TOML or the name at fault tells it.
+/// An error in a settings file, with its line if the TOML error or the key it names tells it.
 pub(crate) fn in_file(path: &Path, text: &str, e: &toml::de::Error, known: Option<&Table>) -> Error {
     let line = match (e.span(), named(e.message()).first()) {
         (Some(at), _) => Some(1 + text[..at.start].matches('\n').count()),
@@ -54,14 +54,14 @@ pub(crate) fn in_file(path: &Path, text: &str, e: &toml::de::Error, known: Optio
     fault(&format!("{}{line}", path.display()), e.message(), known)
 }
 
-/// Whether a line sets `key`, as itself or in a dotted path or a heading.
+/// Whether a line sets `key`, alone, in a dotted path or in a table header.
 fn mentions(line: &str, key: &str) -> bool {
     let key_part = line.split('#').next().unwrap_or_default();
     key_part.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).any(|word| word == key)
 }
 
-/// A fault of `origin`; where a name was not known, with the one that may have been meant: of its neighbours, which the
-/// message lists, or of any setting in `known`, by its path.
+/// An error in `origin`. For an unknown key it suggests a similar one: a sibling, which the message lists, or the path of any
+/// setting in `known`.
 pub(crate) fn fault(origin: &str, message: &str, known: Option<&Table>) -> Error {
     let mut reason = message.trim_end().to_owned();
     let names = named(message);
@@ -81,7 +81,7 @@ pub(crate) fn fault(origin: &str, message: &str, known: Option<&Table>) -> Error
     Error::Config { origin: origin.to_owned(), reason }
 }
 
-/// What stands between backticks: of `unknown field `a`, expected `b` or `c``, a, b and c.
+/// The names in backticks: a, b and c of ``unknown field `a`, expected `b` or `c` ``.
 fn named(message: &str) -> Vec<&str> {
     message.split('`').skip(1).step_by(2).collect()
 }

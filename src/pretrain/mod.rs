@@ -1,4 +1,4 @@
-//! A pretraining run from settings to export.
+//! Pretraining, from settings to exported weights.
 
 mod export;
 mod images;

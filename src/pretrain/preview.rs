@@ -1,4 +1,4 @@
-//! Views to look at before a run is started.
+//! The views of a run, to look at before it is started.
 
 use cxr_data::PairBatch;
 
@@ -8,11 +8,11 @@ use crate::{
     pretrain::{PretrainSettings, TrainImages, loader},
 };
 
-/// The pairs of views that [`pretrain`](crate::pretrain) with these settings trains on in batch `batch` of epoch `epoch`,
-/// both counted from 0, byte for byte.
+/// The pairs of views that [`pretrain`](crate::pretrain) trains on with these settings in batch `batch` of epoch `epoch`, both
+/// counted from 0, byte for byte.
 ///
 /// # Errors
-/// As for a pretraining; a batch beyond the epoch.
+/// As [`pretrain`](crate::pretrain), and a batch beyond the end of the epoch.
 pub fn preview(settings: &PretrainSettings, epoch: u64, batch: usize, watch: &dyn Watch) -> Result<PairBatch> {
     settings.validate()?;
     let images = TrainImages::sample(settings, watch)?;

@@ -1,4 +1,4 @@
-//! Pretraining put together: images on disk, a network, the method, and the folder in which a run lives.
+//! A pretraining run: images on disk, a network, the method, and the folder of the run.
 
 use std::{path::Path, sync::Arc};
 
@@ -19,21 +19,21 @@ use crate::{
     weights,
 };
 
-/// Pairs on the contact sheet of a run, and pairs beside each other there.
+/// Pairs on the contact sheet of a run, and pairs in a row.
 const SHEET: (usize, usize) = (16, 4);
 
-/// What a pretraining left.
+/// The result of [`pretrain`].
 #[derive(Debug)]
 pub struct Pretrained {
-    /// Its folder.
+    /// Folder of the run.
     pub folder: RunFolder,
-    /// Whether all epochs are done.
+    /// Whether all epochs are done, or the watcher stopped the run.
     pub end: End,
-    /// Optimizer steps done.
+    /// Optimiser steps done.
     pub step: u64,
-    /// The query encoder's backbone.
+    /// Backbone of the query encoder.
     pub network: Network,
-    /// Rows of the data it saw.
+    /// Manifest of the training data.
     pub manifest: Manifest,
 }
 
@@ -47,9 +47,9 @@ pub trait TrainingWatch: Watch + Observer {
 
 impl TrainingWatch for () {}
 
-/// Pretrains, or goes on with a run, in the folder `out`.
+/// Pretrains in the folder `out`, or resumes the run there.
 ///
-/// Everything that can be wrong with settings and data is found before the folder is touched.
+/// Settings and data are checked before the folder is touched.
 ///
 /// # Errors
 /// Settings out of range, data that cannot be read, a folder in use, a device that fails, a loss that is not finite.
@@ -91,23 +91,23 @@ pub fn pretrain(
         let MocoImport { epoch, keys, optimizer_states, .. } = trainer.begin_from_moco(&file)?;
         let epoch = epoch.map(|epoch| format!(" after epoch {epoch}")).unwrap_or_default();
         notes.note(&format!(
-            "going on from {}{epoch}: both encoders, {keys} keys, optimizer state of {optimizer_states} tensors",
+            "continuing from {}{epoch}: both encoders, {keys} keys, optimizer state of {optimizer_states} tensors",
             file.path().display()
         ));
     }
 
-    // The CPU computes while it is asked; a GPU while the next batch is made.
+    // Calls to the CPU block; a GPU computes while the next batch is made.
     trainer.in_flight = if settings.device.is_cpu() { 0 } else { 2 };
     let folder = RunFolder::open(out, existing)?;
     trainer.checkpoints = Some(Checkpoints::new(folder.join("checkpoints"), settings.checkpoints.keep));
     if resuming {
         let found = trainer.resume_newest()?;
         for ignored in &found.ignored {
-            notes.note(&format!("{} is passed over: {}", ignored.path.display(), ignored.reason));
+            notes.note(&format!("{} is ignored: {}", ignored.path.display(), ignored.reason));
         }
         notes.note(&format!("resuming at step {}", trainer.position().step));
     }
-    // run.json first: a folder with config.toml is a run that can go on.
+    // run.json first: a folder with config.toml counts as a run that can be resumed.
     folder.write_run_json(
         "pretrain",
         json!({
@@ -134,7 +134,7 @@ pub fn pretrain(
     let end = guard(settings.device, || Ok::<_, Error>(trainer.run(source.as_mut(), &mut log)?));
     let step = trainer.position().step;
     let replaced = loader.replaced();
-    let vanished = format!("{replaced} times an image had vanished and the next of its epoch took its place");
+    let vanished = format!("{replaced} times an image had vanished and was replaced by the next one of its epoch");
     if replaced > 0 {
         log.note(&format!("note: {vanished}"))?;
     }
@@ -154,10 +154,10 @@ pub fn pretrain(
     Ok(Pretrained { folder, end, step, network, manifest: manifest.clone() })
 }
 
-/// A resume may change what does not change the numbers.
+/// A resume may only change settings that do not change the numbers.
 fn check_same(settings: &PretrainSettings, out: &Path) -> Result<()> {
     let before = PretrainSettings::read(&out.join("config.toml"))?;
-    // The place of the data may change, its content may not: see `check_same_data`.
+    // The data may have moved; that they are the same is what `check_same_data` checks.
     let free = |key: &str| {
         matches!(
             key,
@@ -175,7 +175,7 @@ fn check_same(settings: &PretrainSettings, out: &Path) -> Result<()> {
     if keys.is_empty() { Ok(()) } else { Err(Error::ResumeDiffers { path: out.into(), keys }) }
 }
 
-/// The data must be what the run began with.
+/// The data must be those that the run began with.
 fn check_same_data(manifest: &Manifest, out: &Path) -> Result<()> {
     let path = out.join("run.json");
     let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
@@ -189,7 +189,7 @@ fn check_same_data(manifest: &Manifest, out: &Path) -> Result<()> {
     Err(Error::ResumeDiffers { path: out.into(), keys })
 }
 
-/// Pairs of the first views the run will see.
+/// A contact sheet of the first pairs of views of the run.
 fn contact_sheet(settings: &PretrainSettings, images: &TrainImages) -> Result<Radiograph> {
     let mut settings = settings.clone();
     // The order of an epoch and the views of an image do not depend on the size of a batch.
@@ -199,7 +199,7 @@ fn contact_sheet(settings: &PretrainSettings, images: &TrainImages) -> Result<Ra
     Ok(preview::pairs(&first.ok_or_else(empty)?, SHEET.1)?)
 }
 
-/// What decides the bytes of a run's batches, in one place for the run and its preview.
+/// The loader of a run, also used by its preview, so that both see the same bytes.
 pub(crate) fn loader(settings: &PretrainSettings, images: &TrainImages) -> Result<BatchLoader> {
     let TrainImages { rows, source } = images;
     let (manifest, rows) = (rows.manifest(), rows.readable());

@@ -1,7 +1,7 @@
 //! Settings of a pretraining run: preset, then file, then `--set` and flags, each laid over the one before.
 //!
-//! Presets are the files in `configs/`, compiled in; a test compares them with [`moco_core::Preset`], where each number has
-//! its source.
+//! The files in `configs/` are compiled in. `base.toml` has all settings, each with its source; a preset has only those
+//! that it changes.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,6 +20,9 @@ use crate::{
     pretrain::layers,
 };
 
+/// All settings but `data.dir`; every preset is laid over them.
+const BASE: &str = include_str!("../../configs/base.toml");
+
 /// Presets by name, each with its file.
 const PRESETS: [(&str, &str); 4] = [
     ("moco-cxr", include_str!("../../configs/moco-cxr.toml")),
@@ -28,9 +31,13 @@ const PRESETS: [(&str, &str); 4] = [
     ("medaug", include_str!("../../configs/medaug.toml")),
 ];
 
-/// All settings of `pretrain`, as in a run's `config.toml`.
+/// All settings of `pretrain`, as in a run's `config.toml`. Made by [`Self::named`] or [`Self::read`].
+///
+/// Files of earlier versions stay readable: a setting that is added, here or in any part, has a serde default, and the
+/// default means what the tool did before. `tests/old_run.rs` reads a file of version 0.1.0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PretrainSettings {
     /// Architecture.
     pub arch: Arch,
@@ -38,28 +45,28 @@ pub struct PretrainSettings {
     pub channels: usize,
     /// `random`, `imagenet`, `moco-cxr:NAME`, a run, or a weight file.
     pub init: String,
-    /// Goes on from a checkpoint of MoCo: takes its key encoder, projection head, queue and optimiser, too.
+    /// Continue from a checkpoint of MoCo: take its key encoder, projection head, queue and optimiser state as well.
     #[serde(default)]
     pub init_moco: bool,
-    /// Where it runs. A resume may change it.
+    /// Device to train on. A resume may change it.
     pub device: DeviceChoice,
-    /// Arithmetic of the activations.
+    /// Precision of the activations.
     pub precision: Precision,
-    /// Threads that decode and augment; 0 for one per core. A resume may change it.
+    /// Threads that decode and augment; 0 is one per core. A resume may change it.
     pub workers: usize,
-    /// Tells of every so many steps in a line, also of `train.log`; 0 for a line a minute. A resume may change it.
+    /// Print a line every N steps, also to `train.log`; 0 prints one a minute. A resume may change it.
     #[serde(default)]
     pub print_freq: u64,
-    /// Where views are sampled. The views are the same: a resume may change it.
+    /// Where views are sampled. The views are the same, so a resume may change it.
     #[serde(default)]
     pub augment_on: AugmentOn,
     /// The images.
     pub data: DataSettings,
-    /// What intensities are normalised with.
+    /// Mean and standard deviation that intensities are normalised with.
     pub normalization: Normalization,
-    /// Checkpoints.
+    /// When checkpoints are written, and which are kept.
     pub checkpoints: CheckpointSettings,
-    /// What a view is.
+    /// Augmentation.
     pub views: ViewConfig,
     /// Method, optimiser, schedule.
     pub train: TrainConfig,
@@ -70,11 +77,11 @@ pub struct PretrainSettings {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum AugmentOn {
-    /// By the threads that decode.
+    /// In the threads that decode.
     #[default]
     Host,
-    /// On the device, which is given every image once and the random numbers of both views: about half the upload, and
-    /// less work for the threads. For views that are moved and turned only, as the paper's are.
+    /// On the device, which receives each image once and the random numbers of both views: about half the upload, and
+    /// less work for the threads. Only for views that are flipped, rotated and cropped, as the paper's are.
     Device,
 }
 
@@ -93,25 +100,27 @@ impl FromStr for AugmentOn {
     }
 }
 
-/// Where the images are.
+/// The images to train on, and how they are read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct DataSettings {
     /// Folder of the data set.
     pub dir: PathBuf,
-    /// Its layout.
+    /// Layout of the folder.
     pub dataset: Dataset,
-    /// What becomes of an image that cannot be read.
+    /// Whether an image that cannot be read ends the run or is left out.
     pub on_bad: OnBad,
     /// Which image the key view is taken from.
     pub key_from: KeyFrom,
-    /// Keeps decoded, resized images in memory (for sets that fit).
+    /// Keep decoded, resized images in memory, for sets that fit.
     pub in_memory: bool,
-    /// Folder of the cache of decoded, resized images, completed before the first step; empty for none. A resume may
+    /// Folder of the cache of decoded, resized images, filled before the first step; empty for no cache. A resume may
     /// change it.
     #[serde(default)]
     pub cache: PathBuf,
-    /// For a set without patients: a pattern whose first group, in an image's path, is the patient; empty for none.
+    /// For sets without patient ids: a regular expression whose first group, matched in an image's path, is the patient;
+    /// empty for none.
     #[serde(default)]
     pub patient_regex: String,
 }
@@ -129,18 +138,19 @@ pub enum KeyFrom {
     Patient,
 }
 
-/// When checkpoints are written, beside the end of each epoch, and which stay.
+/// When checkpoints are written, besides the end of each epoch, and which are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CheckpointSettings {
-    /// Also after every so many steps; 0 for the ends of epochs only.
+    /// Also write one every N steps; 0 writes them at the ends of epochs only.
     pub every_steps: u64,
-    /// Which stay.
+    /// Which are kept.
     pub keep: Keep,
 }
 
 impl DataSettings {
-    /// How the folder is read.
+    /// These settings as options of [`cxr_data::load_with`].
     pub fn load_options(&self) -> LoadOptions {
         let patient_regex = Some(self.patient_regex.clone()).filter(|pattern| !pattern.is_empty());
         LoadOptions { on_bad: self.on_bad, patient_regex, ..LoadOptions::default() }
@@ -159,10 +169,10 @@ impl PretrainSettings {
         names
     };
 
-    /// The preset called `name`, for the data in `dir`.
+    /// The preset `name` for the data in `dir`: `configs/base.toml` with `configs/NAME.toml` laid over it.
     ///
     /// # Errors
-    /// Names the presets there are.
+    /// An unknown name; the message lists the presets.
     pub fn named(name: &str, dir: impl Into<PathBuf>) -> Result<Self> {
         let Some((_, text)) = PRESETS.iter().find(|(preset, _)| *preset == name) else {
             return Err(Error::Setting {
@@ -172,34 +182,36 @@ impl PretrainSettings {
             });
         };
         let origin = format!("preset {name}");
-        let mut table: Table = toml::from_str(text).map_err(|e| layers::fault(&origin, e.message(), None))?;
+        let parse = |text| toml::from_str::<Table>(text).map_err(|e| layers::fault(&origin, e.message(), None));
+        let mut table = parse(BASE)?;
+        layers::lay_over(&mut table, parse(text)?);
         if let Some(data) = table.get_mut("data").and_then(toml::Value::as_table_mut) {
             data.insert("dir".into(), dir.into().display().to_string().into());
         }
         table.try_into().map_err(|e: toml::de::Error| layers::fault(&origin, e.message(), None))
     }
 
-    /// Reads a `config.toml`.
+    /// Reads a run's `config.toml`.
     ///
     /// # Errors
-    /// A file that cannot be read, or settings that are unknown, missing or of the wrong type, by line.
+    /// A file that cannot be read; a setting that is unknown, missing or of the wrong type, with its line.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         toml::from_str(&text).map_err(|e| layers::in_file(path, &text, &e, None))
     }
 
-    /// As it stands in `config.toml`.
+    /// The text of a `config.toml` with these settings.
     ///
     /// # Errors
-    /// Settings that TOML cannot hold.
+    /// Settings that TOML cannot hold, such as an integer above `i64::MAX`.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string_pretty(self).map_err(|e| layers::fault("settings", &e.to_string(), None))
     }
 
-    /// These settings with those of a TOML file (any subset of them) laid over.
+    /// These settings with those of a TOML file, which may have any subset, laid over them.
     ///
     /// # Errors
-    /// A file that cannot be read, an unknown key (with the one that may have been meant), a value of the wrong type.
+    /// A file that cannot be read, an unknown key (with a suggestion), a value of the wrong type.
     pub fn with_file(&self, path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         let mut table = self.table()?;
@@ -209,10 +221,10 @@ impl PretrainSettings {
         table.try_into().map_err(|e| layers::in_file(path, &text, &e, Some(&known)))
     }
 
-    /// These settings with `key=value` laid over, where `key` is a path such as `train.moco.temperature`.
+    /// These settings with `key=value` laid over them, where `key` is a path such as `train.moco.temperature`.
     ///
     /// # Errors
-    /// No `=`, an unknown key (with the one that may have been meant), or a value of the wrong type.
+    /// No `=`, an unknown key (with a suggestion), or a value of the wrong type.
     pub fn with_set(&self, assignment: &str) -> Result<Self> {
         let origin = format!("--set {assignment}");
         let mut table = self.table()?;
@@ -225,10 +237,10 @@ impl PretrainSettings {
         Table::try_from(self).map_err(|e| layers::fault("settings", &e.to_string(), None))
     }
 
-    /// Checks what can be checked without the data.
+    /// Checks everything that can be checked without the data.
     ///
     /// # Errors
-    /// The first setting that is out of its range.
+    /// The first setting that is out of range.
     pub fn validate(&self) -> Result<()> {
         if !matches!(self.channels, 1 | 3) {
             let found = self.channels.to_string();
@@ -259,7 +271,7 @@ impl PretrainSettings {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use moco_core::Preset;
+    use moco_core::{Decay, QueueInit, Rule};
 
     use super::*;
 
@@ -268,24 +280,108 @@ mod tests {
     }
 
     #[test]
-    fn every_preset_is_that_of_the_method_and_survives_its_own_file() {
-        assert_eq!(PretrainSettings::PRESETS, Preset::all().map(|preset| preset.name));
-        for preset in Preset::all() {
-            let settings = PretrainSettings::named(preset.name, "data").unwrap();
+    fn presets_are_valid_and_survive_their_own_file() {
+        for name in PretrainSettings::PRESETS {
+            let settings = PretrainSettings::named(name, "data").unwrap();
             settings.validate().unwrap();
-            assert_eq!(settings.train, preset.train, "{}", preset.name);
-            assert_eq!((settings.arch, settings.views.size), (preset.arch, preset.image_size), "{}", preset.name);
-            assert_eq!(settings.init, if preset.imagenet { "imagenet" } else { "random" }, "{}", preset.name);
-            let views = if preset.name == "small" { ViewConfig::small } else { ViewConfig::moco_cxr };
-            assert_eq!(settings.views, views(preset.image_size), "{}", preset.name);
-            assert_eq!(settings.normalization, Normalization::MOCO_CXR);
-            assert_eq!(settings.data.key_from == KeyFrom::Study, preset.name == "medaug");
+            assert_eq!(settings.data.dir, Path::new("data"));
+            assert_eq!(settings.normalization, Normalization::MOCO_CXR, "{name}");
+            let views = if name == "small" { ViewConfig::small } else { ViewConfig::moco_cxr };
+            assert_eq!(settings.views, views(settings.views.size), "{name}");
             assert_eq!(toml::from_str::<PretrainSettings>(&settings.to_toml().unwrap()).unwrap(), settings);
         }
     }
 
+    /// The numbers that make a preset, as literals. Sources: `configs/*.toml`.
     #[test]
-    fn every_preset_says_what_it_costs_and_gives() {
+    fn presets_have_the_published_numbers() {
+        let facts = |name| {
+            let PretrainSettings { arch, init, data, views, train: t, .. } =
+                PretrainSettings::named(name, "data").unwrap();
+            // In every preset: dimensions, momentum, temperature and head of MoCo v2; weight decay on all tensors.
+            assert_eq!((t.moco.dim, t.moco.momentum, t.moco.temperature, t.moco.mlp), (128, 0.999, 0.2, true));
+            assert_eq!((t.optimizer.weight_decay, t.optimizer.decay_norm_and_bias), (1e-4, true));
+            assert_eq!(
+                (t.accumulate, t.clip_norm, t.moco.shuffle_keys, t.moco.mask_same_patient),
+                (1, None, true, false)
+            );
+            let moco = (t.moco.queue_size, t.moco.queue_init, t.moco.groups);
+            let schedule = (t.schedule.lr, t.schedule.warmup_epochs, t.schedule.decay);
+            ((arch, init, data.key_from, views.size), (t.epochs, t.batch_size), moco, t.optimizer.rule, schedule)
+        };
+        let adam = Rule::Adam { betas: (0.9, 0.999), eps: 1e-8 };
+        let milestones = || Decay::Milestones { epochs: vec![12, 18, 24], factor: 0.1 };
+        // MoCo-CXR, arXiv:2010.05352: r8w1n416.sh and the defaults of main_moco.py.
+        let expected = (
+            (Arch::ResNet18, "imagenet".into(), KeyFrom::Image, 320),
+            (20, 16),
+            (24_576, QueueInit::Random, 1),
+            adam,
+            (1e-4, 0.0, milestones()),
+        );
+        assert_eq!(facts("moco-cxr"), expected);
+        // MedAug, MLHC 2021: "same hyperparameters as r8w1n416", the key from the same study.
+        let expected = (
+            (Arch::ResNet18, "imagenet".into(), KeyFrom::Study, 320),
+            (20, 16),
+            (24_576, QueueInit::Random, 1),
+            adam,
+            (1e-4, 0.0, milestones()),
+        );
+        assert_eq!(facts("medaug"), expected);
+        // MoCo v2, arXiv:2003.04297: README and the defaults of main_moco.py, on eight GPUs.
+        let expected = (
+            (Arch::ResNet50, "random".into(), KeyFrom::Image, 224),
+            (200, 256),
+            (65_536, QueueInit::Random, 8),
+            Rule::Sgd { momentum: 0.9, nesterov: false },
+            (0.03, 0.0, Decay::Cosine),
+        );
+        assert_eq!(facts("moco-v2"), expected);
+        assert_eq!(PretrainSettings::named("moco-v2", "data").unwrap().train, TrainConfig::default());
+        // This project's own.
+        let expected = (
+            (Arch::ResNet18, "random".into(), KeyFrom::Image, 128),
+            (100, 32),
+            (1024, QueueInit::Masked, 2),
+            adam,
+            (3e-4, 2.0, Decay::Cosine),
+        );
+        assert_eq!(facts("small"), expected);
+    }
+
+    #[test]
+    fn a_preset_states_only_what_it_changes() {
+        for (name, text) in PRESETS {
+            let base: Table = toml::from_str(BASE).unwrap();
+            let preset: Table = toml::from_str(text).unwrap();
+            let mut both = base.clone();
+            layers::lay_over(&mut both, preset.clone());
+            let repeated = repeated(&base, &preset, "");
+            assert!(repeated.is_empty(), "configs/{name}.toml repeats configs/base.toml: {repeated:?}");
+            assert_ne!(both, base, "{name}");
+        }
+    }
+
+    /// Paths of the settings that both have with the same value.
+    fn repeated(base: &Table, preset: &Table, prefix: &str) -> Vec<String> {
+        let path = |key: &String| format!("{prefix}{key}");
+        let mut found = Vec::new();
+        for (key, value) in preset {
+            match (base.get(key), value) {
+                // A choice with settings of its own is stated whole.
+                (Some(toml::Value::Table(base)), toml::Value::Table(value)) if !value.contains_key("name") => {
+                    found.extend(repeated(base, value, &format!("{}.", path(key))));
+                }
+                (Some(base), value) if base == value => found.push(path(key)),
+                _ => (),
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_preset_states_its_cost_and_expected_result() {
         for (name, text) in PRESETS {
             let head: String = text.lines().take_while(|line| line.starts_with('#')).collect();
             for fact in ["command", "hardware", "time", "expected", &format!("--preset {name} ")] {

@@ -1,12 +1,11 @@
-//! Where the two sides meet: the batches of `cxr-data` as `moco-core` takes them.
+//! Batches of `cxr-data` as sources for a trainer of `moco-core`.
 
 use cxr_data::{BatchLoader, PairBatch, ViewMap};
 use moco_core::{Batch, BatchSource, BoxError, HostBatch, PlaneBatch, PlaneView};
 
 type Stream<'a> = Box<dyn Iterator<Item = std::result::Result<Batch, BoxError>> + 'a>;
 
-/// A loader as the source of a [`moco_core::Trainer`], for a backbone of one's own. Views are made by the loader's
-/// threads.
+/// A [`BatchLoader`] as the source of a [`moco_core::Trainer`]. Views are made by the loader's threads.
 #[derive(Debug)]
 pub struct LoaderSource(pub BatchLoader);
 
@@ -26,10 +25,10 @@ impl BatchSource for LoaderSource {
     }
 }
 
-/// As [`LoaderSource`], the same views sampled on the device: an image is uploaded once for both.
+/// As [`LoaderSource`], with the same views sampled on the device: an image is uploaded once for both.
 ///
-/// Only for views that are [maps](cxr_data::ViewConfig::validate_map_only), as the paper's are; others are an error in
-/// place of the first batch.
+/// Only for views that are [maps](cxr_data::ViewConfig::validate_map_only), as the paper's are; with others the first batch
+/// is an error.
 #[derive(Debug)]
 pub struct PlaneSource(pub BatchLoader);
 
@@ -51,12 +50,14 @@ impl BatchSource for PlaneSource {
     }
 }
 
-/// In the 32 bits that devices have: enough for images of up to 16,384 pixels a side.
+/// Narrows the fixed-point maps to the 32-bit integers of devices, which suffice for images of up to 16,384 pixels a side.
 fn plane_views(maps: Vec<(usize, ViewMap)>) -> std::result::Result<Vec<PlaneView>, BoxError> {
     let narrow = |[x, y]: [i64; 2]| Some([i32::try_from(x).ok()?, i32::try_from(y).ok()?]);
     let view = |(plane, map): (usize, ViewMap)| {
         Some(PlaneView { plane, start: narrow(map.start)?, across: narrow(map.across)?, down: narrow(map.down)? })
     };
     let views: Option<Vec<_>> = maps.into_iter().map(view).collect();
-    views.ok_or_else(|| "an image is too large for views on the device; expected augment_on = \"host\"".into())
+    views.ok_or_else(|| {
+        "an image has a side above 16,384 pixels, too large for views on the device; set augment_on = \"host\"".into()
+    })
 }

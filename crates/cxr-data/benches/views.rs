@@ -77,7 +77,8 @@ fn views(criterion: &mut Criterion) {
         });
         // The strong views, and what is left of them without the operations on grey values.
         let strong = ViewConfig::small(320);
-        let bare = ViewConfig { crop: strong.crop, sampling: strong.sampling, ..config };
+        let mut bare = config;
+        (bare.crop, bare.sampling) = (strong.crop, strong.sampling);
         for (name, views) in [("strong", strong), ("strong_geometry_only", bare)] {
             cycle(criterion, &format!("{kind}_image_to_two_views_{name}"), &images, |image, sample| {
                 two_views(image, &views, sample);

@@ -66,7 +66,8 @@ fn maps_lead_to_the_bytes_of_the_views() {
     let dir = tempfile::tempdir().unwrap();
     let manifest = data_set(dir.path(), 18);
     let rows: Vec<usize> = (0..18).collect();
-    let turned = ViewConfig { rotation: Operation { probability: 0.9, strength: 180.0 }, ..ViewConfig::moco_cxr(24) };
+    let mut turned = ViewConfig::moco_cxr(24);
+    turned.rotation = Operation { probability: 0.9, strength: 180.0 };
     for (views, grouped) in [(ViewConfig::moco_cxr(24), false), (turned, true), (ViewConfig::eval(24), true)] {
         let mut loader = BatchLoader::new(&manifest, views, options(6, 2)).unwrap();
         if grouped {
@@ -238,7 +239,9 @@ fn impossible_requests_are_refused() {
     let loader = BatchLoader::new(&manifest, views, options(4, 1)).unwrap();
     assert_eq!(loader.pairs::<u8>(0, 0).unwrap_err().to_string(), "batches: 3 images are fewer than one batch of 4");
     assert!(BatchLoader::new(&manifest, views, options(0, 1)).is_err());
-    assert!(BatchLoader::new(&manifest, ViewConfig { flip: 2.0, ..views }, options(1, 1)).is_err());
+    let mut invalid = views;
+    invalid.flip = 2.0;
+    assert!(BatchLoader::new(&manifest, invalid, options(1, 1)).is_err());
     let loader = BatchLoader::new(&manifest, views, options(1, 1)).unwrap();
     assert!(loader.pairs::<u8>(0, 4).is_err() && loader.pairs::<u8>(0, 3).unwrap().next().is_none());
     assert!(loader.with_rows(&[3]).unwrap_err().to_string().contains("found row 3, but the manifest has 3 rows"));

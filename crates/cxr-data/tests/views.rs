@@ -125,7 +125,8 @@ fn sixteen_bits_resize_like_eight() {
 fn bilinear_rotation_is_pillows() {
     for case in cases("bilinear") {
         let size = int(&case, "size");
-        let config = ViewConfig { sampling: Sampling::Bilinear, ..ViewConfig::eval(size) };
+        let mut config = ViewConfig::eval(size);
+        config.sampling = Sampling::Bilinear;
         let image = source(&case);
         let prepared = prepare(&image, &config);
         let params = ViewParams::draw(&config, prepared.width(), prepared.height(), &mut seed::rng(0, 0, 0, 0));
@@ -216,25 +217,18 @@ fn zero_strength_changes_nothing() {
     let plain = render_with::<u8>(&image, &ViewConfig::eval(90), &still(WHOLE));
     let zero = Operation { probability: 1.0, strength: 0.0 };
     for sampling in [Sampling::Nearest, Sampling::Bilinear] {
-        let config = ViewConfig {
-            rotation: zero,
-            sampling,
-            brightness: zero,
-            contrast: zero,
-            gamma: zero,
-            noise: zero,
-            ..ViewConfig::eval(90)
-        };
+        let mut config = ViewConfig::eval(90);
+        config.sampling = sampling;
+        (config.rotation, config.brightness, config.contrast, config.gamma, config.noise) =
+            (zero, zero, zero, zero, zero);
         config.validate().unwrap();
         assert_eq!(render::<u8>(&image, &config, &mut seed::rng(3, 0, 0, 0)), plain);
     }
     let Pixels::U8(values) = image.pixels() else { panic!("an 8 bit image") };
     assert_eq!(plain.as_slice().unwrap(), values);
-    let whole = ViewConfig {
-        crop: Crop::Resized { min_area: 1.0, max_area: 1.0, max_aspect: 1.0 },
-        sampling: Sampling::Bilinear,
-        ..ViewConfig::eval(90)
-    };
+    let mut whole = ViewConfig::eval(90);
+    whole.crop = Crop::Resized { min_area: 1.0, max_area: 1.0, max_aspect: 1.0 };
+    whole.sampling = Sampling::Bilinear;
     assert_eq!(render::<u8>(&image, &whole, &mut seed::rng(3, 0, 0, 0)), plain);
 }
 
@@ -243,7 +237,8 @@ fn zero_strength_changes_nothing() {
 fn shrinking_a_crop_does_not_alias() {
     let values = (0..96 * 96).map(|i| if (i / 96 + i % 96) % 2 == 0 { 255 } else { 0 }).collect();
     let image = Radiograph::new(96, 96, Pixels::U8(values)).unwrap();
-    let config = ViewConfig { sampling: Sampling::Bilinear, ..ViewConfig::eval(24) };
+    let mut config = ViewConfig::eval(24);
+    config.sampling = Sampling::Bilinear;
     let crop = Rect { left: 8, top: 8, width: 80, height: 80 };
     let view = render_with::<u8>(&image, &config, &still(crop));
     // The sum over a tent that spans 3.3 pixels leaves at most a few levels of the pattern.
@@ -255,7 +250,8 @@ fn flip_off_keeps_left_and_right() {
     let values = (0..64 * 64).map(|i| if i % 64 < 32 { 200 } else { 20 }).collect();
     let image = Radiograph::new(64, 64, Pixels::U8(values)).unwrap();
     for (flip, expected) in [(0.0, 0), (1.0, 200)] {
-        let config = ViewConfig { flip, ..ViewConfig::moco_cxr(64) };
+        let mut config = ViewConfig::moco_cxr(64);
+        config.flip = flip;
         let flipped = (0..200).filter(|&sample| {
             let view = render::<u8>(&image, &config, &mut seed::rng(0, 0, sample, 0));
             view[(32, 50)] > view[(32, 14)]
@@ -274,15 +270,13 @@ proptest! {
         degrees in 0.0..180.0_f64, min_area in 0.05..1.0_f64, resized: bool, p in 0.0..=1.0_f64,
     ) {
         let on = |strength| Operation { probability: p, strength };
-        let config = ViewConfig {
-            rotation: on(degrees),
-            flip: p,
-            crop: if resized { Crop::Resized { min_area, max_area: 1.0, max_aspect: 2.0 } } else { Crop::Random },
-            sampling: if resized { Sampling::Bilinear } else { Sampling::Nearest },
-            clahe: Clahe { probability: p, clip_limit: 2.0, tiles: 5 },
-            brightness: on(0.5), contrast: on(0.9), gamma: on(1.0), blur: on(3.0), noise: on(0.2), erasing: on(0.9),
-            ..ViewConfig::eval(size)
-        };
+        let mut config = ViewConfig::eval(size);
+        (config.rotation, config.flip) = (on(degrees), p);
+        config.crop = if resized { Crop::Resized { min_area, max_area: 1.0, max_aspect: 2.0 } } else { Crop::Random };
+        config.sampling = if resized { Sampling::Bilinear } else { Sampling::Nearest };
+        config.clahe = Clahe { probability: p, clip_limit: 2.0, tiles: 5 };
+        (config.brightness, config.contrast, config.gamma) = (on(0.5), on(0.9), on(1.0));
+        (config.blur, config.noise, config.erasing) = (on(3.0), on(0.2), on(0.9));
         config.validate().unwrap();
         let values = (0..width * height).map(|i| (i * 37 % 256) as u16);
         let pixels = if wide { Pixels::U16(values.map(|v| v * 257).collect()) } else { Pixels::U8(values.map(|v| v as u8).collect()) };

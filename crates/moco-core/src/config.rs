@@ -17,9 +17,14 @@ pub enum QueueInit {
     Masked,
 }
 
-/// Momentum contrast (He et al., arXiv:1911.05722; v2: arXiv:2003.04297).
+/// Momentum contrast (He et al., arXiv:1911.05722; v2: arXiv:2003.04297). Begin with [`Self::new`] and set the fields that
+/// differ.
+///
+/// Checkpoints of earlier versions stay readable: a setting that is added has a serde default that means what this crate
+/// did before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct MocoConfig {
     /// Length of an embedding, the paper's C; 128.
     pub dim: usize,

@@ -79,7 +79,8 @@ impl std::fmt::Display for Diagnosis {
     }
 }
 
-/// Sums over the steps of an epoch so far; part of a checkpoint, so that reports do not depend on interruptions.
+/// Sums over the steps of an epoch so far; kept in checkpoints, so that a report does not depend on interruptions. A field
+/// that is added has a serde default: checkpoints of earlier versions stay readable.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EpochSums {

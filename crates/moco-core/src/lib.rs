@@ -7,10 +7,10 @@
 //! - [`MocoConfig`] -> `init` -> [`Moco`]: two [`Encoder`]s and a [`Queue`]; [`Moco::step`] is one step of the method.
 //! - [`info_nce`]: the loss. [`Optimizer`]: SGD, Adam, AdamW and LARS as PyTorch defines them. [`Schedule`]: the
 //!   learning rate as a function of the step.
-//! - [`TrainConfig`] -> `init` -> [`Trainer`]: epochs over a [`BatchSource`], reported to an [`Observer`].
+//! - [`TrainConfig`] -> `init` -> [`Trainer`]: epochs over a [`BatchSource`], reported to an [`Observer`]. Its
+//!   `Default` is MoCo v2 as published.
 //! - [`Checkpoints`]: the complete state of a run, written atomically; resuming is exact on the CPU.
 //! - [`EpochReport`] and [`Diagnosis`]: the run doctor. [`OnlineProbe`]: a labelled set, scored during training.
-//! - [`Preset`]: published and tested settings, every number with its source.
 //!
 //! If you use this crate alone, enable a backend of Burn, for example `burn/flex` (CPU). Burn's features `simd` and
 //! `rayon` are already on; add `autotune` for GPUs. Do not enable `fusion`, which is one of Burn's default features:
@@ -22,7 +22,7 @@
 //! ```
 //! use backbones::{Backbone, BatchNorm, Conv2d, Initializer, Mode};
 //! use burn::{module::Module, tensor::{Device, Tensor, activation::relu}};
-//! use moco_core::{Batch, BatchSource, BoxError, HostBatch, Observer, Preset, Request, StepMetrics};
+//! use moco_core::{Batch, BatchSource, BoxError, HostBatch, Observer, Request, StepMetrics, TrainConfig};
 //! use ndarray::Array3;
 //!
 //! #[derive(Module, Debug)]
@@ -59,7 +59,7 @@
 //! let mut init = Initializer::new(0, &Device::flex());
 //! let tiny = Tiny { conv: init.conv2d(1, 8, 3, 2, 1), bn: init.batch_norm(8) };
 //!
-//! let mut config = Preset::small().train;
+//! let mut config = TrainConfig::default();
 //! (config.epochs, config.batch_size, config.moco.queue_size, config.moco.groups) = (2, 4, 16, 1);
 //! let mut losses = Losses(Vec::new());
 //! let mut trainer = config.init(tiny)?;
@@ -83,7 +83,6 @@ mod moco;
 mod observer;
 mod online_probe;
 mod planes;
-mod preset;
 mod queue;
 mod random;
 mod schedule;
@@ -105,7 +104,6 @@ pub use moco::{Moco, Step};
 pub use observer::{Observer, Request};
 pub use online_probe::{Best, OnlineProbe, ProbeResult};
 pub use planes::{PlaneBatch, PlaneView};
-pub use preset::Preset;
 pub use queue::{Negatives, Queue};
 pub use schedule::{Decay, Schedule};
 pub use similarities::Similarities;

@@ -35,9 +35,11 @@ pub struct ProbeResult {
     pub upper: f64,
 }
 
-/// The best result so far.
+/// The best look so far. Part of every checkpoint: a field that is added has a serde default that means what this crate
+/// did before.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Best {
     /// Its area under the curve.
     pub auc: f64,

@@ -24,9 +24,13 @@ pub enum Decay {
     Cosine,
 }
 
-/// Start value, warm-up and decay.
+/// Start value, warm-up and decay. Made by [`Self::new`] or [`Self::constant`].
+///
+/// Checkpoints of earlier versions stay readable: a setting that is added has a serde default that means what this crate
+/// did before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Schedule {
     /// Start value, above 0.
     pub lr: f64,
@@ -37,9 +41,14 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// Start value and decay, without warm-up.
+    pub fn new(lr: f64, decay: Decay) -> Self {
+        Self { lr, warmup_epochs: 0.0, decay }
+    }
+
     /// A constant rate.
     pub fn constant(lr: f64) -> Self {
-        Self { lr, warmup_epochs: 0.0, decay: Decay::Constant }
+        Self::new(lr, Decay::Constant)
     }
 
     /// Learning rate of an optimizer step (from 0) in a run of `epochs` epochs of `steps_per_epoch` steps.

@@ -4,13 +4,18 @@ use backbones::Backbone;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, MocoConfig, OptimizerConfig, Result, Schedule, Trainer,
+    Decay, Error, MocoConfig, OptimizerConfig, Result, Rule, Schedule, Trainer,
     config::{at_least_one, check},
 };
 
-/// The settings of a pretraining run, except for its data and its network.
+/// A pretraining run, but for its data and its network. Begin with [`Default`] and set the fields that differ.
+///
+/// It is part of every checkpoint, and those of earlier versions stay readable: a setting that is added, here or in any
+/// part, has a serde default, and the default means what this crate did before. `tests/resume.rs` resumes from one of
+/// version 0.1.0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TrainConfig {
     /// Seed of all random numbers of the method.
     pub seed: u64,
@@ -29,6 +34,24 @@ pub struct TrainConfig {
     pub optimizer: OptimizerConfig,
     /// The learning rate.
     pub schedule: Schedule,
+}
+
+impl Default for TrainConfig {
+    /// MoCo v2 as published for ImageNet (Chen et al., arXiv:2003.04297; README of `facebookresearch/moco` and defaults of
+    /// its `main_moco.py`): 200 epochs of batches of 256, SGD with momentum 0.9 and weight decay 1e-4, rate 0.03 with a
+    /// cosine, K 65,536, m 0.999, T 0.2, MLP head. Eight GPUs there, so eight groups with shuffled keys here.
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            epochs: 200,
+            batch_size: 256,
+            accumulate: 1,
+            clip_norm: None,
+            moco: MocoConfig { queue_size: 65_536, groups: 8, ..MocoConfig::new() },
+            optimizer: OptimizerConfig::new(Rule::SGD, 1e-4),
+            schedule: Schedule::new(0.03, Decay::Cosine),
+        }
+    }
 }
 
 impl TrainConfig {
@@ -60,5 +83,15 @@ impl TrainConfig {
     pub fn init<B: Backbone>(&self, backbone: B) -> Result<Trainer<B>> {
         self.validate()?;
         Ok(Trainer::new(self.clone(), self.moco.init(backbone, self.seed)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_valid() {
+        assert!(TrainConfig::default().validate().is_ok());
     }
 }

@@ -11,9 +11,11 @@ use crate::{
     metrics::{Laps, Pending},
 };
 
-/// The position of a run.
+/// Where a run is. Part of every checkpoint: a field that is added has a serde default that means what this crate did
+/// before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Position {
     /// Optimizer steps done.
     pub step: u64,

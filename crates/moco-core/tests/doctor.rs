@@ -116,23 +116,14 @@ impl Observer for Reports {
 }
 
 fn config() -> TrainConfig {
-    TrainConfig {
-        seed: 0,
-        epochs: 5,
-        batch_size: N,
-        accumulate: 1,
-        clip_norm: None,
-        moco: MocoConfig {
-            dim: 16,
-            queue_size: 64,
-            momentum: 0.99,
-            temperature: 0.2,
-            queue_init: QueueInit::Masked,
-            ..MocoConfig::new()
-        },
-        optimizer: OptimizerConfig::new(Rule::ADAM, 1e-4),
-        schedule: Schedule::constant(2e-3),
-    }
+    let mut config = TrainConfig::default();
+    (config.epochs, config.batch_size) = (5, N);
+    config.moco = MocoConfig::new();
+    (config.moco.dim, config.moco.queue_size, config.moco.queue_init) = (16, 64, QueueInit::Masked);
+    (config.moco.momentum, config.moco.temperature) = (0.99, 0.2);
+    config.optimizer = OptimizerConfig::new(Rule::ADAM, 1e-4);
+    config.schedule = Schedule::constant(2e-3);
+    config
 }
 
 fn reports(config: &TrainConfig, mut data: Data) -> Vec<EpochReport> {

@@ -124,7 +124,8 @@ fn thirty_steps_of_every_optimizer_equal_pytorch() {
     let golden = golden("optimizers");
     let nesterov = Rule::Sgd { momentum: 0.9, nesterov: true };
     let plain = Rule::Sgd { momentum: 0.0, nesterov: false };
-    let spared = OptimizerConfig { decay_norm_and_bias: false, ..OptimizerConfig::new(Rule::ADAM, 0.01) };
+    let mut spared = OptimizerConfig::new(Rule::ADAM, 0.01);
+    spared.decay_norm_and_bias = false;
     let cases = [
         ("sgd", OptimizerConfig::new(Rule::SGD, 0.01), 0.1, None),
         ("sgd_plain", OptimizerConfig::new(plain, 0.0), 0.1, None),
@@ -147,9 +148,8 @@ fn thirty_steps_of_every_optimizer_equal_pytorch() {
 #[test]
 fn schedules_equal_pytorch_at_every_epoch() {
     let golden = golden("schedules");
-    let cxr =
-        Schedule { lr: 1e-4, warmup_epochs: 0.0, decay: Decay::Milestones { epochs: vec![12, 18, 24], factor: 0.1 } };
-    let cosine = Schedule { lr: 0.03, warmup_epochs: 0.0, decay: Decay::Cosine };
+    let cxr = Schedule::new(1e-4, Decay::Milestones { epochs: vec![12, 18, 24], factor: 0.1 });
+    let cosine = Schedule::new(0.03, Decay::Cosine);
     for (name, schedule) in [("moco_cxr", cxr), ("cosine", cosine)] {
         let expected = list(&golden[name]);
         let epochs = expected.len() as u64;

@@ -52,24 +52,15 @@ impl Observer for Log {
 }
 
 fn config(rule: Rule) -> TrainConfig {
-    TrainConfig {
-        seed: 1,
-        epochs: 3,
-        batch_size: support::N,
-        accumulate: 1,
-        clip_norm: Some(5.0),
-        moco: MocoConfig {
-            dim: 6,
-            queue_size: 18,
-            momentum: 0.9,
-            queue_init: QueueInit::Masked,
-            groups: 2,
-            mask_same_patient: true,
-            ..MocoConfig::new()
-        },
-        optimizer: OptimizerConfig::new(rule, 1e-4),
-        schedule: Schedule { lr: 1e-2, warmup_epochs: 0.5, decay: Decay::Cosine },
-    }
+    let mut config = TrainConfig::default();
+    (config.seed, config.epochs, config.batch_size, config.clip_norm) = (1, 3, support::N, Some(5.0));
+    config.moco = MocoConfig::new();
+    (config.moco.dim, config.moco.queue_size, config.moco.queue_init) = (6, 18, QueueInit::Masked);
+    (config.moco.momentum, config.moco.groups, config.moco.mask_same_patient) = (0.9, 2, true);
+    config.optimizer = OptimizerConfig::new(rule, 1e-4);
+    config.schedule = Schedule::new(1e-2, Decay::Cosine);
+    config.schedule.warmup_epochs = 0.5;
+    config
 }
 
 fn trainer(config: &TrainConfig, folder: &Path) -> Trainer<Narrow> {
@@ -89,7 +80,8 @@ fn bytes(folder: &Path, step: u64) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
-    let accumulating = TrainConfig { accumulate: 2, ..config(Rule::ADAM) };
+    let mut accumulating = config(Rule::ADAM);
+    accumulating.accumulate = 2;
     for (config, stops) in [
         (config(Rule::SGD), vec![1, 4, 5, 8, 14]),
         (config(Rule::ADAM), vec![2, 5, 7]),
@@ -124,7 +116,8 @@ fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
 
 #[test]
 fn steps_in_flight_change_when_a_loss_is_read_and_nothing_else() {
-    let config = TrainConfig { clip_norm: None, ..config(Rule::ADAM) };
+    let mut config = config(Rule::ADAM);
+    config.clip_norm = None;
     let run = |in_flight, stop_at| {
         let folder = tempfile::tempdir().unwrap();
         let mut log = Log { stop_at, ..Log::default() };
@@ -219,7 +212,8 @@ fn other_settings_are_refused_by_name_but_more_epochs_are_fine() {
     );
     assert_eq!(resumed.position().step, 0, "the refused run is untouched");
 
-    let longer = TrainConfig { epochs: 4, ..base };
+    let mut longer = base;
+    longer.epochs = 4;
     let mut resumed = trainer(&longer, folder.path());
     resumed.resume_newest().unwrap();
     let mut log = Log::default();
@@ -231,9 +225,12 @@ fn other_settings_are_refused_by_name_but_more_epochs_are_fine() {
 #[test]
 fn old_checkpoints_go_and_chosen_ones_stay() {
     let folder = tempfile::tempdir().unwrap();
-    let config = TrainConfig { epochs: 6, ..config(Rule::SGD) };
+    let mut config = config(Rule::SGD);
+    config.epochs = 6;
     let mut trainer = trainer(&config, folder.path());
-    trainer.checkpoints = Some(Checkpoints::new(folder.path(), Keep { last: 2, every_epochs: Some(2) }));
+    let mut keep = Keep::default(); // the last two
+    keep.every_epochs = Some(2);
+    trainer.checkpoints = Some(Checkpoints::new(folder.path(), keep));
     let mut log = Log { checkpoint_at: vec![3, 11, 22], ..Log::default() };
     trainer.run(&mut Source, &mut log).unwrap();
     let best = trainer.best().unwrap().step;
@@ -348,4 +345,37 @@ fn faults_of_the_source_name_epoch_and_batch() {
     assert_eq!(error.to_string(), "data, epoch 0, batch 2: a.png: truncated");
     let error = trainer(&config(Rule::SGD), folder.path()).run(&mut Short, &mut ()).unwrap_err();
     assert_eq!(error.to_string(), "data, epoch 0: the source ended after 2 batches, it announced 5");
+}
+
+/// `old_checkpoint/` was written by version 0.1.0 after 7 of 15 steps of `config(Rule::ADAM)`. The losses are those that it
+/// computed when it went on from there, through the rest of the epoch.
+#[test]
+fn a_checkpoint_of_version_0_1_0_is_resumed() {
+    const STEP: &str = "step-00000007";
+    const LOSSES: [f64; 3] = [2.58141827583313, 2.688121795654297, 2.5743050575256348];
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/old_checkpoint").join(STEP);
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join(STEP)).unwrap();
+    for file in fs::read_dir(&old).unwrap().map(Result::unwrap) {
+        fs::copy(file.path(), folder.path().join(STEP).join(file.file_name())).unwrap();
+    }
+
+    struct Losses(Vec<f64>);
+    impl Observer for Losses {
+        fn on_step(&mut self, metrics: &StepMetrics) -> Request {
+            self.0.push(metrics.measures.loss);
+            if self.0.len() == LOSSES.len() { Request::Stop } else { Request::Continue }
+        }
+    }
+
+    let mut resumed = trainer(&config(Rule::ADAM), folder.path());
+    assert!(resumed.resume_newest().unwrap().ignored.is_empty());
+    let position = resumed.position();
+    assert_eq!((position.step, position.epoch, position.batch), (7, 1, 2));
+    assert_eq!(resumed.best().map(|best| (best.auc, best.step)), Some((0.0625, 5)));
+    let mut losses = Losses(Vec::new());
+    resumed.run(&mut Source, &mut losses).unwrap();
+    assert_eq!(losses.0.len(), LOSSES.len());
+    // CPUs differ in the last of 24 bits.
+    assert!(losses.0.iter().zip(LOSSES).all(|(found, old)| (found / old - 1.0).abs() < 1e-6), "{:?}", losses.0);
 }

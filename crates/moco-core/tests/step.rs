@@ -20,7 +20,8 @@ fn views(step: usize) -> Views {
 }
 
 fn new(change: impl FnOnce(&mut MocoConfig)) -> Moco<Narrow> {
-    let mut config = MocoConfig { dim: 6, queue_size: 20, momentum: 0.9, ..MocoConfig::new() };
+    let mut config = MocoConfig::new();
+    (config.dim, config.queue_size, config.momentum) = (6, 20, 0.9);
     change(&mut config);
     config.init(Narrow::new(3, &Device::flex()), 5).unwrap()
 }
@@ -319,7 +320,8 @@ fn a_gradient_that_is_not_finite_is_found_though_the_loss_is() {
         }
     }
     let weight = Tensor::<4>::from_floats([[[[0.0]]], [[[1.0]]]], &Device::flex());
-    let config = MocoConfig { dim: 6, queue_size: 20, ..MocoConfig::new() };
+    let mut config = MocoConfig::new();
+    (config.dim, config.queue_size) = (6, 20);
     let mut moco = config.init(Root { conv: Conv2d::new(weight, 1, 0) }, 0).unwrap();
     let before = state_dict(&moco.encoder_q).unwrap();
     let error = moco.step(vec![views(0)], &mut sgd(), &step(7)).unwrap_err();
@@ -330,7 +332,8 @@ fn a_gradient_that_is_not_finite_is_found_though_the_loss_is() {
 #[test]
 fn recomputing_activations_gives_the_same_steps() {
     let losses = |device: Device| {
-        let config = MocoConfig { dim: 6, queue_size: 20, ..MocoConfig::new() };
+        let mut config = MocoConfig::new();
+        (config.dim, config.queue_size) = (6, 20);
         let mut moco = config.init(Narrow::new(3, &device), 5).unwrap();
         let mut optimizer = sgd();
         (0..3).map(|i| moco.step(vec![views(i)], &mut optimizer, &step(i as u64)).unwrap().loss).collect::<Vec<_>>()

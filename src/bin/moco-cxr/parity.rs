@@ -4,7 +4,7 @@ use clap::Args;
 use moco_cxr::{
     DeviceChoice,
     backbones::{Arch, NetworkConfig},
-    check::{ParityBatch, ParityReport, parity, self_test},
+    check::{ParityReport, parity, self_test, synthetic_batch},
     device::{Backend, devices},
     load_weights,
 };
@@ -106,7 +106,7 @@ impl Arguments {
             "random" => NetworkConfig::new(Arch::ResNet18).init(0, &cpu),
             weights => load_weights(weights, None, 0, &cpu)?.network,
         };
-        Ok(parity(&network, &ParityBatch::synthetic(self.batch_size, self.image_size), choice)?)
+        Ok(parity(&network, &synthetic_batch(self.batch_size, self.image_size), choice)?)
     }
 }
 

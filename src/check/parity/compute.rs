@@ -1,12 +1,14 @@
-//! What is computed on each device.
+//! The results that are compared between devices.
 
 use backbones::{Backbone, Mode, StateDict, TensorKind, load_state_dict, state_dict};
 use burn::tensor::{Device, TensorData};
-use moco_core::{HostBatch, Measures, MocoConfig, OptimizerConfig, QueueInit, Rule, Step};
+use moco_core::{HostBatch, Measures, MocoConfig, OptimizerConfig, Rule};
 use ndarray::{Array3, Axis};
 
-use super::ParityBatch;
-use crate::error::{Error, Result};
+use crate::{
+    check::step::{Stepper, upload},
+    error::{Error, Result},
+};
 
 /// Results on the host.
 #[derive(Default)]
@@ -32,38 +34,36 @@ impl Computed {
 
 /// Features in eval mode, then three steps of momentum contrast.
 ///
-/// The first makes gradients readable from outside: plain descent, `before - after`, with a rate of 1. It leads anywhere,
-/// so the weights are put back. The others are those of a training, but with the key of another image as positive: the
-/// image's own, which waits in the queue since the first step, beats it, and only where a positive loses does the loss
-/// depend on all that it is made of. Adam divides by a root of which nearly nothing is left beside an `eps` of 1, because
-/// otherwise the sign of a gradient that is only rounding would decide.
-pub(super) fn compute<B: Backbone>(network: B, batch: &ParityBatch, device: &Device) -> Result<Computed> {
-    let n = batch.query.dim().0;
-    let views = |key: &Array3<u8>| {
-        let (query, key, patients) = (batch.query.clone(), key.clone(), (0..n as u32).collect());
-        HostBatch { query, key, patients }.to_device(n, device)
-    };
-    let (own, others) = (views(&batch.key)?, views(&rolled(&batch.key))?);
+/// The first step yields the gradients: with plain gradient descent and a rate of 1 they are `before - after`. Such a step is
+/// too large to continue from, so the weights are restored. The other two are steps of a training with Adam, except that the
+/// positive is the key of another image. The image's own key, in the queue since the first step, is then more similar
+/// than the positive, and only where the positive loses does the loss depend on all of its inputs. Adam's `eps` is 1, because
+/// with a small one the sign of a gradient that is only rounding error would decide the update.
+pub(super) fn compute<B: Backbone>(network: B, batch: &HostBatch, device: &Device) -> Result<Computed> {
+    let n = batch.patients.len();
+    let rolled = HostBatch { key: rolled(&batch.key), ..batch.clone() };
+    let (own, others) = (upload(batch, device)?, upload(&rolled, device)?);
     let features = network.clone().features(own.query.clone(), Mode::Eval);
     let mut found = Computed {
         features: floats(features.try_into_data().map_err(|e| failed(e.to_string()))?)?,
         ..Computed::default()
     };
 
-    let (queue_size, queue_init) = (64.max(4 * n), QueueInit::Random);
-    let config = MocoConfig { dim: 16, queue_size, queue_init, momentum: 0.5, ..MocoConfig::new() };
-    let mut moco = config.init(network, 3)?;
-    let (query, key) = (state_dict(&moco.encoder_q)?, state_dict(&moco.encoder_k)?);
-    let mut plain = OptimizerConfig::new(Rule::Sgd { momentum: 0.0, nesterov: false }, 0.0).init();
-    found.record(&moco.step(vec![own], &mut plain, &Step { index: 0, lr: 1.0, clip_norm: None })?);
-    let moved = changes(&query, &state_dict(&moco.encoder_q)?, TensorKind::Parameter)?;
+    let mut config = MocoConfig::new();
+    (config.dim, config.queue_size, config.momentum) = (16, 64.max(4 * n), 0.5);
+    let plain = OptimizerConfig::new(Rule::Sgd { momentum: 0.0, nesterov: false }, 0.0);
+    let mut stepper = Stepper::new(network, &config, 3, plain)?;
+    let (query, key) = (state_dict(&stepper.moco.encoder_q)?, state_dict(&stepper.moco.encoder_k)?);
+    found.record(&stepper.step(own, 1.0, None)?);
+    let moved = changes(&query, &state_dict(&stepper.moco.encoder_q)?, TensorKind::Parameter)?;
     found.gradients = moved.into_iter().map(|change| -change).collect();
-    moco.encoder_q = load_state_dict(moco.encoder_q, &query)?;
-    let mut adam = OptimizerConfig::new(Rule::Adam { betas: (0.9, 0.999), eps: 1.0 }, 1e-4).init();
-    for index in 1..3 {
-        found.record(&moco.step(vec![others.clone()], &mut adam, &Step { index, lr: 0.3, clip_norm: None })?);
+    stepper.moco.encoder_q = load_state_dict(stepper.moco.encoder_q, &query)?;
+    stepper.optimizer = OptimizerConfig::new(Rule::Adam { betas: (0.9, 0.999), eps: 1.0 }, 1e-4).init();
+    for _ in 0..2 {
+        found.record(&stepper.step(others.clone(), 0.3, None)?);
     }
 
+    let moco = stepper.moco;
     found.keys = floats(moco.queue.newest(3 * n).try_into_data().map_err(|e| failed(e.to_string()))?)?;
     for (before, after, moved) in [
         (&query, state_dict(&moco.encoder_q)?, &mut found.weights),
@@ -75,13 +75,13 @@ pub(super) fn compute<B: Backbone>(network: B, batch: &ParityBatch, device: &Dev
     Ok(found)
 }
 
-/// Every image in the place of the one before it.
+/// The images shifted by one place.
 fn rolled(images: &Array3<u8>) -> Array3<u8> {
     let order: Vec<usize> = (0..images.dim().0).map(|i| (i + 1) % images.dim().0).collect();
     images.select(Axis(0), &order)
 }
 
-/// `after - before` of all parameters, or all buffers, one after the other.
+/// `after - before` of all parameters or all buffers, concatenated.
 fn changes(before: &StateDict, after: &StateDict, kind: TensorKind) -> Result<Vec<f32>> {
     let mut all = Vec::new();
     for (name, before) in before.iter().filter(|(name, _)| TensorKind::of(name) == kind) {
@@ -91,12 +91,12 @@ fn changes(before: &StateDict, after: &StateDict, kind: TensorKind) -> Result<Ve
     Ok(all)
 }
 
-/// The network with every weight changed by the factor `1 ± rounding`; `seed` says which go up.
+/// The network with every weight multiplied by `1 + rounding` or `1 - rounding`; `seed` decides which.
 pub(super) fn shaken<B: Backbone>(network: &B, rounding: f64, seed: u32) -> Result<B> {
     let mut dict = state_dict(network)?;
     for data in dict.values_mut() {
         let shape = data.shape().clone();
-        // The bits of a value decide its direction: as good as a coin, and the same in every run.
+        // A hash of the value decides the direction: as good as random, and the same in every run.
         let shake = |v: f32| {
             let up = (v.to_bits() ^ seed.wrapping_mul(0x9e37_79b9)).wrapping_mul(2_654_435_761) >> 31 == 0;
             (f64::from(v) * if up { 1.0 + rounding } else { 1.0 - rounding }) as f32

@@ -1,57 +1,33 @@
-//! Whether a device computes what the CPU computes: features, and a few steps of momentum contrast with all they change.
+//! Compares a device with the CPU: features, and everything that a few steps of momentum contrast change.
 //!
-//! Drivers and shader compilers are wrong more often than one would like, and a wrong gradient trains silently. The
-//! same network and batch go through both devices. How far apart the results may be is not a fixed number: it is
-//! measured, on the CPU, by changing every weight by the rounding of the device's arithmetic and looking at what that
-//! does to the same results. Ten times as much is allowed, because activations are rounded too, in every layer. This is
-//! done several times: where a small batch meets a deep network, a single rectifier that opens or closes changes
-//! gradients by a tenth, and rounding one way or the other decides over it.
+//! Drivers and shader compilers have bugs, and a wrong gradient trains without an error. The same network and batch go
+//! through both devices. The allowed difference is not a fixed number. It is measured on the CPU, by perturbing every
+//! weight by the rounding of the device's arithmetic: ten times the change in the results is allowed, because activations
+//! are rounded too, in every layer. The perturbation is repeated with other signs: in a deep network with a small batch, a
+//! single ReLU that switches changes gradients by a tenth, and the direction of rounding decides whether it does.
 
 mod compute;
 mod tiny;
 
 use backbones::Backbone;
 use burn::tensor::Device;
-use ndarray::Array3;
+use moco_core::HostBatch;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    check::step::synthetic_batch,
     device::{Backend, DeviceChoice, guard},
     error::Result,
 };
 use compute::{Computed, compute, shaken};
 
-/// Times what rounding the weights changes that is allowed.
+/// Allowed difference, as a multiple of the change that perturbed weights cause.
 const ALLOWED: f64 = 10.0;
 
-/// Times that the weights are changed.
+/// Number of perturbations.
 const SHAKES: u32 = 6;
 
-/// Two views of a few images.
-#[derive(Debug, Clone)]
-pub struct ParityBatch {
-    /// Grey values, `[N, S, S]`.
-    pub query: Array3<u8>,
-    /// Grey values, `[N, S, S]`.
-    pub key: Array3<u8>,
-}
-
-impl ParityBatch {
-    /// `n` images of side `size`: smooth waves with some noise, different in each, the same everywhere.
-    pub fn synthetic(n: usize, size: usize) -> Self {
-        let view = |shift: usize| {
-            Array3::from_shape_fn((n, size, size), |(i, y, x)| {
-                let (fy, fx) = (y as f64 / size as f64, x as f64 / size as f64);
-                let wave = ((i + 2) as f64 * (fx + 0.6 * fy) + 0.1 * shift as f64).sin();
-                let noise = ((i * size + y) * size + x + 97 * shift).wrapping_mul(2_654_435_761) >> 8 & 0x3f;
-                (96.0 + 64.0 * wave + noise as f64) as u8
-            })
-        };
-        Self { query: view(0), key: view(1) }
-    }
-}
-
-/// Difference of one result between two devices, in units of the largest value of the reference.
+/// Difference of one result between two devices, relative to the largest absolute value of the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// Largest difference.
@@ -62,16 +38,16 @@ pub struct Difference {
     pub bound: f64,
 }
 
-/// One device beside the CPU.
+/// Comparison of a device with the CPU.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ParityReport {
     /// As `--device` takes it.
     pub device: String,
-    /// What the adapter calls itself.
+    /// Name of the adapter.
     pub adapter: String,
     /// Shader compiler in use.
     pub compiler: String,
-    /// Relative rounding of its arithmetic that the bounds are made from.
+    /// Relative rounding of its arithmetic, from which the bounds are derived.
     pub rounding: f64,
     /// Features in eval mode.
     pub features: Difference,
@@ -81,20 +57,20 @@ pub struct ParityReport {
     pub similarities: Difference,
     /// Gradients of all parameters of the query encoder in the first step.
     pub gradients: Difference,
-    /// Lengths of the gradients of all steps, as the device adds them up.
+    /// Norms of the gradients of all steps, computed on the device.
     pub gradient_norm: Difference,
     /// Keys that the steps wrote into the queue.
     pub keys: Difference,
-    /// What two steps of Adam changed in the query encoder.
+    /// Changes of the query encoder in two steps of Adam.
     pub weights: Difference,
-    /// What these steps changed in the key encoder, by its average.
+    /// Changes of the key encoder, a moving average, in these steps.
     pub average: Difference,
-    /// What the steps changed in the running statistics of both encoders.
+    /// Changes of the running statistics of both encoders.
     pub statistics: Difference,
 }
 
 impl ParityReport {
-    /// Whether every difference is within its bound. What is not a number is not.
+    /// Whether every difference is within its bound; NaN never is.
     pub fn passed(&self) -> bool {
         self.parts().iter().all(|(_, d)| d.max <= d.bound)
     }
@@ -115,11 +91,11 @@ impl ParityReport {
     }
 }
 
-/// Runs `network` with `batch` on the CPU and on a device.
+/// Runs `network` with `batch` on the CPU and on a device, and compares the results.
 ///
 /// # Errors
-/// A device that cannot be had or that fails, or a build without the feature `flex`.
-pub fn parity<B: Backbone>(network: &B, batch: &ParityBatch, choice: DeviceChoice) -> Result<ParityReport> {
+/// A device that is not available or fails, or a build without the feature `flex`.
+pub fn parity<B: Backbone>(network: &B, batch: &HostBatch, choice: DeviceChoice) -> Result<ParityReport> {
     let adapter = choice.adapter()?;
     let cpu = DeviceChoice::CPU.select()?;
     let rounding = rounding(adapter.backend);
@@ -149,18 +125,18 @@ pub fn parity<B: Backbone>(network: &B, batch: &ParityBatch, choice: DeviceChoic
     })
 }
 
-/// The same with a network of two convolutions with normalisation, and pooling, in seconds: what is asked of
-/// a device before anything is trained on it.
+/// As [`parity`], with a network of two convolutions with normalisation and pooling. It takes seconds, and is done before
+/// anything is trained on a device.
 ///
 /// # Errors
 /// As [`parity`].
 pub fn self_test(choice: DeviceChoice) -> Result<ParityReport> {
     let cpu = DeviceChoice::CPU.select()?;
-    parity(&tiny::Tiny::new(&cpu), &ParityBatch::synthetic(4, 16), choice)
+    parity(&tiny::Tiny::new(&cpu), &synthetic_batch(4, 16), choice)
 }
 
-/// Burn multiplies f32 on NVIDIA's tensor cores as TF32, with 10 bits of mantissa. Elsewhere f32 is f32; sums of
-/// thousands of products in another order differ by some units in the last of 24 bits.
+/// Relative rounding of a backend. Burn multiplies f32 on NVIDIA's tensor cores as TF32, with 10 bits of mantissa. Elsewhere
+/// it is f32, whose sums of thousands of products in another order differ by some units in the last of 24 bits.
 fn rounding(backend: Backend) -> f64 {
     match backend {
         Backend::Cuda => 2f64.powi(-10),
@@ -168,12 +144,12 @@ fn rounding(backend: Backend) -> f64 {
     }
 }
 
-/// How far a device with this rounding may be from the reference, by what the same rounding does to it.
+/// The allowed difference from the reference, given the results with perturbed weights.
 fn bound<'a>(reference: &[f32], shaken: impl Iterator<Item = &'a [f32]>, rounding: f64) -> f64 {
     ALLOWED * shaken.map(|shaken| apart(reference, shaken).0).fold(rounding, f64::max)
 }
 
-/// Largest and mean difference, relative to the largest value of the reference.
+/// Largest and mean difference, relative to the largest absolute value of the reference.
 fn apart(reference: &[f32], found: &[f32]) -> (f64, f64) {
     if reference.len() != found.len() || reference.is_empty() {
         return (f64::INFINITY, f64::INFINITY);
@@ -190,12 +166,12 @@ fn apart(reference: &[f32], found: &[f32]) -> (f64, f64) {
 mod tests {
     use super::*;
 
-    /// What a driver that computes a little wrong would give: weights off by a thousandth.
+    /// Weights off by a thousandth stand for a driver that is slightly wrong.
     #[cfg(feature = "flex")]
     #[test]
     fn a_thousandth_is_found_where_the_last_bits_are_not() {
         let cpu = Device::flex();
-        let (network, batch) = (tiny::Tiny::new(&cpu), ParityBatch::synthetic(4, 16));
+        let (network, batch) = (tiny::Tiny::new(&cpu), synthetic_batch(4, 16));
         let on =
             |rounding, seed| compute(shaken(&network, rounding, seed).expect("a copy"), &batch, &cpu).expect("the CPU");
         let reference = compute(network.clone(), &batch, &cpu).expect("the CPU");

@@ -1,4 +1,4 @@
-//! The smallest network that uses what a backbone uses.
+//! A minimal network with the operations of a backbone.
 
 use backbones::{Backbone, BatchNorm, Conv2d, Initializer, Mode};
 use burn::{
@@ -6,7 +6,7 @@ use burn::{
     tensor::{Device, Tensor, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
 };
 
-/// Convolution, normalisation, rectifier, pooling, a second convolution with stride, mean.
+/// Convolution, batch norm, ReLU, max pooling, a second convolution with stride, mean.
 #[derive(Module, Debug)]
 pub(super) struct Tiny {
     conv1: Conv2d,

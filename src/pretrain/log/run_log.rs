@@ -18,10 +18,10 @@ use crate::{
     },
 };
 
-/// How often a line tells of the steps since the last one, where the settings say nothing.
+/// Time between two lines about steps if `print_freq` is 0.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Writes every step and epoch down before the watcher sees it, and asks for the checkpoints that the settings want.
+/// Logs every step and epoch, then passes it on to the watcher. Requests the checkpoints of `checkpoints.every_steps`.
 pub(crate) struct RunLog<'a> {
     metrics: MetricsLog,
     text: TrainLog,
@@ -32,13 +32,13 @@ pub(crate) struct RunLog<'a> {
     every_steps: u64,
     print_freq: u64,
     said: Instant,
-    /// Remarks of the doctor that were made in full.
+    /// Remarks of the run doctor that were already printed in full.
     remarks: HashSet<String>,
     fault: Option<Error>,
 }
 
 impl<'a> RunLog<'a> {
-    /// Opens the logs of a run that stands at step `done` of `total`.
+    /// Opens the logs of a run that is at step `done` of `total`.
     pub(crate) fn open(
         folder: &RunFolder,
         (done, total): (u64, u64),
@@ -60,12 +60,12 @@ impl<'a> RunLog<'a> {
         })
     }
 
-    /// A line for `train.log` alone; the watcher was told by other means.
+    /// Writes a line to `train.log` only; the watcher has already received it.
     pub(crate) fn note(&mut self, text: &str) -> Result<()> {
         self.text.line(text)
     }
 
-    /// Views of the first images, as a file and in TensorBoard.
+    /// Writes the contact sheet of the first views as a file and to TensorBoard.
     pub(crate) fn views(&mut self, folder: &RunFolder, sheet: &Radiograph) -> Result<()> {
         let path = folder.join("tb").join("views.png");
         sheet.write_png(&path)?;
@@ -74,7 +74,10 @@ impl<'a> RunLog<'a> {
         self.board.flush()
     }
 
-    /// The fault of a log, if one could not be written. The last word of a run is written down.
+    /// Writes the last line of the run and closes the logs.
+    ///
+    /// # Errors
+    /// The first error of writing a log, also of one during the run.
     pub(crate) fn close(mut self, end: &str) -> Result<()> {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
@@ -95,7 +98,7 @@ impl<'a> RunLog<'a> {
         self.speed.add(metrics);
         let m = &metrics.measures;
         let mut scalars = vec![("train/learning_rate", metrics.lr), ("speed/images_per_s", self.speed.images_per_s())];
-        // Without negatives there is no loss: a masked queue that is still empty.
+        // While a masked queue is empty there are no negatives, and so no loss.
         if let Some(norm) = m.gradient_norm {
             scalars.extend([
                 ("train/loss", m.loss),
@@ -110,7 +113,7 @@ impl<'a> RunLog<'a> {
         let shares = self.speed.shares().map(|(name, share)| (format!("speed/share_{name}"), share));
         scalars.extend(shares.iter().map(|(tag, share)| (tag.as_str(), *share)));
         self.board.scalars(metrics.step, &scalars)?;
-        self.board.flush()?; // a step at a time, so that a running TensorBoard follows
+        self.board.flush()?; // after every step, so that a running TensorBoard follows
         let due = match self.print_freq {
             0 => self.said.elapsed() >= EVERY,
             steps => metrics.step.is_multiple_of(steps),
@@ -144,7 +147,7 @@ impl<'a> RunLog<'a> {
         let text = report.line();
         let (first, remarks) = text.split_once('\n').unwrap_or((&text, ""));
         let mut said = first.to_owned();
-        // In full once: what stays true in every epoch would bury the numbers.
+        // Each remark in full only once: repeated every epoch it would bury the numbers.
         let (new, old): (Vec<&str>, Vec<&str>) =
             remarks.lines().partition(|remark| self.remarks.insert((*remark).to_owned()));
         if !old.is_empty() {
@@ -154,7 +157,7 @@ impl<'a> RunLog<'a> {
         self.line(&said)
     }
 
-    /// The first fault is kept and ends the run.
+    /// Keeps the first error, which ends the run.
     fn keep(&mut self, written: Result<()>, request: Request) -> Request {
         match written {
             Ok(()) => request,

@@ -1,14 +1,14 @@
-//! How fast the last steps were, and where their time went.
+//! Speed of the last steps, and the parts of their time.
 
 use std::fmt;
 
 use moco_core::{StepMetrics, StepTimes};
 
-/// Weight of the past in the averages: about the last ten steps count.
+/// Decay of the moving averages: about the last ten steps count.
 const PAST: f64 = 0.9;
 
-/// Averages over the last steps. What the parts mean, and what they can mean on a GPU, stands at [`StepTimes`]; `data` is
-/// the time spent waiting for the loader. Time between steps (checkpoints, logs) is not counted.
+/// Moving averages over the last steps. [`StepTimes`] defines the parts and says how to read them on a GPU; `data` is the time
+/// spent waiting for the loader. Time between steps (checkpoints, logs) is not counted.
 #[derive(Debug, Clone)]
 pub struct Speed {
     images_per_step: usize,
@@ -19,12 +19,12 @@ pub struct Speed {
 }
 
 impl Speed {
-    /// For steps of so many images.
+    /// For steps of `images_per_step` images.
     pub fn new(images_per_step: usize) -> Self {
         Self { images_per_step, steps: 0.0, seconds: 0.0, data: 0.0, times: StepTimes::default() }
     }
 
-    /// Takes a step in.
+    /// Adds a step to the averages.
     pub fn add(&mut self, metrics: &StepMetrics) {
         let mix = |old: &mut f64, new: f64| *old = *old * PAST + new;
         mix(&mut self.steps, 1.0);
@@ -43,7 +43,7 @@ impl Speed {
         if self.seconds > 0.0 { self.steps * self.images_per_step as f64 / self.seconds } else { 0.0 }
     }
 
-    /// The parts of the time, as fractions of 1, in the order of a step.
+    /// Parts of the time as fractions of 1, in the order of a step.
     pub fn shares(&self) -> [(&'static str, f64); 6] {
         let StepTimes { upload_s, forward_s, backward_s, wait_s, update_s } = self.times;
         let parts = [
@@ -59,7 +59,7 @@ impl Speed {
     }
 }
 
-/// `45 images/s (data 3 %, forward 38 %, backward 52 %, update 7 %)`; parts below one per cent are left out.
+/// `45 images/s (data 3 %, forward 38 %, backward 52 %, update 7 %)`; parts below half a per cent are left out.
 impl fmt::Display for Speed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts: Vec<String> = self

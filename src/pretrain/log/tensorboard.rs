@@ -1,7 +1,7 @@
-//! TensorBoard event files: records as TFRecord frames them, events as the few fields of `tensorflow/core/util/event.proto`
-//! and `tensorflow/core/framework/summary.proto` that scalars, images and histograms need.
+//! TensorBoard event files: TFRecord framing around events, of which only the fields for scalars, images and histograms are
+//! written (`tensorflow/core/util/event.proto`, `tensorflow/core/framework/summary.proto`).
 //!
-//! `golden/check_tensorboard.py` reads them back with the `tensorboard` package; see docs/results/tensorboard.md.
+//! `golden/check_tensorboard.py` reads them with the `tensorboard` package; see docs/results/tensorboard.md.
 
 use std::{
     fs::{self, File},
@@ -30,17 +30,17 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// A new event file in `folder`, for a run that stands at `step`: what earlier files there say of later steps is then
-    /// not shown, since those steps are done again.
+    /// Creates an event file in `folder` for a run that is at `step`. TensorBoard then hides what earlier files in the folder
+    /// say about later steps, which are done again.
     ///
     /// # Errors
-    /// What the disk says.
+    /// [`Error::Io`] when the file cannot be written.
     pub fn create(folder: &Path, step: u64) -> Result<Self> {
         fs::create_dir_all(folder).map_err(Error::io(folder))?;
         let earlier = fs::read_dir(folder).map_err(Error::io(folder))?.flatten();
         let goes_on = earlier.into_iter().any(|entry| entry.file_name().to_string_lossy().contains("tfevents"));
         let now = now();
-        // TensorBoard reads the files of a folder in the order of their names; a file is never written to twice.
+        // TensorBoard reads the files of a folder in the order of their names, so a resumed run gets a file of its own.
         let name = |n: u32| format!("events.out.tfevents.{:010}.{:09}.{n}.moco-cxr", now.0, now.1);
         let path = (0..).map(|n| folder.join(name(n))).find(|path| !path.exists()).unwrap_or_else(|| folder.into());
         let file = File::create_new(&path).map_err(Error::io(&path))?;
@@ -54,15 +54,15 @@ impl TensorBoard {
         Ok(board)
     }
 
-    /// Where it is.
+    /// Path of the event file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Numbers of a step, each with its tag; a tag's part before the slash is its group.
+    /// Scalars of a step, each with its tag; the part of a tag before the slash is its group.
     ///
     /// # Errors
-    /// What the disk says.
+    /// [`Error::Io`] when the file cannot be written.
     pub fn scalars(&mut self, step: u64, values: &[(&str, f64)]) -> Result<()> {
         self.event(step, |event| {
             event.message(5, |summary| {
@@ -79,7 +79,7 @@ impl TensorBoard {
     /// A grey PNG of `width` x `height` pixels.
     ///
     /// # Errors
-    /// What the disk says.
+    /// [`Error::Io`] when the file cannot be written.
     pub fn image(&mut self, step: u64, tag: &str, (width, height): (usize, usize), png: &[u8]) -> Result<()> {
         self.event(step, |event| {
             event.message(5, |summary| {
@@ -96,11 +96,11 @@ impl TensorBoard {
         })
     }
 
-    /// Counts in equal bins from `from` to `to`. The file also states sum and sum of squares; they are those of values in
-    /// the middle of their bins.
+    /// A histogram with equal bins from `from` to `to`. The sum and sum of squares, which the format asks for, are computed as
+    /// if all values were in the middle of their bins.
     ///
     /// # Errors
-    /// What the disk says.
+    /// [`Error::Io`] when the file cannot be written.
     pub fn histogram(&mut self, step: u64, tag: &str, (from, to): (f64, f64), counts: &[u64]) -> Result<()> {
         let edge = |i: usize| from + (to - from) * i as f64 / counts.len() as f64;
         let middles = || counts.iter().enumerate().map(|(i, &n)| ((edge(i) + edge(i + 1)) / 2.0, n as f64));
@@ -127,10 +127,10 @@ impl TensorBoard {
         })
     }
 
-    /// Hands everything to the system, so that a running TensorBoard sees it.
+    /// Writes buffered events to the file, so that a running TensorBoard sees them.
     ///
     /// # Errors
-    /// What the disk says.
+    /// [`Error::Io`] when the file cannot be written.
     pub fn flush(&mut self) -> Result<()> {
         self.file.flush().map_err(Error::io(&self.path))
     }
@@ -151,18 +151,18 @@ fn now() -> (u64, u32) {
     (since.as_secs(), since.subsec_nanos())
 }
 
-/// Length, its checksum, the bytes, their checksum.
+/// A TFRecord: length, checksum of the length, bytes, checksum of the bytes.
 fn record(bytes: &[u8]) -> Vec<u8> {
     let length = (bytes.len() as u64).to_le_bytes();
     [&length, &masked_crc(&length).to_le_bytes()[..], bytes, &masked_crc(bytes).to_le_bytes()].concat()
 }
 
-/// CRC-32C, rotated and shifted as TFRecord wants it, so that a checksum of data that holds checksums is no trap.
+/// CRC-32C, rotated and offset as TFRecord defines it, because a CRC over data that contains CRCs is weak.
 fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// A protobuf message that is being written.
+/// A protobuf message under construction.
 #[derive(Debug, Default)]
 struct Message(Vec<u8>);
 

@@ -1,4 +1,4 @@
-//! `train.log`: what a person was told, with the time.
+//! `train.log`: the messages of a run, with their times.
 
 use std::{
     fs::{File, OpenOptions},
@@ -12,7 +12,7 @@ use crate::{
     files::RunFolder,
 };
 
-/// Appends lines, each with the time (UTC); a run that is resumed goes on in the same file.
+/// Appends lines with their time (UTC). A resumed run continues the same file.
 #[derive(Debug)]
 pub(crate) struct TrainLog {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub(crate) struct TrainLog {
 
 impl TrainLog {
     /// # Errors
-    /// What the disk says.
+    /// [`Error::Io`] when the file cannot be written.
     pub(crate) fn open(folder: &RunFolder) -> Result<Self> {
         let path = folder.join("train.log");
         let file = OpenOptions::new().append(true).create(true).open(&path).map_err(Error::io(&path))?;
@@ -29,10 +29,10 @@ impl TrainLog {
     }
 
     /// # Errors
-    /// What the disk says.
+    /// [`Error::Io`] when the file cannot be written.
     pub(crate) fn line(&mut self, text: &str) -> Result<()> {
         let time = humantime::format_rfc3339_seconds(SystemTime::now());
-        // One write a line, so that lines of a run that is killed are whole.
+        // One write per message, so that a run that is killed leaves no partial line.
         let lines: String = text.lines().map(|line| format!("{time} {line}\n")).collect();
         self.file.write_all(lines.as_bytes()).map_err(Error::io(&self.path))
     }

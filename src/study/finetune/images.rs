@@ -73,7 +73,8 @@ impl<'a> Images<'a> {
             on_bad: OnBad::Fail,
             ..BatchOptions::default()
         };
-        let views = ViewConfig { crop: Crop::Random, ..self.views };
+        let mut views = self.views;
+        views.crop = Crop::Random;
         let loader = BatchLoader::new(self.labelled.set().manifest(), views, options)?.with_rows(&rows)?;
         let batches = loader.with_source(self.source.clone()).in_order::<u8>().map(one_view);
         Ok(over(self.watch, rows.len(), batches).map(|batch| {

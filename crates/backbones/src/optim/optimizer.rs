@@ -11,9 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::{NamedGradients, Rule, rule::Update};
 use crate::{Error, Result, StateDict, TensorKind, TensorMapper, map_tensors, tensor_names};
 
-/// Settings of an optimiser.
+/// Settings of an optimiser. Made by [`Self::new`].
+///
+/// Checkpoints of earlier versions stay readable: a setting that is added has a serde default that means what this crate
+/// did before.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct OptimizerConfig {
     /// The update rule.
     pub rule: Rule,
@@ -198,5 +202,20 @@ impl TensorMapper for Apply<'_> {
             leaf = leaf.with_gradient_checkpointing_strategy(strategy);
         }
         leaf.set_require_grad(tracked)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_of_a_rule_may_be_left_out_but_not_misspelt() {
+        let read = |text: &str| serde_json::from_str::<OptimizerConfig>(text);
+        let short = r#"{"rule": {"name": "adam"}, "weight_decay": 1e-4, "decay_norm_and_bias": true}"#;
+        assert_eq!(read(short).unwrap(), OptimizerConfig::new(Rule::ADAM, 1e-4));
+        let error = read(&short.replace("\"adam\"", "\"adam\", \"epsilon\": 1")).unwrap_err();
+        assert!(error.to_string().contains("epsilon"), "{error}");
     }
 }

@@ -73,9 +73,14 @@ impl Clahe {
     pub const OFF: Self = Self { probability: 0.0, clip_limit: 2.0, tiles: 8 };
 }
 
-/// The configuration of a view. Operations are applied in the order of the fields.
+/// The recipe of a view. Operations happen in the order of the fields. Begin with one of the constructors and set the
+/// fields that differ.
+///
+/// Settings of earlier versions stay readable: an operation that is added is off in [`Default`], which stands for what is
+/// missing.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ViewConfig {
     /// Side S of the square view in pixels, in 8..=4096. Default 320.
     pub size: usize,

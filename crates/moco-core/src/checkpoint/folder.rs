@@ -14,9 +14,12 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// Which checkpoints are kept. The best by the online probe always is.
+/// Which checkpoints stay. The best by the online probe always does. Begin with [`Default`].
+///
+/// Settings of earlier versions stay readable: one that is added has a serde default that means what this crate did before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Keep {
     /// Number of newest checkpoints kept, at least 1.
     pub last: usize,

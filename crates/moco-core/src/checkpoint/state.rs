@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{Best, Encoder, EpochSums, Error, Position, Result, TrainConfig, Trainer, encoder::file_name};
 
-/// The complete state of a run, on the host.
+/// All that a run needs to go on, on the host. Made by [`Trainer::state`] or [`Self::read`].
 #[derive(Debug, Clone)]
 pub struct RunState {
     /// Position of the run.
@@ -27,7 +27,8 @@ pub struct RunState {
     queue: StateDict,
 }
 
-/// `position.json`.
+/// `position.json`. What is added from now on, here or in any part, has a serde default that means what this crate did
+/// before: checkpoints of earlier versions stay readable.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Parts {

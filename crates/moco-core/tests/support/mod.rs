@@ -8,7 +8,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor, TensorData, activation::relu},
 };
-use moco_core::{Decay, HostBatch, Moco, MocoConfig, OptimizerConfig, Rule, Schedule, Step, TrainConfig, Trainer};
+use moco_core::{HostBatch, Moco, MocoConfig, OptimizerConfig, Rule, Schedule, Step, TrainConfig, Trainer};
 use ndarray::Array3;
 use serde_json::Value;
 
@@ -92,10 +92,16 @@ pub fn fill<M: Module>(module: M, first: usize) -> M {
     load_state_dict(module, &dict).unwrap()
 }
 
+/// The script's settings of the method, with a queue of `k`.
+fn moco_config(k: usize) -> MocoConfig {
+    let mut config = MocoConfig::new();
+    (config.dim, config.queue_size, config.momentum, config.temperature) = (D, k, 0.9, 0.2);
+    config
+}
+
 /// The script's encoders and queue.
 pub fn moco(device: &Device) -> Moco<Narrow> {
-    let config = MocoConfig { dim: D, queue_size: K, momentum: 0.9, temperature: 0.2, ..MocoConfig::new() };
-    let mut moco = config.init(Narrow::new(0, device), 0).unwrap();
+    let mut moco = moco_config(K).init(Narrow::new(0, device), 0).unwrap();
     moco.encoder_q = fill(moco.encoder_q.clone(), 1);
     moco.encoder_k = fill(moco.encoder_k.clone(), 31);
     let mut record = moco.queue.to_record().unwrap();
@@ -147,10 +153,9 @@ pub fn state(moco: &Moco<Narrow>) -> BTreeMap<String, Vec<f64>> {
 /// A trainer with the script's settings and a queue of `k`, at its beginning.
 pub fn trainer(optimizer_name: &str, k: usize, device: &Device) -> Trainer<Narrow> {
     let (optimizer, lr) = optimizer(optimizer_name);
-    let moco = MocoConfig { dim: D, queue_size: k, momentum: 0.9, temperature: 0.2, ..MocoConfig::new() };
-    let schedule = Schedule { lr, warmup_epochs: 0.0, decay: Decay::Constant };
-    let config =
-        TrainConfig { seed: 0, epochs: 1, batch_size: N, accumulate: 1, clip_norm: None, moco, optimizer, schedule };
+    let mut config = TrainConfig::default();
+    (config.epochs, config.batch_size, config.moco) = (1, N, moco_config(k));
+    (config.optimizer, config.schedule) = (optimizer, Schedule::constant(lr));
     config.init(Narrow::new(0, device)).unwrap()
 }
 
