@@ -7,7 +7,7 @@ use std::{
 
 use eval::{Bootstrap, Scores, read_predictions, read_stamp_beside};
 
-use crate::study::FractionResult;
+use eval::FractionResult;
 
 /// The contents of the evaluation folders of a run.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use super::{
     evaluation::Evaluations,
     page::{DataTable, Fact, Section, auroc_heading, figure, figures, interval},
 };
-use crate::study::{FractionResult, TaskResult};
+use eval::{FractionResult, TaskResult};
 
 impl Evaluations {
     /// AUROC with the largest fraction of labels, for the head of the page.

@@ -2,7 +2,7 @@
 
 use eval::{Interval, Table};
 
-use crate::study::{FractionResult, TaskResult};
+use eval::{FractionResult, TaskResult};
 
 /// The results as a table with one row per fraction and task.
 pub fn results_table(results: &[FractionResult]) -> Table {

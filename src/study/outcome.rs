@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use eval::{Bootstrap, Curve, Evaluation, Scores, Stamp, roc_svg, write_new, write_predictions};
+use eval::{
+    Bootstrap, Curve, Evaluation, FractionResult, Results, Scores, Stamp, roc_svg, write_new, write_predictions,
+};
 
 use crate::{
     data::{LabelDraw, folder_name},
     error::{Error, Result},
     files::NewFolder,
-    study::{FractionResult, fractions::evaluate_scores},
 };
 
 /// Scores and results of a model, fraction by fraction, and of a baseline beside it, if there is one; with the conditions
@@ -18,10 +19,12 @@ pub struct Outcome {
     /// Name of the command that makes such results; the summary is `NAME.json`.
     name: &'static str,
     tasks: Vec<String>,
-    bootstrap: Bootstrap,
+    evaluation: Evaluation,
     stamp: Stamp,
-    /// One entry a fraction.
+    /// AUROC, one entry a fraction.
     results: Vec<FractionResult>,
+    /// All statistics of the model, likewise.
+    statistics: Vec<Results>,
     /// One entry a fraction, in it one a draw.
     scores: Vec<Vec<Scores>>,
     /// Likewise; empty without a baseline.
@@ -33,9 +36,10 @@ impl Outcome {
         Self {
             name,
             tasks: tasks.to_vec(),
-            bootstrap: bootstrap.clone(),
+            evaluation: Evaluation { bootstrap: bootstrap.clone(), ..Evaluation::default() },
             stamp,
             results: Vec::new(),
+            statistics: Vec::new(),
             scores: Vec::new(),
             baseline: Vec::new(),
         }
@@ -52,8 +56,10 @@ impl Outcome {
         model: Vec<Scores>,
         baseline: Option<Vec<Scores>>,
     ) -> Result<()> {
-        let how = (&self.tasks[..], &self.bootstrap);
-        self.results.push(evaluate_scores(fraction, draws, &model, baseline.as_deref(), how)?);
+        let images = draws.iter().map(|draw| draw.places.len()).sum::<usize>() as f64 / draws.len() as f64;
+        let statistics = self.evaluation.run(&model, self.stamp.clone())?;
+        self.results.push(FractionResult::new(fraction, images, &statistics, &model, baseline.as_deref())?);
+        self.statistics.push(statistics);
         self.scores.push(model);
         self.baseline.extend(baseline);
         Ok(())
@@ -99,7 +105,7 @@ impl Outcome {
             std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
             let one = all.select_tasks(&[task])?;
             write_predictions(&folder.join("predictions.csv"), &one)?;
-            let results = self.evaluation().run(&[one], self.stamp.clone())?;
+            let results = self.evaluation.run(&[one], self.stamp.clone())?;
             results.write_json(&folder.join("results.json"))?;
             results.write_csv(&folder.join("results.csv"))?;
             write_new(&folder.join("roc.svg"), self.roc(task)?.as_bytes())?;
@@ -115,23 +121,18 @@ impl Outcome {
     /// # Errors
     /// A folder that is there already, or what the disk says.
     pub(crate) fn write_draws(&self, folder: &Path) -> Result<()> {
-        for (result, draws) in self.results.iter().zip(&self.scores) {
+        for ((result, statistics), draws) in self.results.iter().zip(&self.statistics).zip(&self.scores) {
             for task in &self.tasks {
                 let folder = NewFolder::begin(&draws_folder(folder, task, result.fraction))?;
                 let draws = draws.iter().map(|draw| draw.select_tasks(&[task])).collect::<eval::Result<Vec<_>>>()?;
                 for (number, draw) in draws.iter().enumerate() {
                     write_predictions(&folder.path().join(format!("predictions-{number}.csv")), draw)?;
                 }
-                let results = self.evaluation().run(&draws, self.stamp.clone())?;
-                results.write_folder(folder.path(), &draws, false)?;
+                statistics.of_task(task).write_folder(folder.path(), &draws, false)?;
                 folder.finish()?;
             }
         }
         Ok(())
-    }
-
-    fn evaluation(&self) -> Evaluation {
-        Evaluation { bootstrap: self.bootstrap.clone(), ..Evaluation::default() }
     }
 
     /// ROC curves of one task: the first draw of every fraction.

@@ -4,10 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    DeviceChoice, Existing, Labels, Protocol, RunFolder, Sources, Study, ValidFrom, Weights,
-    data::DrawRule,
-    report::results_table,
-    study::{FractionResult, Outcome},
+    DeviceChoice, Existing, Labels, Protocol, RunFolder, Sources, Study, ValidFrom, Weights, data::DrawRule,
+    eval::FractionResult, report::results_table, study::Outcome,
 };
 
 use super::{
