@@ -1,20 +1,20 @@
 //! Self-supervised pretraining on chest X-rays in pure Rust: momentum contrast (MoCo v2) as MoCo-CXR
 //! ([arXiv:2010.05352](https://arxiv.org/abs/2010.05352)) adapted it, and everything around it.
 //!
-//! # The way of an image
+//! # An image's way
 //! ```text
 //! file -> cxr_data::Record -> Radiograph -> two views -> host batch (u8)
 //!      -> device -> moco_core: encoder_q, encoder_k, queue, loss -> checkpoint -> backbones: weights
 //!      -> features -> eval: linear probe -> scores -> AUROC with interval -> table, report
 //! ```
-//! Each arrow is a crate of its own, re-exported here, that can be used alone: [`cxr_data`] (no Burn), [`backbones`],
-//! [`moco_core`] and [`eval`] (its statistics need no Burn). What stands in this crate puts them together: [`pretrain`],
-//! the pieces of a linear probe ([`Labelled`], [`fit_draws`], [`evaluate_fraction`]), the folder of a run
-//! ([`RunFolder`]) and its [`Report`].
+//! Each of [`cxr_data`] (no Burn), [`backbones`], [`moco_core`] and [`eval`] (its statistics need no Burn) can be used
+//! alone. This crate puts them together: [`pretrain()`] makes weights, and a [`Study`] makes numbers from weights and labels.
+//! The modules are floors, each built on those before it: [`files`], [`device`], [`data`], [`weights`], [`mod@pretrain`],
+//! [`check`], [`study`], [`report`] and [`reproduce`]; the names that most programs need are in the [`prelude`].
 //!
 //! # I have a folder of radiographs
-//! [`pretrain`] reads it, whatever its layout ([`cxr_data::Dataset`]), and leaves a [`RunFolder`] with weights for
-//! PyTorch and for [`load_run`]. Not run here, since it takes hours; `examples/pretrain_folder.rs` is a small one.
+//! [`pretrain()`] reads it, whatever its layout ([`cxr_data::Dataset`]), and leaves a [`RunFolder`] with weights for
+//! PyTorch and for [`Weights`]. Not run here, since it takes hours; `examples/pretrain_folder.rs` is a small one.
 //!
 //! ```no_run
 //! use moco_cxr::prelude::*;
@@ -23,6 +23,30 @@
 //! settings.train.epochs = 50;
 //! let run = pretrain(&settings, "runs/first".as_ref(), Existing::Refuse, &mut ())?;
 //! println!("weights in {}", run.folder.join("export").display());
+//! # Ok::<(), moco_cxr::Error>(())
+//! ```
+//!
+//! # I have labels, and want a number
+//! A [`Study`] opens images, weights, labels and protocol together. It refuses data in which a patient or an image is in two
+//! parts, and weights that were pretrained on what is to be reported on; what it finds is stamped with the conditions, and
+//! results under other conditions are not compared with it. Not run here; `examples/linear_probe.rs` is a small one.
+//!
+//! ```no_run
+//! use moco_cxr::prelude::*;
+//!
+//! let watch = |text: &str| eprintln!("{text}"); // or `()`
+//! let mut protocol = Protocol::default();
+//! protocol.fractions = vec![0.01, 0.1, 1.0];
+//! let study = Study::open(
+//!     &Sources::new("CheXpert-v1.0-small"),
+//!     &Weights::new("runs/first"),
+//!     &Labels::new(["Pleural Effusion"]),
+//!     &protocol,
+//!     &watch,
+//! )?;
+//! let found = study.linear(Baseline::Random)?;
+//! found.write("runs/first/eval")?;
+//! println!("{}", moco_cxr::results_table(found.outcome().results()).to_markdown());
 //! # Ok::<(), moco_cxr::Error>(())
 //! ```
 //!
@@ -109,7 +133,7 @@
 //!
 //! # Features
 //! `cli` and `flex` (the CPU) are on. A library user who wants less: `default-features = false, features = ["flex"]`.
-//! `hub` (off) fetches published weights, see [`fetch_weights`].
+//! `hub` (off) fetches published weights, see [`weights::fetch_weights`].
 //! Burn's `simd` and `rayon` are always on: without them its CPU backend runs scalar and on one thread.
 
 #![recursion_limit = "256"] // for Burn's GPU backends

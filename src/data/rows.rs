@@ -205,6 +205,27 @@ impl Rows {
     }
 }
 
+impl Sources {
+    /// A part of [`Self::train`], every image of it decoded once: it is known which cannot be read, and the others are kept
+    /// for `views` where they fit in memory.
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    pub fn rows(&self, part: Part, views: &ViewConfig, watch: &dyn Watch) -> Result<Rows> {
+        self.rows_of(&self.train, part, Some(views), watch)
+    }
+
+    pub(crate) fn rows_of(
+        &self,
+        dir: &Path,
+        part: Part,
+        views: Option<&ViewConfig>,
+        watch: &dyn Watch,
+    ) -> Result<Rows> {
+        Rows::read(self, dir, part, views.map_or(Keep::Nothing, Keep::WhatFits), watch)
+    }
+}
+
 /// Whether so many prepared images may stay in memory.
 fn fits(images: usize, views: &ViewConfig) -> bool {
     // 16 bit, and the longer side a little longer than the shorter.

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use cxr_data::{Dataset, LoadOptions, Manifest, OnBad, Part, ViewConfig, load_with};
+use cxr_data::{Dataset, LoadOptions, Manifest, OnBad, Part, load_with};
 
 use crate::{
-    data::{Reading, Rows, rows::Keep},
+    data::Reading,
     error::{Error, Result},
     files::Watch,
 };
@@ -91,24 +91,5 @@ impl Sources {
             manifest.task_indices(tasks)?;
         }
         Ok(())
-    }
-
-    /// A part of [`Self::train`], every image of it decoded once: it is known which cannot be read, and the others are kept
-    /// for `views` where they fit in memory.
-    ///
-    /// # Errors
-    /// Data that cannot be read.
-    pub fn rows(&self, part: Part, views: &ViewConfig, watch: &dyn Watch) -> Result<Rows> {
-        self.rows_of(&self.train, part, Some(views), watch)
-    }
-
-    pub(crate) fn rows_of(
-        &self,
-        dir: &Path,
-        part: Part,
-        views: Option<&ViewConfig>,
-        watch: &dyn Watch,
-    ) -> Result<Rows> {
-        Rows::read(self, dir, part, views.map_or(Keep::Nothing, Keep::WhatFits), watch)
     }
 }

@@ -6,7 +6,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::fault::quietly;
+use super::panics::quietly;
 
 /// Cargo unifies features, so any dependency on burn with its default features turns fusion on without a warning.
 const FUSED: &str = "built with Burn's feature `fusion`, whose losses and gradients are wrong (see docs/devices.md); \

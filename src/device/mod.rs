@@ -5,6 +5,7 @@ mod cache_folder;
 mod choice;
 mod fault;
 mod kernels;
+mod panics;
 
 pub use adapters::{Adapter, Backend, BackendReport, devices};
 pub(crate) use cache_folder::{cache_folder, user_cache, variable};

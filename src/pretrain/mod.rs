@@ -8,12 +8,14 @@ mod preview;
 mod run;
 mod settings;
 mod source;
+mod watch;
 
 pub(crate) use images::TrainImages;
 pub use images::build_cache;
 pub use log::{Speed, TensorBoard};
 pub use preview::preview;
 pub(crate) use run::loader;
-pub use run::{Pretrained, TrainingWatch, pretrain};
+pub use run::{Pretrained, pretrain};
 pub use settings::{AugmentOn, CheckpointSettings, DataSettings, KeyFrom, PretrainSettings};
 pub use source::{LoaderSource, PlaneSource};
+pub use watch::TrainingWatch;

@@ -6,7 +6,7 @@ use backbones::{Network, NetworkConfig};
 use cxr_data::{
     BatchLoader, BatchOptions, Manifest, OnBad, PairSampling, Radiograph, Role, SameGroup, SameImage, preview,
 };
-use moco_core::{BatchSource, Checkpoints, End, MocoImport, Observer, differences};
+use moco_core::{BatchSource, Checkpoints, End, MocoImport, differences};
 use serde_json::json;
 
 use crate::{
@@ -14,7 +14,8 @@ use crate::{
     error::{Error, Result},
     files::{Existing, Notes, RunFolder, Watch},
     pretrain::{
-        AugmentOn, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, TrainImages, export::export, log::RunLog,
+        AugmentOn, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, TrainImages, TrainingWatch, export::export,
+        log::RunLog,
     },
     weights,
 };
@@ -36,16 +37,6 @@ pub struct Pretrained {
     /// Manifest of the training data.
     pub manifest: Manifest,
 }
-
-/// Who watches a pretraining: is told what every command tells, sees every step and epoch, and may ask to stop.
-pub trait TrainingWatch: Watch + Observer {
-    /// Called before the first step, with the steps done already and the steps in all.
-    fn start(&mut self, done: u64, total: u64) {
-        let _ = (done, total);
-    }
-}
-
-impl TrainingWatch for () {}
 
 /// Pretrains in the folder `out`, or resumes the run there.
 ///

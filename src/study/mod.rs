@@ -16,10 +16,11 @@ mod predict;
 mod protocol;
 mod scores;
 mod study;
+mod training;
 
 pub(crate) use conditions::Conditions;
 pub use embed::Embedding;
-pub use finetune::{CheckpointChoice, FineTuneOutcome, FineTuneSettings, Measurement, TrainingRun};
+pub use finetune::{FineTuneOutcome, Measurement, TrainingRun};
 pub use linear::{Baseline, LinearOutcome};
 pub(crate) use method::Method;
 pub use outcome::Outcome;
@@ -27,3 +28,4 @@ pub(crate) use outcome::fraction_name;
 pub use predict::{Predicted, Scoring};
 pub use protocol::Protocol;
 pub use study::Study;
+pub use training::{CheckpointChoice, FineTuneSettings};

@@ -5,7 +5,6 @@
 
 mod finished;
 mod images;
-mod settings;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -17,13 +16,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub use self::settings::{CheckpointChoice, FineTuneSettings};
 use self::{finished::FinishedDraws, images::Images};
 use crate::{
     data::{LabelDraw, Labelled, Lineage, fewer_folds, label_draws},
     error::{Error, Result},
     study::{
-        Method, Outcome, Study,
+        CheckpointChoice, FineTuneSettings, Method, Outcome, Study,
         export::Exported,
         features::{Features, same_rows},
         linear::fit_probe,

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use eval::{Table, write_new};
 
-use super::{CheckpointChoice, ENSEMBLE, FineTuneOutcome, TrainingRun};
+use super::{ENSEMBLE, FineTuneOutcome, TrainingRun};
 use crate::{
     error::{Error, Result},
     files::NewFolder,
-    study::Outcome,
+    study::{CheckpointChoice, Outcome},
 };
 
 impl FineTuneOutcome {

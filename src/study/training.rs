@@ -18,7 +18,7 @@ pub enum CheckpointChoice {
 
 impl CheckpointChoice {
     /// How many networks are kept.
-    pub(super) fn keep(self) -> usize {
+    pub(crate) fn keep(self) -> usize {
         match self {
             Self::Best => 1,
             Self::Top10 => 10,
@@ -107,7 +107,7 @@ impl FineTuneSettings {
     }
 
     /// For the title of a model card.
-    pub(super) fn short_name(&self) -> &'static str {
+    pub(crate) fn short_name(&self) -> &'static str {
         match self.trained {
             Trained::Head => "a trained head",
             Trained::All => "fine-tuned",
@@ -115,7 +115,7 @@ impl FineTuneSettings {
     }
 
     /// Name of the command that trains so, and of its summary.
-    pub(super) fn command(&self) -> &'static str {
+    pub(crate) fn command(&self) -> &'static str {
         match self.trained {
             Trained::Head => "linear",
             Trained::All => "finetune",
