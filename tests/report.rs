@@ -233,7 +233,7 @@ fn folders_and_files_that_will_not_do_are_refused() {
     fs::write(folder.join("metrics.jsonl"), "").unwrap();
     fs::write(folder.join("report.html"), "<p>my own notes</p>").unwrap();
     let failed = run(arguments!["report", folder]);
-    assert!(failed.code == Some(1) && failed.stderr.contains("no report"), "{failed:?}");
+    assert!(failed.code == Some(1) && failed.stderr.contains("not a report"), "{failed:?}");
     assert_eq!(fs::read_to_string(folder.join("report.html")).unwrap(), "<p>my own notes</p>");
     let failed = run(arguments!["report", folder, "--data", folder.join("none")]);
     assert!(failed.code == Some(1) && failed.stderr.contains("no such folder"), "{failed:?}");

@@ -19,7 +19,7 @@ use crate::{
     pretrain::{KeyFrom, PretrainSettings},
 };
 
-/// Pairs of views shown.
+/// Number of pairs of views shown.
 const PAIRS: usize = 8;
 
 /// Counts for each part of a data set, and the report of its audit if the run has one.
@@ -82,7 +82,7 @@ impl Data {
         data
     }
 
-    /// The section.
+    /// The section of the page.
     pub(super) fn section(&self) -> Section {
         let missing = format!(
             "The data folder was not found; {} says where it is, {} adds the full audit.",
@@ -198,14 +198,14 @@ impl SampleViews {
         Ok(Self { pairs: pairs.collect::<Result<_>>()?, size: settings.views.size })
     }
 
-    /// The section.
+    /// The section of the page.
     pub(super) fn section(&self) -> Section {
         let lead = format!(
-            "The first pairs of the first epoch, pixel for pixel as the network gets them ({0} × {0}). The two must still show \
-             the same image to a person; if they hardly differ, the task is too easy.",
+            "The first pairs of the first epoch, exactly as the network receives them ({0} × {0} pixels). Both views should be \
+             recognisable as the same image; if they hardly differ, the task is too easy.",
             self.size
         );
-        let missing = format!("{} draws them, if its images are the run's.", command("moco-cxr report RUN --data DIR"));
+        let missing = format!("{} adds them, if DIR holds the images of the run.", command("moco-cxr report RUN --data DIR"));
         let figure = |(i, picture): (usize, &Picture)| {
             format!(
                 "<figure>{}</figure>",

@@ -35,13 +35,13 @@ pub enum Undefined {
         positives: usize,
         /// Patients (or rows) with negative rows.
         negatives: usize,
-        /// What counts as one unit.
+        /// The unit.
         #[serde(default)]
         unit: Unit,
     },
     /// All rows belong to one unit; an interval needs two.
     OneUnit {
-        /// What counts as one unit.
+        /// The unit.
         unit: Unit,
     },
     /// Resamples with both classes are too rare to draw.
