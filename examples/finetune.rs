@@ -13,7 +13,7 @@ use std::{error::Error, path::PathBuf};
 
 use moco_cxr::{
     Existing, FineTuneSettings, Labels, Protocol, RunFolder, Sources, Study, ValidFrom, Weights, backbones::Arch,
-    cxr_data::synth, eval::Trained, results_table, study::CheckpointChoice,
+    cxr_data::synth, eval::Trained, study::CheckpointChoice,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tuned.write(&folder)?;
 
     println!("\nchosen after steps {:?}\n", tuned.runs()[0].chosen);
-    print!("{}", results_table(tuned.outcome().results()).to_markdown());
+    print!("{}", tuned.outcome().table().to_markdown());
     println!("\nclassifier in {}; drawn images say nothing about patients", folder.join("export").display());
     Ok(())
 }

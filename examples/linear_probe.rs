@@ -12,7 +12,7 @@ use std::{error::Error, path::PathBuf};
 
 use moco_cxr::{
     Baseline, Existing, Labels, PretrainSettings, Protocol, RunFolder, Sources, Study, ValidFrom, Weights,
-    backbones::Arch, cxr_data::synth, eval::Knn, pretrain, results_table,
+    backbones::Arch, cxr_data::synth, eval::Knn, pretrain,
 };
 
 const SIDE: usize = 48;
@@ -58,11 +58,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let linear = study.linear(Baseline::Random)?;
     linear.write(out.join("linear"))?;
     println!("\nlinear probe, beside the same network with random weights\n");
-    print!("{}", results_table(linear.outcome().results()).to_markdown());
+    print!("{}", linear.outcome().table().to_markdown());
 
     let neighbours = study.knn(Knn::default())?;
     println!("\n200 nearest neighbours, nothing trained\n");
-    print!("{}", results_table(neighbours.results()).to_markdown());
+    print!("{}", neighbours.table().to_markdown());
     println!("\nfiles in {}; drawn images, so these numbers say nothing about patients", out.display());
     Ok(())
 }

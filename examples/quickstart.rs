@@ -11,7 +11,7 @@ use std::{error::Error, path::PathBuf, time::Instant};
 
 use moco_cxr::{
     Baseline, Existing, Labels, PretrainSettings, Protocol, Report, ReportOptions, RunFolder, Sources, Study,
-    TrainingWatch, Watch, Weights, cxr_data::synth, moco_core::Observer, pretrain, results_table,
+    TrainingWatch, Watch, Weights, cxr_data::synth, moco_core::Observer, pretrain,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut report = Report::read(&run, &ReportOptions { features: true, ..Default::default() })?;
     (report.title, report.summary) = ("moco-cxr quickstart".into(), summary.clone());
     report.write(&run.join("report.html"))?;
-    watch.line(&format!("{summary}\n\n{}", results_table(found.outcome().results()).to_markdown()));
+    watch.line(&format!("{summary}\n\n{}", found.outcome().table().to_markdown()));
     watch.line(&format!("report: {}", run.join("report.html").display()));
     Ok(())
 }

@@ -18,7 +18,7 @@ use std::{
 use moco_cxr::{
     Baseline, Existing, Labels, PretrainSettings, Protocol, RunFolder, Sources, Study, ValidFrom, Weights,
     cxr_data::{Dataset, synth},
-    pretrain, results_table,
+    pretrain,
 };
 
 mod drawn_films;
@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let films = study.parts().test().readable().len();
     println!("\n{films} test films, one of each patient; intervals resample patients\n");
-    print!("{}", results_table(found.outcome().results()).to_markdown());
+    print!("{}", found.outcome().table().to_markdown());
     println!("\nfiles in {}", out.join("transfer").display());
     Ok(())
 }

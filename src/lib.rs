@@ -46,7 +46,7 @@
 //! )?;
 //! let found = study.linear(Baseline::Random)?;
 //! found.write("runs/first/eval")?;
-//! println!("{}", moco_cxr::results_table(found.outcome().results()).to_markdown());
+//! println!("{}", found.outcome().table().to_markdown());
 //! # Ok::<(), moco_cxr::Error>(())
 //! ```
 //!
@@ -161,6 +161,6 @@ pub use device::DeviceChoice;
 pub use error::{Error, Result};
 pub use files::{Existing, RunFolder, Watch};
 pub use pretrain::{LoaderSource, PretrainSettings, Pretrained, TrainingWatch, pretrain};
-pub use report::{Report, ReportOptions, results_table};
+pub use report::{Report, ReportOptions};
 pub use study::{Baseline, FineTuneSettings, Protocol, Scoring, Study};
 pub use weights::{LoadedNetwork, Weights, load_run, load_weights};

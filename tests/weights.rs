@@ -54,8 +54,8 @@ fn a_run_its_export_and_the_file_in_it_are_the_same_weights() {
     fs::write(folder.path().join("run.json"), "{}").unwrap();
     let expected = features(&mut network);
     for source in [folder.path(), &export, &export.join("model.safetensors")] {
-        let mut loaded = load(source).unwrap();
-        assert_eq!(features(&mut loaded.network), expected);
+        let loaded = load(source).unwrap();
+        assert_eq!(features(&mut loaded.network().clone()), expected);
         assert_eq!((loaded.config, loaded.views.size), (config, 64));
         assert!(loaded.notes.is_empty() && loaded.head.is_none() && loaded.labels.is_empty(), "{:?}", loaded.notes);
         assert!(loaded.provenance.contains("resnet18") && loaded.provenance.contains("SHA-256"), "{loaded:?}");

@@ -11,4 +11,4 @@ pub(crate) use new_folder::NewFolder;
 pub use run_folder::{Existing, RunFolder};
 pub use watch::Watch;
 pub(crate) use watch::{Notes, Once, over};
-pub(crate) use whole::{write_new, write_whole};
+pub use whole::write_whole;

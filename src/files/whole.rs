@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! A file that appears whole or not at all. Where none may be there yet, see [`eval::write_new`].
 
 use std::{
     fs::{self, File},
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// What the disk says, with the path.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let io = |source| Error::Io { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(io)?;
@@ -27,15 +27,4 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&partial);
     }
     renamed.map_err(io)
-}
-
-/// As [`write_whole`], where no file of that name is there yet.
-///
-/// # Errors
-/// A file that is there, or what the disk says.
-pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    if path.exists() {
-        return Err(Error::Exists { path: path.to_owned() });
-    }
-    write_whole(path, bytes)
 }

@@ -15,7 +15,6 @@ mod groups;
 mod heat_maps;
 mod page;
 mod picture;
-mod results_table;
 mod training;
 
 use std::{
@@ -28,6 +27,7 @@ use eval::{Bootstrap, chart::escape};
 use crate::{
     device::DeviceChoice,
     error::{Error, Result},
+    files::write_whole,
     pretrain::PretrainSettings,
 };
 use configuration::Configuration;
@@ -36,7 +36,6 @@ use evaluation::Evaluations;
 use feature_map::FeatureMap;
 use heat_maps::HeatMaps;
 use page::{Section, page};
-pub use results_table::results_table;
 use training::Training;
 
 /// Inputs and settings of a report, besides the folder of the run.
@@ -201,8 +200,7 @@ impl Report {
                 ("a file that is not a report".to_owned(), "a new path or an older report".to_owned());
             return Err(Error::Setting { key: path.display().to_string(), found, expected });
         }
-        let partial = path.with_extension("partial");
-        fs::write(&partial, self.to_html()).and_then(|()| fs::rename(&partial, path)).map_err(Error::io(path))
+        write_whole(path, self.to_html().as_bytes())
     }
 }
 

@@ -6,7 +6,7 @@ use ndarray::Axis;
 use crate::{
     data::label_draws,
     error::Result,
-    study::{Method, Outcome, Study, scores::scores},
+    study::{Method, Outcome, Study, outcome::scores},
 };
 
 impl Study<'_> {

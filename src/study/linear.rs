@@ -15,7 +15,7 @@ use crate::{
         Method, Outcome, Protocol, Study,
         export::Exported,
         features::{Features, adapt_statistics},
-        scores::{check_reported, scores},
+        outcome::{check_reported, scores},
     },
     weights::LoadedNetwork,
 };

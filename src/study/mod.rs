@@ -14,7 +14,6 @@ mod method;
 mod outcome;
 mod predict;
 mod protocol;
-mod scores;
 mod study;
 mod training;
 

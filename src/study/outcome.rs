@@ -1,13 +1,18 @@
 //! Results of a study over label fractions, and their files.
 
-use std::path::{Path, PathBuf};
-
-use eval::{
-    Bootstrap, Curve, Evaluation, FractionResult, Results, Scores, Stamp, roc_svg, write_new, write_predictions,
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
 };
 
+use eval::{
+    Bootstrap, Curve, Evaluation, FractionResult, Results, Scores, Stamp, Table, fold_studies, roc_svg, write_new,
+    write_predictions,
+};
+use ndarray::Array2;
+
 use crate::{
-    data::{LabelDraw, folder_name},
+    data::{LabelDraw, Labelled, folder_name, patient_source},
     error::{Error, Result},
     files::NewFolder,
 };
@@ -73,6 +78,11 @@ impl Outcome {
     /// Scores of the test rows: one entry a fraction, in it one a draw.
     pub fn scores(&self) -> &[Vec<Scores>] {
         &self.scores
+    }
+
+    /// The results as a table to read.
+    pub fn table(&self) -> Table {
+        FractionResult::table(&self.results)
     }
 
     /// The conditions: labels, rows, protocol, and whether pretraining images were checked.
@@ -163,4 +173,33 @@ fn draws_folder(model: &Path, task: &str, fraction: f64) -> PathBuf {
 /// Name of the folder of a fraction.
 pub(crate) fn fraction_name(fraction: f64) -> String {
     format!("fraction-{fraction}")
+}
+
+/// Scores of the rows by one head, from its logits `[M, T]`: of studies or images.
+///
+/// # Errors
+/// As [`Scores::new`].
+pub(crate) fn scores(test: &Labelled, logits: &Array2<f64>) -> Result<Scores> {
+    let tasks = test.labels().tasks.clone();
+    let images = Scores::new(tasks, test.score_rows(), test.targets(), logits.clone())?
+        .with_patient_source(patient_source(test.manifest()));
+    Ok(if test.labels().fold_studies { fold_studies(&images)? } else { images })
+}
+
+/// Every task is reported on, with an interval over patients; found before the first fit, not after the last.
+pub(crate) fn check_reported(test: &Labelled) -> Result<()> {
+    let targets = test.targets();
+    let patients = |task: usize, class: f64| -> usize {
+        let of_class = targets.column(task).into_iter().zip(test.patients()).filter(|(target, _)| **target == class);
+        of_class.map(|(_, patient)| patient).collect::<BTreeSet<_>>().len()
+    };
+    for (place, task) in test.labels().tasks.iter().enumerate() {
+        let [positive, negative] = [1.0, 0.0].map(|class| patients(place, class));
+        if positive < 2 || negative < 2 {
+            let found = format!("{positive} positive and {negative} negative patients of {task}");
+            let expected = "both classes, of two patients at least, to have an AUROC with an interval".into();
+            return Err(Error::Setting { key: "test labels".into(), found, expected });
+        }
+    }
+    Ok(())
 }

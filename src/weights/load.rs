@@ -20,8 +20,8 @@ use crate::{
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LoadedNetwork {
-    /// The network.
-    pub network: Network,
+    /// The network. Private, so that what is known of it stays true.
+    pub(crate) network: Network,
     /// What it is: architecture, input channels, mean and deviation of its input.
     pub config: NetworkConfig,
     /// The linear layer behind the features, where a classifier was exported.
@@ -47,6 +47,16 @@ impl LoadedNetwork {
         let assumed = images_of(self.views.size);
         self.notes.iter_mut().for_each(|note| *note = note.replace(&assumed, &format!("{} as asked", images_of(side))));
         self.views = ViewConfig::eval(side);
+    }
+
+    /// The network itself.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The network, for a use of your own.
+    pub fn into_network(self) -> Network {
+        self.network
     }
 
     /// Which images the weights were trained on, as far as that is known.

@@ -9,6 +9,7 @@ use crate::interval::Interval;
 use crate::metric::Metric;
 use crate::results::{ResultRow, Results};
 use crate::scores::Scores;
+use crate::tables::Table;
 
 /// The AUROC of each task and of their mean at one label fraction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,6 +80,29 @@ impl FractionResult {
             tasks.push(mean(model, &ours, theirs.as_deref())?);
         }
         Ok(Self { fraction, draws: model_scores.len(), images: labelled_images, tasks })
+    }
+
+    /// A table to read, with one row per fraction and task; baseline and difference where there are any.
+    pub fn table(results: &[Self]) -> Table {
+        let paired = results.iter().flat_map(|r| &r.tasks).any(|t| t.difference.is_some());
+        let columns =
+            ["labels", "images", "draws", "task", "AUROC (95 % interval)", "random network", "difference, paired"];
+        let mut table = Table::new(columns.into_iter().take(if paired { 7 } else { 5 }));
+        let cell = |interval: Option<&Interval>| interval.map_or_else(|| "-".to_owned(), ToString::to_string);
+        for FractionResult { fraction, images, draws, tasks } in results {
+            for TaskResult { task, auroc, baseline, difference } in tasks {
+                table.push([
+                    format!("{} %", fraction * 100.0),
+                    format!("{images:.0}"),
+                    draws.to_string(),
+                    task.clone(),
+                    auroc.to_string(),
+                    cell(baseline.as_ref()),
+                    cell(difference.as_ref()),
+                ]);
+            }
+        }
+        table
     }
 }
 

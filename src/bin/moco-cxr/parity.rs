@@ -104,7 +104,7 @@ impl Arguments {
         let cpu = DeviceChoice::CPU.select()?;
         let network = match self.weights.as_str() {
             "random" => NetworkConfig::new(Arch::ResNet18).init(0, &cpu),
-            weights => load_weights(weights, None, 0, &cpu)?.network,
+            weights => load_weights(weights, None, 0, &cpu)?.into_network(),
         };
         Ok(parity(&network, &synthetic_batch(self.batch_size, self.image_size), choice)?)
     }

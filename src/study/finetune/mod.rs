@@ -25,7 +25,7 @@ use crate::{
         export::Exported,
         features::{Features, same_rows},
         linear::fit_probe,
-        scores::{check_reported, scores},
+        outcome::{check_reported, scores},
     },
     weights::LoadedNetwork,
 };

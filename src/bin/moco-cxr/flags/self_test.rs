@@ -12,6 +12,7 @@ use moco_cxr::{
     DeviceChoice, Error,
     check::{Difference, ParityReport},
     device::{Adapter, kernel_folder},
+    files::write_whole,
 };
 
 use crate::Fault;
@@ -102,9 +103,7 @@ impl Store {
         self.passed.insert(key, report);
         let Some(path) = self.path else { return };
         let text = serde_json::to_vec_pretty(&self.passed).unwrap_or_default();
-        // Written to another file and renamed, because two runs may start at once.
-        let aside = path.with_extension(format!("{}.tmp", std::process::id()));
-        let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        let _ = folder.and_then(|()| std::fs::write(&aside, text)).and_then(|()| std::fs::rename(&aside, &path));
+        // Losing it costs a repetition.
+        let _ = write_whole(&path, &text);
     }
 }

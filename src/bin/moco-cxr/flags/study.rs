@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use moco_cxr::{
     DeviceChoice, Existing, Labels, Protocol, RunFolder, Sources, Study, ValidFrom, Weights, data::DrawRule,
-    eval::FractionResult, report::results_table, study::Outcome,
+    study::Outcome,
 };
 
 use super::{
@@ -103,11 +103,10 @@ impl StudyArguments {
 
     /// Prints the results of a study.
     pub(crate) fn print(&self, outcome: &Outcome) -> Result<(), Fault> {
-        let results: &[FractionResult] = outcome.results();
         if self.output.json() {
-            return print_json(&results);
+            return print_json(&outcome.results());
         }
-        print!("{}", results_table(results).to_markdown());
+        print!("{}", outcome.table().to_markdown());
         Ok(())
     }
 
