@@ -6,6 +6,8 @@ use eval::chart::{escape, whole};
 use serde_json::Value;
 use toml::Table;
 
+use crate::files::Watch;
+
 use super::page::{DataTable, Fact, Section, command};
 
 /// The settings shown in the table, with their paths in `config.toml`.
@@ -40,16 +42,16 @@ pub(super) struct Configuration {
 
 impl Configuration {
     /// Reads both files of a run; an absent file is left out, one that cannot be read is noted.
-    pub(super) fn read(run: &Path, note: &mut dyn FnMut(&str)) -> Self {
+    pub(super) fn read(run: &Path, watch: &dyn Watch) -> Self {
         let text = fs::read_to_string(run.join("config.toml")).unwrap_or_default();
         let settings = toml::from_str(&text).unwrap_or_else(|e: toml::de::Error| {
-            note(&format!("config.toml: {}", e.message()));
+            watch.note(&format!("config.toml: {}", e.message()));
             Table::new()
         });
         let json = fs::read_to_string(run.join("run.json")).unwrap_or_default();
         let facts = if json.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&json) };
         let run = facts.unwrap_or_else(|e| {
-            note(&format!("run.json: {e}"));
+            watch.note(&format!("run.json: {e}"));
             Value::Null
         });
         Self { text, settings, run }
@@ -138,6 +140,8 @@ impl Configuration {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     #[test]
@@ -146,7 +150,7 @@ mod tests {
         fs::write(folder.path().join("config.toml"), "arch = \"<resnet18>\"\n[train]\nepochs = 6\nseed = 2\n")
             .expect("written");
         fs::write(folder.path().join("run.json"), "{\"data\": {\"images\": 2177}, \"device\": null}").expect("written");
-        let configuration = Configuration::read(folder.path(), &mut |note| panic!("{note}"));
+        let configuration = Configuration::read(folder.path(), &|note: &str| panic!("{note}"));
         let html = configuration.section().body.expect("a body");
         assert!(html.contains("&lt;resnet18&gt;") && !html.contains("<resnet18>"), "{html}");
         assert!(html.contains("<th scope=\"row\">epochs</th><td class=\"n\">6</td>"), "{html}");
@@ -158,9 +162,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("config.toml"), "arch = ").expect("written");
         fs::write(folder.path().join("run.json"), "{").expect("written");
-        let mut notes = Vec::new();
-        let configuration = Configuration::read(folder.path(), &mut |note| notes.push(note.to_owned()));
+        let notes = RefCell::new(Vec::new());
+        let configuration = Configuration::read(folder.path(), &|note: &str| notes.borrow_mut().push(note.to_owned()));
         assert!(configuration.section().body.is_err());
-        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert_eq!(notes.borrow().len(), 2, "{notes:?}");
     }
 }

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     error::Result,
+    files::Watch,
     pretrain::{KeyFrom, PretrainSettings},
 };
 
@@ -55,12 +56,7 @@ impl PartCounts {
 
 impl Data {
     /// Reads the counts from the tables below `dir`, without opening an image, and `audit.json` of the run.
-    pub(super) fn read(
-        run: &Path,
-        settings: Option<&PretrainSettings>,
-        dir: Option<&Path>,
-        note: &mut dyn FnMut(&str),
-    ) -> Self {
+    pub(super) fn read(run: &Path, settings: Option<&PretrainSettings>, dir: Option<&Path>, watch: &dyn Watch) -> Self {
         let mut data = Self::default();
         if let (Some(dir), Some(settings)) = (dir, settings) {
             let options = LoadOptions { on_bad: OnBad::Skip, ..LoadOptions::default() };
@@ -69,14 +65,14 @@ impl Data {
                     Ok(manifest) if manifest.is_empty() => {}
                     Ok(manifest) => data.parts.push(PartCounts::of(name, &manifest)),
                     Err(cxr_data::Error::Layout { .. }) => {} // a set need not have every part
-                    Err(fault) => note(&format!("{name} part of {}: {fault}", dir.display())),
+                    Err(fault) => watch.note(&format!("{name} part of {}: {fault}", dir.display())),
                 }
             }
         }
         if let Ok(text) = fs::read_to_string(run.join("audit.json")) {
             match serde_json::from_str(&text) {
                 Ok(audit) => data.audit = Some(audit),
-                Err(e) => note(&format!("audit.json: {e}")),
+                Err(e) => watch.note(&format!("audit.json: {e}")),
             }
         }
         data

@@ -47,7 +47,7 @@ impl TaskScores {
 
 impl Evaluations {
     /// Reads these folders and their subfolders that contain a `predictions.csv`. Files that cannot be read are noted.
-    pub(super) fn read(folders: &[PathBuf], bootstrap: &Bootstrap, note: &mut dyn FnMut(&str)) -> Self {
+    pub(super) fn read(folders: &[PathBuf], bootstrap: &Bootstrap, watch: &dyn Watch) -> Self {
         let mut found = Self { bootstrap: bootstrap.clone(), ..Self::default() };
         for folder in folders {
             let name =
@@ -61,13 +61,13 @@ impl Evaluations {
                 let kind = path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
                 match serde_json::from_str::<Vec<FractionResult>>(&text) {
                     Ok(results) => found.fractions.push((kind, results)),
-                    Err(e) => note(&format!("{}: {e}", path.display())),
+                    Err(e) => watch.note(&format!("{}: {e}", path.display())),
                 }
             }
             for file in prediction_files(folder) {
                 match read_tasks(&file, &name) {
                     Ok(tasks) => found.tasks.extend(tasks),
-                    Err(fault) => note(&format!("{}: {fault}", file.display())),
+                    Err(fault) => watch.note(&format!("{}: {fault}", file.display())),
                 }
             }
         }
@@ -127,7 +127,10 @@ fn read_tasks(file: &Path, source: &str) -> eval::Result<Vec<TaskScores>> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::cell::RefCell;
+
     use super::*;
+    use crate::files::Watch;
 
     /// A prediction file of `n` rows whose scores are logits that mostly follow the labels.
     pub(crate) fn predictions(n: usize, task: &str) -> String {
@@ -149,12 +152,13 @@ pub(super) mod tests {
             fs::write(folder.path().join(task).join("predictions.csv"), text).expect("written");
         }
         fs::write(folder.path().join("linear.json"), "[").expect("written");
-        let mut notes = Vec::new();
-        let found =
-            Evaluations::read(&[folder.path().into()], &Bootstrap::default(), &mut |n| notes.push(n.to_owned()));
+        let notes = RefCell::new(Vec::new());
+        let found = Evaluations::read(&[folder.path().into()], &Bootstrap::default(), &|note: &str| {
+            notes.borrow_mut().push(note.to_owned())
+        });
         assert_eq!(found.tasks.len(), 1);
         assert_eq!(found.tasks[0].task, "Edema");
-        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert_eq!(notes.borrow().len(), 2, "{notes:?}");
         assert!(!found.tasks[0].are_probabilities());
         assert_eq!(found.tasks[0].probability(0.0), 0.5);
     }

@@ -27,7 +27,7 @@ use eval::{Bootstrap, chart::escape};
 use crate::{
     device::DeviceChoice,
     error::{Error, Result},
-    files::write_whole,
+    files::{Notes, Watch, write_whole},
     pretrain::PretrainSettings,
 };
 use configuration::Configuration;
@@ -113,32 +113,31 @@ impl Report {
         if !is_run && options.eval.is_empty() {
             return Err(Error::NotARun { path: run.into() });
         }
-        let mut notes = Vec::new();
-        let mut note = |text: &str| notes.push(text.to_owned());
-        let configuration = Configuration::read(run, &mut note);
+        let notes = Notes::new(&());
+        let configuration = Configuration::read(run, &notes);
         let settings = PretrainSettings::read(&run.join("config.toml")).ok();
         let dir = options.data.clone().or_else(|| Some(settings.as_ref()?.data.dir.clone())).filter(|dir| dir.is_dir());
         if let (Some(asked), None) = (&options.data, &dir) {
             let (found, expected) = ("no such folder".to_owned(), "the folder of a data set".to_owned());
             return Err(Error::Setting { key: asked.display().to_string(), found, expected });
         }
-        let data = Data::read(run, settings.as_ref(), dir.as_deref(), &mut note);
-        let evaluations = Evaluations::read(&eval, &options.bootstrap, &mut note);
+        let data = Data::read(run, settings.as_ref(), dir.as_deref(), &notes);
+        let evaluations = Evaluations::read(&eval, &options.bootstrap, &notes);
         let (mut views, mut map, mut heat_maps) = (SampleViews::default(), FeatureMap::default(), HeatMaps::default());
         if let (Some(dir), Some(settings)) = (&dir, &settings) {
-            views = SampleViews::draw(settings, dir).unwrap_or_else(|e| noted(&mut note, "sample views", &e));
+            views = SampleViews::draw(settings, dir).unwrap_or_else(|e| noted(&notes, "sample views", &e));
             if options.features || options.data.is_some() {
                 let (dataset, images, device) = (settings.data.dataset, options.images.max(3), &options.device);
                 if run.join("export").is_dir() {
                     let found = FeatureMap::compute(run, dir, dataset, images, device);
-                    map = found.unwrap_or_else(|e| noted(&mut note, "map of the features", &e));
+                    map = found.unwrap_or_else(|e| noted(&notes, "map of the features", &e));
                 }
                 // The last one: among the usual folders, that of the fine-tuning comes after those of linear heads.
                 if let Some(export) =
                     eval.iter().rev().map(|folder| folder.join("export")).find(|export| export.is_dir())
                 {
                     let found = HeatMaps::compute(&export, dir, dataset, images, device);
-                    heat_maps = found.unwrap_or_else(|e| noted(&mut note, "heat maps", &e));
+                    heat_maps = found.unwrap_or_else(|e| noted(&notes, "heat maps", &e));
                 }
             }
         }
@@ -153,7 +152,7 @@ impl Report {
             map,
             evaluations,
             heat_maps,
-            notes,
+            notes: notes.texts(),
         })
     }
 
@@ -204,8 +203,8 @@ impl Report {
     }
 }
 
-fn noted<T: Default>(note: &mut dyn FnMut(&str), what: &str, fault: &Error) -> T {
-    note(&format!("{what}: {fault}"));
+fn noted<T: Default>(watch: &dyn Watch, what: &str, fault: &Error) -> T {
+    watch.note(&format!("{what}: {fault}"));
     T::default()
 }
 

@@ -4,12 +4,12 @@ use std::cell::OnceCell;
 
 use clap::Args;
 use moco_cxr::{
-    DeviceChoice, Error,
+    DeviceChoice, Error, Watch,
     device::{Adapter, Backend, guard},
 };
 
 use super::self_test::self_test;
-use crate::Fault;
+use crate::{Fault, terminal::watch::Terminal};
 
 /// Where to compute.
 #[derive(Debug, Clone, Args)]
@@ -36,12 +36,7 @@ impl DeviceArguments {
         if let Some(chosen) = self.chosen.get() {
             return Ok(*chosen);
         }
-        let mut note = |text: &str| {
-            if !quiet {
-                eprintln!("note: {text}");
-            }
-        };
-        let chosen = self.find(setting, &mut note)?;
+        let chosen = self.find(setting, &Terminal::new(quiet))?;
         Ok(*self.chosen.get_or_init(|| chosen))
     }
 
@@ -50,7 +45,7 @@ impl DeviceArguments {
         guard(self.choose(DeviceChoice::Auto, quiet)?, work)
     }
 
-    fn find(&self, setting: DeviceChoice, note: &mut dyn FnMut(&str)) -> Result<DeviceChoice, Fault> {
+    fn find(&self, setting: DeviceChoice, watch: &dyn Watch) -> Result<DeviceChoice, Fault> {
         let choice = self.device.unwrap_or(setting);
         if let DeviceChoice::On(..) = choice {
             let adapter = choice.adapter()?;
@@ -61,7 +56,7 @@ impl DeviceArguments {
                 );
                 return Err(Error::Device { asked: choice.to_string(), reason }.into());
             }
-            self.test(choice, &adapter, note)?;
+            self.test(choice, &adapter, watch)?;
             return Ok(choice);
         }
         // Backend by backend, because listing the adapters of one opens them.
@@ -69,21 +64,21 @@ impl DeviceArguments {
             let adapters = backend.adapters().unwrap_or_default();
             for adapter in adapters.iter().filter(|a| !a.software) {
                 let choice = DeviceChoice::On(adapter.backend, adapter.index);
-                match self.test(choice, adapter, note) {
+                match self.test(choice, adapter, watch) {
                     Ok(()) => {
                         if backend != Backend::Cpu {
-                            note(&format!("device: {choice} ({})", adapter.name));
+                            watch.note(&format!("device: {choice} ({})", adapter.name));
                         }
                         return Ok(choice);
                     }
-                    Err(fault) => note(&format!("{choice} is skipped: {fault}")),
+                    Err(fault) => watch.note(&format!("{choice} is skipped: {fault}")),
                 }
             }
         }
         Ok(DeviceChoice::Auto.adapter().map(|a| DeviceChoice::On(a.backend, a.index))?)
     }
 
-    fn test(&self, choice: DeviceChoice, adapter: &Adapter, note: &mut dyn FnMut(&str)) -> Result<(), Fault> {
-        if adapter.backend == Backend::Cpu || self.no_selftest { Ok(()) } else { self_test(choice, adapter, note) }
+    fn test(&self, choice: DeviceChoice, adapter: &Adapter, watch: &dyn Watch) -> Result<(), Fault> {
+        if adapter.backend == Backend::Cpu || self.no_selftest { Ok(()) } else { self_test(choice, adapter, watch) }
     }
 }

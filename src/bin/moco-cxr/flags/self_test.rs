@@ -9,7 +9,7 @@ use std::{
 };
 
 use moco_cxr::{
-    DeviceChoice, Error,
+    DeviceChoice, Error, Watch,
     check::{Difference, ParityReport},
     device::{Adapter, kernel_folder},
     files::write_whole,
@@ -21,12 +21,12 @@ use crate::Fault;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Compares a device with the CPU, unless it passed before.
-pub(super) fn self_test(choice: DeviceChoice, adapter: &Adapter, note: &mut dyn FnMut(&str)) -> Result<(), Fault> {
+pub(super) fn self_test(choice: DeviceChoice, adapter: &Adapter, watch: &dyn Watch) -> Result<(), Fault> {
     let (key, store) = (key(adapter), Store::open());
     if store.passed.contains_key(&key) {
         return Ok(());
     }
-    note(&format!("{choice}: comparing its results with the CPU's (once; --no-selftest skips this)"));
+    watch.note(&format!("{choice}: comparing its results with the CPU's (once; --no-selftest skips this)"));
     let report = in_child(&["--self-test"], choice)?;
     if !report.passed() {
         let reason = format!("its results differ from the CPU's: {}", describe(&report));
