@@ -5,9 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use eval::{Bootstrap, Scores, read_predictions, read_stamp_beside};
+use eval::{Bootstrap, FractionResult, Scores, read_predictions, read_stamp_beside};
 
-use eval::FractionResult;
+use crate::files::Watch;
 
 /// The contents of the evaluation folders of a run.
 #[derive(Debug, Default)]
@@ -130,7 +130,6 @@ pub(super) mod tests {
     use std::cell::RefCell;
 
     use super::*;
-    use crate::files::Watch;
 
     /// A prediction file of `n` rows whose scores are logits that mostly follow the labels.
     pub(crate) fn predictions(n: usize, task: &str) -> String {
