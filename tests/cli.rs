@@ -101,8 +101,6 @@ const SHARED_FLAGS: [&str; 17] = [
 /// a random one, a model for each arm.
 const OTHER_MEANINGS: [(&str, &str); 4] =
     [("parity", "--device"), ("report", "--device"), ("parity", "--weights"), ("reproduce", "--weights")];
-/// Subcommands whose flags are not all taken from the shared groups yet.
-const NOT_SHARED_YET: [&str; 6] = ["linear", "knn", "finetune", "predict", "embed", "reproduce"];
 
 /// The flags of a `--help` and their texts, without line breaks.
 fn flags(help: &str) -> BTreeMap<String, String> {
@@ -128,7 +126,7 @@ fn flags(help: &str) -> BTreeMap<String, String> {
 #[test]
 fn a_flag_of_several_subcommands_has_the_same_help_in_all() {
     let mut texts: BTreeMap<&str, BTreeMap<String, Vec<String>>> = BTreeMap::new();
-    for subcommand in subcommands().into_iter().filter(|name| !NOT_SHARED_YET.contains(&name.as_str())) {
+    for subcommand in subcommands() {
         let found = flags(&succeed([&subcommand, "--help"]).stdout);
         assert!(found.contains_key("--help"), "{found:?}");
         for flag in SHARED_FLAGS.into_iter().filter(|flag| !OTHER_MEANINGS.contains(&(subcommand.as_str(), flag))) {
