@@ -1,4 +1,4 @@
-//! Files and folders that appear whole or not at all, the folder of a run, and who is told of progress.
+//! Atomic writes of files and folders, the folder of a run, and progress reporting.
 
 mod json;
 mod new_folder;
@@ -11,4 +11,4 @@ pub(crate) use new_folder::NewFolder;
 pub use run_folder::{Existing, RunFolder};
 pub use watch::Watch;
 pub(crate) use watch::{Notes, Once, over};
-pub(crate) use whole::{write_new, write_whole};
+pub(crate) use whole::write_whole;
