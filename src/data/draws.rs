@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn on_chexpert_they_are_the_paper_s_draws_without_unreadable_rows() {
+    fn on_chexpert_draws_equal_the_paper_without_unreadable_rows() {
         let manifest = manifest(Dataset::Chexpert, "Edema", 3000);
         let settings = settings(5);
         let readable: Vec<usize> = (0..3000).filter(|row| row % 7 != 0).collect();
