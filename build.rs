@@ -1,5 +1,5 @@
-//! Tells the library the commit it is built from, where that can be known: from git in a checkout, from Cargo's record in a
-//! package, else not at all.
+//! Passes the commit to the library as `MOCO_CXR_GIT_COMMIT`, if known: from git in a checkout, or from Cargo's record in a
+//! package.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -7,20 +7,20 @@ fn main() {
     let root = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
     let root = Path::new(&root);
     println!("cargo::rerun-if-changed=build.rs");
-    // A package may lie in somebody else's checkout; only one of this very folder counts.
+    // A package may lie inside another repository's checkout; only a repository of this folder counts.
     let commit = if root.join(".git").exists() { from_git(root) } else { from_package(root) };
     if let Some(commit) = commit {
         println!("cargo::rustc-env=MOCO_CXR_GIT_COMMIT={commit}");
     }
 }
 
-/// The commit, with `-dirty` where files differ from it.
+/// The commit, with `-dirty` if files were changed.
 fn from_git(root: &Path) -> Option<String> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").arg("-C").arg(root).args(arguments).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
-    let logs = git(&["rev-parse", "--git-path", "logs/HEAD"])?; // grows with every commit and checkout
+    let logs = git(&["rev-parse", "--git-path", "logs/HEAD"])?; // changes with every commit and checkout
     for path in [root.join(logs), root.join("src"), root.join("crates"), root.join("Cargo.lock")] {
         if path.exists() {
             println!("cargo::rerun-if-changed={}", path.display());
@@ -29,7 +29,7 @@ fn from_git(root: &Path) -> Option<String> {
     git(&["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
 }
 
-/// `.cargo_vcs_info.json`, which `cargo package` writes.
+/// The commit in `.cargo_vcs_info.json`, which `cargo package` writes.
 fn from_package(root: &Path) -> Option<String> {
     let path = root.join(".cargo_vcs_info.json");
     println!("cargo::rerun-if-changed={}", path.display());

@@ -1,44 +1,44 @@
-//! What can go wrong between a command and its result.
+//! The error type of this crate.
 
 use std::path::PathBuf;
 
-/// Every fault of the facade; those of the parts pass through.
+/// Errors of this crate; those of the crates it is built on are passed through unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A fault of the data.
+    /// An error of the data.
     #[error(transparent)]
     Data(#[from] cxr_data::Error),
-    /// A fault of a network or a weight file.
+    /// An error of a network or a weight file.
     #[error(transparent)]
     Backbone(#[from] backbones::Error),
-    /// A fault of the pretraining.
+    /// An error of the pretraining.
     #[error(transparent)]
     Moco(#[from] moco_core::Error),
-    /// A fault of the evaluation.
+    /// An error of the evaluation.
     #[error(transparent)]
     Eval(#[from] eval::Error),
-    /// Images that came back from a network in another order than they were asked for: a defect of this program.
+    /// A network returned images in another order than requested: a bug in this program.
     #[error(
-        "{} came in place {place}, where {} was asked for: a score would meet the label of another image (a defect; please \
-         report it)",
+        "found {} at position {place}, expected {}: scores would be paired with the labels of other images; this is a bug, \
+         please report it",
         came.map_or("nothing".to_owned(), |row| format!("row {row}")),
         asked.map_or("nothing".to_owned(), |row| format!("row {row}"))
     )]
     OtherRows {
-        /// The first place that differs, from 0.
+        /// The first position that differs, from 0.
         place: usize,
-        /// The row that came.
+        /// The row returned.
         came: Option<usize>,
-        /// The row asked for.
+        /// The row requested.
         asked: Option<usize>,
     },
-    /// A device that cannot be had.
+    /// A device is not available.
     #[error("device {asked:?}: {reason}")]
     Device {
-        /// What was asked for.
+        /// The requested device.
         asked: String,
-        /// Why not, and what to do.
+        /// Why it is not available, and what to do.
         reason: String,
     },
     /// A file or folder could not be read or written.
@@ -46,74 +46,74 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A folder that is in use.
+    /// A folder is not empty.
     #[error("{}: found a folder that is not empty, expected a new or empty one", path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,
     },
-    /// A folder to go on in or to replace that no run of ours made.
+    /// A folder to resume or overwrite does not hold a run.
     #[error("{}: found files but no run.json, expected the folder of a run; nothing in it was changed", path.display())]
     NotARun {
         /// The folder.
         path: PathBuf,
     },
-    /// A folder that is to be made, and is there.
+    /// A folder to be created already exists.
     #[error("{}: already exists, expected a new folder; nothing is overwritten", path.display())]
     Exists {
         /// The folder.
         path: PathBuf,
     },
-    /// Published weights that are not on this machine.
+    /// Published weights are not on this machine.
     #[error(
-        "{what}: found no {files} in {}; get {url} and put it there (MOCO_CXR_CACHE names another folder), or, with the \
-         feature hub, let `moco-cxr` fetch them",
+        "{what}: found no {files} in {}; download {url} into it (MOCO_CXR_CACHE names another folder), or build with the \
+         feature hub to let `moco-cxr` download it",
         folder.display()
     )]
     NoWeights {
-        /// Whose.
+        /// Which weights.
         what: String,
-        /// What the file may be called.
+        /// Possible file names.
         files: String,
-        /// Where it is published.
+        /// URL of the file.
         url: String,
-        /// Where it should be.
+        /// The folder it belongs in.
         folder: PathBuf,
     },
-    /// A published file that is not what it was.
+    /// A published file has another checksum than expected.
     #[error("{}: found SHA-256 {found}, expected {expected}: {why}", path.display())]
     Checksum {
         /// The file.
         path: PathBuf,
         /// Its checksum.
         found: String,
-        /// What it should begin with.
+        /// The expected checksum, or its first digits.
         expected: String,
-        /// Where that is from.
+        /// Where the expected checksum is from, and what to do.
         why: String,
     },
-    /// A download that failed; nothing of it is left.
+    /// A download failed; no partial file is left.
     #[error("fetching {url}: {reason}")]
     Download {
-        /// From where.
+        /// The URL.
         url: String,
-        /// What happened.
+        /// What went wrong.
         reason: String,
     },
-    /// A setting that cannot be.
+    /// A setting is invalid.
     #[error("{key}: found {found}, expected {expected}")]
     Setting {
-        /// Its name, as in config.toml.
+        /// Name of the setting, as in config.toml.
         key: String,
         /// What was found.
         found: String,
         /// What was expected.
         expected: String,
     },
-    /// A configuration file that cannot be read.
+    /// A configuration or JSON file cannot be parsed.
     #[error("{origin}: {reason}")]
     Config {
         /// File, preset or option.
@@ -121,17 +121,17 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// A resume under other settings.
-    #[error("{} was started with other settings; a resume may change epochs, workers, device, checkpoints and the place of the data. Different: {}", path.display(), keys.join("; "))]
+    /// A run is resumed with other settings.
+    #[error("{} was started with other settings; a resume may change epochs, workers, device, checkpoints and the path of the data. Different: {}", path.display(), keys.join("; "))]
     ResumeDiffers {
         /// The run.
         path: PathBuf,
-        /// Setting: then, now.
+        /// Each setting that differs, with its old and new value.
         keys: Vec<String>,
     },
 }
 
-/// Result of the facade.
+/// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {

@@ -1,20 +1,21 @@
-//! Self-supervised pretraining on chest X-rays in pure Rust: momentum contrast (MoCo v2) as MoCo-CXR
-//! ([arXiv:2010.05352](https://arxiv.org/abs/2010.05352)) adapted it, and everything around it.
+//! Self-supervised pretraining on chest X-rays in pure Rust: momentum contrast (MoCo v2) as adapted by MoCo-CXR
+//! ([arXiv:2010.05352](https://arxiv.org/abs/2010.05352)), with data loading, evaluation and reports.
 //!
-//! # An image's way
+//! # The path of an image
 //! ```text
 //! file -> cxr_data::Record -> Radiograph -> two views -> host batch (u8)
 //!      -> device -> moco_core: encoder_q, encoder_k, queue, loss -> checkpoint -> backbones: weights
 //!      -> features -> eval: linear probe -> scores -> AUROC with interval -> table, report
 //! ```
 //! Each of [`cxr_data`] (no Burn), [`backbones`], [`moco_core`] and [`eval`] (its statistics need no Burn) can be used
-//! alone. This crate puts them together: [`pretrain()`] makes weights, and a [`Study`] makes numbers from weights and labels.
-//! The modules are floors, each built on those before it: [`files`], [`device`], [`data`], [`weights`], [`mod@pretrain`],
-//! [`check`], [`study`], [`report`] and [`reproduce`]; the names that most programs need are in the [`prelude`].
+//! alone. This crate combines them: [`pretrain()`] trains weights, and a [`Study`] evaluates weights on labelled images.
+//! The modules are layers, each built on those before it: [`files`], [`device`], [`data`], [`weights`], [`mod@pretrain`],
+//! [`check`], [`study`], [`report`] and [`reproduce`]. The [`prelude`] has the names that most programs need.
 //!
 //! # I have a folder of radiographs
-//! [`pretrain()`] reads it, whatever its layout ([`cxr_data::Dataset`]), and leaves a [`RunFolder`] with weights for
-//! PyTorch and for [`Weights`]. Not run here, since it takes hours; `examples/pretrain_folder.rs` is a small one.
+//! [`pretrain()`] reads it in any supported layout ([`cxr_data::Dataset`]) and writes a [`RunFolder`] with weights for
+//! PyTorch and for [`Weights`]. This example takes hours, so it is not run here; `examples/pretrain_folder.rs` is a small
+//! one.
 //!
 //! ```no_run
 //! use moco_cxr::prelude::*;
@@ -26,10 +27,10 @@
 //! # Ok::<(), moco_cxr::Error>(())
 //! ```
 //!
-//! # I have labels, and want a number
-//! A [`Study`] opens images, weights, labels and protocol together. It refuses data in which a patient or an image is in two
-//! parts, and weights that were pretrained on what is to be reported on; what it finds is stamped with the conditions, and
-//! results under other conditions are not compared with it. Not run here; `examples/linear_probe.rs` is a small one.
+//! # I have labels and want results
+//! A [`Study`] opens images, weights, labels and protocol together. It refuses data with a patient or an image in two parts,
+//! and weights that were pretrained on test images. Results record the conditions they were computed under, and are not
+//! compared with results under other conditions. Not run here; `examples/linear_probe.rs` is a small one.
 //!
 //! ```no_run
 //! use moco_cxr::prelude::*;
@@ -51,8 +52,8 @@
 //! ```
 //!
 //! # I have a PyTorch checkpoint
-//! [`backbones::import`] takes torchvision's files, MoCo's and MoCo-CXR's checkpoints and safetensors, strictly: what is
-//! missing or left over is an error that lists it. In place of a `.pth`, the file of this example is written here.
+//! [`backbones::import`] reads torchvision's files, checkpoints of MoCo and MoCo-CXR, and safetensors. It is strict: missing
+//! or unexpected tensors are an error that lists them. This example writes its own file in place of a `.pth`.
 //!
 //! ```
 //! use moco_cxr::{backbones::{ImportOptions, WeightFile, import, safetensors_bytes, state_dict}, prelude::*};
@@ -60,7 +61,7 @@
 //! let device = Device::flex();
 //! let folder = std::env::temp_dir().join(format!("moco-cxr-doc-{}", std::process::id()));
 //! std::fs::create_dir_all(&folder)?;
-//! let path = folder.join("resnet18.safetensors"); // or resnet18-f37072fd.pth, checkpoint_0019.pth.tar, …
+//! let path = folder.join("resnet18.safetensors"); // or resnet18-f37072fd.pth, checkpoint_0019.pth.tar, ...
 //! # let weights = state_dict(&NetworkConfig::new(Arch::ResNet18).init(7, &device))?;
 //! # std::fs::write(&path, safetensors_bytes(&weights, 0)?)?;
 //!
@@ -75,8 +76,8 @@
 //! ```
 //!
 //! # I only want AUC with intervals
-//! [`eval`] alone does (`moco-cxr-eval` without its feature `train` builds without Burn). Patients are resampled, since
-//! images of a patient are not independent. `examples/score_csv.rs` reads a file.
+//! [`eval`] alone is enough (`moco-cxr-eval` without its feature `train` builds without Burn). The bootstrap resamples
+//! patients, because images of one patient are not independent. `examples/score_csv.rs` reads a file.
 //!
 //! ```
 //! use moco_cxr::eval::{Bootstrap, Cohort, Metric};
@@ -91,8 +92,8 @@
 //! ```
 //!
 //! # I have my own backbone
-//! Any Burn module with [`Backbone`](backbones::Backbone) can be pretrained by a [`moco_core::Trainer`], on the same views
-//! ([`LoaderSource`]) or on any other batches. Here two steps on a handful of drawn images.
+//! Any Burn module that implements [`Backbone`](backbones::Backbone) can be pretrained by a [`moco_core::Trainer`], on the
+//! same views ([`LoaderSource`]) or on any other batches. This example takes two steps on a few synthetic images.
 //!
 //! ```
 //! use moco_cxr::{
@@ -132,9 +133,9 @@
 //! ```
 //!
 //! # Features
-//! `cli` and `flex` (the CPU) are on. A library user who wants less: `default-features = false, features = ["flex"]`.
-//! `hub` (off) fetches published weights, see [`weights::fetch_weights`].
-//! Burn's `simd` and `rayon` are always on: without them its CPU backend runs scalar and on one thread.
+//! `cli` and `flex` (the CPU backend) are on by default. For the library alone: `default-features = false, features =
+//! ["flex"]`. `hub` (off) downloads published weights, see [`weights::fetch_weights`].
+//! Burn's `simd` and `rayon` are always on: without them its CPU backend is scalar and single-threaded.
 
 #![recursion_limit = "256"] // for Burn's GPU backends
 

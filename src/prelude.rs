@@ -1,4 +1,4 @@
-//! What most programs need, in one line: `use moco_cxr::prelude::*;`.
+//! The names most programs need: `use moco_cxr::prelude::*;`.
 
 pub use backbones::{Arch, Backbone, Mode, Network, NetworkConfig};
 pub use burn::tensor::{Device, Tensor};

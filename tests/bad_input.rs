@@ -320,7 +320,7 @@ fn patients_in_two_parts_are_a_leak() {
     let text = fs::read_to_string(copied.join("trained_on.json")).unwrap();
     fs::write(copied.join("trained_on.json"), text.replace(hash, "0123456789abcdef0123456789abcdef")).unwrap();
     let changed = refused("linear", &arguments!["--data", other, "--weights", copied, "--task", "Cardiomegaly"]);
-    says(&changed, &["other rows than then", hash, "--unchecked-pretraining"]);
+    says(&changed, &["changed rows", hash, "--unchecked-pretraining"]);
 }
 
 /// Nothing that these commands name is there: whatever they say, they say before they look.

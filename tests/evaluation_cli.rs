@@ -276,7 +276,7 @@ fn nearest_neighbours_vote_with_shares_and_random_weights_need_no_file() {
     let (foreign, out) = (folder.join("foreign.safetensors"), folder.join("knn-foreign"));
     fs::copy(run.join("export/model.safetensors"), &foreign).unwrap();
     let ran = succeed(with("knn", set, &foreign, &out, &["--image-size", "32"]));
-    assert!(ran.stderr.contains("no run says which these were"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no run recorded which images these were"), "{}", ran.stderr);
     assert_eq!(read_json(&out.join("cardiomegaly/results.json"))["stamp"]["pretraining"], "not checked");
     // Compared they may be: the data are the same.
     let of = |out: &str| folder.join(out).join("cardiomegaly/predictions.csv");

@@ -161,7 +161,7 @@ fn weights_are_not_evaluated_on_what_they_were_trained_on() {
     // Rows taken out of the table afterwards: nobody can say any more which they were. Nor when the folder is gone.
     let table = fs::read_to_string(seen.join("labels.csv")).unwrap();
     fs::write(seen.join("labels.csv"), table.replace("5.png,1\n", "")).unwrap();
-    leaks(evaluated(&test, &loaded), &["seen", "other rows than then", "--unchecked-pretraining"]);
+    leaks(evaluated(&test, &loaded), &["seen", "changed rows", "--unchecked-pretraining"]);
     fs::write(seen.join("labels.csv"), table).unwrap();
     fs::write(seen.join("5.png"), "").unwrap();
     leaks(evaluated(&test, &loaded), &["1 images that cannot be read", "5.png", "--unchecked-pretraining"]);
@@ -294,8 +294,7 @@ fn a_file_that_is_not_what_its_name_says_is_read_and_said() {
     let watch = |text: &str| notes.borrow_mut().push(text.to_owned());
     let part = Sources::new(&a).rows(Part::All, &ViewConfig::eval(32), &watch).unwrap();
     assert_eq!(part.readable().len(), 4);
-    let said =
-        "1 of 4 images are of another format than their name says and were read as what they are (the first: 2.jpg)";
+    let said = "1 of 4 images have another format than their file name says; they were read in their actual format (the first: 2.jpg)";
     assert!(notes.borrow().iter().any(|note| note == said), "{notes:?}");
 }
 

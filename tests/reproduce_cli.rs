@@ -82,7 +82,7 @@ fn cells_with_scores_have_our_number_and_the_others_the_command() {
     let text = succeed(arguments!["reproduce", "table1", "--results", results]).stdout;
     assert!(text.contains("1 of 24 cells, 1 of them inside"), "{text}");
     // Two label draws are not the paper's five, and nobody wrote down what these models began from.
-    assert!(text.contains("2 of 5") && text.contains("resnet18-moco-linear: weights not written down"), "{text}");
+    assert!(text.contains("2 of 5") && text.contains("resnet18-moco-linear: weights not recorded"), "{text}");
     let command = text.lines().find(|line| line.contains("moco-cxr reproduce table1")).unwrap();
     for part in ["--data DATA", "--weights resnet18-moco=RESNET18_MOCO_RUN", "--weights densenet121-moco="] {
         assert!(command.contains(part), "{command}");
@@ -111,7 +111,7 @@ fn improvements_need_equal_conditions_and_scores() {
     let fractions = json!([{"fraction": 0.01, "draws": 5, "images": 3.0,
         "tasks": [{"task": "Pleural Effusion", "auroc": interval, "baseline": null, "difference": null}]}]);
     fs::write(other.join("linear.json"), fractions.to_string()).unwrap();
-    gain("needs the scores of every draw");
+    gain("needs the scores of all draws");
     let app1 = cells(&succeed(arguments!["reproduce", "app1", "--results", folder.path(), "--json"]));
     let alone = cell(&app1, "resnet18 ImageNet linear", 0.01);
     assert_eq!((&alone["ours"]["estimate"], &alone["ours"]["method"]), (&json!(0.76), &json!("percentile")));

@@ -17,7 +17,7 @@ static EXPORT: LazyLock<PathBuf> = LazyLock::new(|| {
     let out = scratch("weights_cli").join("resnet18");
     let ran = succeed(arguments!["export", "random", "--arch", "resnet18", "--seed", "3", "--onnx", "--out", out]);
     assert_eq!(ran.stdout.lines().count(), 5, "{ran:?}");
-    assert!(ran.stderr.contains("MoCo-CXR's mean and deviation"), "{ran:?}");
+    assert!(ran.stderr.contains("MoCo-CXR's mean and standard deviation"), "{ran:?}");
     out
 });
 

@@ -15,11 +15,11 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DrawRule {
-    /// Whole patients, each draw on its own, from the seed.
+    /// Whole patients, each draw independently, from the seed.
     #[default]
     Patients,
-    /// Image by image, as the scripts of MoCo-CXR: of CheXpert's whole `train.csv` the paper's own draws bit for bit
-    /// ([`splits::paper_draws`]), of Shenzhen draws by its rules from the seed ([`splits::shenzhen_draws`]).
+    /// Single images, as in MoCo-CXR's scripts. On CheXpert's complete `train.csv`: exactly the paper's draws
+    /// ([`splits::paper_draws`]). On Shenzhen: draws by the paper's rules from the seed ([`splits::shenzhen_draws`]).
     Paper,
 }
 
@@ -48,36 +48,36 @@ impl fmt::Display for DrawRule {
     }
 }
 
-/// One draw of labelled rows: places in a [`Labelled`].
+/// One draw of labelled rows, as positions in a [`Labelled`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelDraw {
-    /// Places, ascending.
+    /// Positions, ascending.
     pub places: Vec<usize>,
-    /// Folds that the rarest class of all tasks allows.
+    /// Number of cross-validation folds that the rarest class of all tasks allows.
     pub folds: usize,
 }
 
-/// How often and how labels are drawn, and in how many folds a penalty is chosen among them.
+/// Settings of label draws, and the number of folds for choosing the penalty within a draw.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Draws {
     pub(crate) rule: DrawRule,
     /// Draws of a fraction below 1.
     pub(crate) count: usize,
-    /// Folds wanted.
+    /// Requested folds.
     pub(crate) folds: usize,
     pub(crate) seed: u64,
 }
 
 /// The label draws of one fraction.
 ///
-/// With `min_folds` 2, draws in which some task has fewer than two patients of a class, which could not choose a penalty,
-/// are not used: where whole patients are drawn, they are drawn again, under the next seed, up to a hundred times. That rule
-/// looks at training labels only. With 0 they are taken as they fall, for what chooses nothing within them (fine-tuning,
-/// nearest neighbours); they are the same wherever nothing needs to be drawn again.
+/// With `min_folds` 2, a draw in which some task has fewer than two patients of a class cannot choose a penalty and is
+/// rejected: draws of whole patients are repeated with the next seed, up to a hundred times. This looks at training labels
+/// only. With 0, draws are used as they are, for methods that choose nothing within a draw (fine-tuning, nearest
+/// neighbours). Both give the same draws unless one had to be repeated.
 ///
 /// # Errors
-/// When no usable draw is found; a fraction out of range, or one or a number of draws that the paper does not have, where
-/// its draws are asked for.
+/// No usable draw was found; a fraction is out of range; or, for the paper's draws, the paper does not have this fraction or
+/// this many draws.
 pub(crate) fn label_draws(
     train: &Labelled,
     fraction: f64,
@@ -117,7 +117,7 @@ pub(crate) fn label_draws(
         match (usable, too_few) {
             (Some(found), _) => draws.push(found?),
             (None, Some(fault)) => return Err(fault),
-            (None, None) => {} // there is at least one try
+            (None, None) => {} // cannot happen: there is at least one attempt
         }
     }
     Ok(draws)
@@ -128,7 +128,7 @@ fn one_draw(train: &Labelled, fraction: f64, seed: u64) -> Result<Vec<usize>> {
     Ok(places_of(train, &drawn))
 }
 
-/// The rows of the manifest that the paper's rule draws, draw by draw.
+/// The manifest rows of each draw by the paper's rule.
 fn paper_rows(train: &Labelled, fraction: f64, wanted: usize, seed: u64) -> Result<Vec<Vec<usize>>> {
     let manifest = train.manifest();
     let all = || (0..manifest.len()).collect::<Vec<_>>();
@@ -144,20 +144,18 @@ fn paper_rows(train: &Labelled, fraction: f64, wanted: usize, seed: u64) -> Resu
         return Err(Error::Setting {
             key: "fraction, label draws".into(),
             found: format!("{wanted} draws of a fraction of {fraction}"),
-            expected: "at most 5 draws of 0.001, 0.01, 0.1 or 0.5, as the paper has them, or --label-draws patients"
-                .into(),
+            expected: "at most 5 draws of 0.001, 0.01, 0.1 or 0.5, as in the paper, or --label-draws patients".into(),
         });
     }
     Ok(drawn.into_iter().map(|draw| draw.rows).collect())
 }
 
-/// Places of the rows, ascending, that are readable and that the label policy admits.
+/// Positions of those `rows` that are readable and admitted by the label policy, ascending.
 fn places_of(train: &Labelled, rows: &[usize]) -> Vec<usize> {
     (0..train.rows().len()).filter(|&i| rows.binary_search(&train.rows()[i]).is_ok()).collect()
 }
 
-/// The class that fewest patients have, of all tasks. A patient with any positive image is a positive one, as in the folds
-/// themselves.
+/// The class with the fewest patients over all tasks. A patient with any positive image counts as positive, as in the folds.
 struct Rarest {
     patients: usize,
     task: usize,
@@ -182,18 +180,18 @@ impl Rarest {
         Error::Setting {
             key: train.labels().tasks.get(task).map_or("task".into(), |task| format!("task {task:?}")),
             found: format!("{patients} {class} patient(s) in {images} labelled images (fraction {fraction})"),
-            expected: "at least two patients of each class in every task, to choose a penalty on".into(),
+            expected: "at least two patients of each class in every task, to choose the penalty".into(),
         }
     }
 }
 
-/// A note where the penalty is chosen in fewer folds than were asked for.
+/// A note if the penalty is chosen in fewer folds than requested.
 pub(crate) fn fewer_folds(fraction: f64, draws: &[LabelDraw], settings: Draws) -> Option<String> {
     let fewest = draws.iter().map(|draw| draw.folds).min().filter(|&folds| folds < settings.folds)?;
     let affected = draws.iter().filter(|draw| draw.folds < settings.folds).count();
     Some(format!(
-        "fraction {fraction}: {affected} of {} label draws choose the penalty in fewer than {} folds (the fewest: {fewest}), because \
-         a class has no more patients",
+        "fraction {fraction}: {affected} of {} label draws choose the penalty in fewer than {} folds (minimum {fewest}), because \
+         a class has too few patients",
         draws.len(),
         settings.folds
     ))
@@ -209,7 +207,7 @@ mod tests {
     use super::*;
     use crate::data::{Labels, Rows};
 
-    /// One image a patient, every second positive; nothing of it lies on disk.
+    /// One image per patient, every second positive; no files exist.
     fn manifest(dataset: Dataset, task: &str, images: usize) -> Manifest {
         let record = |i: usize| Record {
             path: format!("patient{i:05}/study1/view1_frontal.jpg"),
@@ -241,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn on_chexpert_they_are_the_draws_of_the_paper_without_the_rows_that_cannot_be_used() {
+    fn on_chexpert_draws_equal_the_paper_without_unreadable_rows() {
         let manifest = manifest(Dataset::Chexpert, "Edema", 3000);
         let settings = settings(5);
         let readable: Vec<usize> = (0..3000).filter(|row| row % 7 != 0).collect();
@@ -258,12 +256,12 @@ mod tests {
             }
         }
         assert_eq!(label_draws(&train, 1.0, settings, 2).unwrap()[0].places.len(), readable.len());
-        // The paper has neither a sixth draw nor a fraction of 20 %; at 0.1 % nobody can choose a penalty among three images,
+        // The paper has neither a sixth draw nor a fraction of 20 %. At 0.1 %, three images are too few to choose a penalty,
         // but a network can be trained on them.
         let six = Draws { count: 6, ..settings };
         for (fraction, settings) in [(0.1, six), (0.2, settings)] {
             let fault = label_draws(&train, fraction, settings, 0).unwrap_err().to_string();
-            assert!(fault.contains("as the paper has them"), "{fault}");
+            assert!(fault.contains("as in the paper"), "{fault}");
         }
         assert!(
             label_draws(&train, 0.001, settings, 2).unwrap_err().to_string().contains("two patients of each class")

@@ -1,4 +1,4 @@
-//! Labelled rows: rows of a data set, and what a label policy makes of their labels.
+//! Labelled rows: rows of a data set with their targets under a label policy.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Rows of a data set that the label policy admits, with their targets.
+/// Rows of a data set admitted by the label policy, with their targets.
 #[derive(Debug, Clone)]
 pub struct Labelled {
     rows: Arc<Rows>,
@@ -24,7 +24,7 @@ impl Labelled {
     /// Applies a label policy to the readable rows.
     ///
     /// # Errors
-    /// A task that the set does not have (with the nearest names), or no rows.
+    /// A task that the data set does not have (the message suggests similar names), or no rows are left.
     pub fn new(rows: &Arc<Rows>, labels: &Labels) -> Result<Self> {
         labels.validate()?;
         let manifest = rows.manifest();
@@ -39,7 +39,7 @@ impl Labelled {
         Ok(Self { rows: rows.clone(), labels: labels.clone(), policy, patients })
     }
 
-    /// The rows these are some of.
+    /// The set that these rows are taken from.
     pub(crate) fn set(&self) -> &Arc<Rows> {
         &self.rows
     }
@@ -54,7 +54,7 @@ impl Labelled {
         &self.policy.rows
     }
 
-    /// What the policy made of the labels, with counts before and after.
+    /// The result of the policy, with label counts before and after.
     pub fn counts(&self) -> &PolicyResult {
         &self.policy
     }
@@ -64,7 +64,7 @@ impl Labelled {
         &self.labels
     }
 
-    /// Targets `[N, T]`: 0, 1, NaN where masked.
+    /// Targets `[N, T]`: 0, 1, or NaN if masked.
     pub fn targets(&self) -> Array2<f64> {
         self.policy.targets.mapv(f64::from)
     }
@@ -73,24 +73,24 @@ impl Labelled {
         self.rows.manifest()
     }
 
-    /// Patient of every row, numbered.
+    /// The patient of every row, as a number.
     pub(crate) fn patients(&self) -> &[u64] {
         &self.patients
     }
 
-    /// Rows of a prediction file.
+    /// The rows as they stand in a prediction file.
     pub(crate) fn score_rows(&self) -> Vec<Row> {
         self.rows().iter().map(|&row| score_row(&self.manifest().records[row])).collect()
     }
 }
 
-/// The readable rows that the policy admits, and their targets in these label columns.
+/// The readable rows admitted by the policy, with their targets in these label columns.
 pub(crate) fn admitted(rows: &Rows, columns: &[usize], policy: LabelPolicy) -> Result<PolicyResult> {
     let mut applied = policy.apply(rows.manifest(), columns)?;
     let keep: Vec<usize> =
         (0..applied.rows.len()).filter(|&i| rows.readable().binary_search(&applied.rows[i]).is_ok()).collect();
     if keep.is_empty() {
-        let found = format!("no image of {} that the label policy admits", rows.manifest().root.display());
+        let found = format!("no image in {} admitted by the label policy", rows.manifest().root.display());
         return Err(Error::Setting { key: "data".into(), found, expected: "at least one".into() });
     }
     applied.targets = applied.targets.select(Axis(0), &keep);
@@ -98,7 +98,7 @@ pub(crate) fn admitted(rows: &Rows, columns: &[usize], policy: LabelPolicy) -> R
     Ok(applied)
 }
 
-/// How the patients of a manifest are known to those who read its scores.
+/// Where the patients in a prediction file come from: the manifest, or one patient per row.
 pub(crate) fn patient_source(manifest: &Manifest) -> PatientSource {
     if manifest.patients_known { PatientSource::Column } else { PatientSource::Row }
 }

@@ -1,16 +1,16 @@
-//! Whether sets that must be disjoint share a patient, a file or an image.
+//! Check that parts share no patient, file or image.
 
 use cxr_data::{Manifest, PixelHash, Role, Subset, check_scanned};
 
 use crate::{error::Result, files::Watch};
 
-/// A set of images by its name and role, with a hash of each image's pixels (empty: compared by patients and files only).
+/// A set of images: name, role, manifest, and a hash of each image's pixels (empty: only patients and files are compared).
 pub(crate) type Side<'a> = (&'a str, Role, &'a Manifest, &'a [Option<PixelHash>]);
 
-/// Fails when sets that must be disjoint share a patient, a file, or an image pixel for pixel.
+/// Checks that sets share no patient, no file and no image with equal pixels, where their roles require it.
 ///
 /// # Errors
-/// Names the patients or the images.
+/// A leak; the message names the patients or images.
 pub(crate) fn leak_free(sides: &[Side<'_>], watch: &dyn Watch) -> Result<()> {
     let subsets: Vec<Subset<'_>> =
         sides.iter().map(|&(name, role, manifest, _)| Subset { name, role, manifest }).collect();
@@ -18,7 +18,7 @@ pub(crate) fn leak_free(sides: &[Side<'_>], watch: &dyn Watch) -> Result<()> {
     let report = check_scanned(&subsets, &pixels).require_clean()?;
     for part in &report.patients_unknown {
         watch.note(&format!(
-            "patients of {part} are unknown: only equal images can be found in two parts, not shared patients"
+            "patients of {part} are unknown: a check for shared patients is not possible, only for equal images"
         ));
     }
     Ok(())

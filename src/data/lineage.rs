@@ -1,5 +1,5 @@
-//! Which images a network was trained on, as far as that is known: what its run recorded, and what the weights that it
-//! began with brought along. Nothing may be chosen or reported on them.
+//! The images a network was trained on, as far as known: those its run recorded, and those of its initial weights. Such
+//! images must not be used for model selection or testing.
 
 use std::{fmt, path::Path};
 
@@ -15,33 +15,33 @@ use crate::{
 /// The file beside exported weights that holds a [`Lineage`].
 pub(crate) const FILE: &str = "trained_on.json";
 
-/// Images that a network was trained on, and what for.
+/// Images that a network was trained on, and their role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// What for: pretraining, training with labels, or the choice of a checkpoint.
+    /// Pretraining, training with labels, or the choice of a checkpoint.
     pub role: Role,
-    /// Which images.
+    /// The images.
     #[serde(flatten)]
     pub images: Origin,
 }
 
-/// All images that a network was trained on, from its first random weights to now.
+/// All images that a network was trained on since its random initialization.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lineage {
-    /// What is known of them.
+    /// The images that are known.
     pub seen: Vec<Seen>,
-    /// Whether that is all: not where it began from weights of unknown origin.
+    /// Whether `seen` is complete. False if training started from weights of unknown origin.
     pub complete: bool,
 }
 
-/// What is known of the images that a network was pretrained on, beside those of an evaluation.
+/// Whether the pretraining images of a network were compared with the images of an evaluation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Pretraining {
-    /// There were none: random weights, or ImageNet's.
+    /// There are none: random or ImageNet weights.
     None,
-    /// None of them, and none of their patients, is chosen or reported on.
+    /// Checked: none of them, and none of their patients, is in the validation or test part.
     Checked,
-    /// Nobody can say, or nobody asked.
+    /// Not checked, because it was not possible or not requested.
     #[default]
     Unchecked,
 }
@@ -57,16 +57,16 @@ impl fmt::Display for Pretraining {
 }
 
 impl Lineage {
-    /// Of weights that saw no radiograph: random ones, ImageNet's.
+    /// The lineage of weights that saw no radiograph: random or ImageNet weights.
     pub fn none() -> Self {
         Self { seen: Vec::new(), complete: true }
     }
 
-    /// Of the weights in a file: of `trained_on.json` beside it, or else of the run whose folder it lies in; incomplete
-    /// for any other file.
+    /// The lineage of a weight file: from `trained_on.json` next to it, else from the run whose folder it lies in;
+    /// incomplete for any other file.
     ///
     /// # Errors
-    /// Records that cannot be read.
+    /// A record that cannot be read.
     pub(crate) fn of_file(weights: &Path) -> Result<Self> {
         let beside = weights.with_file_name(FILE);
         if beside.is_file() {
@@ -78,7 +78,7 @@ impl Lineage {
         run.map_or_else(|| Ok(Self::default()), Self::of_run)
     }
 
-    /// What a run recorded.
+    /// The lineage recorded by a run.
     fn of_run(run: &Path) -> Result<Self> {
         let path = run.join("run.json");
         let record: serde_json::Value = read_json(&path)?;
@@ -87,11 +87,11 @@ impl Lineage {
             .map_err(|e| Error::Config { origin: path.display().to_string(), reason: format!("trained_on: {e}") })
     }
 
-    /// This and what came after.
+    /// Adds a later training on `images`; `None` if they are unknown.
     #[must_use]
     pub fn then(mut self, role: Role, images: Option<&Origin>) -> Self {
         match images {
-            // Rows to choose on may have been held out of the training part, and that may be the pretraining set.
+            // Validation rows may have been held out of the training part, which may be the pretraining set.
             Some(images) if self.seen.iter().any(|seen| seen.images == *images && covers(seen.role, role)) => {}
             Some(images) => self.seen.push(Seen { role, images: images.clone() }),
             None => self.complete = false,
@@ -99,21 +99,19 @@ impl Lineage {
         self
     }
 
-    /// Writes it beside exported weights.
+    /// Writes the record into the folder of exported weights.
     pub(crate) fn write(&self, export: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).unwrap_or_default()
-            + "
-";
+        let text = serde_json::to_string_pretty(self).unwrap_or_default() + "\n";
         write_whole(&export.join(FILE), text.as_bytes())
     }
 
-    /// Checks that none of these images, and none of their patients, is among those of an evaluation. Where patients are
-    /// known on both sides they are compared, and files; where they are not, the images are decoded and their pixels
-    /// compared. Rows that a network was trained on may be trained on again, and rows it was chosen on chosen on.
+    /// Checks that none of these images, and none of their patients, is in the `parts` of an evaluation. If patients are
+    /// known on both sides, patients and files are compared; otherwise the images are decoded and their pixels compared. A
+    /// part may have been used before in the same role: training rows for training, validation rows for validation.
     ///
     /// # Errors
-    /// Names the patients or images; or the images that are no longer there, or no longer what they were, so that nobody
-    /// can say.
+    /// A leak, with the patients or images; or training images that are gone or have changed, so that the check is not
+    /// possible.
     pub(crate) fn check(&self, parts: &[(&str, Role, &Rows)], watch: &dyn Watch) -> Result<Pretraining> {
         for Seen { role, images } in &self.seen {
             let evaluated: Vec<_> = parts.iter().filter(|(_, evaluated, _)| evaluated != role).collect();
@@ -145,10 +143,11 @@ impl Lineage {
     }
 }
 
-/// Whether what must not meet images seen in the second role must not meet those of the first either.
+/// Whether the checks for images seen in the first role include those for the second.
 fn covers(role: Role, other: Role) -> bool {
     role == other || matches!(role, Role::Pretrain | Role::Train)
 }
 
-/// What is said where nothing can be.
-const UNCHECKED: &str = "not checked: whether test patients were among the pretraining images; no run says which these were. The results say so";
+/// The note if the lineage is incomplete.
+const UNCHECKED: &str = "not checked: whether test patients were among the pretraining images, because no run recorded which images these were; \
+                         the results are marked as not checked";

@@ -1,5 +1,5 @@
-//! From folders to rows, labelled rows, parts that share no patient, and label draws; and which images weights were
-//! trained on.
+//! Data of an evaluation: rows of images, labelled rows, parts that share no patient, label draws, and the record of the
+//! images that weights were trained on.
 
 mod draws;
 mod labelled;

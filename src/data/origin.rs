@@ -1,4 +1,4 @@
-//! Where images were read from, described so that they can be found again.
+//! The record of where images were read from.
 
 use std::path::{Path, PathBuf};
 
@@ -11,35 +11,35 @@ use crate::{
     files::Watch,
 };
 
-/// Images that were read from a folder, described so that they can be found again.
+/// A record of images read from a folder, with which they can be read again and verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Origin {
     /// Folder of the data set, absolute.
     pub dir: PathBuf,
-    /// Its layout.
+    /// Layout of the folder.
     pub dataset: Dataset,
-    /// Which part of it.
+    /// Part of the data set.
     pub part: Part,
-    /// The pattern that found patients in the paths.
+    /// Regular expression for the patients in the paths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patient_regex: Option<String>,
-    /// What became of images that could not be read.
+    /// How unreadable images were treated.
     pub on_bad: OnBad,
-    /// Rows that could be read.
+    /// Number of readable rows.
     pub images: usize,
     /// Whether the patients are known.
     pub patients_known: bool,
     /// [`Manifest::hash`] of the part.
     pub hash: String,
-    /// The seed by which a folder without published parts was divided; then `part` is one of the shares, and `images` and
-    /// `hash` are those of the whole folder.
+    /// The seed that divided a folder without published parts. If set, `part` is one of the shares, and `images` and `hash`
+    /// are those of the whole folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub divided: Option<u64>,
 }
 
 impl Origin {
-    /// Of what was read from a folder just now.
+    /// The record of rows just read from a folder.
     pub(crate) fn of(
         sources: &Sources,
         dir: &Path,
@@ -59,7 +59,7 @@ impl Origin {
         })
     }
 
-    /// The rows, which must be what they were.
+    /// Reads the rows again and checks that they are unchanged.
     pub(crate) fn load(&self) -> Result<Manifest> {
         let options =
             LoadOptions { on_bad: self.on_bad, patient_regex: self.patient_regex.clone(), ..LoadOptions::default() };
@@ -67,7 +67,7 @@ impl Origin {
         let manifest = load_with(&self.dir, self.dataset, part, &options).map_err(|e| self.gone(e.to_string()))?;
         let hash = manifest.hash();
         if hash != self.hash {
-            return Err(self.gone(format!("other rows than then (hash {hash}, was {})", self.hash)));
+            return Err(self.gone(format!("changed rows (hash {hash}, was {})", self.hash)));
         }
         let Some(seed) = self.divided else { return Ok(manifest) };
         let split = shares(&manifest, seed)?;
@@ -78,17 +78,14 @@ impl Origin {
         }))
     }
 
-    /// The pixels of all its images.
+    /// Hashes of the pixels of all images.
     pub(crate) fn pixels(&self, manifest: &Manifest, name: &str, watch: &dyn Watch) -> Result<Vec<Option<PixelHash>>> {
-        watch.note(&format!(
-            "{name}: patients cannot be compared, so {} images are decoded to compare them",
-            manifest.len()
-        ));
+        watch.note(&format!("{name}: patients are unknown, so {} images are decoded to compare them", manifest.len()));
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let scan = prescan(manifest, workers);
         let readable = manifest.len() - scan.faults.len();
         match scan.faults.first() {
-            // Of a share only the rows of the whole are counted.
+            // For a share, `images` counts the rows of the whole folder.
             Some((_, fault)) if self.on_bad == OnBad::Fail || self.divided.is_none() && readable < self.images => {
                 Err(self.gone(format!("{} images that cannot be read; the first: {fault}", scan.faults.len())))
             }
@@ -101,7 +98,7 @@ impl Origin {
             key: format!("images that the weights were trained on, {}", self.dir.display()),
             found,
             expected:
-                "to read them as they were, to be sure that none is in the test part (or --unchecked-pretraining)"
+                "the same images, to check that none is in the test part; --unchecked-pretraining skips the check"
                     .into(),
         }
     }

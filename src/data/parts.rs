@@ -1,4 +1,4 @@
-//! Rows in parts: fitted on, chosen on, reported on. No patient and no image is in two of them.
+//! The training, validation and test parts of an evaluation. No patient and no image is in two of them.
 
 use std::{path::Path, sync::Arc};
 
@@ -15,10 +15,10 @@ use crate::{
     files::{Once, Watch},
 };
 
-/// Share of the training patients that is held out to choose on, where no part was published for that.
+/// Share of the training patients held out for validation if no validation part was published.
 const HELD_OUT: f64 = 0.2;
 
-/// The parts of an evaluation; they share no patient and no image.
+/// The parts of an evaluation, which share no patient and no image.
 #[derive(Debug, Clone)]
 pub struct Parts {
     train: Arc<Rows>,
@@ -29,13 +29,13 @@ pub struct Parts {
 }
 
 impl Sources {
-    /// Reads the training part, the part reported on, and rows to choose on where [`Sources::valid`] asks for them; no two
+    /// Reads the training and test parts, and validation rows as [`Sources::valid`] requests, and checks that no two parts
     /// share a patient, a file or an image. A set without published parts (Shenzhen, Montgomery, a folder without
-    /// `train.csv`) and without a test folder is divided by patient, 65 / 15 / 20 from `seed`: Shenzhen by the rules of the
-    /// paper's script. Images are kept for `views` where they fit in memory.
+    /// `train.csv`) and without a test folder is divided by patient, 65 / 15 / 20 from `seed`; Shenzhen by the rules of the
+    /// paper's script. Images prepared for `views` are kept in memory if they fit.
     ///
     /// # Errors
-    /// Data that cannot be read, a leak, no valid part where one was asked for.
+    /// Data that cannot be read, a leak, or a requested validation part that does not exist.
     pub fn parts(&self, seed: u64, views: Option<&ViewConfig>, watch: &dyn Watch) -> Result<Parts> {
         self.reading.validate()?;
         let watch = &Once::new(watch); // one folder may be read for several parts
@@ -49,7 +49,7 @@ impl Sources {
         Ok(parts)
     }
 
-    /// Whether the folder gives the same rows for every part.
+    /// Whether the folder has the same rows in every part.
     fn has_no_parts(&self, train: &Rows) -> bool {
         self.table(&self.train, Part::Test).is_ok_and(|test| test.records == train.manifest().records)
     }
@@ -63,9 +63,9 @@ impl Sources {
     ) -> Result<Parts> {
         let dir = self.test.as_ref().unwrap_or(&self.train);
         let part = match self.table(dir, Part::Test) {
-            // Only a set that has no test part at all; a fault within one is a fault.
+            // Only for a set without a test part; any other error is reported when the part is read.
             Err(cxr_data::Error::Layout { .. }) => {
-                watch.note("no test part: results are those of the valid part, which nothing is chosen on");
+                watch.note("no test part: results are for the valid part, which is not used for any choice");
                 Part::Valid
             }
             _ => Part::Test,
@@ -84,7 +84,7 @@ impl Sources {
                 train = Arc::new(train.select(&parts[0], Part::Train));
                 let [fitted, chosen] = [&*train, &held_out].map(|rows| rows.manifest().patient_count());
                 watch.note(&format!(
-                    "no valid part to choose on: {chosen} of {} training patients are held out for that",
+                    "no valid part for choosing a penalty or checkpoint: {chosen} of {} training patients are held out for that",
                     chosen + fitted,
                 ));
                 (Some(Arc::new(held_out)), true)
@@ -93,7 +93,7 @@ impl Sources {
         Ok(Parts { train, valid, test: Arc::new(test), held_out, on_bad: self.on_bad })
     }
 
-    /// Whether the training folder has a valid part that is neither its training part nor what is reported on.
+    /// Whether the training folder has a valid part that is neither its training part nor the part reported on.
     fn has_valid_part(&self, train: &[Record], reported: &[Record]) -> Result<bool> {
         match self.table(&self.train, Part::Valid) {
             Ok(rows) => Ok(rows.records != reported && rows.records != train),
@@ -109,7 +109,7 @@ impl Sources {
         let held_out = share(&split.valid, Part::Valid);
         let test = share(&split.test, Part::Test);
         watch.note(&format!(
-            "the set has no published parts: divided by patient (seed {seed}) into {} images to fit on, {} to choose on, {} to report on",
+            "the data set has no published parts: divided by patient (seed {seed}) into {} training, {} validation and {} test images",
             train.readable().len(),
             held_out.readable().len(),
             test.readable().len(),
@@ -126,30 +126,30 @@ impl Sources {
 }
 
 impl Parts {
-    /// Fitted on.
+    /// The training part.
     pub fn train(&self) -> &Arc<Rows> {
         &self.train
     }
 
-    /// Chosen on, never reported on.
+    /// The validation part, for choosing a penalty or checkpoint; never reported on.
     pub fn valid(&self) -> Option<&Arc<Rows>> {
         self.valid.as_ref()
     }
 
-    /// Reported on.
+    /// The part reported on.
     pub fn test(&self) -> &Arc<Rows> {
         &self.test
     }
 
-    /// The rows reported on by name, and those chosen on unless they were held out of the training part: what weights must
-    /// not have been trained on. (Patients held out of the training part may have been seen, as the training part itself.)
+    /// The parts that the weights must not have been trained on, with name and role: the test part, and the validation part
+    /// unless it was held out of the training part, which the weights may have seen.
     pub(crate) fn never_seen(&self) -> Vec<(&'static str, Role, &Rows)> {
         let valid = self.valid.iter().filter(|_| !self.held_out).map(|valid| ("valid", Role::Valid, &**valid));
         [("test", Role::Test, &*self.test)].into_iter().chain(valid).collect()
     }
 
-    /// Rows and how they were used, for the stamp of results: two are equal where all parts hold the same rows with the
-    /// same labels, wherever their folders lie and however the parts came about.
+    /// Rows and their use, for the stamp of results. Two are equal if all parts hold the same rows with the same labels,
+    /// wherever the folders are and however the parts were made.
     pub fn split(&self) -> String {
         let chosen = match (&self.valid, self.held_out) {
             (None, _) => "",
@@ -160,28 +160,28 @@ impl Parts {
         format!("fit on train{chosen}, reported on {part}, data {}", self.hash())
     }
 
-    /// `known`, or `unknown` and in which parts.
+    /// `known`, or `unknown in` and the parts.
     pub(crate) fn patients(&self) -> String {
         let unknown: Vec<&str> =
             self.named().filter(|(.., rows)| !rows.manifest().patients_known).map(|(name, ..)| name).collect();
         if unknown.is_empty() { "known".to_owned() } else { format!("unknown in {}", unknown.join(", ")) }
     }
 
-    /// Checks that the draws asked for can be had of these parts: the paper's are of `train.csv` as it is, row by row.
+    /// Checks that these parts support the label draws: the paper's draws need every row of `train.csv`.
     ///
     /// # Errors
-    /// The paper's draws, where patients were held out of the training part or rows without image are skipped.
+    /// The paper's draws, if patients were held out of the training part or rows without an image are skipped.
     pub(crate) fn check_draws(&self, rule: DrawRule) -> Result<()> {
         let fault = |found: &str, expected: &str| {
             Err(Error::Setting { key: "label draws: paper".into(), found: found.into(), expected: expected.into() })
         };
         match rule {
             DrawRule::Paper if self.held_out => fault(
-                "patients held out of the training part to choose on",
-                "all of train.csv: a folder to choose on (--valid-data), or one to report on (--test-data), which leaves the valid part to choose on",
+                "patients held out of the training part for validation",
+                "all of train.csv: give validation data (--valid-data), or test data (--test-data), which leaves the valid part for validation",
             ),
             DrawRule::Paper if self.on_bad == OnBad::Skip => {
-                fault("rows without image to be skipped", "every row of train.csv (--on-bad-image fail)")
+                fault("rows without an image are skipped", "every row of train.csv (--on-bad-image fail)")
             }
             _ => Ok(()),
         }
@@ -193,7 +193,7 @@ impl Parts {
         [("train", Role::Train, &self.train), ("test", Role::Test, &self.test)].into_iter().chain(valid)
     }
 
-    /// No patient, no file and no image is in two of the parts.
+    /// Checks that no patient, file or image is in two parts.
     fn leak_free(&self, watch: &dyn Watch) -> Result<()> {
         let sides: Vec<Side<'_>> =
             self.named().map(|(name, role, rows)| (name, role, rows.manifest(), rows.pixels())).collect();
@@ -210,7 +210,7 @@ impl Parts {
     }
 }
 
-/// By whatever path.
+/// Whether two paths lead to the same folder.
 fn same_folder(one: &Path, other: &Path) -> bool {
     one == other || one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
 }

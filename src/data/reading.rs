@@ -1,14 +1,14 @@
-//! How images are brought to a network.
+//! Batch size and decoding threads.
 
 use crate::error::{Error, Result};
 
-/// How images are read, whatever is done with them.
+/// How images are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reading {
     /// Images per batch, at least 1. Default 64.
     pub batch_size: usize,
-    /// Threads that decode. Default: one per core.
+    /// Decoding threads. Default: one per core.
     pub workers: usize,
 }
 
@@ -22,7 +22,7 @@ impl Reading {
     /// Checks the settings.
     ///
     /// # Errors
-    /// The first setting that is out of its range.
+    /// The first setting that is out of range.
     pub fn validate(&self) -> Result<()> {
         for (key, value) in [("batch size", self.batch_size), ("workers", self.workers)] {
             if value == 0 {

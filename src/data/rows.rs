@@ -1,4 +1,4 @@
-//! Some rows of a data set, all of them readable, and their images.
+//! Rows of a data set and their images.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,50 +16,50 @@ use crate::{
     files::Watch,
 };
 
-/// Decoding so many images takes seconds, and more take minutes: worth a note beforehand.
+/// Decoding this many images takes seconds, and more take minutes: worth a note beforehand.
 const MANY: usize = 2_000;
 
-/// Prepared images of a set are kept in memory up to this many bytes; beyond it they are decoded each time.
+/// Prepared images of a set are kept in memory up to this many bytes; larger sets are decoded each time.
 const KEPT_BYTES: usize = 1 << 30;
 
-/// Rows of a manifest that can be read, and where their images come from.
+/// A manifest, its readable rows, and the source of their images.
 #[derive(Debug)]
 pub struct Rows {
     pub(crate) manifest: Manifest,
     /// Readable rows, ascending.
     readable: Vec<usize>,
     part: Part,
-    /// Of each row of the manifest; `None` for images that cannot be read.
+    /// For each row of the manifest; `None` for images that cannot be read.
     pixels: Vec<Option<PixelHash>>,
     origin: Origin,
     images: Images,
 }
 
-/// Where the images of rows come from.
+/// The source of the images.
 #[derive(Debug)]
 enum Images {
-    /// Files or a cache of their own, and prepared images that were asked for before, by the views they are prepared for.
+    /// Files, or a cache (folder and threads); and the images prepared so far, by the views they were prepared for.
     Own { cache: Option<(PathBuf, usize)>, prepared: Mutex<Vec<(ViewConfig, Arc<dyn ImageSource>)>> },
-    /// These rows of others.
+    /// Rows of another set.
     Of(Arc<Rows>, Vec<usize>),
 }
 
-/// Which images stay in memory when rows are read.
+/// Which images to keep in memory when rows are read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Keep<'a> {
     /// None.
     Nothing,
-    /// All, prepared for these views, if they fit into [`KEPT_BYTES`].
+    /// All, prepared for these views, if they fit in [`KEPT_BYTES`].
     WhatFits(&'a ViewConfig),
     /// All, prepared for these views.
     All(&'a ViewConfig),
-    /// None; they come from the cache of the sources if there is one, made for these views.
+    /// None; images come from the cache of the sources, if there is one, prepared for these views.
     Cached(&'a ViewConfig),
 }
 
 impl Rows {
-    /// The readable rows of a part of a folder. Every image is decoded once, unless a cache has it: unreadable files, and
-    /// images that are in two parts, are found before hours of work, not within them.
+    /// Reads a part of a folder. Every image that is not in a cache is decoded once, so that unreadable files and images in
+    /// two parts are found before hours of work.
     pub(crate) fn read(sources: &Sources, dir: &Path, part: Part, keep: Keep<'_>, watch: &dyn Watch) -> Result<Self> {
         let manifest = sources.table_with_notes(dir, part, watch)?;
         let workers = sources.reading.workers;
@@ -100,7 +100,7 @@ impl Rows {
         Ok(Self { manifest, readable, part, pixels, origin, images })
     }
 
-    /// The rows of a part as its table has them, for a few batches: images are looked at only where that changes the rows.
+    /// Reads a part from its table, for a few batches. Images are decoded only if unreadable ones are to be skipped.
     pub(crate) fn listed(sources: &Sources, part: Part, watch: &dyn Watch) -> Result<Self> {
         let dir = &sources.train;
         if sources.on_bad == OnBad::Skip {
@@ -124,7 +124,7 @@ impl Rows {
         Self { manifest, readable, part: Part::Train, pixels, origin, images }
     }
 
-    /// These rows of the manifest (the readable of them) as a set of their own, with the same images.
+    /// A set of these rows of the manifest, as far as they are readable, with the same images.
     pub(crate) fn select(self: &Arc<Self>, rows: &[usize], part: Part) -> Self {
         let rows: Vec<usize> = rows.iter().copied().filter(|row| self.readable.binary_search(row).is_ok()).collect();
         Self {
@@ -137,14 +137,14 @@ impl Rows {
         }
     }
 
-    /// As one of the shares of a set that was divided by `seed`.
+    /// Marks the rows as a share of a set that was divided by `seed`.
     pub(crate) fn divided_by(mut self, seed: u64) -> Self {
         self.origin.part = self.part;
         self.origin.divided = Some(seed);
         self
     }
 
-    /// The table: a record a row, readable or not.
+    /// The manifest, with one record per row, readable or not.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
@@ -154,12 +154,12 @@ impl Rows {
         &self.readable
     }
 
-    /// Which part of the data set they are.
+    /// The part of the data set.
     pub fn part(&self) -> Part {
         self.part
     }
 
-    /// The folder they were read from, for the record of weights that are trained on them.
+    /// Where the rows were read from, for the record of weights trained on them.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
@@ -169,12 +169,12 @@ impl Rows {
         &self.pixels
     }
 
-    /// The images from their files, decoded every time.
+    /// The image files, decoded every time.
     pub(crate) fn files(&self) -> Arc<dyn ImageSource> {
         Arc::new(Files::new(&self.manifest))
     }
 
-    /// The images, prepared for `views` where they are kept in memory or in a cache.
+    /// The images for `views`, prepared if they fit in memory or a cache is used.
     ///
     /// # Errors
     /// A cache that cannot be opened.
@@ -206,8 +206,8 @@ impl Rows {
 }
 
 impl Sources {
-    /// A part of [`Self::train`], every image of it decoded once: it is known which cannot be read, and the others are kept
-    /// for `views` where they fit in memory.
+    /// Reads a part of [`Self::train`]. Every image is decoded once to find unreadable ones; images prepared for `views` are
+    /// kept in memory if they fit.
     ///
     /// # Errors
     /// Data that cannot be read.
@@ -226,7 +226,7 @@ impl Sources {
     }
 }
 
-/// Whether so many prepared images may stay in memory.
+/// Whether this many prepared images may stay in memory.
 fn fits(images: usize, views: &ViewConfig) -> bool {
     // 16 bit, and the longer side a little longer than the shorter.
     images.saturating_mul(views.size * views.size * 3) <= KEPT_BYTES
@@ -247,7 +247,7 @@ pub(crate) fn open_cache(
     Ok(ImageCache::open(folder, manifest, views, CacheOptions { workers, verify })?)
 }
 
-/// Rows that cannot be read, with the reason; the pixels of each row; and the images, if they are to be kept.
+/// Unreadable rows with the reason, the pixel hash of each row, and the images if they are kept.
 type Scanned = (Vec<(usize, String)>, Vec<Option<PixelHash>>, Option<MemoryCache>);
 
 fn scan(manifest: &Manifest, workers: usize, keep: Option<&ViewConfig>, watch: &dyn Watch) -> Scanned {
@@ -262,13 +262,13 @@ fn scan(manifest: &Manifest, workers: usize, keep: Option<&ViewConfig>, watch: &
     if let Some(&first) = mislabelled.first() {
         let (files, path) = (mislabelled.len(), &manifest.records[first].path);
         watch.note(&format!(
-            "{files} of {images} images are of another format than their name says and were read as what they are (the first: {path})"
+            "{files} of {images} images have another format than their file name says; they were read in their actual format (the first: {path})"
         ));
     }
     (faults.into_iter().map(|(row, fault)| (row, fault.to_string())).collect(), pixels, memory)
 }
 
-/// All rows but the `bad` ones (ascending), which end it all unless they are to be skipped.
+/// All rows except the `bad` ones (ascending), which are an error unless they are to be skipped.
 pub(crate) fn without(
     manifest: &Manifest,
     bad: &[(usize, String)],

@@ -1,4 +1,4 @@
-//! How a set without published parts is divided.
+//! Division of a set without published parts.
 
 use cxr_data::{
     Dataset, Manifest,
@@ -7,10 +7,10 @@ use cxr_data::{
 
 use crate::error::Result;
 
-/// Shares of train, valid and test: the paper's for Shenzhen.
+/// Shares of train, valid and test, as in the paper for Shenzhen.
 const SHARES: [f64; 3] = [0.65, 0.15, 0.2];
 
-/// Rows to fit, choose and report on: Shenzhen by the rules of the paper's script, other sets by patient.
+/// Training, validation and test rows: Shenzhen by the rules of the paper's script, other sets by patient.
 pub(crate) fn shares(manifest: &Manifest, seed: u64) -> Result<ShenzhenSplit> {
     if let Some(Ok(split)) = (manifest.dataset == Dataset::Shenzhen).then(|| shenzhen_split(manifest, seed)) {
         return Ok(split);

@@ -1,4 +1,4 @@
-//! Where images are, and how their folders are read.
+//! Folders of images, and how to read them.
 
 use std::path::{Path, PathBuf};
 
@@ -10,43 +10,43 @@ use crate::{
     files::Watch,
 };
 
-/// Where images are: the folder of a data set, folders of further parts, and how all of them are read.
+/// The folder of a data set, folders of further parts, and how to read them.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Sources {
-    /// Folder of the data set; its training part is fitted on.
+    /// Folder of the data set, whose training part is used for training.
     pub train: PathBuf,
-    /// Rows to choose a penalty or a checkpoint on.
+    /// Validation rows, for choosing a penalty or a checkpoint.
     pub valid: ValidFrom,
-    /// Folder whose test part (or, where it has none, valid part) is reported on; the training folder without.
+    /// Folder whose test part (or valid part, if it has no test part) is reported on. `None`: the training folder.
     pub test: Option<PathBuf>,
-    /// Layout of all folders. Default: recognised.
+    /// Layout of all folders. Default: recognised automatically.
     pub dataset: Dataset,
     /// What to do with an image that cannot be read. Default: fail.
     pub on_bad: OnBad,
-    /// For a set without patients: a pattern whose first group, in an image's path, is the patient.
+    /// For a set without patients: a regular expression whose first group, in an image's path, is the patient.
     pub patient_regex: Option<String>,
-    /// Folder of a cache of decoded, resized images, as `pretrain --cache` uses it; completed when images are read.
+    /// Folder of a cache of decoded, resized images, as used by `pretrain --cache`. Missing images are added when read.
     pub cache: Option<PathBuf>,
-    /// Batches and threads.
+    /// Batch size and decoding threads.
     pub reading: Reading,
 }
 
-/// Rows on which a penalty or a checkpoint is chosen. Nothing is ever reported on them.
+/// Where validation rows, for choosing a penalty or a checkpoint, come from. They are never reported on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ValidFrom {
-    /// Nothing is chosen outside the training rows.
+    /// No validation rows.
     #[default]
     Nowhere,
     /// The valid part of this folder.
     Folder(PathBuf),
     /// The valid part of the training folder if it has one that is not reported on; otherwise a fifth of the training
-    /// patients, drawn by the seed of the protocol.
+    /// patients, drawn with the protocol's seed.
     HeldOut,
 }
 
 impl Sources {
-    /// The folder of a data set of any layout, all of whose images can be read.
+    /// A data set of any layout, with the defaults above.
     pub fn new(train: impl Into<PathBuf>) -> Self {
         Self {
             train: train.into(),
@@ -60,20 +60,20 @@ impl Sources {
         }
     }
 
-    /// How a folder is read.
+    /// Options for reading a folder.
     pub(crate) fn options(&self) -> LoadOptions {
         LoadOptions { on_bad: self.on_bad, patient_regex: self.patient_regex.clone(), ..LoadOptions::default() }
     }
 
-    /// The rows of a part of a folder. No image is opened.
+    /// The rows of a part of a folder; no image is opened.
     pub(crate) fn table(&self, dir: &Path, part: Part) -> cxr_data::Result<Manifest> {
         load_with(dir, self.dataset, part, &self.options())
     }
 
-    /// As [`Self::table`], for the first use of a folder: with its notes, and an error where there is no folder.
+    /// As [`Self::table`], for the first use of a folder: passes its notes on, and fails if the folder does not exist.
     pub(crate) fn table_with_notes(&self, dir: &Path, part: Part, watch: &dyn Watch) -> Result<Manifest> {
         if !dir.is_dir() {
-            let found = format!("{}, which is no folder", dir.display());
+            let found = format!("{}, which is not a folder", dir.display());
             return Err(Error::Setting { key: "data".into(), found, expected: "the folder of a data set".into() });
         }
         let manifest = self.table(dir, part)?;
@@ -81,11 +81,11 @@ impl Sources {
         Ok(manifest)
     }
 
-    /// Checks that the training folder has these label columns, before any image is looked at. Other faults of the folder
-    /// are left to whoever reads it.
+    /// Checks that the training folder has these label columns, without opening images. Other errors of the folder are
+    /// reported when it is read.
     ///
     /// # Errors
-    /// A column that is not there, with the names there are.
+    /// A missing column; the message lists the columns found.
     pub fn check_tasks(&self, tasks: &[String]) -> Result<()> {
         if let Ok(manifest) = self.table(&self.train, Part::Train) {
             manifest.task_indices(tasks)?;

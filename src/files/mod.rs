@@ -1,4 +1,4 @@
-//! Files and folders that appear whole or not at all, the folder of a run, and who is told of progress.
+//! Atomic writes of files and folders, the folder of a run, and progress reporting.
 
 mod json;
 mod new_folder;

@@ -1,4 +1,4 @@
-//! A folder of results that appears whole or not at all.
+//! A folder of results that appears only when it is complete.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,7 @@ use crate::{
     files::{Existing, RunFolder},
 };
 
-/// A folder being written under another name beside its own, which it takes when all is there. Dropped before that, it
-/// leaves nothing.
+/// A folder written under a temporary name next to its own and renamed when complete. If dropped before that, it is removed.
 #[derive(Debug)]
 pub(crate) struct NewFolder {
     partial: PathBuf,
@@ -20,7 +19,7 @@ impl NewFolder {
     /// Begins the folder `out`, which must be new or empty.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`], or what the disk says.
+    /// [`Error::NotEmpty`], or an I/O error.
     pub(crate) fn begin(out: &Path) -> Result<Self> {
         RunFolder::check(out, Existing::Refuse)?;
         let out = std::path::absolute(out).map_err(Error::io(out))?; // `.` has no name
@@ -30,18 +29,18 @@ impl NewFolder {
         Ok(Self { partial, out, finished: false })
     }
 
-    /// Where its files go for now.
+    /// The temporary path, to write the files to.
     pub(crate) fn path(&self) -> &Path {
         &self.partial
     }
 
-    /// Gives it its name.
+    /// Renames the folder to its final name.
     ///
     /// # Errors
-    /// What the disk says, a folder that is not empty any more among it.
+    /// An I/O error, for example because the folder is no longer empty.
     pub(crate) fn finish(mut self) -> Result<()> {
         if self.out.exists() {
-            // Empty, or this fails: nothing is lost.
+            // Fails unless the folder is empty, so nothing is lost.
             std::fs::remove_dir(&self.out).map_err(Error::io(&self.out))?;
         }
         std::fs::rename(&self.partial, &self.out).map_err(Error::io(&self.out))?;
@@ -53,7 +52,7 @@ impl NewFolder {
 impl Drop for NewFolder {
     fn drop(&mut self) {
         if !self.finished {
-            // The error that led here matters more than one of cleaning up.
+            // A failure to clean up matters less than the error that led here.
             let _ = std::fs::remove_dir_all(&self.partial);
         }
     }
@@ -65,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_there_whole_or_not_at_all() {
+    fn a_folder_appears_only_when_complete() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("below/out");
         let write = |folder: &NewFolder| std::fs::write(folder.path().join("a"), "a").unwrap();

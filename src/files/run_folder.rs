@@ -1,4 +1,4 @@
-//! The folder of a run: its contents, and who may write into it.
+//! The folder of a run: its contents, and when it may be written.
 
 use std::{
     fs,
@@ -15,12 +15,12 @@ use crate::{
 /// What to do with a folder that is not empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Existing {
-    /// Refuse it.
+    /// Return an error.
     #[default]
     Refuse,
-    /// Go on with the run in it; refused where there is none.
+    /// Resume the run in it; an error if there is none.
     Resume,
-    /// Replace the run in it; refused where there is no run.
+    /// Replace the run in it; an error if there is none.
     Overwrite,
 }
 
@@ -35,7 +35,7 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Checks that the folder may be used, without touching it.
+    /// Checks that the folder may be used, without changing it.
     ///
     /// # Errors
     /// [`Error::NotEmpty`] or [`Error::NotARun`].
@@ -49,7 +49,7 @@ impl RunFolder {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(Error::io(root)(e)),
         };
-        // All that a run leaves that is killed while it writes its first file.
+        // A run killed while writing its first file leaves only this.
         if entries.all(|entry| entry.file_name().to_string_lossy().starts_with("run.partial")) {
             return Ok(());
         }
@@ -60,10 +60,10 @@ impl RunFolder {
         }
     }
 
-    /// The folder, made if need be, emptied with [`Existing::Overwrite`].
+    /// Opens the folder: creates it if needed, and empties it with [`Existing::Overwrite`].
     ///
     /// # Errors
-    /// As [`Self::check`], and what the disk says.
+    /// As [`Self::check`], or an I/O error.
     pub fn open(root: &Path, existing: Existing) -> Result<Self> {
         Self::check(root, existing)?;
         if existing == Existing::Overwrite && root.exists() {
@@ -83,20 +83,20 @@ impl RunFolder {
         self.root.join(name)
     }
 
-    /// Writes a file whole or not at all, replacing an older one of the run.
+    /// Writes a file atomically, replacing an older one.
     ///
     /// # Errors
-    /// What the disk says.
+    /// An I/O error.
     pub fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.join(name);
         write_whole(&path, bytes)?;
         Ok(path)
     }
 
-    /// Writes `run.json`: version, seed, device, and what the caller adds.
+    /// Writes `run.json`: command, version, commit, system, and the caller's `facts`.
     ///
     /// # Errors
-    /// What the disk says.
+    /// An I/O error.
     pub fn write_run_json(&self, command: &str, facts: Value) -> Result<PathBuf> {
         let mut run = json!({
             "command": command,

@@ -1,21 +1,21 @@
-//! Who is told what a command does while it works.
+//! Progress reporting.
 
 use ndarray::Array3;
 
-/// Is told of notes, of work done, and of progress. Every method does nothing by default, and `()` watches nothing; a
-/// closure that takes `&str` is given notes and lines.
+/// Receives notes, lines and progress of running work. Every method does nothing by default. `()` ignores everything; a
+/// closure that takes `&str` receives notes and lines.
 pub trait Watch {
-    /// A remark that a person should read: a skipped image, a check that was not possible.
+    /// A note that the user should read, such as a skipped image or a check that was not possible.
     fn note(&self, text: &str) {
         let _ = text;
     }
 
-    /// A line about work that was done: an epoch, a draw.
+    /// A line about finished work, such as an epoch or a draw.
     fn line(&self, text: &str) {
         let _ = text;
     }
 
-    /// Progress of the pass or the training at hand, as `done` of `total`. A pass begins with 0 and ends with `total`.
+    /// Progress of the current pass or training: `done` of `total`. A pass starts at 0 and ends at `total`.
     fn progress(&self, done: u64, total: u64) {
         let _ = (done, total);
     }
@@ -33,7 +33,7 @@ impl<F: Fn(&str)> Watch for F {
     }
 }
 
-/// The same batches, with progress over `total` images.
+/// Passes batches through and reports progress over `total` images.
 pub(crate) fn over<T, E>(
     watch: &dyn Watch,
     total: usize,
@@ -46,14 +46,14 @@ pub(crate) fn over<T, E>(
         match &batch {
             Some(Ok((images, _))) => done += images.dim().0 as u64,
             Some(Err(_)) => {}
-            // A last batch that is not full may be left out.
+            // An incomplete last batch may have been dropped.
             None => watch.progress(total as u64, total as u64),
         }
         batch
     })
 }
 
-/// Collects notes, so that they can be repeated elsewhere, and passes them on.
+/// Passes notes on and keeps a copy of them.
 pub(crate) struct Notes<'a> {
     watch: &'a dyn Watch,
     texts: std::cell::RefCell<Vec<String>>,
@@ -85,7 +85,7 @@ impl Watch for Notes<'_> {
     }
 }
 
-/// Says a note once, however often it comes: one folder may be read for several parts.
+/// Passes every distinct note on once: one folder may be read for several parts.
 pub(crate) struct Once<'a> {
     watch: &'a dyn Watch,
     said: std::cell::RefCell<std::collections::HashSet<String>>,
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_begins_with_nothing_and_ends_with_all() {
+    fn a_pass_starts_at_zero_and_ends_at_the_total() {
         let told = Told::default();
         let batches = [3, 3].map(|images| Ok::<_, ()>((Array3::zeros((images, 1, 1)), ())));
         assert_eq!(over(&told, 7, batches.into_iter()).count(), 2, "the batches themselves");

@@ -1,13 +1,13 @@
-//! A cell of the paper's tables: which models it needs, and what the paper says.
+//! A cell of the paper's tables: the models it needs and the paper's number.
 
 use std::fmt;
 
-/// What a network starts from.
+/// Initial weights of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Init {
-    /// MoCo pretraining with the paper's rate, 1e-4.
+    /// MoCo pretraining with the paper's learning rate, 1e-4.
     MoCo,
-    /// MoCo pretraining with another rate.
+    /// MoCo pretraining with another learning rate.
     MoCoRate(&'static str),
     /// ImageNet weights.
     ImageNet,
@@ -18,7 +18,7 @@ pub enum Init {
 pub enum Tuning {
     /// A linear layer on a frozen network.
     Linear,
-    /// All of it.
+    /// The whole network.
     EndToEnd,
 }
 
@@ -27,14 +27,14 @@ pub enum Tuning {
 pub struct Arm {
     /// `resnet18` or `densenet121`.
     pub arch: &'static str,
-    /// What it starts from.
+    /// Initial weights.
     pub init: Init,
-    /// How it is trained.
+    /// Training with labels.
     pub tuning: Tuning,
 }
 
 impl Arm {
-    /// What it starts from, by name: `resnet18-moco`, `resnet18-moco-lr1e-3`, `densenet121-imagenet`.
+    /// Name of the initial weights: `resnet18-moco`, `resnet18-moco-lr1e-3`, `densenet121-imagenet`.
     pub fn start(self) -> String {
         match self.init {
             Init::MoCo => format!("{}-moco", self.arch),
@@ -43,12 +43,12 @@ impl Arm {
         }
     }
 
-    /// The folder below the results in which its numbers are looked for, such as `resnet18-moco-linear`.
+    /// Name of its folder in the folder of results, such as `resnet18-moco-linear`.
     pub fn folder(self) -> String {
         format!("{}-{}", self.start(), self.subcommand())
     }
 
-    /// The subcommand that makes such a model, whose name its file of results has.
+    /// The subcommand that trains such a model, which is also the name of its results file.
     pub fn subcommand(self) -> &'static str {
         match self.tuning {
             Tuning::Linear => "linear",
@@ -76,7 +76,7 @@ impl fmt::Display for Arm {
 pub enum Quantity {
     /// AUROC of a model.
     Auroc(Arm),
-    /// AUROC of the first minus that of the second, on the same resamples.
+    /// AUROC of the first model minus that of the second, on the same resamples.
     Improvement(Arm, Arm),
 }
 
@@ -99,7 +99,7 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// A cell of a table, with the numbers of the paper: the mean of its bootstrap, and its 95 % interval.
+/// A cell of a table with the paper's numbers: the bootstrap mean and its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cell {
     /// What is measured.
@@ -110,19 +110,19 @@ pub struct Cell {
     pub fraction: f64,
     /// The paper's number.
     pub value: f64,
-    /// Lower limit of its interval.
+    /// Lower limit of the paper's interval.
     pub lower: f64,
-    /// Upper limit.
+    /// Upper limit of the paper's interval.
     pub upper: f64,
 }
 
 impl Cell {
-    /// Whether a number lies in the paper's interval.
+    /// Whether a value lies in the paper's interval.
     pub fn contains(&self, value: f64) -> bool {
         (self.lower..=self.upper).contains(&value)
     }
 
-    /// Label draws that the paper has at this fraction.
+    /// Number of label draws in the paper at this fraction.
     pub fn draws(&self) -> usize {
         match self.fraction {
             1.0 => 1,

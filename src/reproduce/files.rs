@@ -1,4 +1,4 @@
-//! Where the results of a model lie, and how they are read and written.
+//! The files of a model's results.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::{
     study::fraction_name,
 };
 
-/// What the model of a folder began from.
+/// File with the initial weights of the folder's model.
 const WEIGHTS: &str = "weights.json";
 
 fn task_folder(results: &Path, arm: Arm, task: &str) -> PathBuf {
@@ -25,7 +25,7 @@ pub(super) fn draws_folder(results: &Path, arm: Arm, task: &str, fraction: f64) 
     task_folder(results, arm, task).join(fraction_name(fraction))
 }
 
-/// The conditions of the scores of a fraction.
+/// The stamp of the scores of a fraction.
 pub(super) fn draws_stamp(results: &Path, arm: Arm, task: &str, fraction: f64) -> Result<Stamp> {
     Ok(read_stamp_beside(&draws_folder(results, arm, task, fraction).join("predictions-0.csv"))?)
 }
@@ -34,7 +34,7 @@ fn task_stamp(cell: &Cell, arm: Arm, results: &Path) -> Result<Stamp> {
     Ok(read_stamp_beside(&task_folder(results, arm, cell.task).join("predictions.csv"))?)
 }
 
-/// Scores of every draw of a fraction, if they were kept.
+/// Scores of all draws of a fraction, if they exist.
 pub(super) fn predictions(cell: &Cell, arm: Arm, results: &Path) -> Result<Option<Predictions>> {
     let folder = draws_folder(results, arm, cell.task, cell.fraction);
     if !folder.is_dir() {
@@ -48,9 +48,9 @@ pub(super) fn predictions(cell: &Cell, arm: Arm, results: &Path) -> Result<Optio
     Ok(Some(found))
 }
 
-/// The AUROC that `linear.json` or `finetune.json` gives.
+/// The AUROC in `linear.json` or `finetune.json`.
 pub(super) fn summary(cell: &Cell, arm: Arm, results: &Path) -> Result<Found> {
-    /// What is read of a fraction.
+    /// The fields that are read.
     #[derive(Deserialize)]
     struct Fraction {
         fraction: f64,
@@ -71,7 +71,7 @@ pub(super) fn summary(cell: &Cell, arm: Arm, results: &Path) -> Result<Found> {
         text => text.map_err(Error::io(&path))?,
     };
     let fractions: Vec<Fraction> = serde_json::from_str(&text).map_err(Error::json(&path))?;
-    // A fraction is a decimal that was written and read: equal, not near.
+    // Compared exactly: the fraction was written as a decimal and read back.
     let Some(found) = fractions.into_iter().find(|found| found.fraction == cell.fraction) else {
         return Ok(Err(format!("{} has no fraction {}", path.display(), cell.fraction)));
     };
@@ -82,13 +82,13 @@ pub(super) fn summary(cell: &Cell, arm: Arm, results: &Path) -> Result<Found> {
     })
 }
 
-/// What the model of a folder began from, where that was written down.
+/// The initial weights of a model, if recorded.
 pub(super) fn weights(arm: Arm, results: &Path) -> Result<Option<String>> {
     #[derive(Deserialize)]
     struct Written {
         weights: String,
     }
-    // A fine-tuning writes it into its `run.json`.
+    // A fine-tuning records them in its `run.json`.
     for name in [WEIGHTS, "run.json"] {
         let path = results.join(arm.folder()).join(name);
         match std::fs::read(&path) {
@@ -102,11 +102,10 @@ pub(super) fn weights(arm: Arm, results: &Path) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// Takes the folder of a model for these weights: they are written down in a new one, and must be those of one that is
-/// there.
+/// Records the initial weights of a model in a new folder, or checks that an existing folder has the same.
 ///
 /// # Errors
-/// A folder with results of other weights, or of weights nobody wrote down.
+/// A folder with results of other weights, or without a record of them.
 pub(super) fn claim(arm: Arm, results: &Path, weights: &str, image_size: usize) -> Result<()> {
     let folder = results.join(arm.folder());
     let path = folder.join(WEIGHTS);
@@ -120,7 +119,7 @@ pub(super) fn claim(arm: Arm, results: &Path, weights: &str, image_size: usize) 
         return if found == ours { Ok(()) } else { differs(found.to_string()) };
     }
     if folder.is_dir() && folder.read_dir().map_err(Error::io(&folder))?.next().is_some() {
-        return differs("a folder of results without it".to_owned());
+        return differs("results without this file".to_owned());
     }
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
     Ok(write_new(&path, format!("{ours:#}\n").as_bytes())?)

@@ -1,4 +1,4 @@
-//! What a table takes: its models, each at its fractions and tasks, and what they cost.
+//! The fits that a table needs, and their cost.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Arm, PaperTable, files::draws_folder};
 
-/// A model at one fraction of the labels of one task: the unit in which a table is made. Each task has a model of its own,
-/// so that a number does not depend on the table it was made for.
+/// A model at one label fraction of one task: the unit of work for a table. Each task has its own model, so that a result
+/// does not depend on the table it was computed for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fit {
     /// The model.
@@ -17,28 +17,28 @@ pub struct Fit {
     pub task: &'static str,
     /// Fraction of the training labels.
     pub fraction: f64,
-    /// Label draws.
+    /// Number of label draws.
     pub draws: usize,
 }
 
 impl Fit {
-    /// Whether its scores lie in the folder of results.
+    /// Whether its scores are in the folder of results.
     pub fn is_made(&self, results: &Path) -> bool {
         draws_folder(results, self.arm, self.task, self.fraction).is_dir()
     }
 }
 
-/// What a table's models cost before any is trained.
+/// Estimated cost of training the models of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Cost {
-    /// Heads or networks that are fitted: one a model, task, fraction and label draw.
+    /// Number of heads or networks to train: one per model, task, fraction and label draw.
     pub fits: usize,
-    /// Images that go through a network, by the faithful protocol; validation included.
+    /// Images passed through a network with the faithful protocol, including validation.
     pub images: f64,
 }
 
 impl PaperTable {
-    /// Everything that its cells need, model by model.
+    /// All fits that the cells need, grouped by model.
     pub fn fits(self) -> Vec<Fit> {
         let mut fits: Vec<Fit> = Vec::new();
         for cell in self.cells() {
@@ -49,14 +49,14 @@ impl PaperTable {
                 }
             }
         }
-        // Stable: one model after the other, otherwise in the order of the table.
+        // A stable sort: by model and task, otherwise in the order of the table.
         fits.sort_by_key(|fit| (fit.arm.folder(), fit.task));
         fits
     }
 }
 
 impl Cost {
-    /// Of these fits, for a set of `images` training images and `valid` validation images.
+    /// Cost of these fits on `images` training images and `valid` validation images.
     pub fn of(fits: &[Fit], images: f64, valid: f64) -> Self {
         let passes = |fraction: f64| paper_epochs(fraction * images) as f64 * (fraction * images + valid);
         Self {

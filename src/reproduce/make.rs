@@ -1,4 +1,4 @@
-//! Making what a table lacks: every model that data and weights allow, fit by fit.
+//! Computes the missing results of a table, fit by fit.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -22,61 +22,61 @@ use crate::{
 /// How linear models are fitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LinearProtocol {
-    /// As the paper: Adam, fixed epochs, batch norm in train mode, the checkpoint chosen on validation rows.
+    /// As in the paper: Adam, fixed epochs, batch norm in train mode, checkpoint chosen on validation rows.
     #[default]
     Faithful,
-    /// On features in eval mode to convergence, the penalty chosen on validation rows.
+    /// Fitted to convergence on features in eval mode, penalty chosen on validation rows.
     Standard,
 }
 
-/// What is needed to make the models of a table.
+/// Settings for computing the results of a table.
 #[derive(Debug, Clone)]
 pub struct Reproduction {
-    /// Which table.
+    /// The table.
     pub table: PaperTable,
-    /// Folder of results. What is there already is kept, and must have been made under the same conditions.
+    /// Folder of results. Existing results are kept and must have been computed under the same conditions.
     pub results: PathBuf,
-    /// What the models begin from, by the name of their start ([`Arm::start`]), as [`load_weights`] takes it. Where
-    /// ImageNet's are not named, `imagenet` is meant.
+    /// Sources of the initial weights, as for [`load_weights`](crate::load_weights), by name ([`Arm::start`]). ImageNet
+    /// weights default to `imagenet`.
     pub weights: BTreeMap<String, String>,
-    /// The labelled images, and where checkpoints and penalties are chosen.
+    /// The labelled images, including the validation rows for choosing checkpoints and penalties.
     pub sources: Sources,
     /// How to treat uncertain and unmentioned labels.
     pub policy: LabelPolicy,
-    /// Rule of the draws, seed, intervals and the like. Fractions and numbers of draws are the table's.
+    /// Rule of the draws, seed, intervals and so on. Fractions and numbers of draws are replaced by those of the table.
     pub protocol: Protocol,
     /// How linear models are fitted.
     pub linear: LinearProtocol,
-    /// Passes over a draw where networks or heads are trained by steps; none for the paper's.
+    /// Epochs for models trained by gradient steps. `None`: the paper's number.
     pub epochs: Option<usize>,
-    /// Side of the images in pixels, where weights do not say it.
+    /// Side of the images in pixels, for weights that do not specify it.
     pub image_size: Option<usize>,
-    /// Where networks compute.
+    /// Device of the networks.
     pub device: DeviceChoice,
 }
 
-/// A fit that could not be made.
+/// A fit that could not be computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NotMade {
-    /// Which.
+    /// The fit.
     pub fit: Fit,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
 impl Reproduction {
-    /// What a model begins from, as [`load_weights`] takes it; none where nobody named it.
+    /// Source of a model's initial weights, as for [`load_weights`](crate::load_weights); `None` if not given.
     pub fn source(&self, arm: Arm) -> Option<&str> {
         let named = self.weights.get(&arm.start()).map(String::as_str);
         named.or((arm.init == Init::ImageNet).then_some("imagenet"))
     }
 
-    /// The fits of the table that the folder of results lacks.
+    /// The fits of the table that are missing in the folder of results.
     pub fn missing(&self) -> Vec<Fit> {
         self.table.fits().into_iter().filter(|fit| !fit.is_made(&self.results)).collect()
     }
 
-    /// Makes all that is missing, see [`Self::make_fits`].
+    /// Computes all missing fits, see [`Self::make_fits`].
     ///
     /// # Errors
     /// As [`Self::make_fits`].
@@ -84,12 +84,12 @@ impl Reproduction {
         self.make_fits(&self.missing(), watch)
     }
 
-    /// Makes these fits. Each is written as soon as it is made, so that an interrupted run goes on where it was. A fit that
-    /// cannot be made (no weights, a draw of one class) does not keep the others from being made.
+    /// Computes these fits. Each is written as soon as it is finished, so that an interrupted run can be continued. If a fit
+    /// fails (no weights, a draw with only one class), the others are still computed.
     ///
     /// # Errors
-    /// Settings out of range, data that cannot be read, a leak, results that were made under other conditions, a device
-    /// that fails, what the disk says.
+    /// Settings out of range, data that cannot be read, a leak, existing results with other conditions, a device error, or an
+    /// I/O error.
     pub fn make_fits(&self, fits: &[Fit], watch: &dyn Watch) -> Result<Vec<NotMade>> {
         self.training(Tuning::EndToEnd).validate()?;
         if fits.is_empty() {
@@ -115,7 +115,7 @@ impl Reproduction {
         Ok(not_made)
     }
 
-    /// Results that are there were made under the conditions of those to be made.
+    /// Checks that existing results have the conditions of this reproduction.
     fn check_made(&self, parts: &Parts) -> Result<()> {
         for fit in self.table.fits().into_iter().filter(|fit| fit.is_made(&self.results)) {
             let found = draws_stamp(&self.results, fit.arm, fit.task, fit.fraction)?;
@@ -124,14 +124,14 @@ impl Reproduction {
                 return Err(Error::Setting {
                     key: self.results.join(fit.arm.folder()).display().to_string(),
                     found: format!("results under other conditions ({})", differences.join("; ")),
-                    expected: "the same, or another folder of results".into(),
+                    expected: "the same conditions, or another folder of results".into(),
                 });
             }
         }
         Ok(())
     }
 
-    /// The network that a model begins from.
+    /// Loads the initial weights of a model.
     fn start(&self, arm: Arm, watch: &dyn Watch) -> Result<LoadedNetwork> {
         let source = self.source(arm).ok_or_else(|| Error::Setting {
             key: "weights".into(),
@@ -149,7 +149,7 @@ impl Reproduction {
         weights.load(&|text: &str| watch.note(&format!("{}: {text}", arm.start())))
     }
 
-    /// All fits of one model, task by task; features are computed once for all fractions of a task.
+    /// Computes all fits of one model.
     fn make_model(
         &self,
         start: &LoadedNetwork,
@@ -158,13 +158,10 @@ impl Reproduction {
         watch: &dyn Watch,
     ) -> Result<Vec<NotMade>> {
         let mut not_made = Vec::new();
-        for fits in fits.chunk_by(|one, other| one.task == other.task) {
-            for fit in fits {
-                let watch = Named { watch, fit };
-                match self.make_fit(start, fit, parts, &watch) {
-                    Ok(()) => watch.watch.note(&format!("made {}", name(fit))),
-                    Err(fault) => not_made.extend(all_not_made(std::slice::from_ref(fit), fault)?),
-                }
+        for fit in fits {
+            match self.make_fit(start, fit, parts, &Named { watch, fit }) {
+                Ok(()) => watch.note(&format!("made {}", name(fit))),
+                Err(fault) => not_made.extend(all_not_made(std::slice::from_ref(fit), fault)?),
             }
         }
         Ok(not_made)
@@ -192,7 +189,7 @@ impl Reproduction {
         labels
     }
 
-    /// How networks or heads are trained by steps.
+    /// Settings of models trained by gradient steps.
     fn training(&self, tuning: Tuning) -> FineTuneSettings {
         let trained = match tuning {
             Tuning::Linear => Trained::Head,
@@ -212,7 +209,7 @@ impl Reproduction {
     }
 }
 
-/// Lines about a fit, with its name.
+/// Passes lines on with the name of the fit.
 struct Named<'a> {
     watch: &'a dyn Watch,
     fit: &'a Fit,
@@ -232,7 +229,7 @@ impl Watch for Named<'_> {
     }
 }
 
-/// The fault as the reason of these fits, unless it would be that of every other, too.
+/// Records the error as the reason for these fits, or returns it if it would affect all other fits too.
 fn all_not_made(fits: &[Fit], fault: Error) -> Result<Vec<NotMade>> {
     if matches!(fault, Error::Device { .. } | Error::Io { .. }) {
         return Err(fault);

@@ -1,18 +1,18 @@
-//! The paper's tables beside ours, cell by cell.
+//! The paper's tables compared with our results, cell by cell.
 //!
-//! Our numbers come from a folder of results, one folder a model (the names are those of [`Arm::folder`]):
+//! Our results are in a folder with one folder per model, named by [`Arm::folder`]:
 //!
 //! ```text
 //! RESULTS/resnet18-moco-linear/
-//!   weights.json                                           what the model began from
+//!   weights.json                                           initial weights of the model
 //!   pleural-effusion/fraction-0.01/predictions-0.csv ...   scores of every label draw
-//!   pleural-effusion/fraction-0.01/results.json            the conditions
+//!   pleural-effusion/fraction-0.01/results.json            conditions
 //! ```
 //!
-//! [`Reproduction`] makes the models that are missing, as far as data and weights allow. The folders that `moco-cxr linear`
-//! and `finetune` write are understood, too: from scores, AUROC and improvements are computed here, with the paper's
-//! bootstrap; where there are none, the AUROC in their `linear.json` or `finetune.json` is taken with the interval it was
-//! given there, and improvements, which are paired, cannot be had.
+//! [`Reproduction`] computes missing results, as far as data and weights allow. The folders written by `moco-cxr linear` and
+//! `finetune` can be used too. AUROC and improvements are computed from the scores with the paper's bootstrap. Without
+//! scores, the AUROC and its interval are taken from `linear.json` or `finetune.json`; improvements are paired and then not
+//! available.
 
 mod cell;
 mod files;
@@ -45,37 +45,37 @@ pub struct Reproduced {
     pub fraction: f64,
     /// The paper's number, lower and upper limit.
     pub paper: [f64; 3],
-    /// Ours; `null` where it cannot be had.
+    /// Our number; `null` if not available.
     pub ours: Option<Interval>,
-    /// Label draws behind ours.
+    /// Label draws of our number.
     pub draws: Option<usize>,
-    /// Label draws behind the paper's.
+    /// Label draws of the paper's number.
     pub paper_draws: usize,
-    /// Whether the centre of ours lies in the paper's interval.
+    /// Whether our estimate lies in the paper's interval.
     pub inside: Option<bool>,
-    /// Conditions ours was made under.
+    /// Conditions of our number.
     pub stamp: Stamp,
     /// The models it needs.
     pub models: Vec<Model>,
-    /// Why there is none of ours.
+    /// Why our number is missing.
     pub missing: Option<String>,
 }
 
-/// A model behind a cell.
+/// A model that a cell needs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Model {
     /// Name of its folder.
     pub folder: String,
-    /// What it began from, where that was written down.
+    /// Initial weights, if recorded.
     pub weights: Option<String>,
 }
 
 impl PaperTable {
-    /// Every cell beside ours of the folder `results`, by `bootstrap` where scores are there ([`Bootstrap::paper`] is the
-    /// paper's). A cell that cannot be had is no error.
+    /// Every cell with our number from the folder `results`, computed with `bootstrap` if there are scores
+    /// ([`Bootstrap::paper`] is the paper's). A missing number is not an error.
     ///
     /// # Errors
-    /// A folder of results that is there and cannot be read.
+    /// Results that exist but cannot be read.
     pub fn reproduce(self, results: &Path, bootstrap: &Bootstrap) -> Result<Vec<Reproduced>> {
         self.cells().iter().map(|cell| reproduced(cell, results, bootstrap)).collect()
     }
@@ -117,7 +117,7 @@ fn reproduced(cell: &Cell, results: &Path, bootstrap: &Bootstrap) -> Result<Repr
     Ok(out)
 }
 
-/// A number with its label draws and conditions, or why there is none.
+/// A number with its label draws and conditions, or why it is missing.
 type Found = std::result::Result<(Interval, usize, Stamp), String>;
 
 fn auroc(cell: &Cell, arm: Arm, results: &Path, bootstrap: &Bootstrap) -> Result<Found> {
@@ -137,12 +137,12 @@ fn improvement(cell: &Cell, (first, second): (Arm, Arm), results: &Path, bootstr
     for arm in [first, second] {
         let Some(mut found) = files::predictions(cell, arm, results)? else {
             return Ok(Err(format!(
-                "an improvement is paired and needs the scores of every draw: no {}",
+                "an improvement is paired and needs the scores of all draws: no {}",
                 files::draws_folder(results, arm, cell.task, cell.fraction).display()
             )));
         };
         if first.tuning != second.tuning {
-            found.stamp.protocol = None; // the paper compares linear with end-to-end models on purpose
+            found.stamp.protocol = None; // the paper deliberately compares linear with end-to-end models
         }
         both.push(found);
     }
@@ -157,7 +157,7 @@ fn improvement(cell: &Cell, (first, second): (Arm, Arm), results: &Path, bootstr
                 (None, reason) => Err(reason.map(|reason| reason.to_string()).unwrap_or_default()),
             }
         }
-        // Two models that cannot be compared leave a cell empty; the other cells have theirs.
+        // Two models that cannot be compared leave only this cell empty.
         Err(fault) => Err(fault.to_string()),
     })
 }

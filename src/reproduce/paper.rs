@@ -1,13 +1,13 @@
 //! The tables of the MoCo-CXR paper (PMLR 143, pages 734 to 744), every cell with its interval.
 //!
-//! Two intervals of appendix table 5 are misprinted (pleural effusion at 1 %: (0.856, 0.886); at 100 %: (0.921, 0.921)); appendix
-//! table 1 has the same cells right, and its numbers stand here.
+//! Two intervals of appendix table 5 are misprinted (pleural effusion at 1 %: (0.856, 0.886); at 100 %: (0.921, 0.921)). The
+//! same cells are correct in appendix table 1, whose numbers are used here.
 
 use super::cell::{Arm, Cell, Init, Quantity, Tuning};
 
 /// A number as printed: value, lower and upper limit.
 type Printed = (f64, f64, f64);
-/// Arms and their numbers, one a fraction.
+/// An arm and its numbers, one per fraction.
 type ArmRow<const N: usize> = (Init, &'static str, Tuning, [Printed; N]);
 /// Architecture, tuning of the MoCo arm, tuning of the ImageNet arm, improvement at each fraction.
 type GainRow<const N: usize> = (&'static str, Tuning, Tuning, [Printed; N]);
@@ -70,7 +70,7 @@ const APP3: [GainRow<3>; 6] = [
     (D121, Linear, EndToEnd, [(-0.001, -0.023, 0.019), (-0.016, -0.035, 0.001), (-0.027, -0.053, -0.003)]),
 ];
 
-/// Rate of the pretraining, and the linear evaluation on all of Shenzhen.
+/// Learning rate of the pretraining, and the linear evaluation on all of Shenzhen.
 #[rustfmt::skip]
 const TABLE2: [(Init, Printed); 4] = [
     (Init::MoCoRate("1e-2"), (0.786, 0.699, 0.861)),
@@ -131,7 +131,7 @@ pub enum PaperTable {
 }
 
 impl PaperTable {
-    /// Every table in the order of the paper.
+    /// All tables in the order of the paper.
     pub const ALL: [Self; 7] = [Self::Table1, Self::Table2, Self::App1, Self::App2, Self::App3, Self::App4, Self::App5];
 
     /// `table1`, ..., `app5`.
@@ -139,7 +139,7 @@ impl PaperTable {
         ["table1", "table2", "app1", "app2", "app3", "app4", "app5"][self as usize]
     }
 
-    /// What it shows.
+    /// Title of the table.
     pub fn title(self) -> &'static str {
         match self {
             Self::Table1 => "Table 1: improvement of MoCo over ImageNet, pleural effusion, CheXpert",
@@ -152,7 +152,7 @@ impl PaperTable {
         }
     }
 
-    /// Its cells, row by row.
+    /// All cells, row by row.
     pub fn cells(self) -> Vec<Cell> {
         match self {
             Self::Table1 => gains(EFFUSION, &CHEXPERT, &TABLE1),
@@ -204,7 +204,7 @@ fn gain(arch: &'static str, ours: Tuning, theirs: Tuning) -> Quantity {
     Quantity::Improvement(arm(MoCo, ours), arm(ImageNet, theirs))
 }
 
-/// ImageNet, MoCo and improvement of each task; pleural effusion from the tables that have it.
+/// ImageNet, MoCo and improvement of each task; pleural effusion is taken from appendix table 1 and table 1.
 fn tasks(tuning: Tuning, rows: &[TaskRow; 4]) -> Vec<Cell> {
     let arm = |init| Quantity::Auroc(Arm { arch: R18, init, tuning });
     let three = |&(task, imagenet, moco, improvement): &TaskRow| {
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cell_of_the_paper_is_here_and_lies_in_its_interval() {
+    fn every_cell_of_the_paper_is_present_and_lies_in_its_interval() {
         let count: Vec<usize> = PaperTable::ALL.iter().map(|table| table.cells().len()).collect();
         assert_eq!(count, [24, 4, 32, 24, 18, 60, 60]);
         for table in PaperTable::ALL {
@@ -240,7 +240,7 @@ mod tests {
                     let same = |c: &&Cell| c.quantity == Quantity::Auroc(arm) && c.fraction == cell.fraction;
                     arms.cells().iter().find(same).map(|c| c.value).unwrap_or(f64::NAN)
                 };
-                // Each was bootstrapped by itself and rounded; the largest gap of the paper is 0.005.
+                // Each was bootstrapped separately and rounded; the largest gap in the paper is 0.005.
                 let difference = value(ours) - value(theirs);
                 assert!((difference - cell.value).abs() <= 0.0051, "{cell:?}: {difference}");
             }

@@ -1,10 +1,10 @@
-//! The table as text for people.
+//! The comparison as a readable table.
 
 use eval::Table;
 
 use super::Reproduced;
 
-/// The paper, ours, and whether ours is inside; missing cells with their reason.
+/// The paper's numbers, ours, and whether ours lie in the paper's intervals; missing numbers with the reason.
 pub fn reproduction_table(cells: &[Reproduced]) -> Table {
     let mut table = Table::new(["model", "task", "labels", "paper", "ours", "draws", "inside", "why not"]);
     for cell in cells {
@@ -26,7 +26,7 @@ pub fn reproduction_table(cells: &[Reproduced]) -> Table {
     table
 }
 
-/// What ours was made from and how: a line for each model and each set of conditions. Empty where there is none of ours.
+/// Initial weights and conditions of our numbers, one line per model and per set of conditions. Empty without results.
 pub fn reproduction_conditions(cells: &[Reproduced]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut add = |line: String| {
@@ -34,7 +34,7 @@ pub fn reproduction_conditions(cells: &[Reproduced]) -> Vec<String> {
             lines.push(line);
         }
     };
-    let unknown = "not written down";
+    let unknown = "not recorded";
     for cell in cells.iter().filter(|cell| cell.ours.is_some()) {
         for model in &cell.models {
             add(format!("{}: weights {}", model.folder, model.weights.as_deref().unwrap_or(unknown)));
@@ -44,7 +44,7 @@ pub fn reproduction_conditions(cells: &[Reproduced]) -> Vec<String> {
         let said = |field: &Option<String>| field.clone().unwrap_or_else(|| unknown.to_owned());
         let protocol = match cell.models.len() {
             1 => format!("protocol {}; ", said(&cell.stamp.protocol)),
-            _ => String::new(), // said where its models stand alone, or differing on purpose
+            _ => String::new(), // listed with the single models, or deliberately different
         };
         let patients = cell.stamp.patients.as_deref().unwrap_or(unknown);
         let pretraining = cell.stamp.pretraining.as_deref().unwrap_or(unknown);

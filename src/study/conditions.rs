@@ -1,4 +1,4 @@
-//! The conditions that a number was made under.
+//! The conditions under which results were computed.
 
 use eval::Stamp;
 
@@ -7,7 +7,7 @@ use crate::{
     study::{Method, Protocol},
 };
 
-/// Parts, labels and protocol of a study: what decides, together with a method, whether two results may be compared.
+/// Parts, labels and protocol of a study. With the method, they decide whether two results may be compared.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Conditions<'a> {
     pub(crate) parts: &'a Parts,
@@ -16,7 +16,7 @@ pub(crate) struct Conditions<'a> {
 }
 
 impl Conditions<'_> {
-    /// The stamp of results by this method; `pretraining` where the weights are known.
+    /// The stamp of results by this method; `pretraining` is `None` if the weights are not known yet.
     pub(crate) fn stamp(self, method: Method<'_>, pretraining: Option<Pretraining>) -> Stamp {
         let draws = match self.protocol.draw_rule {
             DrawRule::Patients => "",

@@ -1,4 +1,4 @@
-//! Features of images as files that other tools read.
+//! Features of images, as files for other tools.
 
 use std::{path::Path, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::{
     weights::{LoadedNetwork, Weights},
 };
 
-/// Features of images by a network.
+/// Features of images computed by a network.
 #[derive(Debug)]
 pub struct Embedding {
     /// `[N, D]`, in the order of the rows.
@@ -25,10 +25,10 @@ pub struct Embedding {
 }
 
 impl Study<'_> {
-    /// Features of all images of a part, labelled or not, in eval mode.
+    /// Computes the features of all images of a part, labelled or not, in eval mode.
     ///
     /// # Errors
-    /// Weights or images that cannot be read, a feature that is not finite.
+    /// Weights or images that cannot be read, or a feature that is not finite.
     pub fn embed(sources: &Sources, part: Part, weights: &Weights, watch: &dyn Watch) -> Result<Embedding> {
         sources.reading.validate()?;
         let network = weights.load(watch)?;
@@ -44,17 +44,17 @@ impl Embedding {
         &self.values
     }
 
-    /// The weights that made them.
+    /// Description of the network's weights.
     pub fn weights(&self) -> &str {
         &self.network.provenance
     }
 
-    /// Writes `features.npy` (f32), `index.csv` (path, patient, study: one line a row of the features; no patient where
+    /// Writes `features.npy` (f32), `index.csv` (path, patient, study: one line per row of the features; patient is empty if
     /// patients are unknown) and `embed.json` (weights, data, whether patients are known) into `out`, which must be new or
-    /// empty and appears whole or not at all.
+    /// empty. Either everything is written or nothing.
     ///
     /// # Errors
-    /// A folder that is not empty, or what the disk says.
+    /// The folder is not empty, or an I/O error.
     pub fn write(&self, out: impl AsRef<Path>) -> Result<()> {
         let folder = NewFolder::begin(out.as_ref())?;
         let manifest = self.rows.manifest();
@@ -79,8 +79,8 @@ impl Embedding {
     }
 }
 
-/// NumPy's format, version 1.0 (numpy.lib.format): magic, version, length of the header, the header (a Python literal,
-/// padded so that the values begin at a multiple of 64 bytes), the values in C order.
+/// Encodes values in NumPy's format, version 1.0 (numpy.lib.format): magic, version, header length, header (a Python literal,
+/// padded so that the values start at a multiple of 64 bytes), values in C order.
 fn npy(values: &Array2<f32>) -> Vec<u8> {
     let (n, d) = values.dim();
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({n}, {d}), }}");
@@ -90,7 +90,7 @@ fn npy(values: &Array2<f32>) -> Vec<u8> {
     header.push('\n');
     let mut bytes = Vec::with_capacity(BEFORE + length + values.len() * 4);
     bytes.extend(b"\x93NUMPY\x01\x00");
-    // Two numbers of at most 20 digits: the header is far below 65,536 bytes.
+    // The two numbers have at most 20 digits, so the header is far shorter than 65,536 bytes.
     bytes.extend((length as u16).to_le_bytes());
     bytes.extend(header.as_bytes());
     values.iter().for_each(|value| bytes.extend(value.to_le_bytes()));

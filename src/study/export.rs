@@ -1,4 +1,4 @@
-//! The `run.json` and `export/` of a classifier that was trained with labels.
+//! Writes `run.json` and `export/` of a classifier trained with labels.
 
 use std::path::Path;
 
@@ -13,19 +13,19 @@ use crate::{
     weights::{EXPORT, LoadedNetwork},
 };
 
-/// How the classifier of the first draw of the largest fraction was made.
+/// How the exported classifier, that of the first draw of the largest fraction, was trained.
 #[derive(Debug)]
 pub(super) struct Exported {
-    /// For the title of its model card.
+    /// Method, for the title of the model card.
     pub(super) how: &'static str,
-    /// Optimizer steps it has seen.
+    /// Optimizer steps.
     pub(super) steps: u64,
     pub(super) labels: Labels,
     pub(super) seed: u64,
 }
 
 impl Exported {
-    /// Writes `run.json`, the results, and the classifier that describes itself, into the new folder of a run.
+    /// Writes `run.json`, the results, and the classifier with its model card, into a new run folder.
     pub(super) fn write(
         &self,
         folder: &Path,
@@ -82,7 +82,7 @@ impl Exported {
             resample: "bilinear".into(),
             labels: self.labels.tasks.clone(),
             data: format!(
-                "Begun from {}. Trained with labels on {images:.0} images: {protocol}. {}.",
+                "Initial weights: {}. Trained with labels on {images:.0} images: {protocol}. {}.",
                 start.provenance,
                 outcome.stamp().split.as_deref().unwrap_or_default(),
             ),

@@ -1,4 +1,4 @@
-//! Features of rows by a network that does not move.
+//! Features of rows, computed by a frozen network.
 
 use std::sync::Arc;
 
@@ -13,19 +13,19 @@ use crate::{
     files::{Watch, over},
 };
 
-/// Features of labelled rows, which know whose they are.
+/// Features of labelled rows, together with the rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Features {
     labelled: Arc<Labelled>,
-    /// `[N, D]`, a row for each of the labelled ones.
+    /// `[N, D]`, one row per labelled row.
     values: Array2<f32>,
 }
 
 impl Features {
-    /// By a network in eval mode, after which it is checked that no weight and no running statistic moved.
+    /// Computes features in eval mode, and checks afterwards that no weight and no running statistic changed.
     ///
     /// # Errors
-    /// An image that cannot be read, a device that fails, a network that moved.
+    /// An image that cannot be read, a device error, or a network that changed.
     pub(crate) fn of(
         network: &Network,
         labelled: &Arc<Labelled>,
@@ -37,7 +37,7 @@ impl Features {
         Ok(Self { labelled: labelled.clone(), values })
     }
 
-    /// The rows.
+    /// The labelled rows.
     pub(crate) fn labelled(&self) -> &Labelled {
         &self.labelled
     }
@@ -48,7 +48,7 @@ impl Features {
     }
 }
 
-/// Features `[N, D]` of some rows of a set, in the order of `wanted`.
+/// Features `[N, D]` of the `wanted` rows of a set, in their order.
 pub(crate) fn features(
     network: &Network,
     rows: &Rows,
@@ -64,7 +64,7 @@ pub(crate) fn features(
     Ok(values)
 }
 
-/// Gives a network the running statistics that training on these rows would have given it, without a change of weights.
+/// Estimates the running statistics of a network on these rows, as training would, without changing its weights.
 ///
 /// # Errors
 /// As [`features`].
@@ -81,7 +81,7 @@ pub(crate) fn adapt_statistics(
     Ok(estimate_running_statistics(network, batches)?)
 }
 
-/// Batches of some rows.
+/// A loader of the `wanted` rows.
 pub(crate) fn loader(
     rows: &Rows,
     wanted: &[usize],
@@ -104,8 +104,8 @@ pub(crate) fn one_view(batch: cxr_data::Result<ViewBatch>) -> cxr_data::Result<(
     batch.map(|batch| (batch.images, batch.rows))
 }
 
-/// Fails unless the rows that came are those that were asked for, in their order: labels and paths are put beside features
-/// and scores by place.
+/// Checks that the rows returned are those requested, in the same order: features and scores are matched with labels and
+/// paths by position.
 pub(crate) fn same_rows(came: &[usize], asked: &[usize]) -> Result<()> {
     if came == asked {
         return Ok(());
@@ -120,15 +120,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_that_are_not_those_asked_for_are_an_error_with_the_place() {
+    fn other_rows_than_requested_are_an_error_with_the_position() {
         assert!(same_rows(&[2, 3, 5], &[2, 3, 5]).is_ok());
         let message = |came: &[usize]| same_rows(came, &[2, 3, 5]).unwrap_err().to_string();
-        assert!(
-            message(&[2, 5, 5]).contains("row 5 came in place 1, where row 3 was asked for"),
-            "{}",
-            message(&[2, 5, 5])
-        );
-        assert!(message(&[3, 2, 5]).contains("row 3 came in place 0, where row 2"));
-        assert!(message(&[2, 3]).contains("nothing came in place 2, where row 5"));
+        assert!(message(&[2, 5, 5]).contains("found row 5 at position 1, expected row 3"), "{}", message(&[2, 5, 5]));
+        assert!(message(&[3, 2, 5]).contains("found row 3 at position 0, expected row 2"));
+        assert!(message(&[2, 3]).contains("found nothing at position 2, expected row 5"));
     }
 }

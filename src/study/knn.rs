@@ -1,4 +1,4 @@
-//! An evaluation by nearest neighbours: nothing is trained, nothing chosen.
+//! Evaluation by nearest neighbours, without training or tuning.
 
 use eval::Knn;
 use ndarray::Axis;
@@ -10,11 +10,11 @@ use crate::{
 };
 
 impl Study<'_> {
-    /// Scores the test rows by their nearest labelled neighbours in feature space, on every draw of every fraction. The score
-    /// of a row is a weighted share of positives, in [0, 1].
+    /// Scores the test rows by their nearest labelled neighbours in feature space, for every draw of every fraction. The score
+    /// of a row is the weighted share of positive neighbours, in [0, 1].
     ///
     /// # Errors
-    /// What [`Knn::scores`] and the statistics say; an image that cannot be read, a device that fails.
+    /// As [`Knn::scores`]; a statistic that is undefined; an image that cannot be read; or a device error.
     pub fn knn(&self, neighbours: Knn) -> Result<Outcome> {
         let arm = self.arm()?;
         let targets = self.train.targets();

@@ -1,4 +1,4 @@
-//! A linear evaluation: heads fitted to convergence on the features of a network that does not move.
+//! Linear evaluation: heads fitted to convergence on the features of a frozen network.
 
 use std::path::Path;
 
@@ -20,17 +20,17 @@ use crate::{
     weights::LoadedNetwork,
 };
 
-/// What a model is compared with, on the same label draws and the same resamples: that makes their difference a paired one.
+/// What to compare a model with, on the same label draws and bootstrap resamples, so that the difference is paired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Baseline {
     /// Nothing.
     #[default]
     None,
-    /// The same network with random weights, its running statistics estimated on the training images.
+    /// The same network with random weights, with running statistics estimated on the training images.
     Random,
 }
 
-/// Features of all parts by one network.
+/// Features of all parts, computed by one network.
 pub(super) struct Arm {
     pub(super) train: Features,
     pub(super) valid: Option<Features>,
@@ -41,21 +41,21 @@ pub(super) struct Arm {
 #[derive(Debug)]
 pub struct LinearOutcome {
     outcome: Outcome,
-    /// The heads of the first draw of the largest fraction, one regression a task.
+    /// The heads of the first draw of the largest fraction, one regression per task.
     probe: LinearProbe,
     start: LoadedNetwork,
-    /// Images that network and heads were trained and chosen on.
+    /// Training and validation images of the network and the heads.
     lineage: Lineage,
     exported: Exported,
 }
 
 impl Study<'_> {
-    /// Fits heads on every draw of every fraction, and evaluates them on the test rows. The penalty is chosen on the
-    /// validation rows, or, without them, by folds over the patients of a draw.
+    /// Fits heads on every draw of every fraction and evaluates them on the test rows. The penalty is chosen on the
+    /// validation rows or, without them, by cross-validation over the patients of a draw.
     ///
     /// # Errors
-    /// Test rows with fewer than two patients of a class in some task, an image that cannot be read, a device that fails,
-    /// what the fits and the statistics say.
+    /// Test rows with fewer than two patients of a class in some task, an image that cannot be read, a device error, a fit
+    /// that does not converge, or a statistic that is undefined.
     pub fn linear(&self, baseline: Baseline) -> Result<LinearOutcome> {
         let model = self.arm()?;
         let other = match baseline {
@@ -96,8 +96,8 @@ impl Study<'_> {
         Ok(LinearOutcome { outcome, probe, start: self.network.clone(), lineage, exported })
     }
 
-    /// Features of all parts by the study's network; of random weights with running statistics of the training images,
-    /// without which features in eval mode say nothing.
+    /// Features of all parts, computed by the study's network. For random weights, running statistics are first estimated on
+    /// the training images; without them, features in eval mode are meaningless.
     pub(super) fn arm(&self) -> Result<Arm> {
         check_reported(&self.test)?;
         if self.network.is_random() {
@@ -126,10 +126,10 @@ impl Study<'_> {
     }
 }
 
-/// A head fitted on one draw of the training rows.
+/// Fits a head on one draw of the training rows.
 ///
 /// # Errors
-/// One class only, no convergence; validation rows of one class only.
+/// Only one class in the draw or in the validation rows, or no convergence.
 pub(super) fn fit_probe(
     train: &Features,
     valid: Option<&Features>,
@@ -157,17 +157,16 @@ impl LinearOutcome {
         &self.outcome
     }
 
-    /// The heads of the first draw of the largest fraction, one regression a task.
+    /// The heads of the first draw of the largest fraction, one regression per task.
     pub fn probe(&self) -> &LinearProbe {
         &self.probe
     }
 
-    /// Writes `linear.json` and the folders of the tasks (as [`Outcome::write`]), `run.json`, and into `export/` the network
-    /// with the heads as one layer, which [`Study::predict`] takes. `out` must be new or empty; it appears whole or not at
-    /// all.
+    /// Writes `linear.json` and the task folders (see [`Outcome::write`]), `run.json`, and to `export/` the network with the
+    /// heads as one layer, for [`Study::predict`]. `out` must be new or empty. Either everything is written or nothing.
     ///
     /// # Errors
-    /// A folder that is not empty, or what the disk says.
+    /// The folder is not empty, or an I/O error.
     pub fn write(&self, out: impl AsRef<Path>) -> Result<()> {
         let folder = NewFolder::begin(out.as_ref())?;
         let head = self.probe.head(&self.start.device());

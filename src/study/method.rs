@@ -1,4 +1,4 @@
-//! How a model was made and evaluated, in the words that decide whether two results may be compared.
+//! The method of a study, as text that decides whether two results may be compared.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use eval::{Knn, Trained};
 
 use crate::study::FineTuneSettings;
 
-/// How scores were made. Its text is [`eval::Stamp::protocol`]; results of different texts are not compared.
+/// How scores were computed. Its text is [`eval::Stamp::protocol`]; results with different texts are not compared.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Method<'a> {
     /// Heads fitted to convergence on features in eval mode.
     Linear {
-        /// Whether the penalty was chosen on validation rows; otherwise by folds within the training rows.
+        /// Whether the penalty was chosen on validation rows; otherwise by cross-validation within the training rows.
         chosen_on_valid: bool,
     },
     /// Nearest neighbours.
     Neighbours(Knn),
-    /// A network, or its head, trained by steps.
+    /// A network, or only its head, trained by gradient steps.
     Trained(&'a FineTuneSettings),
 }
 

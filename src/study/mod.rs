@@ -1,7 +1,7 @@
-//! From weights and labelled images to numbers with intervals.
+//! Evaluation of weights on labelled images, with intervals.
 //!
-//! [`Study`] is the only door to a number: it opens images, weights, labels and protocol together, checks that nothing is
-//! reported on what was fitted, chosen or pretrained on, and stamps what comes out with the conditions it was made under.
+//! All results come from [`Study`]: it opens images, weights, labels and protocol together, checks that test images were not
+//! used for training, model selection or pretraining, and records the conditions in the results.
 
 mod conditions;
 mod embed;

@@ -17,22 +17,21 @@ use crate::{
     files::NewFolder,
 };
 
-/// Scores and results of a model, fraction by fraction, and of a baseline beside it, if there is one; with the conditions
-/// they were made under.
+/// Scores and results of a model, and of a baseline if there is one, for each fraction, with the conditions.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Name of the command that makes such results; the summary is `NAME.json`.
+    /// Name of the command; the summary is `NAME.json`.
     name: &'static str,
     tasks: Vec<String>,
     evaluation: Evaluation,
     stamp: Stamp,
-    /// AUROC, one entry a fraction.
+    /// AUROC, one entry per fraction.
     results: Vec<FractionResult>,
-    /// All statistics of the model, likewise.
+    /// All statistics of the model, one entry per fraction.
     statistics: Vec<Results>,
-    /// One entry a fraction, in it one a draw.
+    /// Scores of the model by fraction and draw.
     scores: Vec<Vec<Scores>>,
-    /// Likewise; empty without a baseline.
+    /// Scores of the baseline by fraction and draw; empty without a baseline.
     baseline: Vec<Vec<Scores>>,
 }
 
@@ -50,10 +49,10 @@ impl Outcome {
         }
     }
 
-    /// Evaluates and keeps the scores of one fraction, one of each draw.
+    /// Evaluates and stores the scores of one fraction, one entry per draw.
     ///
     /// # Errors
-    /// What the statistics say: one class only among the rows reported on.
+    /// A statistic that is undefined, because the test rows have only one class.
     pub(crate) fn push(
         &mut self,
         fraction: f64,
@@ -70,12 +69,12 @@ impl Outcome {
         Ok(())
     }
 
-    /// AUROC with intervals, one entry a fraction.
+    /// AUROC with intervals, one entry per fraction.
     pub fn results(&self) -> &[FractionResult] {
         &self.results
     }
 
-    /// Scores of the test rows: one entry a fraction, in it one a draw.
+    /// Scores of the test rows by fraction and draw.
     pub fn scores(&self) -> &[Vec<Scores>] {
         &self.scores
     }
@@ -85,7 +84,7 @@ impl Outcome {
         FractionResult::table(&self.results)
     }
 
-    /// The conditions: labels, rows, protocol, and whether pretraining images were checked.
+    /// The conditions: labels, rows, protocol, and whether the pretraining images were checked.
     pub fn stamp(&self) -> &Stamp {
         &self.stamp
     }
@@ -96,12 +95,12 @@ impl Outcome {
         both.max_by(|(a, _), (b, _)| a.fraction.total_cmp(&b.fraction))
     }
 
-    /// Writes, for every task, `predictions.csv` (the first draw of the largest fraction), `results.json`,
-    /// `results.csv` and `roc.svg` into `out/TASK/`, all draws of a fraction into `out/TASK/fraction-F/`, and the summary of
-    /// all fractions into `out/NAME.json`. `out` must be new or empty; it appears whole or not at all.
+    /// Writes, for every task, `predictions.csv` (the first draw of the largest fraction), `results.json`, `results.csv` and
+    /// `roc.svg` to `out/TASK/`, all draws of a fraction to `out/TASK/fraction-F/`, and the summary of all fractions to
+    /// `out/NAME.json`. `out` must be new or empty. Either everything is written or nothing.
     ///
     /// # Errors
-    /// A folder that is not empty, or what the disk says.
+    /// The folder is not empty, or an I/O error.
     pub fn write(&self, out: impl AsRef<Path>) -> Result<()> {
         let folder = NewFolder::begin(out.as_ref())?;
         self.write_into(folder.path())?;
@@ -125,11 +124,11 @@ impl Outcome {
         Ok(write_new(&out.join(format!("{}.json", self.name)), text.as_bytes())?)
     }
 
-    /// Writes every draw of every fraction into `folder/TASK/fraction-F/`, where `reproduce` and `compare` find them, with
-    /// results of all draws beside them. Each of these folders appears whole or not at all.
+    /// Writes every draw of every fraction to `folder/TASK/fraction-F/`, where `reproduce` and `compare` look for them,
+    /// together with the results over all draws. Each of these folders is written completely or not at all.
     ///
     /// # Errors
-    /// A folder that is there already, or what the disk says.
+    /// A folder that already exists and is not empty, or an I/O error.
     pub(crate) fn write_draws(&self, folder: &Path) -> Result<()> {
         for ((result, statistics), draws) in self.results.iter().zip(&self.statistics).zip(&self.scores) {
             for task in &self.tasks {
@@ -145,10 +144,10 @@ impl Outcome {
         Ok(())
     }
 
-    /// ROC curves of one task: the first draw of every fraction.
+    /// ROC curves of one task as SVG: the first draw of every fraction.
     ///
     /// # Errors
-    /// One class only.
+    /// The test rows have only one class.
     pub fn roc(&self, task: &str) -> Result<String> {
         let mut curves: Vec<(String, Vec<bool>, Vec<f64>)> = Vec::new();
         let arms = [(&self.scores, ""), (&self.baseline, ", random network")];
@@ -165,12 +164,12 @@ impl Outcome {
     }
 }
 
-/// The folder of the draws of a fraction, below that of a model.
+/// The folder of the draws of a fraction, inside that of a model.
 fn draws_folder(model: &Path, task: &str, fraction: f64) -> PathBuf {
     model.join(folder_name(task)).join(fraction_name(fraction))
 }
 
-/// Name of the folder of a fraction.
+/// Folder name of a fraction.
 pub(crate) fn fraction_name(fraction: f64) -> String {
     format!("fraction-{fraction}")
 }

@@ -1,4 +1,4 @@
-//! Scores of images, labelled or not, by a classifier that was trained and exported.
+//! Scores of images, labelled or not, by an exported classifier.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,18 +22,17 @@ use crate::{
     weights::{LoadedNetwork, Weights},
 };
 
-/// How images are scored.
+/// How to score images.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Scoring {
-    /// How to treat uncertain and unmentioned labels, where the data has labels of the classifier's names. Default: the
-    /// paper's.
+    /// How to treat uncertain and unmentioned labels, if the data has label columns with the classifier's names. Default: the
+    /// paper's policy.
     pub policy: LabelPolicy,
-    /// Folds images to studies: the highest logit of a study before the sigmoid, the sigmoid before the mean over networks.
-    /// Default: a row an image.
+    /// Whether to merge the images of a study: highest logit of the study, then sigmoid, then mean over networks. Default: no,
+    /// one row per image.
     pub fold_studies: bool,
-    /// Scores by all networks that were chosen in a fine-tuning with several (`--checkpoint top10`). Default: by the exported
-    /// classifier alone.
+    /// Whether to use all networks chosen by a fine-tuning with `--checkpoint top10`. Default: only the exported classifier.
     pub ensemble: bool,
 }
 
@@ -46,12 +45,12 @@ pub struct Predicted {
 }
 
 impl Study<'_> {
-    /// Probabilities of all images of a part, one column a label of the classifier. The data's own labels stand beside them
-    /// where it has a column of that name; they are not needed.
+    /// Computes probabilities for all images of a part, one column per label of the classifier. Labels in the data are
+    /// optional; columns with the same names are included.
     ///
     /// # Errors
-    /// Weights without a classifier, no ensemble where one was asked for; images that cannot be read, a score that is not
-    /// finite; with folding, views of a study that are labelled differently.
+    /// Weights without a classifier or without the requested ensemble; images that cannot be read; a score that is not finite;
+    /// or, if studies are merged, a study whose images have different labels.
     pub fn predict(
         sources: &Sources,
         part: Part,
@@ -68,7 +67,7 @@ impl Study<'_> {
         let classifier = network.classifier().ok_or_else(|| Error::Setting {
             key: "weights".into(),
             found: format!("{}, which has no scores", network.provenance),
-            expected: "an exported classifier, as `moco-cxr linear` and `finetune` leave it in export/".into(),
+            expected: "an exported classifier, as written to export/ by `moco-cxr linear` and `finetune`".into(),
         })?;
         let rows = Arc::new(sources.rows(part, &network.views, watch)?);
         let patients_known = rows.manifest().patients_known;
@@ -78,7 +77,7 @@ impl Study<'_> {
     }
 }
 
-/// The networks of an ensemble, read one after the other.
+/// The checkpoints of an ensemble.
 fn ensemble(run: &Path) -> Result<Vec<Checkpoint>> {
     let folder: PathBuf = run.join(ENSEMBLE);
     if !folder.is_dir() {
@@ -91,7 +90,7 @@ fn ensemble(run: &Path) -> Result<Vec<Checkpoint>> {
 struct Scorer {
     network: LoadedNetwork,
     classifier: Classifier<Network>,
-    /// Empty for the classifier alone.
+    /// Empty if the classifier scores alone.
     ensemble: Vec<Checkpoint>,
 }
 
@@ -102,7 +101,7 @@ impl Scorer {
         let manifest = rows.manifest();
         let named: Vec<_> = admitted.iter().map(|&row| score_row(&manifest.records[row])).collect();
         let loader = loader(rows, &admitted, self.network.views, sources.reading, 0)?;
-        // Rows as they are reported, with one network's logits.
+        // The logits of one network, for the rows of the result.
         let logits = |network: &Classifier<Network>| -> eval::Result<Scores> {
             let batches = over(watch, admitted.len(), loader.in_order::<u8>().map(one_view));
             let (logits, came) = eval::predict(network, batches)?;
@@ -120,13 +119,13 @@ impl Scorer {
                 Ok(folded.insert(logits(network)?).scores().to_owned())
             })?
         };
-        let none = || Error::Setting { key: "weights".into(), found: "none".into(), expected: "one at least".into() };
+        let none = || Error::Setting { key: "weights".into(), found: "none".into(), expected: "at least one".into() };
         let folded = folded.ok_or_else(none)?;
         let (rows, labels) = (folded.rows().to_vec(), folded.labels().to_owned());
         Ok(Scores::new(names.clone(), rows, labels, probabilities)?.with_patient_source(folded.patient_source()))
     }
 
-    /// The rows that the policy admits, and their targets `[N, T]`; NaN where the data has no such label.
+    /// The rows admitted by the policy, and their targets `[N, T]`; NaN if the data has no such label.
     fn labels(&self, rows: &Rows, policy: LabelPolicy) -> Result<(Vec<usize>, Array2<f64>)> {
         let manifest = rows.manifest();
         let columns: Vec<Option<usize>> =
@@ -143,12 +142,12 @@ impl Scorer {
 }
 
 impl Predicted {
-    /// Probabilities, a row an image or a study.
+    /// Probabilities, one row per image or study.
     pub fn scores(&self) -> &Scores {
         &self.scores
     }
 
-    /// How many networks scored.
+    /// Number of networks.
     pub fn networks(&self) -> usize {
         self.networks
     }
@@ -158,10 +157,10 @@ impl Predicted {
         self.patients_known
     }
 
-    /// Writes a new CSV file: path, patient (where known), study, view, `label_TASK`, `score_TASK`.
+    /// Writes a new CSV file: path, patient (if known), study, view, `label_TASK`, `score_TASK`.
     ///
     /// # Errors
-    /// A file that is there, or what the disk says.
+    /// The file exists, or an I/O error.
     pub fn write(&self, csv: impl AsRef<Path>) -> Result<()> {
         Ok(write_predictions(csv.as_ref(), &self.scores)?)
     }

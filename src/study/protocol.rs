@@ -1,4 +1,4 @@
-//! How a study is made: label fractions and their draws, folds, seed, intervals.
+//! Protocol of a study: label fractions and draws, folds, seed, intervals.
 
 use eval::Bootstrap;
 
@@ -7,24 +7,25 @@ use crate::{
     error::{Error, Result},
 };
 
-/// How much of the labels is used, how often, and how uncertain the numbers are.
+/// Label fractions and their draws, folds, seed and intervals.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Protocol {
-    /// Fractions of the training patients whose labels are used, each in `(0, 1]`, each once. Default: 1.
+    /// Fractions of the training patients whose labels are used, each in `(0, 1]` and distinct. Default: 1.
     pub fractions: Vec<f64>,
     /// Draws of each fraction below 1 (a fraction of 1 has one). Default: 5.
     pub draws: usize,
     /// Rule of the draws. Default: whole patients.
     pub draw_rule: DrawRule,
-    /// Folds in which a penalty is chosen, at least 2; fewer where a task has fewer patients of a class, which is noted.
-    /// Default: 5.
+    /// Cross-validation folds for choosing the penalty, at least 2. If a class has fewer patients, fewer folds are used and a
+    /// note says so. Default: 5.
     pub folds: usize,
-    /// Random seed of divisions, draws, folds, heads, order and random networks. Default: 0.
+    /// Random seed of divisions, draws, folds, heads, order of images and random networks. Default: 0.
     pub seed: u64,
-    /// The intervals.
+    /// Bootstrap for the intervals.
     pub bootstrap: Bootstrap,
-    /// Continues without the check that no image reported on was pretrained on; results are marked unchecked. Default: no.
+    /// Whether to skip the check that no test image was pretrained on; the results are then marked as not checked. Default:
+    /// no.
     pub unchecked_pretraining: bool,
 }
 
@@ -43,7 +44,7 @@ impl Default for Protocol {
 }
 
 impl Protocol {
-    /// The defaults with this seed, of the bootstrap too.
+    /// The defaults with this seed, also for the bootstrap.
     pub fn seeded(seed: u64) -> Self {
         Self { seed, bootstrap: Bootstrap { seed, ..Bootstrap::default() }, ..Self::default() }
     }
@@ -51,7 +52,7 @@ impl Protocol {
     /// Checks the settings.
     ///
     /// # Errors
-    /// The first setting that is out of its range.
+    /// The first setting that is out of range.
     pub fn validate(&self) -> Result<()> {
         let fault = |key: &str, found: String, expected: &str| {
             Err(Error::Setting { key: key.into(), found, expected: expected.into() })
@@ -62,7 +63,7 @@ impl Protocol {
         if self.fractions.is_empty() {
             return fault("fraction", "none".into(), "at least one");
         }
-        // Each fraction has a folder of its own in the results.
+        // Each fraction has its own folder in the results.
         if let Some(twice) = (1..self.fractions.len()).find(|&at| self.fractions[..at].contains(&self.fractions[at])) {
             return fault("fraction", format!("{} twice", self.fractions[twice]), "each fraction once");
         }
@@ -75,7 +76,7 @@ impl Protocol {
         Ok(self.bootstrap.validate()?)
     }
 
-    /// How labels are drawn.
+    /// Settings of the label draws.
     pub(crate) fn label_draws(&self) -> Draws {
         Draws { rule: self.draw_rule, count: self.draws, folds: self.folds, seed: self.seed }
     }
@@ -88,7 +89,7 @@ mod tests {
     use crate::data::{Labels, Reading};
 
     #[test]
-    fn the_setting_at_fault_is_named() {
+    fn the_invalid_setting_is_named() {
         type Case = (&'static str, fn(&mut Protocol));
         let cases: [Case; 5] = [
             ("fraction: found none", |s| s.fractions.clear()),

@@ -1,4 +1,4 @@
-//! The one door to a number.
+//! A study: network, data and protocol, checked together.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::{
     weights::{LoadedNetwork, Weights},
 };
 
-/// A network, labelled images in parts, and a protocol, checked together: no patient and no image is in two parts, and none
-/// that is chosen or reported on was pretrained on.
+/// A network, labelled images in parts, and a protocol, checked together: no patient and no image is in two parts, and no
+/// validation or test image was pretrained on.
 ///
-/// [`Study::linear`], [`Study::knn`] and [`Study::fine_tune`] give outcomes that write themselves, stamped with the conditions
-/// they were made under. [`Study::predict`] and [`Study::embed`] need no labels.
+/// [`Study::linear`], [`Study::knn`] and [`Study::fine_tune`] return outcomes that record their conditions and can be written
+/// to a folder. [`Study::predict`] and [`Study::embed`] need no labels.
 pub struct Study<'w> {
     pub(super) network: LoadedNetwork,
     pub(super) parts: Parts,
@@ -37,13 +37,13 @@ impl std::fmt::Debug for Study<'_> {
 }
 
 impl<'w> Study<'w> {
-    /// Opens weights and images, and checks everything that can be checked before work begins. `watch` is told of
-    /// assumptions, of checks that were not possible, and of progress.
+    /// Opens weights and images, and checks everything that can be checked before the work starts. `watch` receives
+    /// assumptions, checks that were not possible, and progress.
     ///
     /// # Errors
-    /// Settings out of range; weights or data that cannot be read; a task that is not there; a leak between parts, or from
-    /// the images that the weights were trained on; pretraining images that are gone or changed, so that nobody can say
-    /// ([`Protocol::unchecked_pretraining`] continues).
+    /// Settings out of range; weights or data that cannot be read; a missing task; a leak between parts, or from the images
+    /// that the weights were trained on; pretraining images that are gone or have changed, so that this cannot be checked
+    /// ([`Protocol::unchecked_pretraining`] skips the check).
     pub fn open(
         sources: &Sources,
         weights: &Weights,
@@ -60,7 +60,7 @@ impl<'w> Study<'w> {
         Self::of(parts, network, sources.reading, labels, protocol, watch)
     }
 
-    /// As [`Self::open`], of parts and weights that were opened before.
+    /// As [`Self::open`], with parts and weights that are already open.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -75,7 +75,9 @@ impl<'w> Study<'w> {
         protocol.validate()?;
         parts.check_draws(protocol.draw_rule)?;
         let pretraining = if protocol.unchecked_pretraining && network.lineage != Lineage::none() {
-            watch.note("not checked: whether test patients were among the pretraining images; the results say so");
+            watch.note(
+                "not checked: whether test patients were among the pretraining images; the results are marked as not checked",
+            );
             Pretraining::Unchecked
         } else {
             network.lineage.check(&parts.never_seen(), watch)?
@@ -93,7 +95,7 @@ impl<'w> Study<'w> {
         Ok(Self { network, parts, train, valid, test, labels, protocol, reading, pretraining, watch })
     }
 
-    /// The network and what is known of its weights.
+    /// The network and its weights.
     pub fn network(&self) -> &LoadedNetwork {
         &self.network
     }
@@ -103,7 +105,7 @@ impl<'w> Study<'w> {
         &self.parts
     }
 
-    /// Whether the images that the weights were trained on were compared with those reported on.
+    /// Whether the images that the weights were trained on were compared with the test images.
     pub fn pretraining(&self) -> Pretraining {
         self.pretraining
     }
@@ -112,7 +114,7 @@ impl<'w> Study<'w> {
         text.iter().for_each(|text| self.watch.note(text));
     }
 
-    /// An outcome without results yet, under the conditions of this study.
+    /// An empty outcome with the conditions of this study.
     pub(super) fn outcome(&self, name: &'static str, method: Method<'_>) -> Outcome {
         let Self { parts, labels, protocol, .. } = self;
         let stamp = Conditions { parts, labels, protocol }.stamp(method, Some(self.pretraining));

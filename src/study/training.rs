@@ -1,4 +1,4 @@
-//! How networks are trained with labels.
+//! Settings for training with labels.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
@@ -6,18 +6,18 @@ use eval::Trained;
 
 use crate::error::{Error, Result};
 
-/// Which networks of a training score the test rows.
+/// Which checkpoints of a training score the test rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CheckpointChoice {
-    /// The one that was best on the validation rows (the paper's text).
+    /// The best on the validation rows (the paper's text).
     #[default]
     Best,
-    /// The ten best, by the mean of their probabilities (the reference's `select_ensemble.py`).
+    /// The ten best, averaging their probabilities (the reference's `select_ensemble.py`).
     Top10,
 }
 
 impl CheckpointChoice {
-    /// How many networks are kept.
+    /// Number of checkpoints to keep.
     pub(crate) fn keep(self) -> usize {
         match self {
             Self::Best => 1,
@@ -51,37 +51,37 @@ impl fmt::Display for CheckpointChoice {
     }
 }
 
-/// How a network is trained with labels. The defaults are the paper's (MoCo-CXR section 3.4).
+/// How to train a network with labels. The defaults are the paper's (MoCo-CXR section 3.4).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct FineTuneSettings {
-    /// All of the network, or the head alone (the paper's linear evaluation).
+    /// The whole network, or only the head (the paper's linear evaluation).
     pub trained: Trained,
-    /// Passes over a draw; none for the paper's number at the nearest of its fractions.
+    /// Epochs over a draw. `None`: the paper's number at the nearest of its fractions.
     pub epochs: Option<usize>,
-    /// Step size of Adam, constant. Default 3e-5.
+    /// Learning rate of Adam, constant. Default 3e-5.
     pub lr: f64,
     /// Images per step, at least 2. Default 16.
     pub batch_size: usize,
-    /// Which networks score the test rows.
+    /// Which checkpoints score the test rows.
     pub checkpoint: CheckpointChoice,
-    /// Begins with a head fitted to convergence on the frozen features, which keeps the first steps from distorting them
+    /// Whether to start from a head fitted to convergence on the frozen features, so that the first steps do not distort them
     /// (Kumar et al., arXiv:2202.10054).
     pub from_linear: bool,
-    /// Folder in which finished draws are kept meanwhile. A fine-tuning of the same on the same goes on with them, whatever its
-    /// fractions and the number of its draws; [`FineTuneOutcome::write`](crate::study::FineTuneOutcome::write) deletes it.
-    /// None by default.
+    /// Folder for finished draws. A later fine-tuning with the same settings, weights and data reuses them, even with other
+    /// fractions or another number of draws; [`FineTuneOutcome::write`](crate::study::FineTuneOutcome::write) deletes the
+    /// folder. Default: none.
     pub unfinished: Option<PathBuf>,
 }
 
 impl FineTuneSettings {
-    /// The paper's.
+    /// The paper's settings.
     pub fn new(trained: Trained) -> Self {
         let checkpoint = CheckpointChoice::Best;
         Self { trained, epochs: None, lr: 3e-5, batch_size: 16, checkpoint, from_linear: false, unfinished: None }
     }
 
-    /// Passes over a draw of so many labelled images: those set, or the paper's, see [`eval::paper_epochs`].
+    /// Epochs over a draw of this many labelled images: the setting, or the paper's number ([`eval::paper_epochs`]).
     pub fn epochs_for(&self, labelled: usize) -> usize {
         self.epochs.unwrap_or_else(|| eval::paper_epochs(labelled as f64))
     }
@@ -89,7 +89,7 @@ impl FineTuneSettings {
     /// Checks what can be checked without the data.
     ///
     /// # Errors
-    /// The first setting that is out of its range.
+    /// The first setting that is out of range.
     pub fn validate(&self) -> Result<()> {
         let fault = |key: &str, found: String, expected: &str| {
             Err(Error::Setting { key: key.into(), found, expected: expected.into() })
@@ -98,7 +98,7 @@ impl FineTuneSettings {
             return fault("epochs", "0".into(), "at least 1");
         }
         if self.batch_size < 2 {
-            return fault("batch size", self.batch_size.to_string(), "at least 2, to have a batch variance");
+            return fault("batch size", self.batch_size.to_string(), "at least 2, for a batch variance");
         }
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return fault("lr", self.lr.to_string(), "a finite number above 0");
@@ -106,7 +106,7 @@ impl FineTuneSettings {
         Ok(())
     }
 
-    /// For the title of a model card.
+    /// Method, for the title of a model card.
     pub(crate) fn short_name(&self) -> &'static str {
         match self.trained {
             Trained::Head => "a trained head",
@@ -114,7 +114,7 @@ impl FineTuneSettings {
         }
     }
 
-    /// Name of the command that trains so, and of its summary.
+    /// Name of the command, and of its summary.
     pub(crate) fn command(&self) -> &'static str {
         match self.trained {
             Trained::Head => "linear",

@@ -1,8 +1,7 @@
-//! Published weights: what their files are called, where they are looked for, and how it is seen that they are whole.
+//! Published weights: file names, search folders and checksums.
 //!
-//! The folder is `MOCO_CXR_CACHE`, without it `moco-cxr` in `XDG_CACHE_HOME`, without that `~/.cache/moco-cxr`. ImageNet
-//! weights are also found where Hugging Face's tools keep them (`HF_HUB_CACHE`, `HF_HOME/hub`, or
-//! `~/.cache/huggingface/hub`).
+//! The folder is `MOCO_CXR_CACHE` if set, else `XDG_CACHE_HOME/moco-cxr`, else `~/.cache/moco-cxr`. ImageNet weights are
+//! also found in the cache of Hugging Face's tools (`HF_HUB_CACHE`, `HF_HOME/hub`, or `~/.cache/huggingface/hub`).
 
 use std::{
     fmt::Write,
@@ -19,14 +18,14 @@ use crate::{
     files::write_whole,
 };
 
-/// Which checkpoints MoCo-CXR published; the arithmetic of their names: `r8w` a ResNet18, `d1w` a DenseNet121, `r5w` a
-/// ResNet50, `00001` the learning rate 1e-4 (README of the reference code).
+/// The checkpoints that MoCo-CXR published. In their names, `r8w` is a ResNet18, `d1w` a DenseNet121, `r5w` a ResNet50, and
+/// `00001` the learning rate 1e-4 (README of the reference code).
 const MOCO_CXR: [&str; 6] = ["r8w-00001", "r8w-00001-v2", "r8w-0001", "r8w-001", "r5w-00001", "d1w-00001"];
 const MOCO_CXR_URL: &str = "https://storage.googleapis.com/moco-cxr";
 const TORCHVISION_URL: &str = "https://download.pytorch.org/models";
 const CHECKSUMS: &str = "checksums.txt";
 
-/// Weights that somebody published.
+/// Published weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Published {
     /// torchvision's, trained on ImageNet.
@@ -36,7 +35,7 @@ pub(super) enum Published {
 }
 
 impl Published {
-    /// `imagenet` (of an architecture) or `moco-cxr:NAME`; none when it is neither.
+    /// Parses `imagenet` (needs an architecture) or `moco-cxr:NAME`; `None` for any other source.
     pub(super) fn parse(source: &str, arch: Option<Arch>) -> Result<Option<Self>> {
         if source == "imagenet" {
             let fault = || Error::Setting {
@@ -55,10 +54,10 @@ impl Published {
         })
     }
 
-    /// The file on this machine, whole.
+    /// The local file, after its checksum was verified.
     ///
     /// # Errors
-    /// None is here (the message says which to put where), or it is not what it was.
+    /// The file is not on this machine (the message says where to get it), or its checksum is wrong.
     pub(super) fn find(self) -> Result<PathBuf> {
         let folder = cache_folder()?;
         let names = self.file_names();
@@ -77,11 +76,11 @@ impl Published {
         Err(Error::NoWeights { what: self.to_string(), files: names.join(" or "), url: self.url(), folder })
     }
 
-    /// What the file may be called, the one to get first.
+    /// Possible file names; the first is the one to download.
     fn file_names(self) -> Vec<String> {
         let torchvision = |hashes: &[&str], arch| hashes.iter().map(|hash| format!("{arch}-{hash}.pth")).collect();
         match self {
-            // The second of each is of the time of the paper: the same numbers, saved by an older PyTorch.
+            // The second of each dates from the time of the paper: the same numbers, saved by an older PyTorch.
             Self::ImageNet(arch @ Arch::ResNet18) => torchvision(&["f37072fd", "5c106cde"], arch),
             Self::ImageNet(arch @ Arch::ResNet34) => torchvision(&["b627a593", "333f7ec4"], arch),
             Self::ImageNet(arch @ Arch::ResNet50) => torchvision(&["0676ba61", "19c8e357"], arch),
@@ -90,7 +89,7 @@ impl Published {
         }
     }
 
-    /// Where the first of [`Self::file_names`] is published.
+    /// The URL of the first of [`Self::file_names`].
     pub(super) fn url(self) -> String {
         let base = if matches!(self, Self::ImageNet(_)) { TORCHVISION_URL } else { MOCO_CXR_URL };
         format!("{base}/{}", self.file_names()[0])
@@ -110,7 +109,7 @@ impl std::fmt::Display for Published {
 #[derive(Debug)]
 pub(super) struct HubFile {
     pub(super) repository: String,
-    /// Where Hugging Face's tools keep the repository.
+    /// The repository's folder in the cache of Hugging Face's tools.
     pub(super) folder: PathBuf,
 }
 
@@ -127,12 +126,12 @@ impl HubFile {
         Ok(Self { repository, folder })
     }
 
-    /// What its checksum is recorded under.
+    /// The name in the list of checksums.
     pub(super) fn name(&self) -> String {
         format!("{}/{}", self.repository, Self::FILE)
     }
 
-    /// The file of the revision that was fetched last.
+    /// The file of the revision that was downloaded last.
     fn snapshot(&self) -> Option<PathBuf> {
         let revision = fs::read_to_string(self.folder.join("refs/main")).ok()?;
         Some(self.folder.join("snapshots").join(revision.trim()).join(Self::FILE)).filter(|path| path.is_file())
@@ -147,8 +146,8 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
     })
 }
 
-/// Compares a file with its name (torchvision's hold the beginning of the checksum) and with what it was when it was first
-/// used, which is recorded in the form of `sha256sum`.
+/// Verifies the checksum of a file: against its name (torchvision's names contain the first digits), and against the
+/// checksum recorded when it was first used, in the format of `sha256sum`.
 fn check(folder: &Path, path: &Path, name: &str) -> Result<()> {
     let found = sha256(&fs::read(path).map_err(Error::io(path))?);
     let fault = |expected: &str, why: String| {
@@ -156,7 +155,7 @@ fn check(folder: &Path, path: &Path, name: &str) -> Result<()> {
     };
     let in_name = name.strip_suffix(".pth").and_then(|stem| stem.rsplit_once('-')).map(|(_, hash)| hash);
     if let Some(hash) = in_name.filter(|hash| !found.starts_with(hash)) {
-        return fault(hash, "its beginning is part of the name; the file is not whole, or not torchvision's".into());
+        return fault(hash, "as the file name says; the file is incomplete, or not torchvision's".into());
     }
     let list = folder.join(CHECKSUMS);
     let known = match fs::read_to_string(&list) {
@@ -168,7 +167,7 @@ fn check(folder: &Path, path: &Path, name: &str) -> Result<()> {
         Some((sum, _)) if sum == found => Ok(()),
         Some((sum, _)) => fault(
             sum,
-            format!("as when it was first used; if it was replaced on purpose, delete its line in {}", list.display()),
+            format!("as when it was first used; if you replaced it on purpose, delete its line in {}", list.display()),
         ),
         None => write_whole(&list, format!("{known}{found}  {name}\n").as_bytes()),
     }
@@ -180,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_held_to_its_name_and_to_its_first_use() {
+    fn a_file_must_match_its_name_and_its_first_use() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("a.pth.tar"), "first").unwrap();
@@ -197,6 +196,6 @@ mod tests {
         check("resnet18-a7937b64.pth").unwrap();
         fs::write(path("resnet18-f37072fd.pth"), "first").unwrap();
         let fault = check("resnet18-f37072fd.pth").unwrap_err().to_string();
-        assert!(fault.contains("expected f37072fd") && fault.contains("not whole"), "{fault}");
+        assert!(fault.contains("expected f37072fd") && fault.contains("incomplete"), "{fault}");
     }
 }

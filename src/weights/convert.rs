@@ -1,4 +1,4 @@
-//! Weight files of other tools into an export folder, and weights of any source out of this one.
+//! Conversion: weight files of other tools into an export folder, and weights from any source into a new export folder.
 
 use std::path::{Path, PathBuf};
 
@@ -15,37 +15,38 @@ use crate::{
     error::{Error, Result},
 };
 
-/// What `moco-cxr import` takes from a file, and what it leaves.
+/// Settings of `moco-cxr import`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImportSettings {
-    /// A weight file of any supported form, or anything else that [`load_weights`](crate::load_weights) finds a file for.
+    /// A weight file in any supported format, or any other source that [`load_weights`](crate::load_weights) resolves to a
+    /// file.
     pub source: String,
-    /// Its architecture; recognised by its tensors without.
+    /// Architecture. `None`: recognised from the tensors.
     pub arch: Option<Arch>,
-    /// Tensors that are not wanted, by the beginning of their names; heads (without [`Self::labels`]) and what a MoCo
-    /// checkpoint holds besides the query encoder are dropped anyway.
+    /// Prefixes of tensor names to drop. Heads (unless [`Self::labels`] are given) and everything but the query encoder of a
+    /// MoCo checkpoint are always dropped.
     pub drop: Vec<String>,
-    /// Tensors that may be missing; they are then torchvision's initial ones.
+    /// Tensors that may be missing; they get torchvision's initial values.
     pub allow_missing: Vec<String>,
-    /// What the scores of its classifier mean, in order; the classifier is then kept.
+    /// Names of the classifier's outputs, in order. If given, the classifier is kept.
     pub labels: Vec<String>,
-    /// Also writes `model.onnx`.
+    /// Also write `model.onnx`.
     pub onnx: bool,
 }
 
-/// Writes the weights of a file as an export folder, which [`load_weights`](crate::load_weights) reads. Size, mean and
-/// deviation are those of a `preprocessor_config.json` beside the file, or assumed as there.
+/// Writes the weights of a file as an export folder, which [`load_weights`](crate::load_weights) reads. Image size, mean and
+/// standard deviation come from a `preprocessor_config.json` next to the file, or from the defaults of `load_weights`.
 ///
 /// # Errors
-/// A folder that exists, no weight file, or one with tensors missing, left over or misshapen:
-/// [`backbones::Error::Import`] holds the report of every tensor.
+/// The folder exists, the file is not a weight file, or tensors are missing, left over or of another shape
+/// ([`backbones::Error::Import`] reports every tensor).
 pub fn import_weights(settings: &ImportSettings, out: &Path, device: &Device) -> Result<Report> {
     absent(out)?;
     let Source::File(path, assumed) = Source::parse(&settings.source, settings.arch)? else {
         return Err(Error::Setting {
             key: "file".into(),
             found: settings.source.clone(),
-            expected: "weights that are in a file".into(),
+            expected: "weights in a file".into(),
         });
     };
     let file = WeightFile::open(&path)?;
@@ -80,10 +81,10 @@ pub fn import_weights(settings: &ImportSettings, out: &Path, device: &Device) ->
     Ok(report)
 }
 
-/// Writes a loaded network, with its head where it has one, as an export folder.
+/// Writes a loaded network, with its head if it has one, as an export folder. Returns the files written.
 ///
 /// # Errors
-/// A folder that exists, or one that cannot be written.
+/// The folder exists or cannot be written.
 pub fn export_weights(loaded: &LoadedNetwork, out: &Path, onnx: bool) -> Result<Vec<PathBuf>> {
     absent(out)?;
     let info = info(&loaded.config, loaded.views.size, loaded.labels.clone(), &loaded.provenance);
@@ -95,7 +96,7 @@ pub fn export_weights(loaded: &LoadedNetwork, out: &Path, onnx: bool) -> Result<
     Ok(files)
 }
 
-/// What is known of the images that weights were trained on goes with them. Of a foreign file nothing is.
+/// Copies the record of the training images to the export; a foreign file has none.
 fn pass_on(lineage: &Lineage, out: &Path) -> Result<()> {
     if *lineage == Lineage::default() { Ok(()) } else { lineage.write(out) }
 }
@@ -104,7 +105,7 @@ fn write<M: Module>(out: &Path, module: &M, info: &ExportInfo, onnx: bool) -> Re
     Ok(if onnx { export_with_onnx(out, module, info) } else { export(out, module, info) }?)
 }
 
-/// Before minutes of work, not after.
+/// Checked before minutes of work, not after.
 fn absent(out: &Path) -> Result<()> {
     if out.exists() {
         return Err(Error::Exists { path: out.to_owned() });
@@ -120,17 +121,17 @@ fn info(config: &NetworkConfig, image_size: usize, labels: Vec<String>, provenan
         normalization: config.normalization,
         image_size,
         resample: "bilinear".into(),
-        label_policy: (!labels.is_empty()).then(|| "not known".to_owned()),
+        label_policy: (!labels.is_empty()).then(|| "unknown".to_owned()),
         labels,
-        data: format!("Not known to the converter. The weights: {provenance}."),
-        data_licence: "not known to the converter; look where the weights come from".into(),
+        data: format!("Unknown to the converter. The weights: {provenance}."),
+        data_licence: "unknown to the converter; see the source of the weights".into(),
         licence: "other".into(),
         steps: 0,
         metrics: Vec::new(),
     }
 }
 
-/// The step counter that PyTorch's batch normalisation keeps, where the file has one.
+/// The step counter of PyTorch's batch normalisation, or 0 if the file has none.
 fn steps(file: &WeightFile) -> u64 {
     let counter = file.tensors().iter().find(|t| t.name.ends_with(".num_batches_tracked"));
     let values = counter.and_then(|t| file.tensor(t).try_to_vec::<i64>().ok()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Files from servers, whole or not at all. Knows nothing of weights.
+//! Downloads of files. A file appears under its name only when it is complete.
 
 use std::{
     fmt::Write as _,
@@ -13,13 +13,13 @@ use ureq::{Agent, Body, http::Response};
 
 type Result<T> = std::result::Result<T, String>;
 
-/// Told bytes so far, and in all where the server says it.
+/// Receives the bytes so far, and the total if the server sends it.
 type Progress<'a> = &'a mut dyn FnMut(u64, Option<u64>);
 
-/// Fetches a file of a repository into `folder` in the layout of Hugging Face's own tools: `blobs/SHA256`,
+/// Downloads a file of a repository into `folder`, in the layout of Hugging Face's own tools: `blobs/SHA256`,
 /// `snapshots/COMMIT/FILE` and `refs/main`.
 ///
-/// The server answers the first request with the commit and, for a large file, its SHA-256 and the place where it lies.
+/// The server answers the first request with the commit and, for a large file, its SHA-256 and URL.
 pub(super) fn from_hub(endpoint: &str, url: &str, folder: &Path, file: &str, progress: Progress<'_>) -> Result<()> {
     let answer = get(url, 0)?;
     let header = |name: &str| answer.headers().get(name)?.to_str().ok().map(|text| text.trim_matches('"').to_owned());
@@ -35,7 +35,7 @@ pub(super) fn from_hub(endpoint: &str, url: &str, folder: &Path, file: &str, pro
     let word = |text: &String| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
     let commit = header("x-repo-commit").filter(word).unwrap_or_else(|| "main".to_owned());
 
-    // A server that sent the file at once is not kept waiting with it while it is asked again.
+    // If the server already began to send the file, close that connection before the next request.
     drop(answer);
 
     let blobs = folder.join("blobs");
@@ -64,13 +64,13 @@ fn link(_: &Path, sum: &str, path: &Path) -> std::io::Result<()> {
     std::os::unix::fs::symlink(Path::new("../../blobs").join(sum), path)
 }
 
-/// Links need a privilege on Windows; its tools copy there, too.
+/// Symbolic links need a privilege on Windows, where Hugging Face's tools copy the file too.
 #[cfg(not(unix))]
 fn link(blob: &Path, _: &str, path: &Path) -> std::io::Result<()> {
     fs::copy(blob, path).map(|_| ())
 }
 
-/// Fetches a file, and returns its SHA-256. Until it is whole, and has the `expected` checksum, it has another name.
+/// Downloads a file and returns its SHA-256. It has a temporary name until it is complete and its checksum is verified.
 pub(super) fn to_file(url: &str, path: &Path, expected: Option<&str>, progress: Progress<'_>) -> Result<String> {
     let answer = get(url, 10)?;
     if answer.status().as_u16() != 200 {
@@ -86,7 +86,7 @@ pub(super) fn to_file(url: &str, path: &Path, expected: Option<&str>, progress: 
         Err(e) => Err(format!("{}: {e}", path.display())),
     });
     if renamed.is_err() {
-        // The error that is returned matters more than one of cleaning up.
+        // A failure to clean up matters less than the error that is returned.
         let _ = fs::remove_file(&partial);
     }
     renamed

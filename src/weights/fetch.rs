@@ -1,30 +1,30 @@
-//! Published weights that are not here yet, fetched (feature `hub`).
+//! Download of published weights (feature `hub`).
 
 use backbones::Arch;
 
 use super::cache::Published;
 use crate::error::Result;
 
-/// How far a download is; told now and then.
+/// Progress of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fetching<'a> {
-    /// What is fetched.
+    /// The URL.
     pub url: &'a str,
     /// Bytes so far.
     pub done: u64,
-    /// Bytes in all, where the server says it.
+    /// Bytes in total, if the server says.
     pub total: Option<u64>,
 }
 
-/// Fetches the file of `imagenet` or `moco-cxr:NAME` if it is not on this machine; nothing else is ever downloaded, and
-/// [`load_weights`](crate::load_weights) never does it by itself. Any other source, and a file that is here, are left
-/// alone; so is everything without the feature `hub`.
+/// Downloads the file of `imagenet` or `moco-cxr:NAME` unless it is already on this machine. Nothing else is ever
+/// downloaded, and [`load_weights`](crate::load_weights) never downloads. Does nothing for any other source, or without the
+/// feature `hub`.
 ///
-/// ImageNet weights are those of `timm/ARCH.tv_in1k` on Hugging Face (`HF_ENDPOINT` names another server), kept where its
-/// own tools keep them (`HF_HOME`); MoCo-CXR's checkpoints go to the folder of published weights (`MOCO_CXR_CACHE`).
+/// ImageNet weights come from `timm/ARCH.tv_in1k` on Hugging Face (`HF_ENDPOINT` names another server) and are stored in the
+/// cache of its tools (`HF_HOME`); MoCo-CXR's checkpoints go to the folder of published weights (`MOCO_CXR_CACHE`).
 ///
 /// # Errors
-/// An unknown name, a server that cannot be reached or has no such file, a file that is not what the server announced.
+/// An unknown name, a server that cannot be reached or does not have the file, or a checksum other than the server's.
 pub fn fetch_weights(source: &str, arch: Option<Arch>, progress: &mut dyn FnMut(Fetching<'_>)) -> Result<()> {
     let Some(published) = Published::parse(source, arch)? else { return Ok(()) };
     match published.find() {

@@ -1,4 +1,4 @@
-//! What lies beside weights: the files that say how images are brought to the network, and what its scores mean.
+//! The files next to weights: how to preprocess images, and what the outputs mean.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ pub(super) const MODEL: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
 const PREPROCESSOR: &str = "preprocessor_config.json";
 
-/// The weight file of a folder, a run's or an export: `export/model.safetensors` or `model.safetensors`.
+/// The weight file of a run or export folder: `export/model.safetensors` or `model.safetensors`.
 pub(super) fn weight_file(folder: &Path) -> Option<PathBuf> {
     [folder.join(EXPORT).join(MODEL), folder.join(MODEL)].into_iter().find(|path| path.is_file())
 }
@@ -42,14 +42,14 @@ pub(super) struct NetworkFile {
 }
 
 impl NetworkFile {
-    /// Of an exported `model.safetensors`; other weight files have no such neighbour, or one of another tool.
+    /// Reads the file next to an exported `model.safetensors`. A `config.json` next to any other file is another tool's.
     pub(super) fn beside(weights: &Path) -> Result<Option<Self>> {
         let path = weights.with_file_name(CONFIG);
         let exported = weights.file_name().is_some_and(|name| name == MODEL) && path.is_file();
         exported.then(|| read_json(&path)).transpose()
     }
 
-    /// What the scores of its classifier mean, in order; a number where it does not say.
+    /// Names of the classifier's outputs, in order; a number where the file has no name.
     pub(super) fn labels(&self) -> Vec<String> {
         let label = |i: usize| self.id2label.get(&i.to_string()).cloned().unwrap_or_else(|| i.to_string());
         (0..self.num_classes).map(label).collect()
@@ -63,7 +63,7 @@ pub(super) struct Preprocessing {
     pub(super) normalization: Normalization,
 }
 
-/// As the file has it.
+/// The layout of the file.
 #[derive(Debug, Deserialize)]
 struct PreprocessorFile {
     size: Size,
@@ -81,7 +81,7 @@ enum Size {
 }
 
 impl Preprocessing {
-    /// Of the file beside the weights, if there is one.
+    /// Reads the file next to the weights, if there is one.
     pub(super) fn beside(weights: &Path) -> Result<Option<Self>> {
         let path = weights.with_file_name(PREPROCESSOR);
         if !path.is_file() {
@@ -96,7 +96,7 @@ impl Preprocessing {
                 return Err(fault(format!("found images of {height} x {width}, expected square ones")));
             }
         };
-        // One channel has one mean; a network keeps three, of which it then uses the first.
+        // One channel has one mean; a network stores three and then uses the first.
         let three = |name: &str, values: &[f64]| match *values {
             [one] => Ok([one; 3]),
             [a, b, c] => Ok([a, b, c]),
@@ -104,7 +104,7 @@ impl Preprocessing {
         };
         let (mean, std) = (three("image_mean", &file.image_mean)?, three("image_std", &file.image_std)?);
         if size < Arch::MIN_SIDE || std.iter().any(|s| !(s.is_finite() && *s > 0.0)) {
-            let expected = format!("expected at least {} px and deviations above 0", Arch::MIN_SIDE);
+            let expected = format!("expected at least {} px and standard deviations above 0", Arch::MIN_SIDE);
             return Err(fault(format!("found size {size} and image_std {std:?}, {expected}")));
         }
         Ok(Some(Self { size, normalization: Normalization { mean, std } }))

@@ -1,4 +1,4 @@
-//! From a source of weights to a network, and what is needed to use it.
+//! Loads a network from a source of weights, with everything needed to use it.
 
 use std::path::{Path, PathBuf};
 
@@ -16,33 +16,33 @@ use crate::{
     error::{Error, Result},
 };
 
-/// A network with its weights, and what is needed to use them.
+/// A network with its weights, and everything needed to use it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LoadedNetwork {
     /// The network. Private, so that what is known of it stays true.
     pub(crate) network: Network,
-    /// What it is: architecture, input channels, mean and deviation of its input.
+    /// Architecture, input channels, mean and standard deviation of the input.
     pub config: NetworkConfig,
-    /// The linear layer behind the features, where a classifier was exported.
+    /// The linear layer after the features, if a classifier was exported.
     pub head: Option<Linear>,
-    /// What the scores of the head mean, in order; empty without a head.
+    /// Names of the head's outputs, in order; empty without a head.
     pub labels: Vec<String>,
-    /// Views its images are evaluated with; `views.size` is their side in pixels.
+    /// Views for evaluation; `views.size` is the side of an image in pixels.
     pub views: ViewConfig,
-    /// What the weights are, with the file and its SHA-256; for results.
+    /// Description of the weights with file and SHA-256, as recorded in results.
     pub provenance: String,
-    /// The pretraining run whose export they are.
+    /// The pretraining run that exported the weights.
     pub run: Option<PathBuf>,
-    /// Which images they were trained on, as far as that is known.
+    /// The images they were trained on, as far as known.
     pub(crate) lineage: Lineage,
-    /// Remarks for a person: what was assumed, what was not used.
+    /// Notes for the user: what was assumed, and what was not used.
     pub notes: Vec<String>,
     random: bool,
 }
 
 impl LoadedNetwork {
-    /// Takes images of another side than the one that was assumed, where the weights say none.
+    /// Replaces the assumed image size, for weights that do not specify one.
     pub(crate) fn take_images_of(&mut self, side: usize) {
         let assumed = images_of(self.views.size);
         self.notes.iter_mut().for_each(|note| *note = note.replace(&assumed, &format!("{} as asked", images_of(side))));
@@ -59,44 +59,44 @@ impl LoadedNetwork {
         self.network
     }
 
-    /// Which images the weights were trained on, as far as that is known.
+    /// The images the weights were trained on, as far as known.
     pub fn lineage(&self) -> &Lineage {
         &self.lineage
     }
 
-    /// Whether the weights were drawn, and nothing was learned.
+    /// Whether the weights are random.
     pub(crate) fn is_random(&self) -> bool {
         self.random
     }
 
-    /// Where the network lives.
+    /// The device of the network.
     pub(crate) fn device(&self) -> Device {
         self.network.devices().into_iter().next().unwrap_or_default()
     }
 
-    /// Network and head as one module; none without a head.
+    /// Network and head as one module; `None` without a head.
     pub fn classifier(&self) -> Option<Classifier<Network>> {
         let head = self.head.clone()?;
         Some(Classifier::new(self.network.clone(), head, self.config.arch.head_name()))
     }
 }
 
-/// A network from any source of weights:
+/// Loads a network from any source of weights:
 ///
-/// - the folder of a finished pretraining run (with `export/`), or an export folder itself,
-/// - a weight file of any supported form; its architecture is recognised by its tensors unless `arch` says it; size, mean
-///   and deviation come from a `preprocessor_config.json` beside it, and are MoCo-CXR's where there is none (a note says
-///   so),
-/// - `imagenet` (needs `arch`), torchvision's weights, or `moco-cxr:NAME`, such as `moco-cxr:r8w-00001`, from the folder
-///   of published weights; [`fetch_weights`](crate::fetch_weights) puts them there. The folder is `MOCO_CXR_CACHE`, without
-///   it `moco-cxr` in `XDG_CACHE_HOME` or in `~/.cache`; a file's checksum is recorded when it is first used,
+/// - the folder of a finished pretraining run (with `export/`), or an export folder,
+/// - a weight file in any supported format. Its architecture is recognised from its tensors unless `arch` is given. Image
+///   size, mean and standard deviation come from a `preprocessor_config.json` next to it; without one, MoCo-CXR's are
+///   assumed and a note says so,
+/// - `imagenet` (needs `arch`), which are torchvision's weights, or `moco-cxr:NAME`, such as `moco-cxr:r8w-00001`, from the
+///   folder of published weights, where [`fetch_weights`](crate::weights::fetch_weights) stores them: `MOCO_CXR_CACHE`,
+///   else `moco-cxr` in `XDG_CACHE_HOME` or in `~/.cache`. The checksum of a file is recorded when it is first used,
 /// - `random` (needs `arch`), drawn from `seed`.
 ///
-/// Heads of files are dropped, except for that of an exported classifier, whose `config.json` says what its scores mean.
+/// Heads are dropped, except the head of an exported classifier, whose `config.json` names its outputs.
 ///
 /// # Errors
-/// A source that is none of these, a file that is no weight file or of another architecture, files beside it that
-/// cannot be understood.
+/// An unknown source, a file that is not a weight file or is of another architecture, or a file next to it that cannot be
+/// parsed.
 pub fn load_weights(source: &str, arch: Option<Arch>, seed: u64, device: &Device) -> Result<LoadedNetwork> {
     match Source::parse(source, arch)? {
         Source::Random => random(arch, seed, device),
@@ -107,15 +107,15 @@ pub fn load_weights(source: &str, arch: Option<Arch>, seed: u64, device: &Device
     }
 }
 
-/// Which images the weights of a file were trained on; `source` is what was asked for.
+/// The images that the weights of a file were trained on; `source` is the request.
 pub(super) fn lineage_of(source: &str, path: &Path) -> Result<Lineage> {
     if source == "imagenet" { Ok(Lineage::none()) } else { Lineage::of_file(path) }
 }
 
-/// As [`load_weights`] of the folder of a finished pretraining run.
+/// Loads the exported network of a finished pretraining run, like [`load_weights`].
 ///
 /// # Errors
-/// No export there, or one that does not fit its own description.
+/// The folder has no export, or one that does not match its own description.
 pub fn load_run(run: &Path, device: &Device) -> Result<LoadedNetwork> {
     let path = weight_file(run).ok_or_else(|| Error::Setting {
         key: run.display().to_string(),
@@ -126,8 +126,8 @@ pub fn load_run(run: &Path, device: &Device) -> Result<LoadedNetwork> {
     Ok(LoadedNetwork { lineage, ..from_file(&path, None, Assumed::MOCO_CXR, device)? })
 }
 
-/// A network as `config` says it, with the weights of `init`, what they are, and what they were trained on. A head in the
-/// file is dropped by name.
+/// A network of this `config` with the weights of `init`, their description, and the images they were trained on. A head in
+/// the file is dropped by name.
 pub(crate) fn initial(
     config: &NetworkConfig,
     init: &str,
@@ -146,19 +146,19 @@ pub(crate) fn initial(
     }
 }
 
-/// The weight file that a source means.
+/// Opens the weight file of a source.
 pub(crate) fn weight_file_of(source: &str, arch: Arch) -> Result<WeightFile> {
     match Source::parse(source, Some(arch))? {
         Source::File(path, _) => Ok(WeightFile::open(path)?),
         Source::Random => Err(Error::Setting {
             key: "init".into(),
             found: "random".into(),
-            expected: "a checkpoint of MoCo to go on from".into(),
+            expected: "a checkpoint of MoCo to continue from".into(),
         }),
     }
 }
 
-/// As a note says it.
+/// The image size as it stands in a note.
 fn images_of(side: usize) -> String {
     format!("images of {side} px")
 }
@@ -180,7 +180,7 @@ fn random(arch: Option<Arch>, seed: u64, device: &Device) -> Result<LoadedNetwor
         provenance: format!("random {arch}, seed {seed}"),
         run: None,
         lineage: Lineage::none(),
-        notes: vec![format!("random weights: {}, {whose} mean and deviation", images_of(size))],
+        notes: vec![format!("random weights: {}, {whose} mean and standard deviation", images_of(size))],
         random: true,
     })
 }
@@ -195,7 +195,7 @@ fn from_file(path: &Path, arch: Option<Arch>, assumed: Assumed, device: &Device)
         None => {
             let Assumed { size, normalization, whose } = assumed;
             notes.push(format!(
-                "{} has no preprocessor_config.json beside it: {whose} are assumed, {}, mean {:?}, deviation {:?}",
+                "{} has no preprocessor_config.json next to it; assuming {whose} settings: {}, mean {:?}, standard deviation {:?}",
                 path.display(),
                 images_of(size),
                 normalization.mean,
@@ -244,6 +244,6 @@ pub(super) fn unknown_architecture(path: &Path, inspection: &Inspection) -> Erro
     Error::Setting {
         key: path.display().to_string(),
         found: inspection.looks_like.clone(),
-        expected: format!("the weights of {names} (`moco-cxr inspect` lists what the file holds)"),
+        expected: format!("the weights of {names} (`moco-cxr inspect` lists the contents of the file)"),
     }
 }

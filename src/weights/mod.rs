@@ -1,8 +1,8 @@
-//! Weights a network begins with, and those a run leaves.
+//! Loading and exporting weights.
 //!
-//! Whatever takes weights (`pretrain --init`, `linear --weights`, ...) comes through [`Weights`] or, where the
-//! settings say what network it is, through `initial`; both ask `source` what the words mean. Published weights are looked
-//! for in `cache`, and downloaded only by [`fetch_weights`].
+//! Every command that takes weights (`pretrain --init`, `linear --weights`, ...) loads them with [`Weights`], or with
+//! `initial` if the settings define the network; both parse the request in `source`. `cache` finds published weights, and
+//! only [`fetch_weights`] downloads them.
 
 mod cache;
 mod convert;

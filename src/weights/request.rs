@@ -1,4 +1,4 @@
-//! A request for weights, with what a person says about their images.
+//! A request for weights, with the user's settings for their images.
 
 use std::path::Path;
 
@@ -14,45 +14,44 @@ use crate::{
 
 const PREPROCESSOR: &str = "preprocessor_config.json";
 
-/// Weights to load, and where to. Size, mean and deviation of the images are normally left to the weights: those that
-/// describe themselves are taken at their word, and a network that was trained on other images is not run on these.
+/// Weights to load, and the device to load them on. Size, mean and standard deviation of the images normally come with the
+/// weights; values that contradict them are refused.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Weights {
-    /// Folder of a run or of an export, a weight file, `moco-cxr:NAME`, or `imagenet` or `random` (with [`Self::arch`]),
+    /// Folder of a run or of an export, a weight file, `moco-cxr:NAME`, or `imagenet` or `random` (with [`Self::arch`]);
     /// see [`load_weights`].
     pub source: String,
-    /// Architecture. Default: recognised by the file.
+    /// Architecture. Default: recognised from the file.
     pub arch: Option<Arch>,
-    /// Random seed of random weights.
+    /// Seed for random weights.
     pub seed: u64,
-    /// Side of the images in pixels, where the weights do not say it.
+    /// Side of the images in pixels, for weights that do not specify it.
     pub image_size: Option<usize>,
-    /// Mean of the intensities, in `[0, 1]`; must be that of the weights.
+    /// Mean of the intensities, in `[0, 1]`; must equal that of the weights.
     pub mean: Option<f64>,
-    /// Deviation of the intensities, above 0; must be that of the weights.
+    /// Standard deviation of the intensities, above 0; must equal that of the weights.
     pub std: Option<f64>,
-    /// Where the network computes.
+    /// Device of the network.
     pub device: DeviceChoice,
 }
 
 impl Weights {
-    /// Weights from this source, on the first device there is.
+    /// Weights from this source, on the first available device.
     pub fn new(source: impl Into<String>) -> Self {
         let device = DeviceChoice::Auto;
         Self { source: source.into(), arch: None, seed: 0, image_size: None, mean: None, std: None, device }
     }
 
-    /// Random weights of an architecture, for images of this side in pixels.
+    /// Random weights of an architecture, for images with this side in pixels.
     pub fn random(arch: Arch, image_size: usize) -> Self {
         Self { arch: Some(arch), image_size: Some(image_size), ..Self::new("random") }
     }
 
-    /// Loads them, and notes what was assumed and what they are.
+    /// Loads the weights, and notes what was assumed and what they are.
     ///
     /// # Errors
-    /// As [`load_weights`]; a size, mean or deviation that is not the weights' own, with both values; a device that cannot
-    /// be had.
+    /// As [`load_weights`]; a size, mean or standard deviation other than the weights'; a device that is not available.
     pub fn load(&self, watch: &dyn Watch) -> Result<LoadedNetwork> {
         let loaded = load_weights(&self.source, self.arch, self.seed, &self.device.select()?)?;
         let loaded = self.checked(loaded)?;
@@ -60,7 +59,7 @@ impl Weights {
         Ok(loaded)
     }
 
-    /// The network, if nothing asked for contradicts the weights; where they say no size, the one asked for is taken.
+    /// Checks that the request does not contradict the weights. If they specify no image size, applies the requested one.
     fn checked(&self, mut loaded: LoadedNetwork) -> Result<LoadedNetwork> {
         let source = self.source.as_str();
         let refuse = |key: &str, found: String, expected: String| {
@@ -81,7 +80,7 @@ impl Weights {
         let channels = loaded.config.channels;
         let normalization = loaded.config.normalization;
         for (key, asked, own) in [("mean", self.mean, normalization.mean), ("std", self.std, normalization.std)] {
-            // Equal up to the digits that a person copies.
+            // Equal up to the digits that a user would copy.
             if let Some(asked) = asked.filter(|asked| own[..channels].iter().any(|own| (own - asked).abs() > 1e-6)) {
                 return refuse(key, asked.to_string(), format!("{:?}", &own[..channels]));
             }
@@ -90,7 +89,7 @@ impl Weights {
     }
 }
 
-/// Whether the weights say how images are brought to them.
+/// Whether the weights specify how to preprocess images.
 fn described(source: &str) -> bool {
     let path = Path::new(source);
     let beside = [path.join("export"), path.to_owned(), path.parent().map(Path::to_owned).unwrap_or_default()];

@@ -1,4 +1,4 @@
-//! What the words after `--init` and `--weights` mean.
+//! Parses the values of `--init` and `--weights`.
 
 use std::path::{Path, PathBuf};
 
@@ -7,16 +7,16 @@ use backbones::{Arch, Normalization};
 use super::{cache::Published, folder::weight_file};
 use crate::error::{Error, Result};
 
-/// Where weights come from.
+/// A source of weights.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// Nowhere: they are drawn.
+    /// Random weights.
     Random,
-    /// A file; and what to assume when nothing beside it says how images are brought to the network.
+    /// A file, and the settings to assume if no file next to it specifies the preprocessing.
     File(PathBuf, Assumed),
 }
 
-/// Size, mean and deviation of a network whose weight file does not say them.
+/// Default image size, mean and standard deviation for weight files that do not specify them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Assumed {
     pub(super) size: usize,
@@ -25,9 +25,9 @@ pub(super) struct Assumed {
 }
 
 impl Assumed {
-    /// 320 px and `image_transform.py`'s mean and deviation (paper's code; the text says 224).
+    /// 320 px, and mean and standard deviation from `image_transform.py` (the paper's code; its text says 224).
     pub(super) const MOCO_CXR: Self = Self { size: 320, normalization: Normalization::MOCO_CXR, whose: "MoCo-CXR's" };
-    /// 224 px and torchvision's mean and deviation.
+    /// 224 px, and torchvision's mean and standard deviation.
     pub(super) const IMAGENET: Self = Self { size: 224, normalization: Normalization::IMAGENET, whose: "ImageNet's" };
 }
 

@@ -1,13 +1,12 @@
-//! Finished draws of a fine-tuning, kept in a folder until all are done: a program that ends loses the draw it was at, and no
-//! other.
+//! Finished draws of a fine-tuning, kept in a folder until all are done. An interrupted program loses only the current draw.
 //!
 //! ```text
 //! FOLDER/
-//!   of.json                  what is trained on what, and how
+//!   of.json                  identity of the fine-tuning: weights, data, settings
 //!   fraction-0.1-draw-0/     a draw
-//!     scores.csv             of the test rows
-//!     ensemble/              the chosen networks, of the draw that is exported
-//!     run.toml               how it measured; written last, so that a draw without it is not finished
+//!     scores.csv             scores of the test rows
+//!     ensemble/              the chosen checkpoints, only for the exported draw
+//!     run.toml               the training history; written last, so a draw without it is not finished
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -25,26 +24,26 @@ const OF: &str = "of.json";
 const RUN: &str = "run.toml";
 const SCORES: &str = "scores.csv";
 
-/// The folder.
+/// The folder of finished draws.
 #[derive(Debug)]
 pub(super) struct FinishedDraws {
     folder: PathBuf,
 }
 
-/// What a draw left.
+/// A finished draw.
 #[derive(Debug)]
 pub(super) struct FinishedDraw {
     pub(super) run: TrainingRun,
     pub(super) scores: Scores,
-    /// The chosen networks, if it is the draw that is exported.
+    /// The chosen checkpoints, if this draw is exported.
     pub(super) members: Vec<Checkpoint>,
 }
 
 impl FinishedDraws {
-    /// Makes the folder, or goes on with one of the same fine-tuning.
+    /// Creates the folder, or opens one of the same fine-tuning.
     ///
     /// # Errors
-    /// A folder of another fine-tuning, with what differs.
+    /// The folder belongs to another fine-tuning; the message lists the differences.
     pub(super) fn open(folder: &Path, of: &Value) -> Result<Self> {
         let path = folder.join(OF);
         if path.is_file() {
@@ -56,18 +55,18 @@ impl FinishedDraws {
                 .collect();
             if !differing.is_empty() {
                 let found = format!("finished draws of another fine-tuning ({})", differing.join("; "));
-                let expected = "those of this one; delete the folder to begin anew".to_owned();
+                let expected = "draws of this fine-tuning; delete the folder to start over".to_owned();
                 return Err(Error::Setting { key: folder.display().to_string(), found, expected });
             }
         } else {
-            // A folder of somebody else's is not written into, and not deleted later.
+            // Refuse a folder with other files: it would be deleted later.
             RunFolder::open(folder, Existing::Refuse)?;
             write_new(&path, serde_json::to_string_pretty(of).unwrap_or_default().as_bytes())?;
         }
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// The draw, if it was finished before. What is left of one that was not is removed.
+    /// Reads a draw if it is finished; removes an unfinished one.
     pub(super) fn find(&self, fraction: f64, number: usize, exported: bool) -> Result<Option<FinishedDraw>> {
         let folder = self.draw(fraction, number);
         let whole = folder.join(RUN).is_file() && (!exported || folder.join(ENSEMBLE).is_dir());
@@ -85,14 +84,14 @@ impl FinishedDraws {
         Ok(Some(FinishedDraw { run, scores, members }))
     }
 
-    /// Where the networks of a draw may lie while it is trained.
+    /// The folder for the checkpoints of a draw during training.
     pub(super) fn begin(&self, fraction: f64, number: usize) -> Result<PathBuf> {
         let folder = self.draw(fraction, number);
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
         Ok(folder)
     }
 
-    /// Keeps a draw; of its networks only those that are exported.
+    /// Writes a finished draw. Its checkpoints are kept only if it is exported.
     pub(super) fn keep(&self, run: &TrainingRun, scores: &Scores, exported: bool) -> Result<()> {
         let folder = self.draw(run.fraction, run.draw);
         let networks = folder.join(ENSEMBLE);
@@ -100,7 +99,7 @@ impl FinishedDraws {
             std::fs::remove_dir_all(&networks).map_err(Error::io(&networks))?;
         }
         write_predictions(&folder.join(SCORES), scores)?;
-        // TOML, because serde_json may read a number one place beside what was written.
+        // TOML, because a float may change in its last digit when read by serde_json.
         let text = toml::to_string(run).map_err(|e| fault(&folder, &e.to_string()))?;
         Ok(write_new(&folder.join(RUN), text.as_bytes())?)
     }
@@ -111,11 +110,11 @@ impl FinishedDraws {
 }
 
 impl Drop for FinishedDraws {
-    /// A folder without a finished draw is of no use to anybody.
+    /// Removes the folder if it has no finished draw.
     fn drop(&mut self) {
         let mut entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         if !entries.any(|entry| entry.path().join(RUN).is_file()) {
-            // The error that led here matters more than one of cleaning up.
+            // A failure to clean up matters less than the error that led here.
             let _ = std::fs::remove_dir_all(&self.folder);
         }
     }

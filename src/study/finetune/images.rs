@@ -1,4 +1,4 @@
-//! The images of labelled rows as a training wants them: the same again in every epoch, in another order.
+//! Batches of labelled images for training, shuffled anew in every epoch.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) struct Images<'a> {
 }
 
 impl<'a> Images<'a> {
-    /// `views` are those of evaluation.
+    /// Opens the images; `views` are those of evaluation.
     ///
     /// # Errors
     /// A cache that cannot be opened.
@@ -41,7 +41,7 @@ impl<'a> Images<'a> {
         self.labelled
     }
 
-    /// Every image once, in the order of the rows, as an evaluation sees it.
+    /// Every image once, in the order of the rows, with evaluation views.
     pub(super) fn in_order(
         &self,
     ) -> Result<impl Iterator<Item = cxr_data::Result<(Array3<u8>, Vec<usize>)>> + use<'a>> {
@@ -50,9 +50,9 @@ impl<'a> Images<'a> {
         Ok(over(self.watch, rows.len(), loader.in_order::<u8>().map(one_view)))
     }
 
-    /// An epoch over `places`, shuffled: images `[B, S, S]` and targets `[B, T]`. A crop slides along the longer side, as
-    /// the reference's does (`CX/data/base_dataset.py`); nothing else is augmented. A last batch of a single image, which
-    /// has no variance, is left out.
+    /// A shuffled epoch over `places`: images `[B, S, S]` and targets `[B, T]`. The crop is placed at random along the longer
+    /// side, as in the reference (`CX/data/base_dataset.py`); there is no other augmentation. A last batch of a single image,
+    /// which has no variance, is dropped.
     pub(super) fn epoch(
         &self,
         places: &[usize],
@@ -68,7 +68,7 @@ impl<'a> Images<'a> {
         let options = BatchOptions {
             batch_size,
             workers: self.reading.workers,
-            // An iterator in order counts as epoch 0 of its loader: another seed makes other crops in every epoch.
+            // `in_order` always draws the crops of epoch 0, so each epoch gets its own seed.
             seed: run_seed.wrapping_add((epoch as u64) << 32),
             on_bad: OnBad::Fail,
             ..BatchOptions::default()

@@ -1,7 +1,7 @@
-//! Training with labels put together: the paper's fine-tuning, and its linear evaluation by the same program.
+//! Training with labels: the paper's fine-tuning, and its linear evaluation, which trains only the head.
 //!
-//! A network and a fresh head (or one fitted by the linear probe first) are trained on every draw of every fraction; after
-//! each epoch the validation rows are scored, and by their mean AUROC the networks are chosen that score the test rows.
+//! A network and a new head (or one fitted first by the linear probe) are trained on every draw of every fraction. After each
+//! epoch the validation rows are scored; the checkpoints with the best mean AUROC score the test rows.
 
 mod finished;
 mod images;
@@ -30,10 +30,10 @@ use crate::{
     weights::LoadedNetwork,
 };
 
-/// Folder of all chosen networks, where they may be several (`eval::read_checkpoints`).
+/// Folder of the chosen checkpoints (`eval::read_checkpoints`).
 pub(crate) const ENSEMBLE: &str = "ensemble";
 
-/// One training: what it was trained on and how its networks measured on the validation rows.
+/// One training: its data and its measurements on the validation rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingRun {
     /// Fraction of the training patients.
@@ -42,18 +42,18 @@ pub struct TrainingRun {
     pub draw: usize,
     /// Labelled images.
     pub images: usize,
-    /// Steps after which the networks were that score the test rows, best first.
+    /// Steps of the checkpoints that score the test rows, best first.
     pub chosen: Vec<u64>,
-    /// Every measurement in order.
+    /// All measurements in order.
     pub history: Vec<Measurement>,
 }
 
 /// A measurement on the validation rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
-    /// Steps taken.
+    /// Optimizer steps so far.
     pub step: u64,
-    /// Epochs done, the current one among them.
+    /// Epochs done, including the current one.
     pub epoch: usize,
     /// Mean training loss of the epoch.
     pub loss: f64,
@@ -68,21 +68,21 @@ pub struct FineTuneOutcome {
     runs: Vec<TrainingRun>,
     /// The best network of the first draw of the largest fraction.
     model: Classifier<Network>,
-    /// Where they lie, if they do not live on the host.
+    /// The folder of the checkpoints, unless they are in memory.
     folder: Option<Meanwhile>,
     start: LoadedNetwork,
     settings: FineTuneSettings,
-    /// Images it was trained and chosen on, and those of the weights it began from.
+    /// Training and validation images, and the images of the initial weights.
     lineage: Lineage,
     exported: Exported,
 }
 
-/// Where the networks of a draw lie while it is trained.
+/// The folder of a draw's checkpoints during training.
 #[derive(Debug)]
 enum Meanwhile {
-    /// Gone with the program.
+    /// A temporary folder.
     Temporary(TempDir),
-    /// With the finished draws.
+    /// In the folder of finished draws.
     Kept(PathBuf),
 }
 
@@ -96,23 +96,22 @@ impl Meanwhile {
 }
 
 impl Study<'_> {
-    /// Trains on every draw of every fraction, chooses networks on the validation rows, and evaluates them on the test rows.
-    /// The score of a row is a probability; where views are folded to studies, the highest logit of a study is taken before
-    /// the sigmoid, and the sigmoid before the mean over networks, as the reference does.
+    /// Trains on every draw of every fraction, chooses checkpoints on the validation rows, and evaluates them on the test
+    /// rows. The score of a row is a probability. If images are merged to studies, a study's score is its highest logit, then
+    /// the sigmoid, then the mean over checkpoints, as in the reference.
     ///
-    /// Where several networks are chosen they are kept as files in the system's temporary folder meanwhile, not in memory.
-    /// Finished draws are kept where [`FineTuneSettings::unfinished`] says, and not trained again. The watcher is told of
-    /// every epoch.
+    /// Several chosen checkpoints are kept as files in the system's temporary folder, not in memory. Finished draws are kept
+    /// in [`FineTuneSettings::unfinished`] and not trained again. The watcher receives a line per epoch.
     ///
     /// # Errors
-    /// Settings out of range, no validation rows ([`crate::data::ValidFrom`]) or none with both classes of a task, images
-    /// that cannot be read, a loss that is not finite, a backbone that moved although the head alone was to be trained.
+    /// Settings out of range, no validation rows ([`crate::data::ValidFrom`]) or no task with both classes in them, images
+    /// that cannot be read, a loss that is not finite, or a backbone that changed although only the head was to be trained.
     pub fn fine_tune(&self, settings: &FineTuneSettings) -> Result<FineTuneOutcome> {
         settings.validate()?;
         let valid = self.valid.as_deref().ok_or_else(|| Error::Setting {
             key: "validation rows".into(),
             found: "none".into(),
-            expected: "rows to choose a checkpoint on (--valid-data)".into(),
+            expected: "validation rows to choose a checkpoint (--valid-data)".into(),
         })?;
         check_valid(valid)?;
         check_reported(&self.test)?;
@@ -161,7 +160,7 @@ impl Study<'_> {
                     if runs.is_empty() {
                         let kept = settings.unfinished.as_deref().unwrap_or(Path::new("")).display();
                         self.watch.line(&format!(
-                            "finished draws are kept in {kept}; if this is ended, the same command goes on with them"
+                            "finished draws are kept in {kept}; if interrupted, the same command continues from them"
                         ));
                     }
                 }
@@ -182,7 +181,7 @@ impl Study<'_> {
         Ok(FineTuneOutcome { outcome, runs, model, folder, start, settings, lineage, exported })
     }
 
-    /// What must be the same for a finished draw to count.
+    /// Everything that must be equal for a finished draw to be reused.
     fn identity(&self, valid: &Labelled, settings: &FineTuneSettings) -> Value {
         let data = [&*self.train, valid, &*self.test]
             .map(|part| format!("{} images of {}", part.rows().len(), part.manifest().hash()));
@@ -207,7 +206,7 @@ impl Measurement {
     }
 }
 
-/// A checkpoint can only be chosen where some task has both classes; found now, not after the first epoch.
+/// Checks before the first epoch that some task has both classes, without which no checkpoint can be chosen.
 fn check_valid(valid: &Labelled) -> Result<()> {
     let counts = &valid.counts().counts;
     if (0..counts.len()).any(|task| has_both(valid, task)) {
@@ -215,8 +214,8 @@ fn check_valid(valid: &Labelled) -> Result<()> {
     }
     let images = valid.rows().len();
     let found =
-        format!("no task with positive and negative ones in {images} images ({})", valid.labels().tasks.join(", "));
-    let expected = "both classes of one task at least, to choose a checkpoint by AUROC".to_owned();
+        format!("no task with positive and negative labels in {images} images ({})", valid.labels().tasks.join(", "));
+    let expected = "both classes in at least one task, to choose a checkpoint by AUROC".to_owned();
     Err(Error::Setting { key: "validation labels".into(), found, expected })
 }
 
@@ -225,14 +224,14 @@ fn has_both(labelled: &Labelled, task: usize) -> bool {
     [0.0, 1.0].iter().all(|class| targets.column(task).iter().any(|target| target == class))
 }
 
-/// What all trainings of a fine-tuning share.
+/// Data and settings shared by all trainings of a fine-tuning.
 struct All<'a> {
     study: &'a Study<'a>,
     settings: &'a FineTuneSettings,
     train: Images<'a>,
     valid: Images<'a>,
     test: Images<'a>,
-    /// Of the training rows, for a head to begin with.
+    /// Features of the training rows, for the initial head.
     features: Option<Features>,
 }
 
@@ -256,10 +255,10 @@ impl<'a> All<'a> {
     ) -> Result<FineTuned<Network>> {
         if draw.places.len() < 2 {
             let found = format!("{} labelled images ({name})", draw.places.len());
-            let expected = "at least 2, to have a batch variance".to_owned();
+            let expected = "at least 2, for a batch variance".to_owned();
             return Err(Error::Setting { key: "fraction".into(), found, expected });
         }
-        // Head, order and crops of every draw are its own.
+        // Every draw has its own head, order and crops.
         let seed = self.study.protocol.seed.wrapping_mul(1_000_003).wrapping_add(number as u64);
         let model = Classifier::new(
             self.study.network.network.clone(),
@@ -287,14 +286,14 @@ impl<'a> All<'a> {
         })
     }
 
-    /// The form of a trained network.
+    /// A classifier with the shapes of a trained one, to load a checkpoint into.
     fn untrained(&self, seed: u64) -> Classifier<Network> {
         let (config, network) = (&self.study.network.config, &self.study.network.network);
         let head = config.init_classifier(self.study.labels.tasks.len(), seed, &self.study.network.device()).head;
         Classifier::new(network.clone(), head, config.arch.head_name())
     }
 
-    /// torchvision's initial layer, or that of a linear probe on this draw.
+    /// The initial head: torchvision's initialization, or a linear probe on this draw.
     fn head(&self, draw: &LabelDraw, seed: u64) -> Result<Linear> {
         let tasks = self.study.labels.tasks.len();
         let device = self.study.network.device();
@@ -307,7 +306,7 @@ impl<'a> All<'a> {
         }
     }
 
-    /// Probabilities of the test rows (or studies) by the chosen networks of a training.
+    /// Probabilities of the test rows (or studies), by the chosen checkpoints of a training.
     fn test_scores(&self, tuned: &FineTuned<Network>) -> Result<Scores> {
         let mut rows = None;
         let probabilities = tuned.ensemble(|model| {
@@ -335,7 +334,7 @@ fn logits(model: &Classifier<Network>, images: &Images<'_>) -> Result<Scores> {
     scores(images.labelled(), &logits)
 }
 
-/// A fault of ours on its way through a function of `eval`.
+/// Wraps an error of this crate to pass it through a function of `eval`.
 fn inner(fault: Error) -> eval::Error {
     match fault {
         Error::Eval(fault) => fault,

@@ -1,4 +1,4 @@
-//! The files of a fine-tuning: results as a linear evaluation leaves them, and a classifier that describes itself.
+//! Writes the results of a fine-tuning: the same files as a linear evaluation, and the training history.
 
 use std::path::Path;
 
@@ -17,18 +17,18 @@ impl FineTuneOutcome {
         &self.outcome
     }
 
-    /// Every training.
+    /// All trainings.
     pub fn runs(&self) -> &[TrainingRun] {
         &self.runs
     }
 
-    /// Writes `NAME.json`, the folders of the tasks (as [`Outcome::write`]), `history.csv` (all measurements on
-    /// validation rows), `run.json`, and the classifier of the first draw of the largest fraction into `export/`; with
-    /// several chosen networks, their tensors into `ensemble/`. `out` must be new or empty; it appears whole or not at all.
-    /// Then the folder of finished draws is deleted.
+    /// Writes `NAME.json`, the task folders (see [`Outcome::write`]), `history.csv` (all measurements on validation rows),
+    /// `run.json`, and the classifier of the first draw of the largest fraction to `export/`; with
+    /// [`CheckpointChoice::Top10`], also the chosen checkpoints to `ensemble/`. `out` must be new or empty. Either everything
+    /// is written or nothing. Then the folder of finished draws is deleted.
     ///
     /// # Errors
-    /// A folder that is not empty, or what the disk says.
+    /// The folder is not empty, or an I/O error.
     pub fn write(&self, out: impl AsRef<Path>) -> Result<()> {
         let folder = NewFolder::begin(out.as_ref())?;
         let command = self.settings.command();
