@@ -294,8 +294,7 @@ fn a_file_that_is_not_what_its_name_says_is_read_and_said() {
     let watch = |text: &str| notes.borrow_mut().push(text.to_owned());
     let part = Sources::new(&a).rows(Part::All, &ViewConfig::eval(32), &watch).unwrap();
     assert_eq!(part.readable().len(), 4);
-    let said =
-        "1 of 4 images have another format than their file name says; they were read in their actual format (the first: 2.jpg)";
+    let said = "1 of 4 images have another format than their file name says; they were read in their actual format (the first: 2.jpg)";
     assert!(notes.borrow().iter().any(|note| note == said), "{notes:?}");
 }
 

@@ -144,8 +144,7 @@ fn paper_rows(train: &Labelled, fraction: f64, wanted: usize, seed: u64) -> Resu
         return Err(Error::Setting {
             key: "fraction, label draws".into(),
             found: format!("{wanted} draws of a fraction of {fraction}"),
-            expected: "at most 5 draws of 0.001, 0.01, 0.1 or 0.5, as in the paper, or --label-draws patients"
-                .into(),
+            expected: "at most 5 draws of 0.001, 0.01, 0.1 or 0.5, as in the paper, or --label-draws patients".into(),
         });
     }
     Ok(drawn.into_iter().map(|draw| draw.rows).collect())

@@ -80,10 +80,7 @@ impl Origin {
 
     /// Hashes of the pixels of all images.
     pub(crate) fn pixels(&self, manifest: &Manifest, name: &str, watch: &dyn Watch) -> Result<Vec<Option<PixelHash>>> {
-        watch.note(&format!(
-            "{name}: patients are unknown, so {} images are decoded to compare them",
-            manifest.len()
-        ));
+        watch.note(&format!("{name}: patients are unknown, so {} images are decoded to compare them", manifest.len()));
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let scan = prescan(manifest, workers);
         let readable = manifest.len() - scan.faults.len();
@@ -100,8 +97,9 @@ impl Origin {
         Error::Setting {
             key: format!("images that the weights were trained on, {}", self.dir.display()),
             found,
-            expected: "the same images, to check that none is in the test part; --unchecked-pretraining skips the check"
-                .into(),
+            expected:
+                "the same images, to check that none is in the test part; --unchecked-pretraining skips the check"
+                    .into(),
         }
     }
 }

@@ -28,4 +28,3 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     }
     renamed.map_err(io)
 }
-

@@ -123,11 +123,7 @@ mod tests {
     fn other_rows_than_requested_are_an_error_with_the_position() {
         assert!(same_rows(&[2, 3, 5], &[2, 3, 5]).is_ok());
         let message = |came: &[usize]| same_rows(came, &[2, 3, 5]).unwrap_err().to_string();
-        assert!(
-            message(&[2, 5, 5]).contains("found row 5 at position 1, expected row 3"),
-            "{}",
-            message(&[2, 5, 5])
-        );
+        assert!(message(&[2, 5, 5]).contains("found row 5 at position 1, expected row 3"), "{}", message(&[2, 5, 5]));
         assert!(message(&[3, 2, 5]).contains("found row 3 at position 0, expected row 2"));
         assert!(message(&[2, 3]).contains("found nothing at position 2, expected row 5"));
     }
