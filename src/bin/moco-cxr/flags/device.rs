@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use clap::Args;
 use moco_cxr::{
     DeviceChoice, Error,
+    burn::tensor::Device,
     device::{Adapter, Backend, guard},
 };
 
@@ -48,6 +49,11 @@ impl DeviceArguments {
     /// Runs a command so that a failing device ends it with an error instead of a panic.
     pub(crate) fn guarded(&self, quiet: bool, work: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
         guard(self.choose(DeviceChoice::Auto, quiet)?, work)
+    }
+
+    /// The device itself.
+    pub(crate) fn select(&self) -> Result<Device, Fault> {
+        Ok(self.choose(DeviceChoice::Auto, true)?.select()?)
     }
 
     fn find(&self, setting: DeviceChoice, note: &mut dyn FnMut(&str)) -> Result<DeviceChoice, Fault> {
