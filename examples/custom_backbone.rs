@@ -1,9 +1,9 @@
-//! A backbone of one's own: four convolutions pretrained with the method, saved and loaded again.
+//! Your own backbone: pretrains a network of four convolutions, saves it and loads it again.
 //!
 //!     cargo run --release --example custom_backbone [-- --out runs/custom]
 //!
-//! A minute or less; the images are drawn. What a network must offer is one trait of two functions; the projection head, the
-//! key encoder and the queue are put around it.
+//! Takes a minute or less, on synthetic images. A network must implement one trait with two functions; the trainer adds the
+//! projection head, the key encoder and the queue.
 
 #![allow(clippy::print_stdout)]
 
@@ -17,7 +17,9 @@ use moco_cxr::{
     prelude::*,
 };
 
-/// Convolutions that halve the image, then the mean of each plane.
+mod arguments;
+
+/// Convolutions that halve the image, then the mean of each channel.
 #[derive(Module, Debug)]
 struct Plain {
     convs: Vec<Conv2d>,
@@ -41,7 +43,7 @@ impl Backbone for Plain {
     }
 
     fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
-        let mut x = (images - 0.5) * 4.0; // grey values come in [0, 1]; [B, 1, S, S]
+        let mut x = (images - 0.5) * 4.0; // grey values in [0, 1]; [B, 1, S, S]
         for (conv, norm) in self.convs.iter().zip(&mut self.norms) {
             x = relu(norm.forward(conv.forward(x), mode)); // [B, width, S/2, S/2], S/4, ...
         }
@@ -50,11 +52,8 @@ impl Backbone for Plain {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let out = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => PathBuf::from("runs/custom"),
-        [name, value] if name == "--out" => PathBuf::from(value),
-        other => return Err(format!("found {other:?}, expected --out DIR or nothing").into()),
-    };
+    let [out] = arguments::values(["--out"])?;
+    let out = PathBuf::from(out.as_deref().unwrap_or("runs/custom"));
     RunFolder::open(&out, Existing::Refuse)?;
 
     let set =
@@ -72,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut trainer = config.init(Plain::new(0, &device))?;
     trainer.run(&mut source, &mut Lines)?;
 
-    // Weights by the paths of the fields: convs.0.weight, norms.0.running_mean, ...
+    // Tensors are named by their fields: convs.0.weight, norms.0.running_mean, ...
     let path = out.join("plain.safetensors");
     std::fs::write(&path, safetensors_bytes(&state_dict(&trainer.moco.encoder_q.backbone)?, 0)?)?;
     let (mut again, report) = import(&WeightFile::open(&path)?, Plain::new(1, &device), &ImportOptions::strict())?;

@@ -1,11 +1,10 @@
-//! Fine-tuning as the paper does it, on a drawn set: all weights are trained, the checkpoint is chosen on the valid part by
-//! AUROC, the numbers are those of the test part, and the classifier is exported. A minute or two on two CPU cores; no
-//! download.
+//! Fine-tuning as in the paper, on a synthetic data set: trains all weights, chooses the checkpoint by AUROC on the valid
+//! part, reports results on the test part, and exports the classifier. Takes a minute or two on two CPU cores; no download.
 //!
 //!     cargo run --release --example finetune [-- --out runs/finetune --weights RUN|FILE|random]
 //!
-//! Without `--weights` it begins from random ones, which at the paper's step size (3e-5) learn little in a few epochs;
-//! hence the larger one here.
+//! Without `--weights` it starts from random weights, which learn little in a few epochs at the paper's learning rate (3e-5),
+//! so a larger one is used.
 
 #![allow(clippy::print_stdout)]
 
@@ -16,8 +15,11 @@ use moco_cxr::{
     cxr_data::synth, eval::Trained, study::CheckpointChoice,
 };
 
+mod arguments;
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let (out, weights) = arguments()?;
+    let [out, weights] = arguments::values(["--out", "--weights"])?;
+    let out = PathBuf::from(out.as_deref().unwrap_or("runs/finetune"));
     RunFolder::check(&out, Existing::Refuse)?;
     let data = out.join("data");
     let set = synth::SynthConfig {
@@ -29,9 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     synth::write(&set, &data)?;
 
-    let weights = match weights.as_str() {
-        "random" => Weights::random(Arch::ResNet18, 48),
-        source => Weights::new(source),
+    let weights = match weights.as_deref() {
+        None | Some("random") => Weights::random(Arch::ResNet18, 48),
+        Some(source) => Weights::new(source),
     };
     let mut sources = Sources::new(data);
     sources.valid = ValidFrom::HeldOut;
@@ -47,20 +49,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     println!("\nchosen after steps {:?}\n", tuned.runs()[0].chosen);
     print!("{}", tuned.outcome().table().to_markdown());
-    println!("\nclassifier in {}; drawn images say nothing about patients", folder.join("export").display());
+    println!(
+        "\nclassifier in {}; results on synthetic images say nothing about patients",
+        folder.join("export").display()
+    );
     Ok(())
-}
-
-fn arguments() -> Result<(PathBuf, String), Box<dyn Error>> {
-    let (mut out, mut weights) = (PathBuf::from("runs/finetune"), "random".to_owned());
-    let mut arguments = std::env::args().skip(1);
-    while let Some(name) = arguments.next() {
-        let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
-        match name.as_str() {
-            "--out" => out = value.into(),
-            "--weights" => weights = value,
-            _ => return Err(format!("unknown argument {name}; expected --out DIR or --weights SOURCE").into()),
-        }
-    }
-    Ok((out, weights))
 }

@@ -1,10 +1,10 @@
-//! A linear probe of a pretrained network beside nearest neighbours and beside random weights, on a drawn set: the penalty
-//! of the probe is chosen on the valid part, the numbers are those of the test part. A minute or two on two CPU cores; no
+//! A linear probe of a pretrained network, compared with nearest neighbours and random weights, on a synthetic data set. The
+//! penalty is chosen on the valid part, and results are for the test part. Takes a minute or two on two CPU cores; no
 //! download.
 //!
 //!     cargo run --release --example linear_probe [-- --out runs/linear_probe --weights RUN|FILE|random]
 //!
-//! Without `--weights` a network is pretrained first, for two epochs.
+//! Without `--weights` a network is first pretrained for two epochs.
 
 #![allow(clippy::print_stdout)]
 
@@ -15,10 +15,13 @@ use moco_cxr::{
     backbones::Arch, cxr_data::synth, eval::Knn, pretrain,
 };
 
+mod arguments;
+
 const SIDE: usize = 48;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (out, weights) = arguments()?;
+    let [out, weights] = arguments::values(["--out", "--weights"])?;
+    let out = PathBuf::from(out.as_deref().unwrap_or("runs/linear_probe"));
     RunFolder::check(&out, Existing::Refuse)?;
     let data = out.join("data");
     let set = synth::SynthConfig {
@@ -45,8 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         source => Weights::new(source),
     };
 
-    // The penalty is chosen on the valid part, the numbers are those of the test part. That no two parts share a patient, and
-    // that no patient chosen or reported on was pretrained on, is checked.
+    // The penalty is chosen on the valid part; results are for the test part. `Study::open` checks that no two parts share a
+    // patient, and that no validation or test patient was pretrained on.
     let mut sources = Sources::new(&data);
     sources.valid = ValidFrom::Folder(data);
     let labels = Labels::new(["Pleural Effusion", "Cardiomegaly"]);
@@ -57,26 +60,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let linear = study.linear(Baseline::Random)?;
     linear.write(out.join("linear"))?;
-    println!("\nlinear probe, beside the same network with random weights\n");
+    println!("\nlinear probe, compared with the same network with random weights\n");
     print!("{}", linear.outcome().table().to_markdown());
 
     let neighbours = study.knn(Knn::default())?;
-    println!("\n200 nearest neighbours, nothing trained\n");
+    println!("\n200 nearest neighbours, without training\n");
     print!("{}", neighbours.table().to_markdown());
-    println!("\nfiles in {}; drawn images, so these numbers say nothing about patients", out.display());
+    println!("\nfiles in {}; results on synthetic images say nothing about patients", out.display());
     Ok(())
-}
-
-fn arguments() -> Result<(PathBuf, Option<String>), Box<dyn Error>> {
-    let (mut out, mut weights) = (PathBuf::from("runs/linear_probe"), None);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(name) = arguments.next() {
-        let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
-        match name.as_str() {
-            "--out" => out = value.into(),
-            "--weights" => weights = Some(value),
-            _ => return Err(format!("unknown argument {name}; expected --out DIR or --weights SOURCE").into()),
-        }
-    }
-    Ok((out, weights))
 }

@@ -1,6 +1,6 @@
-//! Scores of images nobody labelled, by an exported classifier. Without `--weights` a small one is trained first on a drawn
-//! set; without `--data` the images are those of its test part, as a plain folder. Under a minute on two CPU cores; no
-//! download.
+//! Scores of unlabelled images by an exported classifier. Without `--weights` a small classifier is first trained on a
+//! synthetic data set; without `--data` the test images of that set are scored, as a plain folder. Takes less than a minute
+//! on two CPU cores; no download.
 //!
 //!     cargo run --release --example predict [-- --out runs/predict --weights FINETUNED --data FOLDER]
 
@@ -18,8 +18,11 @@ use moco_cxr::{
     eval::Trained,
 };
 
+mod arguments;
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let (out, weights, data) = arguments()?;
+    let [out, weights, data] = arguments::values(["--out", "--weights", "--data"])?;
+    let (out, data) = (PathBuf::from(out.as_deref().unwrap_or("runs/predict")), data.map(PathBuf::from));
     RunFolder::check(&out, Existing::Refuse)?;
     let drawn = out.join("data");
     if weights.is_none() || data.is_none() {
@@ -32,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let data = data.unwrap_or_else(|| drawn.join("CheXpert-v1.0-small/test"));
 
-    // Size, mean and deviation come with the weights.
+    // Image size, mean and standard deviation come with the weights.
     let mut sources = Sources::new(data);
     (sources.dataset, sources.on_bad) = (Dataset::Folder, OnBad::Skip);
     let watch = |text: &str| println!("{text}");
@@ -41,16 +44,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     predicted.write(&file)?;
 
     let scores = predicted.scores();
-    println!("\nprobabilities of {}, the first of {} images:", scores.tasks().join(", "), scores.len());
+    println!("\nprobabilities of {} for the first of {} images:", scores.tasks().join(", "), scores.len());
     for (row, probabilities) in scores.rows().iter().zip(scores.scores().rows()).take(5) {
         let probabilities: Vec<String> = probabilities.iter().map(|p| format!("{p:.3}")).collect();
         println!("  {}: {}", row.path, probabilities.join("  "));
     }
-    println!("all in {}", file.display());
+    println!("all scores in {}", file.display());
     Ok(())
 }
 
-/// A classifier of two findings, trained for two epochs; returns its folder.
+/// Trains a classifier of two findings for two epochs; returns its folder.
 fn train(data: &Path, out: &Path) -> Result<String, Box<dyn Error>> {
     let mut sources = Sources::new(data);
     sources.valid = ValidFrom::HeldOut;
@@ -62,21 +65,4 @@ fn train(data: &Path, out: &Path) -> Result<String, Box<dyn Error>> {
     (settings.epochs, settings.lr) = (Some(2), 3e-4);
     study.fine_tune(&settings)?.write(out)?;
     Ok(out.display().to_string())
-}
-
-type Arguments = (PathBuf, Option<String>, Option<PathBuf>);
-
-fn arguments() -> Result<Arguments, Box<dyn Error>> {
-    let (mut out, mut weights, mut data) = (PathBuf::from("runs/predict"), None, None);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(name) = arguments.next() {
-        let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
-        match name.as_str() {
-            "--out" => out = value.into(),
-            "--weights" => weights = Some(value),
-            "--data" => data = Some(value.into()),
-            _ => return Err(format!("unknown argument {name}; expected --out, --weights or --data").into()),
-        }
-    }
-    Ok((out, weights, data))
 }

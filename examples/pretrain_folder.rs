@@ -1,9 +1,9 @@
-//! Pretraining on a folder of radiographs: PNG, JPEG, no labels, no table.
+//! Pretraining on a folder of radiographs (PNG, JPEG), without labels or a table.
 //!
 //!     cargo run --release --example pretrain_folder [-- --images MY-RADIOGRAPHS] [--out runs/folder]
 //!
-//! Without `--images` a hundred small pictures are drawn first, and the run is over within a minute, too short to learn
-//! anything. Settings are the preset `small` with a few of its numbers changed, as one would for a folder of that size.
+//! Without `--images` it generates a hundred small synthetic images, and the run takes less than a minute, too short to
+//! learn anything. The settings are the preset `small` with a few values changed for a folder of that size.
 
 #![allow(clippy::print_stdout)]
 
@@ -14,18 +14,20 @@ use moco_cxr::{
     prelude::*,
 };
 
+mod arguments;
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let [images, out] = arguments(["--images", "--out"])?;
-    let out = out.unwrap_or_else(|| PathBuf::from("runs/folder"));
+    let [images, out] = arguments::values(["--images", "--out"])?;
+    let out = PathBuf::from(out.as_deref().unwrap_or("runs/folder"));
     RunFolder::check(&out, Existing::Refuse)?;
     let images = match images {
-        Some(images) => images,
+        Some(images) => images.into(),
         None => draw(&out.join("images"))?,
     };
 
     let mut settings = PretrainSettings::named("small", images)?;
     settings.data.dataset = Dataset::Folder;
-    // Values by name, as `moco-cxr pretrain --set` takes them, or as fields.
+    // Set values by name, as with `moco-cxr pretrain --set`, or as fields.
     for setting in ["views.size=64", "train.batch_size=16", "train.moco.queue_size=64"] {
         settings = settings.with_set(setting)?;
     }
@@ -37,13 +39,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Prints what a run says.
+/// Prints the loss of each epoch, and notes.
 struct Lines;
 
 impl Observer for Lines {
     fn on_epoch(&mut self, report: &EpochReport) -> Request {
-        // A run can be ended from here: `Request::Stop` writes a checkpoint first.
-        println!("loss {:.3} of {:.3} for guessing", report.loss, report.chance);
+        // `Request::Stop` would write a checkpoint and end the run.
+        println!("loss {:.3} ({:.3} for guessing)", report.loss, report.chance);
         Request::Continue
     }
 }
@@ -56,7 +58,7 @@ impl Watch for Lines {
 
 impl TrainingWatch for Lines {}
 
-/// PNG files of drawn radiographs, as a stand-in for a folder of one's own.
+/// Generates PNG files of synthetic radiographs.
 fn draw(folder: &std::path::Path) -> Result<PathBuf, Box<dyn Error>> {
     std::fs::create_dir_all(folder)?;
     let config =
@@ -69,15 +71,4 @@ fn draw(folder: &std::path::Path) -> Result<PathBuf, Box<dyn Error>> {
         }
     }
     Ok(folder.to_owned())
-}
-
-fn arguments<const N: usize>(names: [&str; N]) -> Result<[Option<PathBuf>; N], String> {
-    let mut values = [const { None }; N];
-    let mut given = std::env::args().skip(1);
-    while let Some(name) = given.next() {
-        let place = names.iter().position(|known| *known == name);
-        let place = place.ok_or_else(|| format!("unknown argument {name}; expected one of {}", names.join(", ")))?;
-        values[place] = Some(given.next().ok_or_else(|| format!("{name} needs a value"))?.into());
-    }
-    Ok(values)
 }

@@ -1,9 +1,9 @@
-//! The whole way in one command: a synthetic chest X-ray set, pretraining, linear probes at 1, 10 and 100 % of the labels,
-//! beside the same network with random weights. About five minutes on two CPU cores; no download.
+//! Everything in one command: a synthetic chest X-ray set, pretraining, and linear probes at 1, 10 and 100 % of the labels,
+//! compared with the same network with random weights. Takes about five minutes on two CPU cores; no download.
 //!
 //!     cargo run --release --example quickstart [-- --seed 0 --out runs/quickstart-0]
 //!
-//! The images are drawn: the numbers show that the machinery works, and say nothing about patients.
+//! The images are synthetic: the results show that the program works, and say nothing about patients.
 
 #![allow(clippy::print_stdout)]
 
@@ -24,8 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     RunFolder::check(&out, Existing::Refuse)?;
     let set = synth::SynthConfig { seed, train_patients: 1200, valid_patients: 0, size: 80, ..Default::default() };
     synth::write(&set, &data)?;
-    // The preset for a few thousand images, at 64 px, for as many epochs as five minutes allow. Four groups keep the batch
-    // statistics of a query apart from those of its key.
+    // The preset for a few thousand images, at 64 px, for as many epochs as five minutes allow. Four groups separate the
+    // batch statistics of a query from those of its key.
     let mut settings = PretrainSettings::named("small", &data)?.with_set("views.size=64")?;
     (settings.channels, settings.data.in_memory, settings.train.seed) = (1, true, seed);
     (settings.train.epochs, settings.train.schedule.lr, settings.train.schedule.warmup_epochs) = (6, 1e-3, 0.5);
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let found = study.linear(Baseline::Random)?;
     found.write(run.join("eval"))?;
 
-    let summary = format!("A drawn set, seed {seed}: the numbers say nothing about patients.");
+    let summary = format!("Synthetic images, seed {seed}: the results say nothing about patients.");
     let mut report = Report::read(&run, &ReportOptions { features: true, ..Default::default() })?;
     (report.title, report.summary) = ("moco-cxr quickstart".into(), summary.clone());
     report.write(&run.join("report.html"))?;
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Prints notes and lines with the seconds since the beginning.
+/// Prints notes and lines with the seconds since the start.
 struct Print(Instant);
 
 impl Watch for Print {

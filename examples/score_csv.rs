@@ -1,9 +1,9 @@
-//! AUROC and more, with intervals, from a file of labels and scores; no network, no images.
+//! AUROC and other statistics, with intervals, from a file of labels and scores; no network, no images.
 //!
 //!     cargo run --release --example score_csv [-- predictions.csv]
 //!
 //! The file has a row for each image: `path`, `patient`, `study`, and `label_TASK` (1, 0 or empty) and `score_TASK` for each
-//! task; patient and study may be left out. Any program can write one. Without an argument one of 300 studies is made up.
+//! task; patient and study are optional. Without an argument, a file with 300 simulated studies is used.
 
 #![allow(clippy::print_stdout)]
 
@@ -14,19 +14,19 @@ use moco_cxr::eval::{Bootstrap, Evaluation, Metric, fold_studies, read_predictio
 fn main() -> Result<(), Box<dyn Error>> {
     let path = match std::env::args().nth(1) {
         Some(path) => PathBuf::from(path),
-        None => made_up()?,
+        None => simulated()?,
     };
     let images = read_predictions(&path)?;
-    // As the paper: a study's score is the highest of its images'.
+    // As in the paper, the score of a study is the highest of its images.
     let studies = fold_studies(&images)?;
 
-    // Every statistic, patients resampled.
+    // All statistics, resampling patients.
     let evaluation =
         Evaluation { bootstrap: Bootstrap { replicates: 1000, ..Bootstrap::default() }, ..Evaluation::default() };
     let results = evaluation.run(std::slice::from_ref(&studies), read_stamp_beside(&path)?)?;
     println!("{}", results.table().to_markdown());
 
-    // One number, by hand: as above, and as the paper does it (rows resampled 500 times, order statistics).
+    // A single AUROC: as above, and as in the paper (rows resampled 500 times, order statistics).
     for (column, task) in studies.tasks().iter().enumerate() {
         let (cohort, scores) = studies.cohort(column)?;
         let scores = [scores];
@@ -37,8 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Scores that tell sick from healthy most of the time.
-fn made_up() -> Result<PathBuf, Box<dyn Error>> {
+/// Writes scores that are mostly higher for patients with the finding.
+fn simulated() -> Result<PathBuf, Box<dyn Error>> {
     let mut text = String::from("path,patient,study,label_Pleural Effusion,score_Pleural Effusion\n");
     let mut state = 7_u64;
     let mut uniform = || {

@@ -1,9 +1,9 @@
-//! What a network sees: query and key views side by side, byte for byte as in training, for several recipes.
+//! Query and key views side by side, exactly as in training, for several augmentation recipes.
 //!
 //!     cargo run --release --example show_views [-- --images MY-RADIOGRAPHS] [--out runs/views]
 //!
-//! Writes a contact sheet for each recipe. Look at them before a long run: both views should show the same chest, and a
-//! finding should not be erased or cropped away in most of them.
+//! Writes a contact sheet for each recipe. Look at them before a long run: both views should show the same chest, and most
+//! should not erase or crop away a finding.
 
 #![allow(clippy::print_stdout)]
 
@@ -14,20 +14,14 @@ use moco_cxr::{
     prelude::*,
 };
 
+mod arguments;
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let (mut images, mut out) = (None, PathBuf::from("runs/views"));
-    let mut given = std::env::args().skip(1);
-    while let Some(name) = given.next() {
-        let value = PathBuf::from(given.next().ok_or_else(|| format!("{name} needs a value"))?);
-        match name.as_str() {
-            "--images" => images = Some(value),
-            "--out" => out = value,
-            _ => return Err(format!("unknown argument {name}; expected --images DIR or --out DIR").into()),
-        }
-    }
+    let [images, out] = arguments::values(["--images", "--out"])?;
+    let out = PathBuf::from(out.as_deref().unwrap_or("runs/views"));
     RunFolder::open(&out, Existing::Refuse)?;
     let images = match images {
-        Some(images) => images,
+        Some(images) => images.into(),
         None => {
             let few = synth::SynthConfig {
                 train_patients: 20,
@@ -61,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let batch = loader.pairs::<u8>(0, 0)?.next().ok_or("found no images")??;
         let path = out.join(format!("{name}.png"));
         preview::pairs(&batch, 3)?.write_png(&path)?;
-        println!("{}: three pairs a row, the query view left of its key view", path.display());
+        println!("{}: three pairs per row, query view on the left, key view on the right", path.display());
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! Table 1 of the paper: improvement of MoCo over ImageNet weights, pleural effusion, CheXpert, ResNet18 and DenseNet121.
 //!
-//!     cargo run --release --example table1 -- --results results/chexpert     # models made by `moco-cxr linear` and `finetune`
+//!     cargo run --release --example table1 -- --results results/chexpert     # results of `moco-cxr linear` and `finetune`
 //!     cargo run --release --example table1 -- --smoke                        # minutes, no download
 //!
-//! The smoke run draws a synthetic set and trains for seconds; random weights stand for ImageNet's. Its numbers show that
-//! the machinery works. They have nothing to do with the paper's beside them.
+//! The smoke run generates a synthetic data set and trains for seconds; random weights replace ImageNet's. It shows that the
+//! program works, but its numbers cannot be compared with the paper's.
 
 use moco_cxr::reproduce::PaperTable;
 

@@ -1,10 +1,10 @@
 //! Table 2 of the paper: the learning rate of the pretraining, tuberculosis, Shenzhen, ResNet18, linear.
 //!
-//!     cargo run --release --example table2 -- --results results/shenzhen     # models made by `moco-cxr linear` and `finetune`
+//!     cargo run --release --example table2 -- --results results/shenzhen     # results of `moco-cxr linear` and `finetune`
 //!     cargo run --release --example table2 -- --smoke                        # minutes, no download
 //!
-//! The smoke run draws a synthetic set and trains for seconds; a drawn effusion stands for tuberculosis. Its numbers show that
-//! the machinery works. They have nothing to do with the paper's beside them.
+//! The smoke run generates a synthetic data set and trains for seconds; a synthetic effusion replaces tuberculosis. It shows
+//! that the program works, but its numbers cannot be compared with the paper's.
 
 use moco_cxr::reproduce::PaperTable;
 

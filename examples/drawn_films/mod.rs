@@ -1,4 +1,4 @@
-//! A stand-in for the Shenzhen set.
+//! A synthetic replacement for the Shenzhen set.
 
 use std::{
     error::Error,
@@ -7,8 +7,8 @@ use std::{
 
 use moco_cxr::cxr_data::{Dataset, Label, Part, load, synth};
 
-/// Draws films under the names of the Shenzhen set, one of each patient, "tuberculosis" being a drawn effusion; returns their
-/// folder.
+/// Generates radiographs named like those of the Shenzhen set, one per patient, with effusions in place of tuberculosis;
+/// returns their folder.
 pub(crate) fn draw(out: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let set = out.join("drawn");
     let config = synth::SynthConfig { seed: 2, train_patients: 1, valid_patients: 1, size: 64, ..Default::default() };
@@ -21,7 +21,7 @@ pub(crate) fn draw(out: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let first = drawn.patients(&rows).into_iter().map(|images| images[0]);
     let (ill, well): (Vec<usize>, Vec<usize>) =
         first.partition(|&row| drawn.records[row].labels[effusion] == Label::Positive);
-    // As many of each, as in the set itself.
+    // Equally many with and without, as in the Shenzhen set.
     for (number, (&ill, &well)) in ill.iter().zip(&well).enumerate() {
         for (row, suffix) in [(ill, 1), (well, 0)] {
             let name = format!("CHNCXR_{:04}_{suffix}.jpg", 2 * number + suffix + 1);

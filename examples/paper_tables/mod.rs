@@ -1,4 +1,4 @@
-//! The examples of the paper's tables: a folder of results beside the paper, or a smoke run that makes one.
+//! Shared by the examples of the paper's tables: compares a folder of results with the paper, or makes one in a smoke run.
 #![allow(clippy::print_stdout)]
 
 use std::{
@@ -34,9 +34,9 @@ pub(crate) fn run(table: PaperTable, arguments: &[String]) -> Outcome {
     Ok(())
 }
 
-/// A synthetic set, and the linear ResNet18 models of the table at the fractions that a few hundred images allow.
+/// Generates a synthetic set and trains the linear ResNet18 models of the table, at fractions that a few hundred images allow.
 fn smoke(table: PaperTable, out: &Path) -> Outcome<PathBuf> {
-    println!("A smoke run on drawn images: the numbers under \"ours\" are no reproduction of anything.\n");
+    println!("A smoke run on synthetic images: the numbers under \"ours\" do not reproduce the paper.\n");
     RunFolder::check(out, Existing::Refuse)?;
     let data = out.join("data");
     let set = synth::SynthConfig {
@@ -76,7 +76,7 @@ fn smoke(table: PaperTable, out: &Path) -> Outcome<PathBuf> {
     Ok(reproduction.results)
 }
 
-/// Pretrained for one epoch, or random weights where the paper has ImageNet's.
+/// Pretrains for one epoch, or returns random weights in place of ImageNet's.
 fn network(init: Init, data: &Path, out: &Path) -> Outcome<String> {
     let rate = match init {
         Init::MoCo => "1e-4",

@@ -149,5 +149,5 @@ fn covers(role: Role, other: Role) -> bool {
 }
 
 /// The note if the lineage is incomplete.
-const UNCHECKED: &str = "not checked: whether test patients were among the pretraining images, because no run recorded which images these were; \
-                         the results are marked as not checked";
+const UNCHECKED: &str = "not checked: whether test patients were among the pretraining images, because no run recorded \
+                         which images these were; the results are marked as not checked";

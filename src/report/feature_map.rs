@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cxr_data::{BatchLoader, BatchOptions, Dataset, Label, LoadOptions, Manifest, OnBad, Part, ViewBatch, load_with};
+use cxr_data::{BatchLoader, BatchOptions, Dataset, Label, LoadOptions, Manifest, OnBad, Part, load_with};
 use eval::{
     Features,
     chart::{Axis, Chart, escape, whole},
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     device::DeviceChoice,
     error::Result,
+    study::one_view,
     weights::{LoadedNetwork, load_run},
 };
 
@@ -74,8 +75,7 @@ impl FeatureMap {
         let options =
             BatchOptions { batch_size: BATCH.min(rows.len()), on_bad: OnBad::Skip, ..BatchOptions::default() };
         let loader = BatchLoader::new(&manifest, views, options)?.with_rows(&rows)?;
-        let batches = loader.in_order::<u8>().map(|batch| batch.map(|ViewBatch { images, rows }| (images, rows)));
-        let Features { values, rows } = extract_features(&network, batches)?;
+        let Features { values, rows } = extract_features(&network, loader.in_order::<u8>().map(one_view))?;
         let (points, explained) = principal_components(&values.mapv(f64::from));
         let labels = |task: usize| rows.iter().map(|&row| manifest.records[row].labels[task]).collect();
         let findings = manifest.tasks.iter().enumerate().map(|(i, name)| (name.clone(), labels(i))).collect();

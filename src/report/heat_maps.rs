@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cxr_data::{BatchLoader, BatchOptions, Dataset, Label, Manifest, OnBad, ViewBatch};
+use cxr_data::{BatchLoader, BatchOptions, Dataset, Label, Manifest, OnBad};
 use eval::{chart::escape, grad_cam, predict};
 use ndarray::{Array3, ArrayView2};
 
@@ -12,7 +12,7 @@ use super::{
     page::{Section, command, figures},
     picture::Picture,
 };
-use crate::{device::DeviceChoice, error::Result, weights::load_weights};
+use crate::{device::DeviceChoice, error::Result, study::one_view, weights::load_weights};
 
 /// Number of findings shown: the first of the network's.
 const FINDINGS: usize = 4;
@@ -58,7 +58,7 @@ impl HeatMaps {
             let options =
                 BatchOptions { batch_size: BATCH.min(rows.len()), on_bad: OnBad::Fail, ..BatchOptions::default() };
             let loader = BatchLoader::new(&manifest, views, options)?.with_rows(rows)?;
-            Ok(loader.in_order::<u8>().map(|batch| batch.map(|ViewBatch { images, rows }| (images, rows))))
+            Ok(loader.in_order::<u8>().map(one_view))
         };
         let (logits, scored) = predict(&model, batches(&rows)?)?;
         let mut findings = Vec::new();

@@ -148,8 +148,7 @@ impl Reproduction {
         };
         weights.load(&|text: &str| watch.note(&format!("{}: {text}", arm.start())))
     }
-
-    /// Computes all fits of one model.
+    /// All fits of one model, task by task; the features of a task are computed once for all its fractions.
     fn make_model(
         &self,
         start: &LoadedNetwork,
@@ -158,24 +157,35 @@ impl Reproduction {
         watch: &dyn Watch,
     ) -> Result<Vec<NotMade>> {
         let mut not_made = Vec::new();
-        for fit in fits {
-            match self.make_fit(start, fit, parts, &Named { watch, fit }) {
-                Ok(()) => watch.note(&format!("made {}", name(fit))),
-                Err(fault) => not_made.extend(all_not_made(std::slice::from_ref(fit), fault)?),
+        for fits in fits.chunk_by(|one, other| one.task == other.task) {
+            let watch = Named { watch, fit: &fits[0] };
+            let labels = self.labels([fits[0].task]);
+            let (parts, start) = (parts.clone(), start.clone());
+            let study = match Study::of(parts, start, self.sources.reading, &labels, &self.protocol, &watch) {
+                Ok(study) => study,
+                Err(fault) => {
+                    not_made.extend(all_not_made(fits, fault)?);
+                    continue;
+                }
+            };
+            for fit in fits {
+                match self.make_fit(&study, fit) {
+                    Ok(()) => watch.note(&format!("made {}", name(fit))),
+                    Err(fault) => not_made.extend(all_not_made(std::slice::from_ref(fit), fault)?),
+                }
             }
         }
         Ok(not_made)
     }
 
-    fn make_fit(&self, start: &LoadedNetwork, fit: &Fit, parts: &Parts, watch: &dyn Watch) -> Result<()> {
-        let protocol = Protocol { fractions: vec![fit.fraction], draws: fit.draws, ..self.protocol.clone() };
-        let labels = self.labels([fit.task]);
-        let study = Study::of(parts.clone(), start.clone(), self.sources.reading, &labels, &protocol, watch)?;
+    fn make_fit(&self, study: &Study<'_>, fit: &Fit) -> Result<()> {
         let folder = self.results.join(fit.arm.folder());
+        let (fractions, draws) = ([fit.fraction], fit.draws);
         if self.by_features(fit.arm.tuning) {
-            study.linear(Baseline::None)?.outcome().write_draws(&folder)
+            study.linear_at(&fractions, draws, Baseline::None)?.outcome().write_draws(&folder)
         } else {
-            study.fine_tune(&self.training(fit.arm.tuning))?.outcome().write_draws(&folder)
+            let training = self.training(fit.arm.tuning);
+            study.fine_tune_at(&fractions, draws, &training)?.outcome().write_draws(&folder)
         }
     }
 
@@ -209,7 +219,7 @@ impl Reproduction {
     }
 }
 
-/// Passes lines on with the name of the fit.
+/// Passes lines on with model and task; they name the fraction themselves.
 struct Named<'a> {
     watch: &'a dyn Watch,
     fit: &'a Fit,
@@ -221,7 +231,7 @@ impl Watch for Named<'_> {
     }
 
     fn line(&self, text: &str) {
-        self.watch.note(&format!("{}: {text}", name(self.fit)));
+        self.watch.note(&format!("{}, {}: {text}", self.fit.arm, self.fit.task));
     }
 
     fn progress(&self, done: u64, total: u64) {

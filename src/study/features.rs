@@ -100,6 +100,7 @@ pub(crate) fn loader(
     Ok(loader.with_source(rows.images(&views)?))
 }
 
+/// Images and rows of a batch with one view per image.
 pub(crate) fn one_view(batch: cxr_data::Result<ViewBatch>) -> cxr_data::Result<(Array3<u8>, Vec<usize>)> {
     batch.map(|batch| (batch.images, batch.rows))
 }

@@ -8,7 +8,7 @@ use eval::{LinearProbe, LinearProbeConfig, Scores, Selection};
 use ndarray::Axis;
 
 use crate::{
-    data::{LabelDraw, Lineage, fewer_folds, label_draws},
+    data::{Draws, LabelDraw, Lineage, fewer_folds, label_draws},
     error::{Error, Result},
     files::NewFolder,
     study::{
@@ -57,6 +57,12 @@ impl Study<'_> {
     /// Test rows with fewer than two patients of a class in some task, an image that cannot be read, a device error, a fit
     /// that does not converge, or a statistic that is undefined.
     pub fn linear(&self, baseline: Baseline) -> Result<LinearOutcome> {
+        self.linear_at(&self.protocol.fractions, self.protocol.draws, baseline)
+    }
+
+    /// As [`Self::linear`], at other fractions and with another number of draws than those of the protocol. Features are
+    /// computed once for all calls.
+    pub(crate) fn linear_at(&self, fractions: &[f64], count: usize, baseline: Baseline) -> Result<LinearOutcome> {
         let model = self.arm()?;
         let other = match baseline {
             Baseline::None => None,
@@ -66,10 +72,11 @@ impl Study<'_> {
         let method = Method::Linear { chosen_on_valid };
         let mut outcome = self.outcome("linear", method);
         let mut kept: Option<(f64, LinearProbe)> = None;
-        for &fraction in &self.protocol.fractions {
-            let draws = label_draws(&self.train, fraction, self.protocol.label_draws(), 2)?;
+        let wanted = Draws { count, ..self.protocol.label_draws() };
+        for &fraction in fractions {
+            let draws = label_draws(&self.train, fraction, wanted, 2)?;
             if !chosen_on_valid {
-                self.note(fewer_folds(fraction, &draws, self.protocol.label_draws()));
+                self.note(fewer_folds(fraction, &draws, wanted));
             }
             let fit = |arm: &Arm| -> Result<Vec<LinearProbe>> {
                 draws.iter().map(|draw| fit_probe(&arm.train, arm.valid.as_ref(), draw, &self.protocol)).collect()
@@ -78,9 +85,9 @@ impl Study<'_> {
                 let test = &arm.test;
                 heads.iter().map(|head| scores(test.labelled(), &head.logits(test.values().view())?)).collect()
             };
-            let heads = fit(&model)?;
+            let heads = fit(model)?;
             let compared = other.as_ref().map(|arm| score(arm, &fit(arm)?)).transpose()?;
-            outcome.push(fraction, &draws, score(&model, &heads)?, compared)?;
+            outcome.push(fraction, &draws, score(model, &heads)?, compared)?;
             if kept.as_ref().is_none_or(|(largest, _)| fraction > *largest) {
                 kept = heads.into_iter().next().map(|head| (fraction, head));
             }
@@ -98,15 +105,18 @@ impl Study<'_> {
 
     /// Features of all parts, computed by the study's network. For random weights, running statistics are first estimated on
     /// the training images; without them, features in eval mode are meaningless.
-    pub(super) fn arm(&self) -> Result<Arm> {
+    pub(super) fn arm(&self) -> Result<&Arm> {
+        if let Some(arm) = self.arm.get() {
+            return Ok(arm);
+        }
         check_reported(&self.test)?;
+        let mut network = self.network.network.clone();
         if self.network.is_random() {
             self.watch.note("random weights: running statistics are estimated on the training images");
-            let mut network = self.network.network.clone();
             self.adapt(&mut network)?;
-            return self.arm_of(&network);
         }
-        self.arm_of(&self.network.network)
+        let arm = self.arm_of(&network)?;
+        Ok(self.arm.get_or_init(|| arm))
     }
 
     fn random_arm(&self) -> Result<Arm> {

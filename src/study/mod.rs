@@ -19,6 +19,7 @@ mod training;
 
 pub(crate) use conditions::Conditions;
 pub use embed::Embedding;
+pub(crate) use features::one_view;
 pub use finetune::{FineTuneOutcome, Measurement, TrainingRun};
 pub use linear::{Baseline, LinearOutcome};
 pub(crate) use method::Method;

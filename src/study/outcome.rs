@@ -174,7 +174,7 @@ pub(crate) fn fraction_name(fraction: f64) -> String {
     format!("fraction-{fraction}")
 }
 
-/// Scores of the rows by one head, from its logits `[M, T]`: of studies or images.
+/// Scores of studies or images, from the logits `[M, T]` of one head.
 ///
 /// # Errors
 /// As [`Scores::new`].
@@ -185,7 +185,7 @@ pub(crate) fn scores(test: &Labelled, logits: &Array2<f64>) -> Result<Scores> {
     Ok(if test.labels().fold_studies { fold_studies(&images)? } else { images })
 }
 
-/// Every task is reported on, with an interval over patients; found before the first fit, not after the last.
+/// Checks before the first fit that every task can be reported with an interval over patients.
 pub(crate) fn check_reported(test: &Labelled) -> Result<()> {
     let targets = test.targets();
     let patients = |task: usize, class: f64| -> usize {
@@ -196,7 +196,7 @@ pub(crate) fn check_reported(test: &Labelled) -> Result<()> {
         let [positive, negative] = [1.0, 0.0].map(|class| patients(place, class));
         if positive < 2 || negative < 2 {
             let found = format!("{positive} positive and {negative} negative patients of {task}");
-            let expected = "both classes, of two patients at least, to have an AUROC with an interval".into();
+            let expected = "both classes, with at least two patients each, for an AUROC with an interval".into();
             return Err(Error::Setting { key: "test labels".into(), found, expected });
         }
     }

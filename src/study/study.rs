@@ -1,6 +1,6 @@
 //! A study: network, data and protocol, checked together.
 
-use std::sync::Arc;
+use std::{cell::OnceCell, sync::Arc};
 
 use cxr_data::Part;
 
@@ -8,7 +8,7 @@ use crate::{
     data::{Labelled, Labels, Lineage, Parts, Pretraining, Reading, Sources},
     error::Result,
     files::Watch,
-    study::{Conditions, Method, Outcome, Protocol},
+    study::{Conditions, Method, Outcome, Protocol, linear::Arm},
     weights::{LoadedNetwork, Weights},
 };
 
@@ -28,6 +28,8 @@ pub struct Study<'w> {
     pub(super) reading: Reading,
     pretraining: Pretraining,
     pub(super) watch: &'w dyn Watch,
+    /// Features of all parts, computed when they are first needed.
+    pub(super) arm: OnceCell<Arm>,
 }
 
 impl std::fmt::Debug for Study<'_> {
@@ -92,7 +94,8 @@ impl<'w> Study<'w> {
         let name = if parts.test().part() == Part::Test { "test" } else { "valid, reported on" };
         let test = labelled(name, parts.test())?;
         let (labels, protocol) = (labels.clone(), protocol.clone());
-        Ok(Self { network, parts, train, valid, test, labels, protocol, reading, pretraining, watch })
+        let arm = OnceCell::new();
+        Ok(Self { network, parts, train, valid, test, labels, protocol, reading, pretraining, watch, arm })
     }
 
     /// The network and its weights.

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use self::{finished::FinishedDraws, images::Images};
 use crate::{
-    data::{LabelDraw, Labelled, Lineage, fewer_folds, label_draws},
+    data::{Draws, LabelDraw, Labelled, Lineage, fewer_folds, label_draws},
     error::{Error, Result},
     study::{
         CheckpointChoice, FineTuneSettings, Method, Outcome, Study,
@@ -107,6 +107,16 @@ impl Study<'_> {
     /// Settings out of range, no validation rows ([`crate::data::ValidFrom`]) or no task with both classes in them, images
     /// that cannot be read, a loss that is not finite, or a backbone that changed although only the head was to be trained.
     pub fn fine_tune(&self, settings: &FineTuneSettings) -> Result<FineTuneOutcome> {
+        self.fine_tune_at(&self.protocol.fractions, self.protocol.draws, settings)
+    }
+
+    /// As [`Self::fine_tune`], at other fractions and with another number of draws than those of the protocol.
+    pub(crate) fn fine_tune_at(
+        &self,
+        fractions: &[f64],
+        count: usize,
+        settings: &FineTuneSettings,
+    ) -> Result<FineTuneOutcome> {
         settings.validate()?;
         let valid = self.valid.as_deref().ok_or_else(|| Error::Setting {
             key: "validation rows".into(),
@@ -122,12 +132,13 @@ impl Study<'_> {
         let mut outcome = self.outcome(settings.command(), Method::Trained(settings));
         let all = All::new(self, valid, settings)?;
         let (mut runs, mut model) = (Vec::new(), None);
-        let largest = self.protocol.fractions.iter().copied().fold(0.0, f64::max);
-        for &fraction in &self.protocol.fractions {
+        let largest = fractions.iter().copied().fold(0.0, f64::max);
+        let wanted = Draws { count, ..self.protocol.label_draws() };
+        for &fraction in fractions {
             let min_folds = if settings.from_linear { 2 } else { 0 };
-            let draws = label_draws(&self.train, fraction, self.protocol.label_draws(), min_folds)?;
+            let draws = label_draws(&self.train, fraction, wanted, min_folds)?;
             if settings.from_linear {
-                self.note(fewer_folds(fraction, &draws, self.protocol.label_draws()));
+                self.note(fewer_folds(fraction, &draws, wanted));
             }
             let mut model_scores = Vec::new();
             for (number, draw) in draws.iter().enumerate() {

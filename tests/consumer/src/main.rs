@@ -1,4 +1,4 @@
-//! moco-cxr from outside: the queue, the loss and the AUC, on values that can be worked out by hand.
+//! Uses moco-cxr as a dependency: queue, loss and AUC on values that can be worked out by hand.
 
 use moco_cxr::{
     burn::tensor::{Device, Tensor, TensorData},
@@ -18,7 +18,7 @@ fn main() -> Result<(), moco_cxr::Error> {
     let device = Device::flex();
     let (east, north, south) = ([1.0, 0.0], [0.0, 1.0], [0.0, -1.0]);
 
-    // A queue of three begins empty, and forgets the oldest of four keys.
+    // A queue of three starts empty and drops the oldest of four keys.
     let mut queue = Queue::new(3, 2, QueueInit::Masked, 0, &device);
     assert_eq!((queue.size(), queue.filled()), (3, 0));
     queue.enqueue(rows(&[east, north], &device), &[7, 8], 0);
@@ -26,7 +26,7 @@ fn main() -> Result<(), moco_cxr::Error> {
     assert_eq!(queue.filled(), 3);
     assert_eq!(values(queue.newest(3)), [north, south, north].concat());
 
-    // Parallel embeddings cannot tell the key from K negatives: ln(1 + K).
+    // Parallel embeddings cannot distinguish the key from K negatives: the loss is ln(1 + K).
     let device = device.autodiff();
     let same = |n| rows(&vec![east; n], &device.clone().inner());
     let q = rows(&[east, east], &device).require_grad();
@@ -44,14 +44,14 @@ fn main() -> Result<(), moco_cxr::Error> {
     close(gradient[0], p - 1.0);
     close(gradient[1], 0.0);
 
-    // Three of four pairs in order, one tie: 3.5 / 4.
+    // Three of four pairs are ordered correctly, one is a tie: 3.5 / 4.
     let auc = auroc(&[true, false, true, false], &[0.9, 0.1, 0.4, 0.4], None)?;
     assert_eq!(auc, 0.875);
-    println!("queue, loss and AUC as worked out by hand");
+    println!("queue, loss and AUC match the values worked out by hand");
     Ok(())
 }
 
-/// A handful of operations in f32, each within 6e-8 of its value.
+/// Tolerance: a few f32 operations, each with a relative error of at most 6e-8.
 fn close(found: f32, expected: f64) {
     assert!((f64::from(found) - expected).abs() < 1e-6, "{found}, expected {expected}");
 }
