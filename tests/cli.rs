@@ -109,7 +109,8 @@ fn flags(help: &str) -> BTreeMap<String, String> {
     let mut flag = String::new();
     for line in options.lines().take_while(|line| line.is_empty() || line.starts_with("  ")) {
         let mut words = line.split_whitespace().peekable();
-        if line.trim_start().starts_with('-') {
+        // Not the dash of a list of possible values.
+        if line.trim_start().starts_with('-') && !line.trim_start().starts_with("- ") {
             flag = words.find(|word| word.starts_with("--")).unwrap().trim_end_matches("...").to_owned();
             while words.next_if(|word| word.starts_with(['<', '['])).is_some() {}
         }

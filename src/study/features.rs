@@ -48,6 +48,13 @@ impl Features {
     }
 }
 
+/// Features of all parts, computed by one network.
+pub(crate) struct Arm {
+    pub(crate) train: Features,
+    pub(crate) valid: Option<Features>,
+    pub(crate) test: Features,
+}
+
 /// Features `[N, D]` of the `wanted` rows of a set, in their order.
 pub(crate) fn features(
     network: &Network,

@@ -14,7 +14,7 @@ use crate::{
     study::{
         Method, Outcome, Protocol, Study,
         export::Exported,
-        features::{Features, adapt_statistics},
+        features::{Arm, Features, adapt_statistics},
         outcome::{check_reported, scores},
     },
     weights::LoadedNetwork,
@@ -28,13 +28,6 @@ pub enum Baseline {
     None,
     /// The same network with random weights, with running statistics estimated on the training images.
     Random,
-}
-
-/// Features of all parts, computed by one network.
-pub(super) struct Arm {
-    pub(super) train: Features,
-    pub(super) valid: Option<Features>,
-    pub(super) test: Features,
 }
 
 /// Results of a linear evaluation. The score of a row is a logit.

@@ -8,7 +8,7 @@ use crate::{
     data::{Labelled, Labels, Lineage, Parts, Pretraining, Reading, Sources},
     error::Result,
     files::Watch,
-    study::{Conditions, Method, Outcome, Protocol, linear::Arm},
+    study::{Conditions, Method, Outcome, Protocol, features::Arm},
     weights::{LoadedNetwork, Weights},
 };
 
