@@ -316,7 +316,10 @@ fn bad_files_are_refused_with_what_and_where() {
     bad_arguments(&evaluate(&scores, "Study", &["--calibration", "0"]), &["reliability bins is 0", "1 to 10,000"]);
     // Before any file is read.
     bad_arguments(&run(arguments!["evaluate", "no-such.csv", "--replicates", "10"]), &["at least 40"]);
-    bad_arguments(&run(arguments!["compare", "no.csv", "such.csv", "--interval", "delong"]), &["--interval delong"]);
+    bad_arguments(
+        &run(arguments!["compare", "no.csv", "such.csv", "--interval", "delong"]),
+        &["--interval: found delong"],
+    );
     let ran = run(arguments!["evaluate", "--predictions", scores]);
     assert_eq!(ran.code, Some(2), "{ran:?}"); // labels are missing: an argument, not a file
 }

@@ -248,7 +248,7 @@ fn the_stamp_is_that_of_the_method() {
     held_out.valid = ValidFrom::HeldOut;
     assert_eq!(protocol_of(&held_out, &linear), "linear, standard: eval mode, L2 chosen on valid");
     let knn = |study: &Study<'_>| study.knn(Knn::default()).unwrap().stamp().protocol.clone().unwrap();
-    assert_eq!(protocol_of(&held_out, &knn), "nearest neighbours: k 200, temperature 0.1");
+    assert_eq!(protocol_of(&held_out, &knn), "nearest neighbours: k 200, temperature 0.07");
     let tuned = |study: &Study<'_>| {
         let mut settings = FineTuneSettings::new(Trained::Head);
         settings.epochs = Some(1);
