@@ -9,10 +9,11 @@ use std::{
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use moco_cxr::{
-    Baseline, Error, FineTuneSettings, Labels, Protocol, Result, Sources, Study, ValidFrom, Weights,
+    Baseline, Error, FineTuneSettings, Labels, Protocol, Result, Scoring, Sources, Study, ValidFrom, Weights,
     backbones::Arch,
     burn::tensor::Device,
     cxr_data::{Part, Pixels, Radiograph, Role, ViewConfig},
@@ -64,7 +65,8 @@ fn leaks<T: std::fmt::Debug>(outcome: Result<T>, words: &[&str]) {
 
 /// Weights in a new folder that say they were trained on these images; nobody knows on which, without.
 fn trained_on(folder: &Path, lineage: Option<&Lineage>) -> Weights {
-    let out = folder.join(format!("weights-{}", fs::read_dir(folder).unwrap().count()));
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let out = folder.join(format!("weights-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
     let random = load_weights("random", Some(Arch::ResNet18), 0, &Device::flex()).unwrap();
     assert_eq!(random.lineage(), &Lineage::none());
     export_weights(&random, &out, false).unwrap();
@@ -231,6 +233,28 @@ fn images_are_those_that_were_checked() {
     fs::remove_file(b.join("23.png")).unwrap();
     assert_eq!(scores(study), all);
     leaks(open(), &["23.png"]);
+}
+
+/// The exported classifier is the one whose scores were reported, running statistics of random weights included.
+#[test]
+fn the_exported_network_gives_the_reported_scores() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (flat(folder.path(), "a", 0..24, true), flat(folder.path(), "b", 30..42, true));
+    let (sources, labels) = (sources(&a, None, Some(&b)), Labels::new(["effusion"]));
+    let study = Study::open(&sources, &small(), &labels, &Protocol::default(), &()).unwrap();
+    let found = study.linear(Baseline::None).unwrap();
+    let out = folder.path().join("linear");
+    found.write(&out).unwrap();
+    let reported = found.outcome().scores()[0][0].scores().mapv(|logit| 1.0 / (1.0 + (-logit).exp()));
+    let weights = Weights::new(out.join("export").display().to_string());
+    let images = Sources::new(&b);
+    let predicted = Study::predict(&images, Part::All, &weights, &Scoring::default(), &()).unwrap();
+    let predicted = predicted.scores().scores();
+    assert_eq!(predicted.dim(), reported.dim());
+    // The head is a regression in f64 there and a layer in f32 here.
+    for (predicted, reported) in predicted.iter().zip(&reported) {
+        assert!((predicted - reported).abs() < 1e-4, "{predicted}, reported {reported}");
+    }
 }
 
 /// The words that decide whether results may be compared say what was run.

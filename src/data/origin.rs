@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use cxr_data::{Dataset, LoadOptions, Manifest, OnBad, Part, PixelHash, load_with, prescan};
+use cxr_data::{
+    Dataset, Label, LoadOptions, Manifest, OnBad, Part, PixelHash, load_with, prescan,
+    splits::{ShenzhenSplit, shenzhen_split},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -36,6 +39,36 @@ pub struct Origin {
     /// are those of the whole folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub divided: Option<u64>,
+    /// The rule of that division.
+    #[serde(default, skip_serializing_if = "Division::is_guessed")]
+    pub(crate) division: Division,
+}
+
+/// How a set without published parts was divided.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Division {
+    /// Version 0.1.0: Shenzhen's rule for every set whose only label is tuberculosis, known of every image.
+    #[default]
+    Guessed,
+    /// Shenzhen's rule for Shenzhen, by patient for other sets.
+    Named,
+}
+
+impl Division {
+    fn is_guessed(&self) -> bool {
+        *self == Self::Guessed
+    }
+
+    /// Rows to fit, choose and report on.
+    fn shares(self, manifest: &Manifest, seed: u64) -> Result<ShenzhenSplit> {
+        let alike = manifest.tasks == ["Tuberculosis"]
+            && manifest.records.iter().all(|r| matches!(r.labels[..], [Label::Positive | Label::Negative]));
+        match (self, alike.then(|| shenzhen_split(manifest, seed))) {
+            (Self::Guessed, Some(Ok(split))) => Ok(split),
+            _ => shares(manifest, seed),
+        }
+    }
 }
 
 impl Origin {
@@ -56,6 +89,7 @@ impl Origin {
             patients_known: manifest.patients_known,
             hash: manifest.hash(),
             divided: None,
+            division: Division::Named,
         })
     }
 
@@ -70,7 +104,7 @@ impl Origin {
             return Err(self.gone(format!("changed rows (hash {hash}, was {})", self.hash)));
         }
         let Some(seed) = self.divided else { return Ok(manifest) };
-        let split = shares(&manifest, seed)?;
+        let split = self.division.shares(&manifest, seed)?;
         Ok(manifest.select(match self.part {
             Part::Valid => &split.valid,
             Part::Test => &split.test,
@@ -101,5 +135,40 @@ impl Origin {
                 "the same images, to check that none is in the test part; --unchecked-pretraining skips the check"
                     .into(),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use cxr_data::Record;
+
+    use super::*;
+
+    /// What version 0.1.0 divided is found again as it was.
+    #[test]
+    fn a_division_keeps_its_rule() {
+        let record = |i: usize| Record {
+            path: format!("{i}.png"),
+            patient: format!("{i:04}"),
+            study: format!("{i:04}/study1"),
+            view: None,
+            projection: None,
+            sex: None,
+            age: None,
+            labels: vec![if i.is_multiple_of(2) { Label::Positive } else { Label::Negative }],
+        };
+        let montgomery = Manifest {
+            root: "nowhere".into(),
+            dataset: Dataset::Montgomery,
+            tasks: vec!["Tuberculosis".into()],
+            records: (0..200).map(record).collect(),
+            patients_known: true,
+            notes: Vec::new(),
+        };
+        let old: Division = serde_json::from_str::<Option<Division>>("null").unwrap().unwrap_or_default();
+        assert_eq!(old.shares(&montgomery, 3).unwrap(), shenzhen_split(&montgomery, 3).unwrap());
+        assert_eq!(Division::Named.shares(&montgomery, 3).unwrap(), shares(&montgomery, 3).unwrap());
+        assert_ne!(old.shares(&montgomery, 3).unwrap(), Division::Named.shares(&montgomery, 3).unwrap());
     }
 }

@@ -70,6 +70,9 @@ impl Rows {
         };
         let (bad, pixels) = match (&sources.cache, views) {
             (Some(folder), Some(views)) => {
+                if manifest.len() >= MANY {
+                    watch.note(&format!("checking {} images against the cache {}", manifest.len(), folder.display()));
+                }
                 let (cache, report) = open_cache(folder, &manifest, &views, workers, false)?;
                 watch.note(&format!("cache {}: {report}", folder.display()));
                 let pixels = cache.pixels();
@@ -198,7 +201,8 @@ impl Rows {
                         }
                     }
                 };
-                prepared.push((*views, source.clone()));
+                // Those of other views are let go: a set may be large.
+                *prepared = vec![(*views, source.clone())];
                 Ok(source)
             }
         }

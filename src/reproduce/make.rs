@@ -11,11 +11,11 @@ use super::{
     files::{claim, draws_stamp},
 };
 use crate::{
-    data::{Labels, Parts, Sources},
+    data::{Labels, Parts, Pretraining, Sources},
     device::DeviceChoice,
     error::{Error, Result},
     files::Watch,
-    study::{Baseline, Conditions, FineTuneSettings, Method, Protocol, Study},
+    study::{Baseline, Conditions, FineTuneSettings, Method, Protocol, Study, adapt_statistics, check_pretraining},
     weights::{LoadedNetwork, Weights},
 };
 
@@ -95,18 +95,19 @@ impl Reproduction {
         if fits.is_empty() {
             return Ok(Vec::new());
         }
-        let parts = self.sources.parts(self.protocol.seed, None, watch)?;
+        // Only fits of the table that are missing: nothing else may count as one of them later.
+        let missing = self.missing();
+        let fits: Vec<Fit> = fits.iter().copied().filter(|fit| missing.contains(fit)).collect();
+        // Images are kept, or taken from a cache, as the first model wants them.
+        let views = fits.first().and_then(|fit| self.start(fit.arm, &()).ok()).map(|start| start.views);
+        let parts = self.sources.parts(self.protocol.seed, views.as_ref(), watch)?;
         parts.check_draws(self.protocol.draw_rule)?;
         self.check_made(&parts)?;
         let mut not_made = Vec::new();
         for fits in fits.chunk_by(|one, other| one.arm == other.arm) {
             let arm = fits[0].arm;
-            let start = self.start(arm, watch).and_then(|start| {
-                claim(arm, &self.results, &start.provenance, start.views.size)?;
-                Ok(start)
-            });
-            let made = match start {
-                Ok(start) => self.make_model(&start, fits, &parts, watch)?,
+            let made = match self.checked(arm, &parts, watch) {
+                Ok((start, pretraining)) => self.make_model((&start, pretraining), fits, &parts, watch)?,
                 Err(fault) => all_not_made(fits, fault)?,
             };
             made.iter().for_each(|NotMade { fit, reason }| watch.note(&format!("{}: {reason}", name(fit))));
@@ -148,10 +149,26 @@ impl Reproduction {
         };
         weights.load(&|text: &str| watch.note(&format!("{}: {text}", arm.start())))
     }
+    /// The initial weights of a model, checked against the parts, once for all its tasks. Random ones get running
+    /// statistics of the training images, without which their features in eval mode say nothing. Then the folder of the
+    /// model is taken.
+    fn checked(&self, arm: Arm, parts: &Parts, watch: &dyn Watch) -> Result<(LoadedNetwork, Pretraining)> {
+        let mut start = self.start(arm, watch)?;
+        if start.is_raw() {
+            let mut network = start.network().clone();
+            let (reading, seed) = (self.sources.reading, self.protocol.seed);
+            adapt_statistics(&mut network, parts.train(), start.views, reading, seed, watch)?;
+            start = start.adapted(network);
+        }
+        let pretraining = check_pretraining(parts, &start, &self.protocol, watch)?;
+        claim(arm, &self.results, &start.provenance, start.views.size)?;
+        Ok((start, pretraining))
+    }
+
     /// All fits of one model, task by task; the features of a task are computed once for all its fractions.
     fn make_model(
         &self,
-        start: &LoadedNetwork,
+        (start, pretraining): (&LoadedNetwork, Pretraining),
         fits: &[Fit],
         parts: &Parts,
         watch: &dyn Watch,
@@ -160,8 +177,8 @@ impl Reproduction {
         for fits in fits.chunk_by(|one, other| one.task == other.task) {
             let watch = Named { watch, fit: &fits[0] };
             let labels = self.labels([fits[0].task]);
-            let (parts, start) = (parts.clone(), start.clone());
-            let study = match Study::of(parts, start, self.sources.reading, &labels, &self.protocol, &watch) {
+            let opened = (parts.clone(), start.clone(), pretraining);
+            let study = match Study::of(opened, self.sources.reading, &labels, &self.protocol, &watch) {
                 Ok(study) => study,
                 Err(fault) => {
                     not_made.extend(all_not_made(fits, fault)?);

@@ -50,6 +50,8 @@ impl Features {
 
 /// Features of all parts, computed by one network.
 pub(crate) struct Arm {
+    /// The network itself.
+    pub(crate) network: Network,
     pub(crate) train: Features,
     pub(crate) valid: Option<Features>,
     pub(crate) test: Features,

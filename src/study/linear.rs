@@ -93,7 +93,7 @@ impl Study<'_> {
         }
         let exported =
             Exported { how: "linear heads", steps: 0, labels: self.labels.clone(), seed: self.protocol.seed };
-        Ok(LinearOutcome { outcome, probe, start: self.network.clone(), lineage, exported })
+        Ok(LinearOutcome { outcome, probe, start: self.network.adapted(model.network.clone()), lineage, exported })
     }
 
     /// Features of all parts, computed by the study's network. For random weights, running statistics are first estimated on
@@ -104,18 +104,18 @@ impl Study<'_> {
         }
         check_reported(&self.test)?;
         let mut network = self.network.network.clone();
-        if self.network.is_random() {
+        if self.network.is_raw() {
             self.watch.note("random weights: running statistics are estimated on the training images");
             self.adapt(&mut network)?;
         }
-        let arm = self.arm_of(&network)?;
+        let arm = self.arm_of(network)?;
         Ok(self.arm.get_or_init(|| arm))
     }
 
     fn random_arm(&self) -> Result<Arm> {
         let mut network = self.network.config.init(self.protocol.seed, &self.network.device());
         self.adapt(&mut network)?;
-        self.arm_of(&network)
+        self.arm_of(network)
     }
 
     fn adapt(&self, network: &mut Network) -> Result<()> {
@@ -123,9 +123,12 @@ impl Study<'_> {
         adapt_statistics(network, self.parts.train(), views, self.reading, self.protocol.seed, self.watch)
     }
 
-    fn arm_of(&self, network: &Network) -> Result<Arm> {
-        let of = |part| Features::of(network, part, self.network.views, self.reading, self.watch);
-        Ok(Arm { train: of(&self.train)?, valid: self.valid.as_ref().map(of).transpose()?, test: of(&self.test)? })
+    fn arm_of(&self, network: Network) -> Result<Arm> {
+        let of = |part| Features::of(&network, part, self.network.views, self.reading, self.watch);
+        let train = of(&self.train)?;
+        let valid = self.valid.as_ref().map(of).transpose()?;
+        let test = of(&self.test)?;
+        Ok(Arm { network, train, valid, test })
     }
 }
 

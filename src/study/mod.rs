@@ -19,7 +19,7 @@ mod training;
 
 pub(crate) use conditions::Conditions;
 pub use embed::Embedding;
-pub(crate) use features::one_view;
+pub(crate) use features::{adapt_statistics, one_view};
 pub use finetune::{FineTuneOutcome, Measurement, TrainingRun};
 pub use linear::{Baseline, LinearOutcome};
 pub(crate) use method::Method;
@@ -28,4 +28,5 @@ pub(crate) use outcome::fraction_name;
 pub use predict::{Predicted, Scoring};
 pub use protocol::Protocol;
 pub use study::Study;
+pub(crate) use study::check_pretraining;
 pub use training::{CheckpointChoice, FineTuneSettings};

@@ -59,16 +59,17 @@ impl<'w> Study<'w> {
         let network = weights.load(watch)?;
         sources.check_tasks(&labels.tasks)?;
         let parts = sources.parts(protocol.seed, Some(&network.views), watch)?;
-        Self::of(parts, network, sources.reading, labels, protocol, watch)
+        let pretraining = check_pretraining(&parts, &network, protocol, watch)?;
+        Self::of((parts, network, pretraining), sources.reading, labels, protocol, watch)
     }
 
-    /// As [`Self::open`], with parts and weights that are already open.
+    /// As [`Self::open`], with parts and weights that are open and were checked against each other
+    /// ([`check_pretraining`]).
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn of(
-        parts: Parts,
-        network: LoadedNetwork,
+    pub(crate) fn of(
+        (parts, network, pretraining): (Parts, LoadedNetwork, Pretraining),
         reading: Reading,
         labels: &Labels,
         protocol: &Protocol,
@@ -76,14 +77,6 @@ impl<'w> Study<'w> {
     ) -> Result<Self> {
         protocol.validate()?;
         parts.check_draws(protocol.draw_rule)?;
-        let pretraining = if protocol.unchecked_pretraining && network.lineage != Lineage::none() {
-            watch.note(
-                "not checked: whether test patients were among the pretraining images; the results are marked as not checked",
-            );
-            Pretraining::Unchecked
-        } else {
-            network.lineage.check(&parts.never_seen(), watch)?
-        };
         let labelled = |name: &str, rows| -> Result<Arc<Labelled>> {
             let labelled = Labelled::new(rows, labels)?;
             watch.note(&format!("{name}: {}", labelled.counts()));
@@ -123,4 +116,22 @@ impl<'w> Study<'w> {
         let stamp = Conditions { parts, labels, protocol }.stamp(method, Some(self.pretraining));
         Outcome::new(name, &labels.tasks, &protocol.bootstrap, stamp)
     }
+}
+
+/// Checks that no image or patient that is chosen or reported on was among those that the weights were trained on, unless
+/// the protocol leaves that out.
+///
+/// # Errors
+/// As [`Study::open`].
+pub(crate) fn check_pretraining(
+    parts: &Parts,
+    network: &LoadedNetwork,
+    protocol: &Protocol,
+    watch: &dyn Watch,
+) -> Result<Pretraining> {
+    if protocol.unchecked_pretraining && network.lineage != Lineage::none() {
+        watch.note("not checked: whether test patients were among the pretraining images; the results say so");
+        return Ok(Pretraining::Unchecked);
+    }
+    network.lineage.check(&parts.never_seen(), watch)
 }

@@ -97,6 +97,9 @@ impl FineTuneSettings {
         if self.epochs == Some(0) {
             return fault("epochs", "0".into(), "at least 1");
         }
+        if self.from_linear && self.trained == Trained::Head {
+            return fault("from_linear", "with a head that is trained alone".into(), "with a whole network only");
+        }
         if self.batch_size < 2 {
             return fault("batch size", self.batch_size.to_string(), "at least 2, for a batch variance");
         }

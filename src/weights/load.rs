@@ -38,7 +38,8 @@ pub struct LoadedNetwork {
     pub(crate) lineage: Lineage,
     /// Notes for the user: what was assumed, and what was not used.
     pub notes: Vec<String>,
-    random: bool,
+    /// Whether the weights were drawn, and have the running statistics of initialisation, which say nothing of any image.
+    raw: bool,
 }
 
 impl LoadedNetwork {
@@ -64,9 +65,14 @@ impl LoadedNetwork {
         &self.lineage
     }
 
-    /// Whether the weights are random.
-    pub(crate) fn is_random(&self) -> bool {
-        self.random
+    /// Whether the weights were drawn and their running statistics are those of initialisation.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.raw
+    }
+
+    /// The same weights with running statistics that were estimated on images.
+    pub(crate) fn adapted(&self, network: Network) -> Self {
+        Self { network, raw: false, ..self.clone() }
     }
 
     /// The device of the network.
@@ -181,7 +187,7 @@ fn random(arch: Option<Arch>, seed: u64, device: &Device) -> Result<LoadedNetwor
         run: None,
         lineage: Lineage::none(),
         notes: vec![format!("random weights: {}, {whose} mean and standard deviation", images_of(size))],
-        random: true,
+        raw: true,
     })
 }
 
@@ -230,7 +236,7 @@ fn from_file(path: &Path, arch: Option<Arch>, assumed: Assumed, device: &Device)
         run: run_of(path),
         lineage: Lineage::default(),
         notes,
-        random: false,
+        raw: false,
     })
 }
 

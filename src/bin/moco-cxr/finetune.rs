@@ -54,7 +54,7 @@ pub(crate) fn train(study: &StudyArguments, mut settings: FineTuneSettings) -> R
     unfinished.push(".unfinished");
     settings.unfinished = Some(out.with_file_name(unfinished));
     let watch = Terminal::new(study.output.quiet());
-    let tuned = study.open(ValidFrom::HeldOut, &watch)?.fine_tune(&settings)?;
+    let tuned = study.open(ValidFrom::HeldOut, None, &watch)?.fine_tune(&settings)?;
     tuned.write(&study.out)?;
     study.print(tuned.outcome())
 }

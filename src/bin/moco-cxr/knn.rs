@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         let neighbours = Knn { k, temperature };
         neighbours.validate().or_bad_argument()?;
         let watch = Terminal::new(study.output.quiet());
-        let outcome = study.open(ValidFrom::Nowhere, &watch)?.knn(neighbours)?;
+        let outcome = study.open(ValidFrom::Nowhere, study.reading.batch_size, &watch)?.knn(neighbours)?;
         outcome.write(&study.out)?;
         study.print(&outcome)
     })

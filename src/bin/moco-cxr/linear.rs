@@ -56,7 +56,7 @@ fn standard(arguments: &Arguments) -> Result<(), Fault> {
         return Err(BadArgument::found("--epochs and --lr", "with --protocol standard", "with faithful only"));
     }
     let watch = Terminal::new(study.output.quiet());
-    let opened = study.open(ValidFrom::Nowhere, &watch)?;
+    let opened = study.open(ValidFrom::Nowhere, study.reading.batch_size, &watch)?;
     let found = opened.linear(if *baseline_random { Baseline::Random } else { Baseline::None })?;
     found.write(&study.out)?;
     study.print(found.outcome())

@@ -76,7 +76,8 @@ pub(crate) struct Arguments {
     unchecked_pretraining: bool,
     #[command(flatten)]
     workers: WorkerArguments,
-    /// Folder of the image cache of a pretraining; images are read from it instead of their files.
+    /// Folder of a cache of decoded, resized images, created or completed as needed; several data sets and image sizes share
+    /// one.
     #[arg(long, value_name = "DIR", requires = "data")]
     cache: Option<PathBuf>,
     #[command(flatten)]

@@ -196,7 +196,7 @@ impl Study<'_> {
     fn identity(&self, valid: &Labelled, settings: &FineTuneSettings) -> Value {
         let data = [&*self.train, valid, &*self.test]
             .map(|part| format!("{} images of {}", part.rows().len(), part.manifest().hash()));
-        json!({
+        let mut identity = json!({
             "weights": self.network.provenance,
             "image_size": self.network.views.size,
             "tasks": self.labels.tasks,
@@ -206,7 +206,11 @@ impl Study<'_> {
             "seed": self.protocol.seed,
             "training": Method::Trained(settings).to_string(),
             "data": data,
-        })
+        });
+        if settings.from_linear {
+            identity["folds"] = self.protocol.folds.into();
+        }
+        identity
     }
 }
 

@@ -49,7 +49,7 @@ impl ImageArguments {
         sources.dataset = self.source.dataset();
         sources.on_bad = self.bad_image.on_bad();
         sources.patient_regex = self.source.patient_regex();
-        self.reading.apply(&mut sources);
+        self.reading.apply(&mut sources, self.reading.batch_size)?;
         Ok(sources)
     }
 

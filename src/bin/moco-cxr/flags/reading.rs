@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use moco_cxr::Sources;
 
+use super::bad_argument::BadArgument;
+use crate::Fault;
+
 /// `--workers`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WorkerArguments {
@@ -28,17 +31,22 @@ pub(crate) struct ReadingArguments {
     pub(crate) batch_size: Option<usize>,
     #[command(flatten)]
     pub(crate) workers: WorkerArguments,
-    /// Folder of the image cache of a pretraining; images are read from it instead of their files.
+    /// Folder of a cache of decoded, resized images, created or completed as needed; several data sets and image sizes share
+    /// one.
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
 }
 
 impl ReadingArguments {
-    /// Sets how images are read.
-    pub(crate) fn apply(&self, sources: &mut Sources) {
+    /// Sets threads and cache, and the batch size, if one is given.
+    pub(crate) fn apply(&self, sources: &mut Sources, batch_size: Option<usize>) -> Result<(), Fault> {
         let reading = &mut sources.reading;
-        reading.batch_size = self.batch_size.unwrap_or(reading.batch_size);
+        reading.batch_size = batch_size.unwrap_or(reading.batch_size);
         reading.workers = self.workers.count().unwrap_or(reading.workers);
+        if let Some(cache) = self.cache.as_ref().filter(|cache| cache.exists() && !cache.is_dir()) {
+            return Err(BadArgument::found("--cache", format!("{}, which is a file", cache.display()), "a folder"));
+        }
         sources.cache = self.cache.clone();
+        Ok(())
     }
 }

@@ -73,8 +73,14 @@ impl StudyArguments {
         self.device.guarded(self.output.quiet(), work)
     }
 
-    /// Opens weights and data together, which checks them; `valid` where rows to choose on are needed and none were named.
-    pub(crate) fn open<'w>(&self, valid: ValidFrom, watch: &'w Terminal) -> Result<Study<'w>, Fault> {
+    /// Opens weights and data together, which checks them; `valid` where rows to choose on are needed and none were named,
+    /// `batch_size` where images are only scored.
+    pub(crate) fn open<'w>(
+        &self,
+        valid: ValidFrom,
+        batch_size: Option<usize>,
+        watch: &'w Terminal,
+    ) -> Result<Study<'w>, Fault> {
         let (labels, protocol) = (self.labels(), self.protocol());
         labels.validate().or_bad_argument()?;
         protocol.validate().or_bad_argument()?;
@@ -84,7 +90,7 @@ impl StudyArguments {
         sources.dataset = self.source.dataset();
         sources.on_bad = self.bad_image.on_bad();
         sources.patient_regex = self.source.patient_regex();
-        self.reading.apply(&mut sources);
+        self.reading.apply(&mut sources, batch_size)?;
         sources.reading.validate().or_bad_argument()?;
         if self.weights.weights == "random" && self.arch.arch.is_none() {
             let expected = "resnet18, resnet34, resnet50 or densenet121 with --weights random";

@@ -6,8 +6,8 @@ use moco_cxr::backbones::Arch;
 /// A trained network.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WeightsArguments {
-    /// Weights: the folder of a run, a fine-tuning or an export, a weight file, moco-cxr:NAME or, with --arch, imagenet or
-    /// random.
+    /// Weights: the folder of a run, a fine-tuning or an export, a weight file, or moco-cxr:NAME; imagenet or random
+    /// where --arch says of which architecture.
     #[arg(long, value_name = "RUN|FILE|NAME")]
     pub(crate) weights: String,
     /// Image side in pixels, for weights that do not state it; an error if they were trained with another.
