@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 ///
 /// ```
 /// let folder = std::env::temp_dir().join(format!("moco-cxr-tensorboard-{}", std::process::id()));
-/// let mut board = moco_cxr::TensorBoard::create(&folder, 0)?;
+/// let mut board = moco_cxr::pretrain::TensorBoard::create(&folder, 0)?;
 /// board.scalars(1, &[("train/loss", 6.9)])?;
 /// board.histogram(1, "embedding", (-1.0, 1.0), &[3, 5])?;
 /// board.flush()?;
