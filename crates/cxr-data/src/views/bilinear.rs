@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::bordered::Bordered;
 use super::geometry::Affine;
-use super::tent::{LANES, Tents, integers};
+use super::tent::{LANES, integers, tents};
 use super::{Plane, params::ViewParams};
 use crate::radiograph::Level;
 
@@ -18,11 +18,12 @@ use crate::radiograph::Level;
 pub(super) fn bilinear<S: Level>(image: Plane<'_, S>, side: usize, params: &ViewParams) -> Vec<f32> {
     let sampler = Sampler::new(image, side, params);
     let mut view = vec![0.0; side * side];
+    // The most pixels that a tent covers. The common numbers are constants, for which the compiler unrolls the loops.
     match (2.0 * sampler.radius[0].max(sampler.radius[1])).ceil() as usize {
-        2 => sampler.fill::<S, 2>(image, &mut view),
-        3 => sampler.fill::<S, 3>(image, &mut view),
-        4 => sampler.fill::<S, 4>(image, &mut view),
-        _ => sampler.fill::<S, 6>(image, &mut view),
+        2 => sampler.fill(image, &mut [[[0.0; LANES]; 2]; 3], &mut view),
+        3 => sampler.fill(image, &mut [[[0.0; LANES]; 3]; 3], &mut view),
+        4 => sampler.fill(image, &mut [[[0.0; LANES]; 4]; 3], &mut view),
+        taps => sampler.fill(image, &mut [(); 3].map(|()| vec![[0.0; LANES]; taps]), &mut view),
     }
     view
 }
@@ -59,9 +60,9 @@ impl Sampler {
         }
     }
 
-    fn fill<S: Level, const N: usize>(&self, image: Plane<'_, S>, view: &mut [f32]) {
+    fn fill<S: Level, W: AsMut<[[f32; LANES]]>>(&self, image: Plane<'_, S>, weights: &mut [W; 3], view: &mut [f32]) {
         let side = self.rows.len();
-        let bordered = self.bordered::<S, N>(image);
+        let bordered = self.bordered(image, weights[0].as_mut().len());
         let mut xs = vec![0.0; side + LANES];
         let mut ys = vec![0.0; side + LANES];
         for (&v, out) in self.rows.iter().zip(view.chunks_exact_mut(side)) {
@@ -83,8 +84,11 @@ impl Sampler {
             let (xs, _) = xs[inside.start..].as_chunks::<LANES>();
             let (ys, _) = ys[inside.start..].as_chunks::<LANES>();
             for ((x, y), out) in xs.iter().zip(ys).zip(out[inside].chunks_mut(LANES)) {
-                let means = self.means::<N>(&bordered, x, y);
-                out.copy_from_slice(&means[..out.len()]);
+                let means = self.means(&bordered, weights, x, y);
+                match <&mut [f32; LANES]>::try_from(&mut *out) {
+                    Ok(group) => *group = means,
+                    Err(_) => out.copy_from_slice(&means[..out.len()]),
+                }
             }
         }
     }
@@ -96,10 +100,9 @@ impl Sampler {
         (self.columns[0][column] + xy * v + x0, self.columns[1][column] + yy * v + y0)
     }
 
-    /// The columns of a row of the view that lie inside the image: one range, because a row is a line.
+    /// The columns of a row of the view that lie inside the image: one range, because a row is a straight line.
     fn inside(&self, xs: &[f64], ys: &[f64]) -> Range<usize> {
-        let inside =
-            |(x, y): (&f64, &f64)| (0.0..self.width).contains(x) && (0.0..self.height).contains(y);
+        let inside = |(x, y): (&f64, &f64)| (0.0..self.width).contains(x) && (0.0..self.height).contains(y);
         match xs.iter().zip(ys).position(inside) {
             Some(first) => first..xs.iter().zip(ys).rposition(inside).map_or(first, |last| last + 1),
             None => 0..0,
@@ -107,14 +110,14 @@ impl Sampler {
     }
 
     /// The part of the image that the tents reach.
-    fn bordered<S: Level, const N: usize>(&self, image: Plane<'_, S>) -> Bordered {
+    fn bordered<S: Level>(&self, image: Plane<'_, S>, taps: usize) -> Bordered {
         let last = self.rows.len() - 1;
         let corners = [(0, 0), (0, last), (last, 0), (last, last)].map(|(u, v)| self.position(u, self.rows[v]));
         let reach = |corner: fn(&(f64, f64)) -> f64, length: f64, flip: bool| {
             let flipped = |at: f64| if flip { length - at } else { at };
             let at = corners.map(|c| flipped(corner(&c).clamp(0.0, length)));
             let (low, high) = at.into_iter().fold((at[0], at[0]), |(low, high), at| (low.min(at), high.max(at)));
-            let margin = N as isize + 1;
+            let margin = taps as isize + 1;
             low.floor() as isize - margin..high.ceil() as isize + margin
         };
         Bordered::new(image, reach(|c| c.0, self.width, self.flip), reach(|c| c.1, self.height, false))
@@ -122,26 +125,32 @@ impl Sampler {
 
     /// The means around these positions in the image.
     #[inline(always)]
-    fn means<const N: usize>(&self, image: &Bordered, x: &[f64; LANES], y: &[f64; LANES]) -> [f32; LANES] {
-        let across = Tents::<N>::around(x, self.radius[0]);
-        let down = Tents::<N>::around(y, self.radius[1]);
+    fn means<W: AsMut<[[f32; LANES]]>>(
+        &self,
+        image: &Bordered,
+        weights: &mut [W; 3],
+        x: &[f64; LANES],
+        y: &[f64; LANES],
+    ) -> [f32; LANES] {
+        let [across, down, sums] = weights.each_mut().map(AsMut::as_mut);
+        let left = tents(across, x, self.radius[0]);
+        let top = tents(down, y, self.radius[1]);
         let mut starts = [0.0; LANES];
         for i in 0..LANES {
-            starts[i] = (down.first[i] - image.top as f64) * image.width as f64 + (across.first[i] - image.left as f64);
+            starts[i] = (top[i] - image.top as f64) * image.width as f64 + (left[i] - image.left as f64);
         }
-        let mut sums = [[0.0_f32; LANES]; N];
         for (i, start) in integers(starts).into_iter().enumerate() {
             for (row, sums) in sums.iter_mut().enumerate() {
-                let pixels = &image.values[start + row * image.width..][..N];
+                let pixels = &image.values[start + row * image.width..][..across.len()];
                 let mut sum = 0.0;
-                for k in 0..N {
-                    sum += across.weights[k][i] * pixels[k];
+                for (weights, pixel) in across.iter().zip(pixels) {
+                    sum += weights[i] * pixel;
                 }
                 sums[i] = sum;
             }
         }
         let mut means = [0.0_f32; LANES];
-        for (sums, weights) in sums.iter().zip(&down.weights) {
+        for (sums, weights) in sums.iter().zip(down.iter()) {
             for i in 0..LANES {
                 means[i] += weights[i] * sums[i];
             }

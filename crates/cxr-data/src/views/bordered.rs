@@ -16,7 +16,11 @@ pub(super) struct Bordered {
 
 impl Bordered {
     /// The columns and rows in these half-open ranges.
-    pub(super) fn new<S: Level>(image: Plane<'_, S>, columns: std::ops::Range<isize>, rows: std::ops::Range<isize>) -> Self {
+    pub(super) fn new<S: Level>(
+        image: Plane<'_, S>,
+        columns: std::ops::Range<isize>,
+        rows: std::ops::Range<isize>,
+    ) -> Self {
         let clamp = |at: isize, length: usize| at.clamp(0, length as isize) as usize;
         let width = (columns.end - columns.start).max(0) as usize;
         let inside = clamp(columns.start, image.width)..clamp(columns.end, image.width);

@@ -32,15 +32,8 @@ fn view_of<S: Level, T: Level>(image: Plane<'_, S>, config: &ViewConfig, params:
         Sampling::Bilinear => unit = bilinear(image, side, params),
         _ => unreachable!("two ways of sampling"),
     }
-    let bare = ViewParams {
-        brightness: None,
-        contrast: None,
-        gamma: None,
-        blur: None,
-        noise: None,
-        erasing: None,
-        ..*params
-    };
+    let bare =
+        ViewParams { brightness: None, contrast: None, gamma: None, blur: None, noise: None, erasing: None, ..*params };
     if config.sampling == Sampling::Nearest && !params.clahe && *params == bare {
         return values.into_iter().map(T::convert).collect();
     }
