@@ -41,7 +41,7 @@ const INTEGERS: f64 = (3_u64 << 51) as f64;
 /// Whole numbers from 0 to below 2^51, as integers.
 #[inline(always)]
 pub(super) fn integers(values: [f64; LANES]) -> [usize; LANES] {
-    values.map(|value| (value + INTEGERS).to_bits() as usize & ((1 << 51) - 1))
+    values.map(|value| (value + INTEGERS).to_bits() & ((1 << 51) - 1)).map(|bits| bits as usize)
 }
 
 /// The largest integer not above `value`, for magnitudes below 2^51.
