@@ -6,12 +6,17 @@
 // Prints why it measures nothing, where it has no data.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+#[path = "../tests/support/views_reference.rs"]
+mod reference;
+
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use cxr_data::synth::{SynthConfig, draw_patient, render_study};
 use cxr_data::{
-    CacheOptions, Dataset, ImageCache, ImageSource, Part, Radiograph, ViewConfig, decode, load, prepare, render, seed,
+    CacheOptions, Dataset, ImageCache, ImageSource, Operation, Part, Radiograph, ViewConfig, ViewParams, decode, load,
+    prepare, render, render_with, seed,
 };
 
 /// The bytes of all files of a folder, sorted by name.
@@ -87,6 +92,49 @@ fn views(criterion: &mut Criterion) {
     }
 }
 
+/// The strong views of prepared synthetic images, whole and with one operation on grey values at most; each beside the
+/// plain code that the tests compare with.
+fn strong_views(criterion: &mut Criterion) {
+    let config = SynthConfig { size: 512, ..SynthConfig::default() };
+    let images: Vec<_> = (1..=4)
+        .map(|number| {
+            let patient = draw_patient(&config, number);
+            render_study(&config, &patient, &patient.studies[0])
+        })
+        .collect();
+    let small = ViewConfig::small(320);
+    let mut bare = ViewConfig::eval(320);
+    (bare.flip, bare.rotation, bare.crop, bare.sampling) = (small.flip, small.rotation, small.crop, small.sampling);
+    let always = |operation: Operation| Operation { probability: 1.0, ..operation };
+    let mut cases = vec![("small", small), ("sampling", bare)];
+    let mut add = |name, set: &dyn Fn(&mut ViewConfig)| {
+        let mut config = bare;
+        set(&mut config);
+        cases.push((name, config));
+    };
+    add("sampling and brightness", &|config| config.brightness = always(small.brightness));
+    add("sampling and contrast", &|config| config.contrast = always(small.contrast));
+    add("sampling and gamma", &|config| config.gamma = always(small.gamma));
+    add("sampling and blur", &|config| config.blur = always(small.blur));
+    add("sampling and noise", &|config| config.noise = always(small.noise));
+    for (name, config) in cases {
+        let prepared: Vec<_> = images.iter().map(|image| prepare(image, &config).into_owned()).collect();
+        let params = |image: &Radiograph, sample, view| {
+            ViewParams::draw(&config, image.width(), image.height(), &mut seed::rng(0, 0, sample, view))
+        };
+        cycle(criterion, &format!("two views, {name}, 320 px"), &prepared, |image, sample| {
+            for view in 0..2 {
+                black_box(render_with::<u8>(image, &config, &params(image, sample, view)));
+            }
+        });
+        cycle(criterion, &format!("two views, {name}, 320 px, plain code"), &prepared, |image, sample| {
+            for view in 0..2 {
+                black_box(reference::render_with::<u8>(image, &config, &params(image, sample, view)));
+            }
+        });
+    }
+}
+
 /// A cache of the files of a folder, in a folder that lasts as long as it does.
 struct Cache {
     images: ImageCache,
@@ -122,6 +170,6 @@ criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(30).warm_up_time(std::time::Duration::from_secs(1))
         .measurement_time(std::time::Duration::from_secs(3));
-    targets = views
+    targets = views, strong_views
 }
 criterion_main!(benches);

@@ -6,19 +6,19 @@ use crate::radiograph::Level;
 /// An affine map from view coordinates (u, v) to image coordinates, `x = xx * u + xy * v + x0` and likewise for y.
 /// Pixel centres are at half-integers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Affine {
-    xx: f64,
-    xy: f64,
-    x0: f64,
-    yx: f64,
-    yy: f64,
-    y0: f64,
+pub(super) struct Affine {
+    pub(super) xx: f64,
+    pub(super) xy: f64,
+    pub(super) x0: f64,
+    pub(super) yx: f64,
+    pub(super) yy: f64,
+    pub(super) y0: f64,
 }
 
 impl Affine {
     /// Rotation of the output by `degrees` counter-clockwise about the centre, as in Pillow's `Image.rotate`, including
     /// its rounding to 15 digits, which makes right angles exact.
-    fn rotation(degrees: f64, width: usize, height: usize) -> Self {
+    pub(super) fn rotation(degrees: f64, width: usize, height: usize) -> Self {
         let radians = -degrees.rem_euclid(360.0).to_radians();
         let (sin, cos) = (round15(radians.sin()), round15(radians.cos()));
         let (cx, cy) = (width as f64 / 2.0, height as f64 / 2.0);
@@ -124,78 +124,6 @@ fn columns_inside(start: i64, step: i64, length: usize, count: usize) -> std::op
 fn intersect(a: std::ops::Range<usize>, b: std::ops::Range<usize>) -> std::ops::Range<usize> {
     let start = a.start.max(b.start);
     start..a.end.min(b.end).max(start)
-}
-
-/// The view by a tent-weighted mean around each pixel's position in the image, in 0..=1, black outside.
-///
-/// Where the map enlarges, this is bilinear interpolation as in Pillow; where it shrinks, the tent is as wide as a
-/// pixel of the view, to avoid aliasing. Border pixels are repeated beyond the border.
-///
-/// # Shapes
-/// Returns `side * side` values, row by row.
-pub(super) fn bilinear<S: Level>(image: Plane<'_, S>, side: usize, params: &ViewParams) -> Vec<f32> {
-    let Plane { width, height, .. } = image;
-    let crop = params.crop;
-    let (scale_x, scale_y) = (crop.width as f64 / side as f64, crop.height as f64 / side as f64);
-    let map = Affine::rotation(params.rotation.unwrap_or(0.0), width, height);
-    let mut taps = (Taps::new(scale_x), Taps::new(scale_y));
-    let mut view = vec![0.0; side * side];
-    for (row, out) in view.chunks_exact_mut(side).enumerate() {
-        let v = crop.top as f64 + (row as f64 + 0.5) * scale_y;
-        for (column, pixel) in out.iter_mut().enumerate() {
-            let u = crop.left as f64 + (column as f64 + 0.5) * scale_x;
-            let x = map.xx * u + map.xy * v + map.x0;
-            let y = map.yx * u + map.yy * v + map.y0;
-            if !(0.0..width as f64).contains(&x) || !(0.0..height as f64).contains(&y) {
-                continue;
-            }
-            let x = if params.flip { width as f64 - x } else { x };
-            *pixel = weighted_mean(image, &mut taps, x, y);
-        }
-    }
-    view
-}
-
-/// Weights of a tent along one axis.
-struct Taps {
-    /// Half the tent's base in image pixels: 1, or the scale where the map shrinks.
-    radius: f64,
-    weights: Vec<f32>,
-}
-
-impl Taps {
-    fn new(scale: f64) -> Self {
-        let radius = scale.max(1.0);
-        Self { radius, weights: Vec::with_capacity(2 * radius.ceil() as usize + 1) }
-    }
-
-    /// Sets the weights around the coordinate `at`, normalised to a sum of 1; returns the pixel of the first weight.
-    fn place(&mut self, at: f64) -> isize {
-        let at = at - 0.5;
-        let first = (at - self.radius).floor() as isize + 1;
-        let last = (at + self.radius).ceil() as isize - 1;
-        self.weights.clear();
-        let weight = |pixel: isize| (1.0 - (pixel as f64 - at).abs() / self.radius) as f32;
-        self.weights.extend((first..=last.max(first)).map(weight));
-        let sum: f32 = self.weights.iter().sum();
-        self.weights.iter_mut().for_each(|weight| *weight /= sum);
-        first
-    }
-}
-
-fn weighted_mean<S: Level>(image: Plane<'_, S>, (across, down): &mut (Taps, Taps), x: f64, y: f64) -> f32 {
-    let (left, top) = (across.place(x), down.place(y));
-    let clamp = |at: isize, length: usize| at.clamp(0, length as isize - 1) as usize;
-    let mut mean = 0.0;
-    for (row, weight) in down.weights.iter().enumerate() {
-        let start = clamp(top + row as isize, image.height) * image.width;
-        let mut sum = 0.0;
-        for (column, weight) in across.weights.iter().enumerate() {
-            sum += weight * image.values[start + clamp(left + column as isize, image.width)].to_unit();
-        }
-        mean += weight * sum;
-    }
-    mean
 }
 
 #[cfg(test)]

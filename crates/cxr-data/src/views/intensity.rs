@@ -82,12 +82,20 @@ fn noise(view: &mut [f32], deviation: f32, seed: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // Each of the four 16 bit numbers has the variance 2^32 / 12.
     let scale = deviation * 3.0_f32.sqrt() / 65_536.0;
-    for value in view {
-        let bits = rng.next_u64();
-        let sum = (bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48);
-        *value = clamp(*value + (sum as f32 - 131_070.0) * scale);
+    let mut bytes = [0; 8 * NOISE_AT_ONCE];
+    for values in view.chunks_mut(NOISE_AT_ONCE) {
+        let bytes = &mut bytes[..8 * values.len()];
+        rng.fill_bytes(bytes);
+        for (value, &[a, b, c, d, e, f, g, h]) in values.iter_mut().zip(bytes.as_chunks().0) {
+            let part = |low, high| i32::from(u16::from_le_bytes([low, high]));
+            let sum = part(a, b) + part(c, d) + part(e, f) + part(g, h);
+            *value = clamp(*value + (sum as f32 - 131_070.0) * scale);
+        }
     }
 }
+
+/// Values whose random bits are drawn together, which is faster than one by one; the bits are the same.
+const NOISE_AT_ONCE: usize = 128;
 
 fn erase(view: &mut [f32], side: usize, rect: Rect) {
     for row in view.chunks_exact_mut(side).skip(rect.top).take(rect.height) {

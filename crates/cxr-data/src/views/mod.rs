@@ -10,12 +10,15 @@
 //! Source: MoCo-CXR section 3.2 and its `image_transform.py` for [`ViewConfig::moco_cxr`]; the other operations are
 //! those of MoCo v2 (arXiv:2003.04297) and SimCLR that make sense on one grey channel.
 
+mod bilinear;
+mod bordered;
 mod clahe;
 mod config;
 mod geometry;
 mod intensity;
 mod params;
 mod resize;
+mod tent;
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -98,7 +101,7 @@ fn view_of<S: Level, T: Level>(image: Plane<'_, S>, config: &ViewConfig, params:
             }
         }
         Sampling::Bilinear => {
-            let unit = geometry::bilinear(image, side, params);
+            let unit = bilinear::bilinear(image, side, params);
             match params.clahe {
                 false => unit,
                 // The histograms need levels, so values are rounded to the source's depth.
