@@ -3,6 +3,8 @@
 //! Names are field paths joined by dots (`layer1.0.conv1.weight`), which for our networks are torchvision's. Enum
 //! variants leave no trace in a name.
 
+use std::{any::Any, collections::VecDeque};
+
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::Tensor,
@@ -47,6 +49,58 @@ pub fn visit_tensors<M: Module>(module: &M, visitor: &mut impl TensorVisitor) {
 /// Maps every float tensor of a module, in the order of its fields.
 pub fn map_tensors<M: Module>(module: M, mapper: &mut impl TensorMapper) -> M {
     module.map(&mut Map { path: NamePath::default(), mapper })
+}
+
+/// As [`map_tensors`], on a module that stays where it is.
+///
+/// On the CPU the mapper receives the only reference to a tensor that nothing outside the module holds, and so may write
+/// in its memory; with a clone of the module every operation would need new memory. If the mapper panics, the module has
+/// lost its tensors.
+pub fn update_tensors<M: Module>(module: &mut M, mapper: &mut impl TensorMapper) {
+    let mut taken = TakeOut(VecDeque::new());
+    *module = map_tensors(module.clone(), &mut taken);
+    *module = map_tensors(module.clone(), &mut PutBack { tensors: taken.0, mapper });
+}
+
+/// Takes the tensors of the CPU out of a module, in the order of its fields, and leaves empty ones; `None` for a tensor
+/// that stays.
+struct TakeOut(VecDeque<Option<Box<dyn Any>>>);
+
+impl TensorMapper for TakeOut {
+    fn map<const D: usize>(&mut self, _: &str, _: TensorKind, tensor: Tensor<D>) -> Tensor<D> {
+        if !on_cpu(&tensor) {
+            self.0.push_back(None);
+            return tensor;
+        }
+        let left = Tensor::empty([0; D], &tensor.device());
+        self.0.push_back(Some(Box::new(tensor)));
+        left
+    }
+}
+
+/// Puts a tensor back as what a mapper makes of it.
+struct PutBack<'a, M> {
+    tensors: VecDeque<Option<Box<dyn Any>>>,
+    mapper: &'a mut M,
+}
+
+impl<M: TensorMapper> TensorMapper for PutBack<'_, M> {
+    fn map<const D: usize>(&mut self, name: &str, kind: TensorKind, left: Tensor<D>) -> Tensor<D> {
+        let taken = self.tensors.pop_front().flatten();
+        let taken =
+            taken.map(|tensor| *tensor.downcast::<Tensor<D>>().expect("the order of the same module's tensors"));
+        self.mapper.map(name, kind, taken.unwrap_or(left))
+    }
+}
+
+#[cfg(feature = "flex")]
+fn on_cpu<const D: usize>(tensor: &Tensor<D>) -> bool {
+    crate::cpu::tape::operand(tensor).is_some()
+}
+
+#[cfg(not(feature = "flex"))]
+fn on_cpu<const D: usize>(_: &Tensor<D>) -> bool {
+    false
 }
 
 /// Name, kind and shape of every float tensor of a module, in the order of its fields.

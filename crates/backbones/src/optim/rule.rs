@@ -82,6 +82,16 @@ impl Rule {
     /// One update of one tensor. `slots` is empty on the tensor's first step and later holds the tensors that
     /// [`Self::slots`] names.
     pub(super) fn update(self, at: Update, slots: Vec<Tensor<1>>) -> (Tensor<1>, Vec<Tensor<1>>) {
+        #[cfg(feature = "flex")]
+        let (at, slots) = match super::in_place::update(self, at, slots) {
+            Ok(updated) => return updated,
+            Err(arguments) => arguments,
+        };
+        self.by_tensors(at, slots)
+    }
+
+    /// [`Self::update`] by operations on whole tensors, on any device.
+    pub(super) fn by_tensors(self, at: Update, slots: Vec<Tensor<1>>) -> (Tensor<1>, Vec<Tensor<1>>) {
         match self {
             Self::Sgd { momentum, nesterov } => sgd(at, slots, momentum, nesterov),
             Self::Adam { betas, eps } => {
