@@ -173,3 +173,42 @@ impl<M: TensorMapper> ModuleMapper for Map<'_, M> {
         param.map(|tensor| self.mapper.map(&name, TensorKind::of(&name), tensor))
     }
 }
+
+#[cfg(all(test, feature = "flex"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::{backend::Flex, nn::BatchNormConfig, tensor::Device};
+
+    use super::*;
+
+    /// Doubles tensors; notes their names, and whether each could be written in place.
+    #[derive(Default)]
+    struct Double(Vec<(String, bool)>);
+
+    impl TensorMapper for Double {
+        fn map<const D: usize>(&mut self, name: &str, _: TensorKind, tensor: Tensor<D>) -> Tensor<D> {
+            let tensor = tensor.inner().try_into_primitive::<Flex>().unwrap();
+            self.0.push((name.to_owned(), tensor.is_unique()));
+            (Tensor::from_primitive::<Flex>(tensor) * 2.0).autodiff()
+        }
+    }
+
+    #[test]
+    fn a_mapper_receives_the_only_reference_unless_there_is_another() {
+        let mut module = BatchNormConfig::new(3).init(&Device::flex().autodiff());
+        let names: Vec<String> = tensor_names(&module).into_iter().map(|(name, ..)| name).collect();
+        let mut double = Double::default();
+        update_tensors(&mut module, &mut double);
+        assert_eq!(double.0, names.into_iter().map(|name| (name, true)).collect::<Vec<_>>());
+
+        let kept = module.gamma.val().inner();
+        let mut double = Double::default();
+        update_tensors(&mut module, &mut double);
+        assert!(double.0.iter().all(|(name, unique)| *unique == (name != "gamma")), "{:?}", double.0);
+        for (tensor, value) in
+            [(kept, 2.0), (module.gamma.val().inner(), 4.0), (module.running_var.value().inner(), 4.0)]
+        {
+            assert_eq!(tensor.into_data().iter::<f64>().collect::<Vec<_>>(), [value; 3]);
+        }
+    }
+}

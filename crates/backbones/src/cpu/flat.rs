@@ -49,19 +49,17 @@ pub(crate) fn wrap(tensor: FlexTensor) -> Tensor<1> {
 pub(crate) fn blend<T: Real>(average: Tensor<1>, value: Tensor<1>, momentum: f64) -> Tensor<1> {
     let (mut average, value) = (take(average), take(value));
     let (m, rest) = (T::narrow(momentum), T::narrow(1.0 - momentum));
-    pass_1(average.storage_mut(), values(&value), |average: T, value| average * m + value * rest);
+    pass_1(average.storage_mut(), values(&value), move |average: T, value| average * m + value * rest);
     wrap(average)
 }
 
 /// All elements times a number, in place.
 pub(crate) fn scale<T: Real>(tensor: Tensor<1>, factor: f64) -> Tensor<1> {
     let mut tensor = take(tensor);
-    let factor = T::narrow(factor);
-    let elements: &mut [T] = tensor.storage_mut();
-    let task = |chunk: &mut [T]| chunk.iter_mut().for_each(|x| *x = *x * factor);
+    let (elements, factor): (&mut [T], T) = (tensor.storage_mut(), T::narrow(factor));
     match elements.len() {
-        ..=CHUNK => task(elements),
-        _ => elements.par_chunks_mut(CHUNK).for_each(task),
+        ..=CHUNK => scale_chunk(elements, factor),
+        _ => elements.par_chunks_mut(CHUNK).for_each(|chunk| scale_chunk(chunk, factor)),
     }
     wrap(tensor)
 }
@@ -102,30 +100,23 @@ fn squares<T: Real>(x: &[T], y: &[T], f: impl Fn(T, T) -> T) -> f64 {
 }
 
 /// `a = f(a, x)` for every element.
-pub(crate) fn pass_1<T: Real>(a: &mut [T], x: &[T], f: impl Fn(T, T) -> T + Sync) {
+pub(crate) fn pass_1<T: Real>(a: &mut [T], x: &[T], f: impl Fn(T, T) -> T + Copy + Send + Sync) {
     assert_eq!(a.len(), x.len(), "lengths of two flat tensors");
-    let task = |(a, x): (&mut [T], &[T])| {
-        for (a, &x) in a.iter_mut().zip(x) {
-            *a = f(*a, x);
-        }
-    };
-    match a.len() {
-        ..=CHUNK => task((a, x)),
-        _ => a.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(task),
+    match x.len() {
+        ..=CHUNK => chunk_1(a, x, f),
+        _ => a.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(a, x)| chunk_1(a, x, f)),
     }
 }
 
 /// `(a, b) = f(a, b, x)` for every element.
-pub(crate) fn pass_2<T: Real>(a: &mut [T], b: &mut [T], x: &[T], f: impl Fn(T, T, T) -> (T, T) + Sync) {
-    assert!(a.len() == x.len() && b.len() == x.len(), "lengths of three flat tensors");
-    let task = |((a, b), x): ((&mut [T], &mut [T]), &[T])| {
-        for ((a, b), &x) in a.iter_mut().zip(b).zip(x) {
-            (*a, *b) = f(*a, *b, x);
-        }
-    };
+pub(crate) fn pass_2<T: Real>(a: &mut [T], b: &mut [T], x: &[T], f: impl Fn(T, T, T) -> (T, T) + Copy + Send + Sync) {
+    assert!([a.len(), b.len()] == [x.len(); 2], "lengths of three flat tensors");
     match x.len() {
-        ..=CHUNK => task(((a, b), x)),
-        _ => a.par_chunks_mut(CHUNK).zip(b.par_chunks_mut(CHUNK)).zip(x.par_chunks(CHUNK)).for_each(task),
+        ..=CHUNK => chunk_2(a, b, x, f),
+        _ => {
+            let chunks = a.par_chunks_mut(CHUNK).zip(b.par_chunks_mut(CHUNK)).zip(x.par_chunks(CHUNK));
+            chunks.for_each(|((a, b), x)| chunk_2(a, b, x, f));
+        }
     }
 }
 
@@ -135,19 +126,41 @@ pub(crate) fn pass_3<T: Real>(
     b: &mut [T],
     c: &mut [T],
     x: &[T],
-    f: impl Fn(T, T, T, T) -> (T, T, T) + Sync,
+    f: impl Fn(T, T, T, T) -> (T, T, T) + Copy + Send + Sync,
 ) {
     assert!([a.len(), b.len(), c.len()] == [x.len(); 3], "lengths of four flat tensors");
-    let task = |(((a, b), c), x): (((&mut [T], &mut [T]), &mut [T]), &[T])| {
-        for (((a, b), c), &x) in a.iter_mut().zip(b).zip(c).zip(x) {
-            (*a, *b, *c) = f(*a, *b, *c, x);
-        }
-    };
     match x.len() {
-        ..=CHUNK => task((((a, b), c), x)),
+        ..=CHUNK => chunk_3(a, b, c, x, f),
         _ => {
             let targets = a.par_chunks_mut(CHUNK).zip(b.par_chunks_mut(CHUNK)).zip(c.par_chunks_mut(CHUNK));
-            targets.zip(x.par_chunks(CHUNK)).for_each(task);
+            targets.zip(x.par_chunks(CHUNK)).for_each(|(((a, b), c), x)| chunk_3(a, b, c, x, f));
         }
+    }
+}
+
+// The loops are functions of their own, with `f` by value: the compiler then knows that neither the slices nor the
+// constants of `f` overlap, and vectorises them.
+
+fn scale_chunk<T: Real>(a: &mut [T], factor: T) {
+    for a in a {
+        *a = *a * factor;
+    }
+}
+
+fn chunk_1<T: Real>(a: &mut [T], x: &[T], f: impl Fn(T, T) -> T) {
+    for (a, &x) in a.iter_mut().zip(x) {
+        *a = f(*a, x);
+    }
+}
+
+fn chunk_2<T: Real>(a: &mut [T], b: &mut [T], x: &[T], f: impl Fn(T, T, T) -> (T, T)) {
+    for ((a, b), &x) in a.iter_mut().zip(b).zip(x) {
+        (*a, *b) = f(*a, *b, x);
+    }
+}
+
+fn chunk_3<T: Real>(a: &mut [T], b: &mut [T], c: &mut [T], x: &[T], f: impl Fn(T, T, T, T) -> (T, T, T)) {
+    for (((a, b), c), &x) in a.iter_mut().zip(b).zip(c).zip(x) {
+        (*a, *b, *c) = f(*a, *b, *c, x);
     }
 }

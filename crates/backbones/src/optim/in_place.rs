@@ -5,32 +5,17 @@
 //! tensor's precision, so that both give the same numbers. Only the norms of LARS are summed in another order: in double
 //! precision, by chunks of fixed length.
 
-use burn::{
-    backend::flex::FlexTensor,
-    tensor::{DType, Tensor},
-};
+use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{Rule, rule::Update};
 use crate::cpu::{
     Real,
-    flat::{pass_1, pass_2, pass_3, precision, sum_of_squares, take, wrap},
+    flat::{pass_1, pass_2, pass_3, sum_of_squares, take, wrap},
     tape,
 };
 
-/// As [`Rule::update`]; gives back its arguments if the tensors are not on the CPU or not of one precision.
-pub(super) fn update(
-    rule: Rule,
-    at: Update,
-    slots: Vec<Tensor<1>>,
-) -> Result<(Tensor<1>, Vec<Tensor<1>>), (Update, Vec<Tensor<1>>)> {
-    match precision([&at.weight, &at.gradient].into_iter().chain(&slots)) {
-        Some(DType::F32) => Ok(apply::<f32>(rule, at, slots)),
-        Some(_) => Ok(apply::<f64>(rule, at, slots)),
-        None => Err((at, slots)),
-    }
-}
-
-fn apply<T: Real>(rule: Rule, at: Update, slots: Vec<Tensor<1>>) -> (Tensor<1>, Vec<Tensor<1>>) {
+/// As [`Rule::update`]; `precision` must have found `T` for all tensors.
+pub(super) fn update<T: Real>(rule: Rule, at: Update, slots: Vec<Tensor<1>>) -> (Tensor<1>, Vec<Tensor<1>>) {
     let (mut weight, gradient) = (take(at.weight), take(at.gradient));
     let g: &[T] = tape::values(&gradient);
     // The first step finds no state; zeros give the same numbers.
@@ -39,17 +24,17 @@ fn apply<T: Real>(rule: Rule, at: Update, slots: Vec<Tensor<1>>) -> (Tensor<1>, 
     let w: &mut [T] = weight.storage_mut();
     let (lr, decay) = (T::narrow(at.lr), T::narrow(at.decay));
     match (rule, &mut slots[..]) {
-        (Rule::Sgd { .. }, []) => pass_1(w, g, |w, g| w - (g + w * decay) * lr),
+        (Rule::Sgd { .. }, []) => pass_1(w, g, move |w, g| w - (g + w * decay) * lr),
         (Rule::Sgd { momentum, nesterov: false }, [buffer]) => {
             let mu = T::narrow(momentum);
-            pass_2(w, buffer.storage_mut(), g, |w, b, g| {
+            pass_2(w, buffer.storage_mut(), g, move |w, b, g| {
                 let b = b * mu + (g + w * decay);
                 (w - b * lr, b)
             });
         }
         (Rule::Sgd { momentum, nesterov: true }, [buffer]) => {
             let mu = T::narrow(momentum);
-            pass_2(w, buffer.storage_mut(), g, |w, b, g| {
+            pass_2(w, buffer.storage_mut(), g, move |w, b, g| {
                 let g = g + w * decay;
                 let b = b * mu + g;
                 (w - (g + b * mu) * lr, b)
@@ -61,18 +46,18 @@ fn apply<T: Real>(rule: Rule, at: Update, slots: Vec<Tensor<1>>) -> (Tensor<1>, 
                 true => (T::zero(), T::one()),
                 false => (decay, layer_rate(w, g, decay, trust)),
             };
-            pass_2(w, buffer.storage_mut(), g, |w, b, g| {
+            pass_2(w, buffer.storage_mut(), g, move |w, b, g| {
                 let b = b * mu + (g + w * decay) * factor;
                 (w - b * lr, b)
             });
         }
         (Rule::Adam { betas, eps }, [mean, square]) => {
             let adam = adam(betas, eps, at.lr, at.step);
-            pass_3(w, mean.storage_mut(), square.storage_mut(), g, |w, m, v, g| adam(w, m, v, g + w * decay));
+            pass_3(w, mean.storage_mut(), square.storage_mut(), g, move |w, m, v, g| adam(w, m, v, g + w * decay));
         }
         (Rule::AdamW { betas, eps }, [mean, square]) => {
             let (adam, shrink) = (adam(betas, eps, at.lr, at.step), T::narrow(1.0 - at.lr * at.decay));
-            pass_3(w, mean.storage_mut(), square.storage_mut(), g, |w, m, v, g| adam(w * shrink, m, v, g));
+            pass_3(w, mean.storage_mut(), square.storage_mut(), g, move |w, m, v, g| adam(w * shrink, m, v, g));
         }
         (rule, slots) => unreachable!("{rule:?} with {} slots", slots.len()),
     }
@@ -80,7 +65,12 @@ fn apply<T: Real>(rule: Rule, at: Update, slots: Vec<Tensor<1>>) -> (Tensor<1>, 
 }
 
 /// The new weight, mean and mean square of an element.
-fn adam<T: Real>((b1, b2): (f64, f64), eps: f64, lr: f64, step: u64) -> impl Fn(T, T, T, T) -> (T, T, T) + Sync {
+fn adam<T: Real>(
+    (b1, b2): (f64, f64),
+    eps: f64,
+    lr: f64,
+    step: u64,
+) -> impl Fn(T, T, T, T) -> (T, T, T) + Copy + Send + Sync {
     let (correction1, correction2) = (1.0 - b1.powf(step as f64), 1.0 - b2.powf(step as f64));
     let (rate, root) = (T::narrow(lr / correction1), T::narrow(correction2.sqrt()));
     let [b1, rest1, b2, rest2, eps] = [b1, 1.0 - b1, b2, 1.0 - b2, eps].map(T::narrow);
@@ -140,7 +130,7 @@ mod tests {
         for rule in RULES {
             for (n, decay, vector) in [(1, 1e-2, false), (1_003, 0.0, false), (40_007, 1e-2, false), (513, 1e-2, true)]
             {
-                let fast = run::<T>(n, decay, vector, |at, slots| update(rule, at, slots).ok().unwrap());
+                let fast = run::<T>(n, decay, vector, |at, slots| update::<T>(rule, at, slots));
                 let generic = run::<T>(n, decay, vector, |at, slots| rule.by_tensors(at, slots));
                 assert_eq!(fast.len(), n * (1 + rule.slots().len()), "{rule:?}, {n}");
                 let bound = if matches!(rule, Rule::Lars { .. }) { lars } else { 0.0 };
@@ -162,7 +152,7 @@ mod tests {
     fn the_number_of_threads_does_not_matter() {
         let bits = |threads| -> Vec<Vec<u32>> {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let one = |rule: Rule| run::<f32>(150_001, 1e-2, false, |at, slots| update(rule, at, slots).ok().unwrap());
+            let one = |rule: Rule| run::<f32>(150_001, 1e-2, false, |at, slots| update::<f32>(rule, at, slots));
             pool.install(|| RULES.map(one).iter().map(|v| v.iter().map(|x| x.to_bits()).collect()).collect())
         };
         let one = bits(1);
@@ -174,7 +164,7 @@ mod tests {
         let (weight, gradient) = (numbers::<f32>(100, 1), numbers::<f32>(100, 2));
         let (before, kept) = (weight.to_data(), weight.clone());
         let at = Update { weight, gradient, lr: 0.1, decay: 0.0, step: 1, vector: false };
-        let (updated, _) = update(Rule::ADAM, at, Vec::new()).ok().unwrap();
+        let (updated, _) = update::<f32>(Rule::ADAM, at, Vec::new());
         assert_eq!(kept.into_data(), before);
         assert_ne!(updated.into_data(), before);
     }

@@ -1,7 +1,14 @@
 //! The update rules, in PyTorch's order of operations. All tensors are flat.
 
+#[cfg(feature = "flex")]
+use burn::tensor::DType;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "flex")]
+use super::in_place;
+#[cfg(feature = "flex")]
+use crate::cpu::flat;
 
 /// An update rule with its constants. The learning rate comes from the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -83,10 +90,11 @@ impl Rule {
     /// [`Self::slots`] names.
     pub(super) fn update(self, at: Update, slots: Vec<Tensor<1>>) -> (Tensor<1>, Vec<Tensor<1>>) {
         #[cfg(feature = "flex")]
-        let (at, slots) = match super::in_place::update(self, at, slots) {
-            Ok(updated) => return updated,
-            Err(arguments) => arguments,
-        };
+        match flat::precision([&at.weight, &at.gradient].into_iter().chain(&slots)) {
+            Some(DType::F32) => return in_place::update::<f32>(self, at, slots),
+            Some(_) => return in_place::update::<f64>(self, at, slots),
+            None => (),
+        }
         self.by_tensors(at, slots)
     }
 
