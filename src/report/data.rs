@@ -205,8 +205,7 @@ impl SampleViews {
              recognisable as the same image; if they hardly differ, the task is too easy.",
             self.size
         );
-        let missing =
-            format!("{} adds them, if DIR holds the images of the run.", command("moco-cxr report RUN --data DIR"));
+        let missing = format!("{} adds them, if DIR holds the images of the run.", command("moco-cxr report RUN --data DIR"));
         let figure = |(i, picture): (usize, &Picture)| {
             format!(
                 "<figure>{}</figure>",
