@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use backbones::{TensorKind, TensorMapper, TensorVisitor, map_tensors, visit_tensors};
+use backbones::{TensorKind, TensorMapper, TensorVisitor, optim::moving_average, update_tensors, visit_tensors};
 use burn::{
     module::{Module, Param},
     tensor::Tensor,
@@ -21,10 +21,10 @@ pub(crate) fn momentum_copy<M: Module>(query: &M) -> M {
 ///
 /// # Panics
 /// When the two modules have different tensors.
-pub(crate) fn ema_update<M: Module>(key: M, query: &M, momentum: f64) -> M {
+pub(crate) fn ema_update<M: Module>(key: &mut M, query: &M, momentum: f64) {
     let mut parameters = Parameters::default();
     visit_tensors(query, &mut parameters);
-    map_tensors(key, &mut Blend { query: parameters.0, momentum })
+    update_tensors(key, &mut Blend { query: parameters.0, momentum });
 }
 
 /// Parameters by name, flat, off the tape.
@@ -52,6 +52,6 @@ impl TensorMapper for Blend {
         let query = self.query.remove(name);
         let query = query.unwrap_or_else(|| panic!("momentum update: the query encoder has no tensor {name}"));
         let query = query.reshape(key.dims());
-        key * self.momentum + query * (1.0 - self.momentum)
+        moving_average(key, query, self.momentum)
     }
 }

@@ -92,7 +92,7 @@ impl<B: Backbone> Moco<B> {
     fn contrast(&mut self, batch: Vec<Views>, update: &Step) -> Work {
         let (mut clock, mut times) = (Laps::start(), StepTimes::default());
         // With the query encoder's weights before this step's update, as in `forward` of the reference.
-        self.encoder_k = ema_update(self.encoder_k.clone(), &self.encoder_q, self.config.momentum);
+        ema_update(&mut self.encoder_k, &self.encoder_q, self.config.momentum);
         times.update_s += clock.lap();
         let parts = batch.len();
         let (mut gradients, mut measures, mut written) = (NamedGradients::default(), Vec::new(), Vec::new());
@@ -120,7 +120,7 @@ impl<B: Backbone> Moco<B> {
     fn apply(&mut self, work: Work, optimizer: &mut Optimizer, update: &Step) {
         let mut clock = Laps::start();
         if !work.measures.is_empty() {
-            self.encoder_q = optimizer.step(self.encoder_q.clone(), work.gradients, update.lr);
+            optimizer.step_in_place(&mut self.encoder_q, work.gradients, update.lr);
         }
         for (k, patients) in work.written {
             self.queue.enqueue(k, &patients, update.index);

@@ -2,16 +2,17 @@
 //!
 //! Burn's generic backward of a convolution convolves the input with the whole output gradient, and its normalisation
 //! is a chain of single-threaded passes; on a CPU that is most of a training step. The kernels here cover only what the
-//! networks use: `f32` and `f64`, NCHW, no groups, no dilation. Results do not depend on the number of threads: work is
+//! networks use: `f32` and `f64`, NCHW, no groups, no dilation. Updates of parameters work in place. Results do not depend on the number of threads: work is
 //! divided by shape alone and sums are taken in a fixed order.
 //!
 //! Functions return `None` for a device or precision they do not support; the caller then uses Burn's own operation.
 
 mod conv;
+pub(crate) mod flat;
 mod gemm;
 mod norm;
 mod pool;
-mod tape;
+pub(crate) mod tape;
 
 pub(crate) use conv::conv2d;
 pub(crate) use norm::batch_norm_train;

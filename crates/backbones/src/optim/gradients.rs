@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "flex")]
+use burn::tensor::DType;
 use burn::{
     module::{Module, Param},
     tensor::{Gradients, Tensor},
 };
 
+#[cfg(feature = "flex")]
+use crate::cpu::flat;
 use crate::{TensorKind, TensorVisitor, visit_tensors};
 
 /// Gradients of a module's parameters, flat, by the parameter's name; off the tape.
@@ -42,12 +46,23 @@ impl NamedGradients {
     /// Multiplies all gradients by a number; `1/n` after adding n passes averages them.
     pub fn scale(&mut self, factor: f64) {
         if factor != 1.0 {
-            self.tensors.values_mut().for_each(|tensor| tensor.inplace(|t| t * factor));
+            self.tensors.values_mut().for_each(|tensor| tensor.inplace(|t| scaled(t, factor)));
         }
     }
 
     /// Norm of all gradients as one vector, `[1]` on the device; `None` without gradients.
     pub fn norm(&self) -> Option<Tensor<1>> {
+        #[cfg(feature = "flex")]
+        match flat::precision(self.tensors.values()) {
+            Some(DType::F32) => return Some(flat::norm::<f32>(self.tensors.values().cloned())),
+            Some(_) => return Some(flat::norm::<f64>(self.tensors.values().cloned())),
+            None => (),
+        }
+        self.norm_by_tensors()
+    }
+
+    /// [`Self::norm`] by operations on whole tensors, on any device.
+    fn norm_by_tensors(&self) -> Option<Tensor<1>> {
         let squares: Vec<_> = self.tensors.values().map(|t| t.clone().dot(t.clone())).collect();
         (!squares.is_empty()).then(|| Tensor::cat(squares, 0).sum().sqrt())
     }
@@ -60,6 +75,16 @@ impl NamedGradients {
             self.scale(factor);
         }
     }
+}
+
+fn scaled(tensor: Tensor<1>, factor: f64) -> Tensor<1> {
+    #[cfg(feature = "flex")]
+    match flat::precision([&tensor]) {
+        Some(DType::F32) => return flat::scale::<f32>(tensor, factor),
+        Some(_) => return flat::scale::<f64>(tensor, factor),
+        None => (),
+    }
+    tensor * factor
 }
 
 struct Take {
@@ -75,5 +100,46 @@ impl TensorVisitor for Take {
         if let Some(gradient) = param.val().grad_remove(&mut self.gradients) {
             self.tensors.insert(name.to_owned(), gradient.reshape([-1]));
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::tensor::{DType, Device, TensorData};
+
+    use super::*;
+
+    /// Gradients of odd sizes, from one element to several chunks of the CPU's pass.
+    fn gradients(dtype: DType) -> NamedGradients {
+        let sizes = [1, 37, 16_384, 16_385, 70_001];
+        let tensor = |n: usize| {
+            let values: Vec<f64> = (0..n).map(|i| ((i * 7919 + n) % 1013) as f64 / 500.0 - 1.0).collect();
+            Tensor::from_data(TensorData::new(values, [n]), (&Device::flex(), dtype))
+        };
+        NamedGradients { tensors: sizes.map(|n| (n.to_string(), tensor(n))).into() }
+    }
+
+    #[test]
+    fn the_norm_is_that_of_tensor_operations_and_scales() {
+        for (dtype, bound) in [(DType::F32, 1e-5), (DType::F64, 1e-13)] {
+            let number = |norm: Option<Tensor<1>>| norm.unwrap().into_data().iter::<f64>().next().unwrap();
+            let mut gradients = gradients(dtype);
+            let (norm, expected) = (number(gradients.norm()), number(gradients.norm_by_tensors()));
+            assert!((norm - expected).abs() <= bound * expected, "{dtype:?}: {norm} and {expected}");
+            gradients.clip(norm, 0.5);
+            assert!((number(gradients.norm()) - 0.5).abs() < 1e-6, "{dtype:?}");
+        }
+        assert!(NamedGradients::default().norm().is_none());
+    }
+
+    #[cfg(feature = "flex")]
+    #[test]
+    fn the_number_of_threads_does_not_change_the_norm() {
+        let norm = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| gradients(DType::F64).norm().unwrap().into_data())
+        };
+        assert!(norm(1) == norm(2) && norm(1) == norm(5));
     }
 }

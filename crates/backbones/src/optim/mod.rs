@@ -4,10 +4,14 @@
 //! micro-batches and clipped, and are applied by [`Optimizer::step`]. State is kept by tensor name, flat, on the
 //! tensor's device; it depends neither on Burn's parameter ids nor on a default device.
 
+mod average;
 mod gradients;
+#[cfg(feature = "flex")]
+mod in_place;
 mod optimizer;
 mod rule;
 
+pub use average::moving_average;
 pub use gradients::NamedGradients;
 pub use optimizer::{Optimizer, OptimizerConfig};
 pub use rule::Rule;

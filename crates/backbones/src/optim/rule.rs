@@ -1,7 +1,14 @@
 //! The update rules, in PyTorch's order of operations. All tensors are flat.
 
+#[cfg(feature = "flex")]
+use burn::tensor::DType;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "flex")]
+use super::in_place;
+#[cfg(feature = "flex")]
+use crate::cpu::flat;
 
 /// An update rule with its constants. The learning rate comes from the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -82,6 +89,17 @@ impl Rule {
     /// One update of one tensor. `slots` is empty on the tensor's first step and later holds the tensors that
     /// [`Self::slots`] names.
     pub(super) fn update(self, at: Update, slots: Vec<Tensor<1>>) -> (Tensor<1>, Vec<Tensor<1>>) {
+        #[cfg(feature = "flex")]
+        match flat::precision([&at.weight, &at.gradient].into_iter().chain(&slots)) {
+            Some(DType::F32) => return in_place::update::<f32>(self, at, slots),
+            Some(_) => return in_place::update::<f64>(self, at, slots),
+            None => (),
+        }
+        self.by_tensors(at, slots)
+    }
+
+    /// [`Self::update`] by operations on whole tensors, on any device.
+    pub(super) fn by_tensors(self, at: Update, slots: Vec<Tensor<1>>) -> (Tensor<1>, Vec<Tensor<1>>) {
         match self {
             Self::Sgd { momentum, nesterov } => sgd(at, slots, momentum, nesterov),
             Self::Adam { betas, eps } => {

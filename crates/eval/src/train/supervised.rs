@@ -110,10 +110,10 @@ impl<B: Backbone> Supervised<B> {
         let gradients = loss.backward();
         if self.frozen.is_some() {
             let gradients = NamedGradients::take(&self.model.head, gradients);
-            self.model.head = self.optimizer.step(self.model.head.clone(), gradients, self.lr);
+            self.optimizer.step_in_place(&mut self.model.head, gradients, self.lr);
         } else {
             let gradients = NamedGradients::take(&self.model, gradients);
-            self.model = self.optimizer.step(self.model.clone(), gradients, self.lr);
+            self.optimizer.step_in_place(&mut self.model, gradients, self.lr);
         }
         self.steps += 1;
         Ok(Some(value))

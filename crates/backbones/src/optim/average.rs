@@ -1,0 +1,58 @@
+//! Moving averages of tensors, such as those of a key encoder.
+
+use burn::tensor::Tensor;
+
+/// `m·average + (1 - m)·value`, element by element. On the CPU the result is written in the place of `average` if nothing
+/// else holds that tensor.
+///
+/// # Panics
+/// When the shapes differ, or a tensor is on an autodiff device and the other is not.
+pub fn moving_average<const D: usize>(average: Tensor<D>, value: Tensor<D>, momentum: f64) -> Tensor<D> {
+    let shape = average.dims();
+    assert_eq!(shape, value.dims(), "shapes of a moving average and of its new value");
+    #[cfg(feature = "flex")]
+    {
+        use crate::cpu::flat::{blend, precision};
+        use burn::tensor::DType;
+
+        let (average, value) = (average.reshape([-1]), value.reshape([-1]));
+        let blended = match precision([&average, &value]) {
+            Some(DType::F32) => blend::<f32>(average, value, momentum),
+            Some(_) => blend::<f64>(average, value, momentum),
+            None => by_tensors(average, value, momentum),
+        };
+        blended.reshape(shape)
+    }
+    #[cfg(not(feature = "flex"))]
+    by_tensors(average, value, momentum)
+}
+
+fn by_tensors<const D: usize>(average: Tensor<D>, value: Tensor<D>, momentum: f64) -> Tensor<D> {
+    average * momentum + value * (1.0 - momentum)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::tensor::{DType, Device, TensorData};
+
+    use super::*;
+
+    fn numbers(n: usize, dtype: DType, seed: usize) -> Tensor<2> {
+        let values: Vec<f64> = (0..2 * n).map(|i| ((i * 7919 + seed) % 1009) as f64 / 500.0 - 1.0).collect();
+        Tensor::from_data(TensorData::new(values, [2, n]), (&Device::flex(), dtype))
+    }
+
+    #[test]
+    fn it_is_that_of_tensor_operations_and_leaves_other_references_alone() {
+        for dtype in [DType::F32, DType::F64] {
+            for n in [1, 501, 20_003] {
+                let (average, value) = (numbers(n, dtype, 1), numbers(n, dtype, 5));
+                let (kept, before) = (average.clone(), average.to_data());
+                let expected = by_tensors(average.clone(), value.clone(), 0.99).into_data();
+                assert_eq!(moving_average(average, value, 0.99).into_data(), expected, "{dtype:?}, {n}");
+                assert_eq!(kept.into_data(), before);
+            }
+        }
+    }
+}
