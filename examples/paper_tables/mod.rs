@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout)]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     error::Error,
     path::{Path, PathBuf},
 };
@@ -54,9 +54,8 @@ fn smoke(table: PaperTable, out: &Path) -> Outcome<PathBuf> {
     let fits: Vec<Fit> = table.fits().into_iter().filter(possible).collect();
     let mut weights = BTreeMap::new();
     for fit in &fits {
-        let start = fit.arm.start();
-        if !weights.contains_key(&start) {
-            weights.insert(start, network(fit.arm.init, &data, out)?);
+        if let Entry::Vacant(start) = weights.entry(fit.arm.start()) {
+            start.insert(network(fit.arm.init, &data, out)?);
         }
     }
     let reproduction = Reproduction {
