@@ -35,7 +35,7 @@ impl DeviceChoice {
 
     /// The device, without autodiff.
     ///
-    /// Nothing is computed here; [`crate::parity`] checks whether the device computes correctly.
+    /// Nothing is computed here; [`crate::check::parity`] checks whether the device computes correctly.
     ///
     /// # Errors
     /// [`Error::Device`] when the backend is not compiled in (with the feature that adds it), has no driver, or has no

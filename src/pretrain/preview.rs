@@ -8,11 +8,11 @@ use crate::{
     pretrain::{PretrainSettings, TrainImages, loader},
 };
 
-/// The pairs of views that [`pretrain`](crate::pretrain) trains on with these settings in batch `batch` of epoch `epoch`, both
+/// The pairs of views that [`pretrain`](crate::pretrain()) trains on with these settings in batch `batch` of epoch `epoch`, both
 /// counted from 0, byte for byte.
 ///
 /// # Errors
-/// As [`pretrain`](crate::pretrain), and a batch beyond the end of the epoch.
+/// As [`pretrain`](crate::pretrain()), and a batch beyond the end of the epoch.
 pub fn preview(settings: &PretrainSettings, epoch: u64, batch: usize, watch: &dyn Watch) -> Result<PairBatch> {
     settings.validate()?;
     let images = TrainImages::sample(settings, watch)?;
