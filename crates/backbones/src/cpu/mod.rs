@@ -8,9 +8,10 @@
 //! Functions return `None` for a device or precision they do not support; the caller then uses Burn's own operation.
 
 mod conv;
-mod gemm;
+mod kernel;
 mod norm;
 mod pool;
+mod simd;
 mod tape;
 
 pub(crate) use conv::conv2d;
@@ -20,7 +21,7 @@ pub(crate) use pool::max_pool_3x3_s2;
 use burn::tensor::Element;
 
 /// Precisions the kernels support.
-pub(crate) trait Real: Element + bytemuck::Pod + num_traits::Float {
+pub(crate) trait Real: Element + bytemuck::Pod + num_traits::Float + kernel::Vectorized {
     /// To double precision, in which sums are finished.
     fn wide(self) -> f64;
     /// Rounded from double precision.
