@@ -9,9 +9,10 @@
 
 mod conv;
 pub(crate) mod flat;
-mod gemm;
+mod kernel;
 mod norm;
 mod pool;
+mod simd;
 pub(crate) mod tape;
 
 pub(crate) use conv::conv2d;
@@ -21,7 +22,7 @@ pub(crate) use pool::max_pool_3x3_s2;
 use burn::tensor::Element;
 
 /// Precisions the kernels support.
-pub(crate) trait Real: Element + bytemuck::Pod + num_traits::Float {
+pub(crate) trait Real: Element + bytemuck::Pod + num_traits::Float + kernel::Vectorized {
     /// To double precision, in which sums are finished.
     fn wide(self) -> f64;
     /// Rounded from double precision.
