@@ -10,6 +10,7 @@ mod planes;
 mod product;
 mod shifts;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 mod weight_grad;
 
