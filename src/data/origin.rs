@@ -39,7 +39,7 @@ pub struct Origin {
     /// are those of the whole folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub divided: Option<u64>,
-    /// The rule of that division.
+    /// The rule of that division; of no meaning without one.
     #[serde(default, skip_serializing_if = "Division::is_guessed")]
     pub(crate) division: Division,
 }
@@ -89,7 +89,7 @@ impl Origin {
             patients_known: manifest.patients_known,
             hash: manifest.hash(),
             divided: None,
-            division: Division::Named,
+            division: Division::default(),
         })
     }
 
@@ -141,34 +141,20 @@ impl Origin {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use cxr_data::Record;
-
     use super::*;
+    use crate::data::shares::tests::films;
 
-    /// What version 0.1.0 divided is found again as it was.
+    /// Version 0.1.0 recorded no rule; what it divided is found again as it was.
     #[test]
     fn a_division_keeps_its_rule() {
-        let record = |i: usize| Record {
-            path: format!("{i}.png"),
-            patient: format!("{i:04}"),
-            study: format!("{i:04}/study1"),
-            view: None,
-            projection: None,
-            sex: None,
-            age: None,
-            labels: vec![if i.is_multiple_of(2) { Label::Positive } else { Label::Negative }],
-        };
-        let montgomery = Manifest {
-            root: "nowhere".into(),
-            dataset: Dataset::Montgomery,
-            tasks: vec!["Tuberculosis".into()],
-            records: (0..200).map(record).collect(),
-            patients_known: true,
-            notes: Vec::new(),
-        };
-        let old: Division = serde_json::from_str::<Option<Division>>("null").unwrap().unwrap_or_default();
-        assert_eq!(old.shares(&montgomery, 3).unwrap(), shenzhen_split(&montgomery, 3).unwrap());
+        let montgomery = films(Dataset::Montgomery);
+        let recorded = serde_json::json!({
+            "dir": "/data", "dataset": "montgomery", "part": "train", "on_bad": "fail", "images": 200,
+            "patients_known": true, "hash": "", "divided": 3,
+        });
+        let old: Origin = serde_json::from_value(recorded).unwrap();
+        assert_eq!(old.division.shares(&montgomery, 3).unwrap(), shenzhen_split(&montgomery, 3).unwrap());
         assert_eq!(Division::Named.shares(&montgomery, 3).unwrap(), shares(&montgomery, 3).unwrap());
-        assert_ne!(old.shares(&montgomery, 3).unwrap(), Division::Named.shares(&montgomery, 3).unwrap());
+        assert_ne!(shares(&montgomery, 3).unwrap(), shenzhen_split(&montgomery, 3).unwrap());
     }
 }

@@ -11,7 +11,7 @@ use cxr_data::{
 };
 
 use crate::{
-    data::{Origin, Sources},
+    data::{Origin, Sources, origin::Division},
     error::{Error, Result},
     files::Watch,
 };
@@ -143,7 +143,7 @@ impl Rows {
     /// Marks the rows as a share of a set that was divided by `seed`.
     pub(crate) fn divided_by(mut self, seed: u64) -> Self {
         self.origin.part = self.part;
-        self.origin.divided = Some(seed);
+        (self.origin.divided, self.origin.division) = (Some(seed), Division::Named);
         self
     }
 

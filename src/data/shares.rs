@@ -22,13 +22,13 @@ pub(crate) fn shares(manifest: &Manifest, seed: u64) -> Result<ShenzhenSplit> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(crate) mod tests {
     use cxr_data::{Label, Record};
 
     use super::*;
 
-    #[test]
-    fn only_shenzhen_is_split_by_its_rules() {
+    /// Two hundred patients with an image each, every second one with tuberculosis.
+    pub(crate) fn films(dataset: Dataset) -> Manifest {
         let record = |i: usize| Record {
             path: format!("CXR_png/{i}.png"),
             patient: format!("{i:04}"),
@@ -39,15 +39,19 @@ mod tests {
             age: None,
             labels: vec![if i.is_multiple_of(2) { Label::Positive } else { Label::Negative }],
         };
-        let set = |dataset| Manifest {
+        Manifest {
             root: "nowhere".into(),
             dataset,
             tasks: vec!["Tuberculosis".into()],
             records: (0..200).map(record).collect(),
             patients_known: true,
             notes: Vec::new(),
-        };
-        let (shenzhen, montgomery) = (set(Dataset::Shenzhen), set(Dataset::Montgomery));
+        }
+    }
+
+    #[test]
+    fn only_shenzhen_is_split_by_its_rules() {
+        let (shenzhen, montgomery) = (films(Dataset::Shenzhen), films(Dataset::Montgomery));
         let by_rule = shenzhen_split(&shenzhen, 0).unwrap();
         assert_eq!(shares(&shenzhen, 0).unwrap(), by_rule);
         let split = shares(&montgomery, 0).unwrap();
