@@ -17,6 +17,7 @@ mod mode;
 mod named;
 mod norm;
 pub mod optim;
+mod pieces;
 mod precision;
 mod resnet;
 mod state_dict;

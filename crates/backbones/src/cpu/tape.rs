@@ -3,7 +3,9 @@
 use burn::{
     backend::{
         Autodiff, BackendTensor, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind, Flex,
-        autodiff::checkpoint::strategy::NoCheckpointing, flex::FlexTensor, tensor::FloatTensor,
+        autodiff::{checkpoint::strategy::NoCheckpointing, grads::Gradients, ops::Ops},
+        flex::FlexTensor,
+        tensor::FloatTensor,
     },
     tensor::{DType, Shape, Tensor, TensorData},
 };
@@ -75,4 +77,10 @@ pub(crate) fn tensor<T: Real>(values: Vec<T>, shape: impl Into<Shape>) -> FlexTe
 /// Sizes of a tensor of known rank.
 pub(crate) fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
     tensor.layout().shape().dims()
+}
+
+/// The gradient that reached an operation, contiguous. Writing to it does not copy it where nothing else holds it.
+pub(crate) fn gradient<S, const N: usize>(grads: &mut Gradients, ops: &Ops<S, N>) -> FlexTensor {
+    let gradient = grads.consume::<Flex>(&ops.node);
+    gradient.to_contiguous() // the other reference is dropped here
 }
