@@ -25,6 +25,12 @@ mod stem;
 mod traverse;
 mod weights;
 
+/// Kernels for the CPU that a method needs beside a network.
+#[cfg(feature = "flex")]
+pub mod kernels {
+    pub use crate::cpu::contrast::{Contrast, contrast};
+}
+
 pub use arch::{Arch, Network, NetworkConfig};
 pub use backbone::{Backbone, FeatureMaps, global_average};
 pub use classifier::Classifier;

@@ -7,6 +7,7 @@
 //!
 //! Functions return `None` for a device or precision they do not support; the caller then uses Burn's own operation.
 
+pub(crate) mod contrast;
 mod conv;
 pub(crate) mod flat;
 mod kernel;

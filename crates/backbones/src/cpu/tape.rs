@@ -53,6 +53,16 @@ pub(crate) fn context(operands: &[&Operand]) -> DispatchAutodiffContext {
     all.max_by_key(|c| *c != DispatchAutodiffContext::Disabled).unwrap_or_default()
 }
 
+/// Whether operations in this context are recorded: not those of the key encoder, or in evaluation.
+pub(crate) fn records(context: DispatchAutodiffContext) -> bool {
+    context != DispatchAutodiffContext::Disabled
+}
+
+/// [`wrap`] for the result of an operation that is not recorded.
+pub(crate) fn constant<const D: usize>(tensor: FlexTensor, context: DispatchAutodiffContext) -> Tensor<D> {
+    wrap(Tracked::new(tensor), context)
+}
+
 /// Converts back to a tensor of Burn's API.
 pub(crate) fn wrap<const D: usize>(tensor: Tracked, context: DispatchAutodiffContext) -> Tensor<D> {
     let kind = match context {

@@ -80,7 +80,7 @@ pub(crate) fn update_running(
             DType::F32 => blend::<f32>(&running, moments.iter().map(f), factor, momentum),
             _ => blend::<f64>(&running, moments.iter().map(f), factor, momentum),
         };
-        Some(tape::wrap(Tracked::new(blended), context))
+        Some(tape::constant(blended, context))
     };
     Some([updated(mean, 1.0, |m| m.mean)?, updated(variance, unbiased, |m| m.variance)?])
 }
@@ -166,6 +166,9 @@ pub(crate) fn batch_norm(
         Source::Batch(_) => moments.clone(),
         Source::Given(_) => Vec::new(),
     };
+    if !tape::records(context) {
+        return Some((tape::constant(out, context), batch));
+    }
     let output = (residual.is_some() && norm.rectify).then(|| out.clone());
     let state = move || State { layer, moments: moments.into(), output, gathered: gathered.cloned() };
     let out = match node_of_residual {
