@@ -141,7 +141,7 @@ fn row<T: Real>(weights: &mut [T], negatives: &[T], positive: T, excluded: Optio
             }
         }
     }
-    let (mut largest, mut better, mut similarity) = ([own; LANES], [T::zero(); LANES], 0.0);
+    let (mut largest, mut better, mut similarity) = ([own; LANES], [T::zero(); LANES], 0.0_f64);
     // The sums are finished in double precision.
     for (logits, negatives) in weights.chunks(1 << 12).zip(negatives.chunks(1 << 12)) {
         let mut sums = [T::zero(); LANES];
@@ -155,7 +155,7 @@ fn row<T: Real>(weights: &mut [T], negatives: &[T], positive: T, excluded: Optio
         similarity += sums.iter().fold(0.0, |sum, lane| sum + lane.wide());
     }
     let largest = largest.into_iter().fold(own, |a, b| if b > a { b } else { a });
-    let mut sum = 0.0;
+    let mut sum = 0.0_f64;
     for chunk in weights.chunks_mut(LANES) {
         for weight in chunk.iter_mut() {
             *weight = (*weight - largest).exp();

@@ -201,7 +201,7 @@ struct Layer {
 impl Layer {
     fn channels<T: Real>(&self) -> Channels<'_, T> {
         let pieces = self.pieces.iter().map(|piece| {
-            let [_, c, ..] = tape::dims(piece);
+            let [_, c, _, _] = tape::dims(piece);
             (tape::values::<T>(piece), c)
         });
         Channels::new(pieces.collect(), self.plane())
@@ -214,7 +214,7 @@ impl Layer {
 
     /// Images of a group.
     fn images(&self) -> usize {
-        let [b, ..] = tape::dims(&self.pieces[0]);
+        let [b, _, _, _] = tape::dims(&self.pieces[0]);
         b / self.norm.groups
     }
 
@@ -311,7 +311,7 @@ fn backward<T: Real>(state: &State, mut grad: FlexTensor, residual: bool) -> [Op
         _ => Targets::of(layer, gathered.as_ref()),
     };
     let add: Vec<bool> = targets.iter().map(|t| t.add).collect();
-    let mut dx: Vec<&mut [T]> = targets.iter_mut().flat_map(|t| by_channel(t.values(), t.channels, plane)).collect();
+    let mut dx: Vec<&mut [T]> = targets.iter_mut().flat_map(|t| t.planes(plane)).collect();
     let mut dy = by_channel(grad.storage_mut::<T>(), count, plane);
 
     let item = |item: usize, dy: &mut [&mut [T]], dx: Option<&mut [&mut [T]]>| {
@@ -384,7 +384,7 @@ impl Targets {
         layer.pieces.iter().enumerate().map(target).collect()
     }
 
-    fn values<T: Real>(&mut self) -> &mut [T] {
-        self.tensor.storage_mut()
+    fn planes<T: Real>(&mut self, plane: usize) -> Vec<&mut [T]> {
+        by_channel(self.tensor.storage_mut(), self.channels, plane)
     }
 }
