@@ -2,6 +2,7 @@
 //!
 //! Letters: N batch, D embedding, n negatives.
 
+use backbones::cpu_times::{self, Part};
 #[cfg(feature = "flex")]
 use burn::tensor::TensorData;
 use burn::tensor::{Bool, Int, Tensor};
@@ -29,6 +30,7 @@ pub struct InfoNce {
 /// # Shapes
 /// - q `[N, D]` on the tape, k `[N, D]` off it, both of unit length
 pub fn info_nce(q: Tensor<2>, k: Tensor<2>, negatives: Negatives, temperature: f64) -> InfoNce {
+    let _t = cpu_times::time(Part::Loss);
     let pos = (q.clone() * k).sum_dim(1); // [N, 1]
     let neg = q.matmul(negatives.rows.transpose()); // [N, n]
     let similarities = similarities::keep(pos.clone().inner(), neg.clone().inner());

@@ -18,6 +18,7 @@ mod pool;
 mod simd;
 pub(crate) mod tape;
 
+pub(crate) use crate::cpu_times as clock;
 pub(crate) use conv::conv2d;
 pub(crate) use pool::{avg_pool_2x2, max_pool_3x3_s2, plane_means};
 

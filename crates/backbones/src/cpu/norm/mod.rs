@@ -26,6 +26,7 @@ use rayon::prelude::*;
 
 use super::{
     Real,
+    clock::{self, Part},
     memory::Buffer,
     pass,
     simd::Level,
@@ -218,6 +219,12 @@ impl Layer {
         b / self.norm.groups
     }
 
+    /// Bytes of `n` tensors of the size of all pieces.
+    fn bytes<T>(&self, n: usize) -> usize {
+        let elements = |piece: &FlexTensor| tape::dims::<4>(piece).iter().product::<usize>();
+        n * size_of::<T>() * self.pieces.iter().map(elements).sum::<usize>()
+    }
+
     /// Work items that are joined.
     fn joined(&self) -> usize {
         SMALLEST.div_ceil((self.images() * self.plane()).max(1))
@@ -235,6 +242,7 @@ struct State {
 }
 
 fn forward<T: Real>(layer: &Layer, residual: Option<&FlexTensor>, source: Source<'_>) -> (FlexTensor, Vec<Moments>) {
+    let _t = clock::time(Part::Norm).work(layer.bytes::<T>(if residual.is_some() { 3 } else { 2 }));
     let level = Level::best();
     let (channels, n, groups) = (layer.channels::<T>(), layer.images(), layer.norm.groups);
     let (weight, bias) = (tape::values::<T>(&layer.weight), tape::values::<T>(&layer.bias));
@@ -299,6 +307,7 @@ impl<const N: usize> Backward<Flex, N> for NormBackward {
 /// the moments are constants; weight and bias get the sum over groups.
 fn backward<T: Real>(state: &State, mut grad: FlexTensor, residual: bool) -> [Option<FlexTensor>; 4] {
     let State { layer, moments, output, gathered } = state;
+    let _t = clock::time(Part::Norm).work(layer.bytes::<T>(if residual { 5 } else { 3 }));
     let (level, norm) = (Level::best(), layer.norm);
     let (channels, n, plane) = (layer.channels::<T>(), layer.images(), layer.plane());
     let count = channels.count();

@@ -16,6 +16,7 @@ use rayon::prelude::*;
 
 use crate::cpu::{
     Real,
+    clock::{self, Part},
     memory::Buffer,
     tape::{self, Strategy},
 };
@@ -83,6 +84,7 @@ impl Backward<Flex, 1> for AverageBackward {
 }
 
 fn forward<T: Real>(x: &FlexTensor, [n, c, h, w]: [usize; 4], windows: Windows) -> FlexTensor {
+    let _t = clock::time(Part::Pooling);
     let planes = tape::values::<T>(x).par_chunks((h * w).max(1));
     match windows {
         Windows::Planes => {
@@ -112,6 +114,7 @@ fn forward<T: Real>(x: &FlexTensor, [n, c, h, w]: [usize; 4], windows: Windows) 
 }
 
 fn backward<T: Real>(grad: &FlexTensor, [n, c, h, w]: [usize; 4], windows: Windows) -> FlexTensor {
+    let _t = clock::time(Part::Pooling);
     let grad = tape::values::<T>(grad);
     let mut dx = Buffer::<T>::stale(n * c * h * w);
     let planes = dx.par_chunks_mut((h * w).max(1));

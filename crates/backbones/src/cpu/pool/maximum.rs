@@ -16,6 +16,7 @@ use rayon::prelude::*;
 
 use crate::cpu::{
     Real,
+    clock::{self, Part},
     memory::Buffer,
     pass::{self, Pass},
     simd::Level,
@@ -74,6 +75,7 @@ fn half(side: usize) -> usize {
 
 /// The maxima, and their places if `tracked`.
 fn forward<T: Real>(x: &FlexTensor, [n, c, h, w]: [usize; 4], tracked: bool) -> (FlexTensor, Vec<u8>) {
+    let _t = clock::time(Part::Pooling);
     let (values, level) = (tape::values::<T>(x), Level::best());
     let (ho, wo) = (half(h), half(w));
     let mut out = Buffer::<T>::stale(n * c * ho * wo);
@@ -154,6 +156,7 @@ impl<T: Real> Pass for Maxima<'_, T> {
 }
 
 fn backward<T: Real>(grad: &FlexTensor, winners: &[u8], [n, c, h, w]: [usize; 4]) -> FlexTensor {
+    let _t = clock::time(Part::Pooling);
     let grad = tape::values::<T>(grad);
     let (ho, wo) = (half(h), half(w));
     let mut dx = Buffer::<T>::stale(n * c * h * w);
