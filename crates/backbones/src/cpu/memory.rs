@@ -19,6 +19,7 @@ use burn::{
     backend::flex::FlexTensor,
     tensor::{AllocationProperty, Bytes, Shape, TensorData},
 };
+use memmap2::MmapMut;
 use burn_std::{AccessError, AccessPolicy, AllocationController};
 
 use super::Real;
@@ -27,7 +28,8 @@ use super::Real;
 const SMALLEST: usize = 1 << 14;
 /// Bytes of a cache line, to which buffers are aligned.
 const LINE: usize = 64;
-const WORD: usize = size_of::<u64>();
+/// Bytes of a huge page; memory from this size on is aligned to it.
+const HUGE: usize = 1 << 21;
 /// Requests after which a past peak of memory in use is forgotten, at most twice as many.
 const WINDOW: usize = 1 << 13;
 
@@ -75,22 +77,21 @@ impl<T: Real> Deref for Buffer<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        let elements: &[T] = bytemuck::cast_slice(self.block.words());
-        &elements[..self.len]
+        bytemuck::cast_slice(&self.block.bytes()[..self.len * size_of::<T>()])
     }
 }
 
 impl<T: Real> DerefMut for Buffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        let elements: &mut [T] = bytemuck::cast_slice_mut(self.block.words_mut());
-        &mut elements[..self.len]
+        let bytes = self.len * size_of::<T>();
+        bytemuck::cast_slice_mut(&mut self.block.bytes_mut()[..bytes])
     }
 }
 
 /// Memory that returns to the pool when it is dropped.
 struct Block {
-    memory: Vec<u64>,
-    /// Words before the first cache line.
+    memory: Memory,
+    /// Bytes before the first aligned one.
     skip: usize,
     /// Not used before, so all zero.
     fresh: bool,
@@ -98,33 +99,92 @@ struct Block {
 
 impl Block {
     fn take(bytes: usize) -> Self {
-        let words = match bytes {
-            ..SMALLEST => bytes.div_ceil(WORD),
-            _ => bytes.next_multiple_of(LINE) / WORD,
-        };
-        let capacity = words + LINE / WORD - 1;
-        let kept = if words * WORD < SMALLEST { None } else { with_pool(|pool| pool.take(capacity)) };
+        let size = bytes.next_multiple_of(LINE);
+        let kept = if size < SMALLEST { None } else { with_pool(|pool| pool.take(size)) };
         let fresh = kept.is_none();
-        let memory = kept.unwrap_or_else(|| vec![0; capacity]);
-        let skip = memory.as_ptr().align_offset(LINE).min(LINE / WORD - 1);
+        let memory = kept.unwrap_or_else(|| Memory::new(size));
+        let skip = memory.bytes().as_ptr().align_offset(memory.alignment());
         Self { memory, skip, fresh }
     }
 
-    fn words(&self) -> &[u64] {
-        &self.memory[self.skip..]
+    fn bytes(&self) -> &[u8] {
+        &self.memory.bytes()[self.skip..][..self.memory.size]
     }
 
-    fn words_mut(&mut self) -> &mut [u64] {
-        &mut self.memory[self.skip..]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        let size = self.memory.size;
+        &mut self.memory.bytes_mut()[self.skip..][..size]
     }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
         let memory = std::mem::take(&mut self.memory);
-        if memory.len() * WORD >= SMALLEST + LINE - WORD {
+        if memory.size >= SMALLEST {
             let surplus = with_pool(|pool| pool.give(memory));
             drop(surplus); // without the lock
+        }
+    }
+}
+
+/// Memory of a size, and some more for its alignment.
+#[derive(Default)]
+struct Memory {
+    size: usize,
+    place: Place,
+}
+
+enum Place {
+    Heap(Vec<u8>),
+    Map(MmapMut),
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::Heap(Vec::new())
+    }
+}
+
+impl Memory {
+    /// Zeros.
+    fn new(size: usize) -> Self {
+        let place = Self::map(size).unwrap_or_else(|| Place::Heap(vec![0; size + LINE]));
+        Self { size, place }
+    }
+
+    /// Large memory from the system itself, in huge pages where it has them: fewer of them are mapped, and looked up.
+    fn map(size: usize) -> Option<Place> {
+        if size < HUGE {
+            return None;
+        }
+        let map = MmapMut::map_anon(size + HUGE).ok()?;
+        #[cfg(target_os = "linux")]
+        {
+            let start = map.as_ptr().align_offset(HUGE);
+            // Whole pages only, lest a part of one costs all of it; a refusal costs speed alone.
+            let _ = map.advise_range(memmap2::Advice::HugePage, start, size / HUGE * HUGE);
+        }
+        Some(Place::Map(map))
+    }
+
+    fn alignment(&self) -> usize {
+        match self.place {
+            Place::Heap(_) => LINE,
+            Place::Map(_) => HUGE,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.place {
+            Place::Heap(bytes) => bytes,
+            Place::Map(map) => map,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match &mut self.place {
+            Place::Heap(bytes) => bytes,
+            Place::Map(map) => map,
         }
     }
 }
@@ -141,20 +201,20 @@ impl AllocationController for Block {
     }
 
     unsafe fn memory_mut(&mut self, _: AccessPolicy) -> Result<&mut [MaybeUninit<u8>], AccessError> {
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(self.words_mut());
+        let bytes = self.bytes_mut();
         // SAFETY: `MaybeUninit<u8>` has the layout of `u8`; the caller writes initialised data only.
         Ok(unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len()) })
     }
 
     fn memory(&self, _: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
-        let bytes: &[u8] = bytemuck::cast_slice(self.words());
+        let bytes = self.bytes();
         // SAFETY: `MaybeUninit<u8>` has the layout of `u8`.
         Ok(unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) })
     }
 
     fn duplicate(&self) -> Option<Box<dyn AllocationController>> {
-        let mut copy = Self::take(size_of_val(self.words()));
-        copy.words_mut()[..self.words().len()].copy_from_slice(self.words());
+        let mut copy = Self::take(self.memory.size);
+        copy.bytes_mut().copy_from_slice(self.bytes());
         Some(Box::new(copy))
     }
 }
@@ -164,11 +224,11 @@ fn with_pool<R>(f: impl FnOnce(&mut Pool) -> R) -> R {
     f(pool.get_or_insert_default())
 }
 
-/// Memory that waits, by its size; all sizes are in words.
+/// Memory that waits, by its size; all sizes are in bytes.
 #[derive(Default)]
 struct Pool {
     /// With the time of its return; the oldest first.
-    waiting: HashMap<usize, VecDeque<(u64, Vec<u64>)>>,
+    waiting: HashMap<usize, VecDeque<(u64, Memory)>>,
     idle: usize,
     in_use: usize,
     /// Largest `in_use` of this window and of the one before.
@@ -180,7 +240,7 @@ struct Pool {
 impl Pool {
     /// Memory of exactly this size, if some waits; the caller allocates otherwise, and [`Pool::give`]s it back in either
     /// case.
-    fn take(&mut self, size: usize) -> Option<Vec<u64>> {
+    fn take(&mut self, size: usize) -> Option<Memory> {
         self.requests += 1;
         if self.requests.is_multiple_of(WINDOW) {
             self.peaks = [self.in_use, self.peaks[0]];
@@ -202,8 +262,8 @@ impl Pool {
     }
 
     /// Keeps memory; returns what is too much.
-    fn give(&mut self, memory: Vec<u64>) -> Vec<Vec<u64>> {
-        let size = memory.len();
+    fn give(&mut self, memory: Memory) -> Vec<Memory> {
+        let size = memory.size;
         self.clock += 1;
         self.in_use = self.in_use.saturating_sub(size);
         self.idle += size;
@@ -212,7 +272,7 @@ impl Pool {
     }
 
     /// What has waited longest, as far as the bound is exceeded.
-    fn surplus(&mut self) -> Vec<Vec<u64>> {
+    fn surplus(&mut self) -> Vec<Memory> {
         let peak = self.peaks[0].max(self.peaks[1]);
         let bound = peak + peak / 4;
         let mut surplus = Vec::new();
@@ -234,12 +294,13 @@ mod tests {
 
     #[test]
     fn memory_is_aligned_and_zero_where_asked_though_used_before() {
-        let len = 123_457;
-        let mut buffer = Buffer::<f32>::stale(len);
-        buffer.fill(1.0);
-        assert!(buffer.as_ptr().addr().is_multiple_of(LINE) && buffer.len() == len);
-        drop(buffer.into_tensor([len]));
-        assert!(Buffer::<f32>::zeroed(len).iter().all(|&v| v == 0.0));
+        for len in [3, 12_345, 1_234_567] {
+            let mut buffer = Buffer::<f32>::stale(len);
+            buffer.fill(1.0);
+            assert!(buffer.as_ptr().addr().is_multiple_of(LINE) && buffer.len() == len);
+            drop(buffer.into_tensor([len]));
+            assert!(Buffer::<f32>::zeroed(len).iter().all(|&v| v == 0.0));
+        }
     }
 
     #[test]
@@ -255,13 +316,15 @@ mod tests {
     #[test]
     fn memory_that_waits_is_bounded_by_the_recent_peak() {
         let mut pool = Pool::default();
-        let get = |pool: &mut Pool, size: usize| pool.take(size).unwrap_or_else(|| vec![0; size]);
+        let get = |pool: &mut Pool, size: usize| pool.take(size).unwrap_or_else(|| Memory::new(size));
         let big: Vec<_> = (0..4).map(|_| get(&mut pool, 1_000)).collect();
-        let places: Vec<_> = big.iter().map(|memory| memory.as_ptr()).collect();
+        let places: Vec<_> = big.iter().map(|memory| memory.bytes().as_ptr()).collect();
         for memory in big {
             assert!(pool.give(memory).is_empty());
         }
-        assert_eq!(pool.take(1_000).map(|memory| (memory.as_ptr() == places[3], pool.give(memory).len())), Some((true, 0)));
+        let again = pool.take(1_000).unwrap();
+        assert_eq!(again.bytes().as_ptr(), places[3]);
+        assert!(pool.give(again).is_empty());
         assert_eq!((pool.in_use, pool.idle), (0, 4_000));
         // Other sizes: the old ones leave as the new ones come.
         let other: Vec<_> = (0..20).map(|_| get(&mut pool, 100)).collect();
