@@ -140,13 +140,7 @@ impl BatchNorm {
 
 #[cfg(feature = "flex")]
 impl BatchNorm {
-    fn fused(
-        &mut self,
-        x: &Tensor<4>,
-        residual: Option<&Tensor<4>>,
-        rectify: bool,
-        mode: Mode,
-    ) -> Option<Tensor<4>> {
+    fn fused(&mut self, x: &Tensor<4>, residual: Option<&Tensor<4>>, rectify: bool, mode: Mode) -> Option<Tensor<4>> {
         let (out, moments) = self.on_cpu(std::slice::from_ref(x), residual, rectify, mode, &[], None)?;
         self.update_running(&moments, x.dims(), mode)?;
         Some(out)
@@ -202,7 +196,10 @@ impl BatchNorm {
 /// # Panics
 /// When `groups` does not divide a batch of `b`.
 fn check(groups: usize, b: usize) {
-    assert!(groups > 0 && b.is_multiple_of(groups), "batch normalisation: {groups} groups do not divide a batch of {b}");
+    assert!(
+        groups > 0 && b.is_multiple_of(groups),
+        "batch normalisation: {groups} groups do not divide a batch of {b}"
+    );
 }
 
 fn finish(y: Tensor<4>, residual: Option<Tensor<4>>, rectify: bool) -> Tensor<4> {

@@ -19,8 +19,8 @@ use burn::{
     backend::flex::FlexTensor,
     tensor::{AllocationProperty, Bytes, Shape, TensorData},
 };
-use memmap2::MmapMut;
 use burn_std::{AccessError, AccessPolicy, AllocationController};
+use memmap2::MmapMut;
 
 use super::Real;
 

@@ -75,9 +75,8 @@ fn one_pass_gives_what_operations_on_whole_tensors_give() {
                     let fused = results(shape, dtype, mode, residual, |norm, x, r| {
                         norm.fused(&x, r.as_ref(), rectify, mode).unwrap()
                     });
-                    let plain = results(shape, dtype, mode, residual, |norm, x, r| {
-                        finish(norm.plain(x, mode), r, rectify)
-                    });
+                    let plain =
+                        results(shape, dtype, mode, residual, |norm, x, r| finish(norm.plain(x, mode), r, rectify));
                     let case = format!("{dtype:?}, {shape:?}, {mode:?}, residual {residual}, rectify {rectify}");
                     assert_close(&fused, &plain, bound, &case);
                 }

@@ -336,8 +336,7 @@ fn backward<T: Real>(state: &State, mut grad: FlexTensor, residual: bool) -> [Op
             }
         };
         let inverse = moments.inverse(norm.eps);
-        let (dbias, product) =
-            pass::run(level, Sums { dy: &mut *dy, x: &x, mask, mean: T::narrow(moments.mean) });
+        let (dbias, product) = pass::run(level, Sums { dy: &mut *dy, x: &x, mask, mean: T::narrow(moments.mean) });
         let dweight = product * inverse;
         let means = if layer.constant { [0.0; 2] } else { [dbias, inverse * dweight].map(|s| s / (n * plane) as f64) };
         let coefficients = [weight[channel].wide() * inverse, means[0], means[1], moments.mean].map(T::narrow);

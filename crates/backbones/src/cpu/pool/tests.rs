@@ -30,8 +30,7 @@ fn results<const D: usize>(
     (y.into_data().convert::<f64>(), x.grad(&gradients).unwrap().into_data().convert::<f64>())
 }
 
-const SHAPES: [[usize; 4]; 6] =
-    [[2, 3, 8, 8], [1, 2, 7, 9], [3, 1, 1, 1], [2, 2, 2, 5], [1, 1, 40, 71], [1, 3, 5, 2]];
+const SHAPES: [[usize; 4]; 6] = [[2, 3, 8, 8], [1, 2, 7, 9], [3, 1, 1, 1], [2, 2, 2, 5], [1, 1, 40, 71], [1, 3, 5, 2]];
 
 #[test]
 fn maxima_are_burns() {
