@@ -11,7 +11,7 @@ pub(crate) mod contrast;
 mod conv;
 pub(crate) mod flat;
 mod kernel;
-mod memory;
+pub(crate) mod memory;
 pub(crate) mod norm;
 mod pass;
 mod pool;
