@@ -5,7 +5,7 @@
 use backbones::cpu_times::{self, Part};
 #[cfg(feature = "flex")]
 use burn::tensor::TensorData;
-use burn::tensor::{Bool, Int, Tensor};
+use burn::tensor::{Bool, FloatDType, Int, Tensor};
 
 use crate::{queue::Negatives, similarities};
 
@@ -64,7 +64,7 @@ fn by_tensors(
     let loss = (sum.log() + largest - l_pos.clone()).mean(); // [1]
 
     let better: Tensor<2, Int> = l_neg.inner().greater_equal(l_pos.inner()).int().sum_dim(1); // [N, 1]
-    let top = |m: i32| better.clone().lower_elem(m).float().sum() / n as f64; // [1]
+    let top = |m: i32| better.clone().lower_elem(m).float().cast(FloatDType::from(loss.dtype())).sum() / n as f64; // [1]
     let measures = vec![loss.clone().inner(), top(1), top(5), similarity.0, similarity.1];
     (loss, Tensor::cat(measures, 0))
 }

@@ -148,7 +148,10 @@ fn pieces_give_what_their_join_gives() {
             for shape in [[4, 3, 5, 7], [2, 40, 3, 3]] {
                 let found = dense_block(shape, dtype, mode, false);
                 let expected = dense_block(shape, dtype, mode, true);
-                assert_close(&found, &expected, bound, &format!("{dtype:?}, {shape:?}, {mode:?}"));
+                // Gradients cancel where the next normalisation takes away what they add: an error is as large as their
+                // terms make it, so all are measured by the largest.
+                let case = format!("{dtype:?}, {shape:?}, {mode:?}");
+                assert_close(&[found.concat()], &[expected.concat()], bound, &case);
             }
         }
     }
