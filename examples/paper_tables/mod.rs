@@ -69,6 +69,7 @@ fn smoke(table: PaperTable, out: &Path) -> Outcome<PathBuf> {
         epochs: None,
         image_size: Some(SIDE),
         device: DeviceChoice::Auto,
+        features: None,
     };
     reproduction.make_fits(&fits, &|text: &str| println!("{text}"))?;
     println!();

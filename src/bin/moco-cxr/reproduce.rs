@@ -19,8 +19,8 @@ use moco_cxr::{
 use crate::{
     Fault,
     flags::{
-        bad_argument::BadArgument, device::DeviceArguments, labels::PolicyArguments, output::OutputArguments,
-        reading::WorkerArguments, seed::SeedArguments, source::OptionalSourceArguments,
+        bad_argument::BadArgument, device::DeviceArguments, features::FeatureCacheArguments, labels::PolicyArguments,
+        output::OutputArguments, reading::WorkerArguments, seed::SeedArguments, source::OptionalSourceArguments,
     },
     terminal::{fetch::fetch, watch::Terminal},
 };
@@ -80,6 +80,8 @@ pub(crate) struct Arguments {
     /// one.
     #[arg(long, value_name = "DIR", requires = "data")]
     cache: Option<PathBuf>,
+    #[command(flatten)]
+    features: FeatureCacheArguments,
     #[command(flatten)]
     device: DeviceArguments,
     /// Print which models are missing and what the table costs; compute nothing.
@@ -213,6 +215,7 @@ fn make(table: PaperTable, data: &Path, missing: &[Fit], arguments: &Arguments) 
             epochs: arguments.epochs,
             image_size: arguments.image_size,
             device: arguments.device.choose(DeviceChoice::Auto, quiet)?,
+            features: arguments.features.folder(),
         };
         for fits in missing.chunk_by(|one, other| one.arm == other.arm) {
             let arm = fits[0].arm;
