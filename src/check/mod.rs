@@ -1,10 +1,12 @@
 //! Checks before a run: that a device computes what the CPU computes, the time of a step, the memory of a run.
 
+mod available;
 mod bench;
 mod estimate;
 mod parity;
 mod step;
 
+pub use available::available_memory;
 pub use bench::{Phases, StepBench, StepReport};
 pub use estimate::{MemoryEstimate, StepEstimate};
 pub use parity::{Difference, ParityReport, parity, self_test};

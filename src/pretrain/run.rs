@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::{
     device::guard,
     error::{Error, Result},
-    files::{Existing, Notes, RunFolder, Watch},
+    files::{Existing, Notes, RunFolder, RunLock, Watch},
     pretrain::{
         AugmentOn, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, TrainImages, TrainingWatch, export::export,
         log::RunLog,
@@ -89,12 +89,18 @@ pub fn pretrain(
 
     // Calls to the CPU block; a GPU computes while the next batch is made.
     trainer.in_flight = if settings.device.is_cpu() { 0 } else { 2 };
+    let _lock = RunLock::take(out)?;
     let folder = RunFolder::open(out, existing)?;
     trainer.checkpoints = Some(Checkpoints::new(folder.join("checkpoints"), settings.checkpoints.keep));
     if resuming {
         let found = trainer.resume_newest()?;
         for ignored in &found.ignored {
             notes.note(&format!("{} is ignored: {}", ignored.path.display(), ignored.reason));
+        }
+        // An interrupted writing of the first one lost nothing; anything else is evidence that a new start would overwrite.
+        let damaged = found.ignored.iter().find(|ignored| ignored.path.extension().is_none_or(|end| end != "partial"));
+        if let (None, Some(first)) = (&found.newest, damaged) {
+            return Err(Error::NoCheckpoint { path: first.path.clone(), reason: first.reason.clone() });
         }
         notes.note(&format!("resuming at step {}", trainer.position().step));
     }

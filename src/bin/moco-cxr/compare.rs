@@ -16,6 +16,7 @@ use crate::{
         output::{OutputArguments, print_json},
         predictions::{PredictionArguments, note_patients},
     },
+    terminal::print::out,
 };
 
 /// Compare two models on the same rows: differences with paired confidence intervals, and tests corrected over tasks.
@@ -117,7 +118,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     if output.json() {
         print_json(&comparisons)?;
     } else {
-        print!("{}", comparisons.table().to_markdown());
+        out!("{}", comparisons.table().to_markdown())?;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use crate::{
         output::{OutputArguments, print_json},
         predictions::{PredictionArguments, note_patients},
     },
+    terminal::print::out,
 };
 
 /// Below this many positive rows, negative rows or patients, the user is warned about the intervals.
@@ -108,7 +109,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     if output.json() {
         print_json(&results)?;
     } else {
-        print!("{}", results.table().to_markdown());
+        out!("{}", results.table().to_markdown())?;
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ use crate::{
         bad_argument::BadArgument, device::DeviceArguments, labels::PolicyArguments, output::OutputArguments,
         reading::WorkerArguments, seed::SeedArguments, source::OptionalSourceArguments,
     },
+    terminal::print::outln,
     terminal::{fetch::fetch, watch::Terminal},
 };
 
@@ -166,15 +167,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         write_new(&file("json"), serde_json::to_string_pretty(&cells)?.as_bytes())?;
     }
     if arguments.output.json() {
-        println!("{}", serde_json::to_string_pretty(&cells)?);
+        print_json(&cells)?;
         return Ok(());
     }
-    println!("{}\n\n{text}", table.title());
+    outln!("{}\n\n{text}", table.title())?;
     let (had, inside) = (
         cells.iter().filter(|cell| cell.ours.is_some()).count(),
         cells.iter().filter(|cell| cell.inside == Some(true)).count(),
     );
-    println!("{had} of {} cells, {inside} of them inside the paper's interval", cells.len());
+    outln!("{had} of {} cells, {inside} of them inside the paper's interval", cells.len())?;
     if data.is_none() && !missing.is_empty() {
         print_command(table, &missing, arguments);
     }
@@ -270,8 +271,8 @@ fn print_command(table: PaperTable, missing: &[Fit], arguments: &Arguments) {
         .map(|start| format!(" --weights {start}={}_RUN", start.to_uppercase().replace('-', "_")))
         .collect();
     let results = arguments.results.display();
-    println!("\nMissing models are made by (capitals are yours to fill in):");
-    println!("  moco-cxr reproduce {} --results {results} --data DATA{}{weights}", table.name(), test_data(table));
+    outln!("\nMissing models are made by (capitals are yours to fill in):")?;
+    outln!("  moco-cxr reproduce {} --results {results} --data DATA{}{weights}", table.name(), test_data(table))?;
 }
 
 /// CheXpert's test part lies in a folder of its own.
@@ -293,19 +294,19 @@ fn dry_run(table: PaperTable, missing: &[Fit], arguments: &Arguments) {
         false => ("CheXpert", 223_414.0, 234.0, 500.0),
     };
     let (all, cost) = (Cost::of(&table.fits(), images, valid), Cost::of(missing, images, valid));
-    println!("{}\n", table.title());
-    println!(
+    outln!("{}\n", table.title())?;
+    outln!(
         "{} of {} fits are missing, on {set} ({images} training and {valid} validation images): {:.1} million images through a network by the paper's epochs",
         cost.fits,
         all.fits,
         cost.images / 1e6
-    );
+    )?;
     match arguments.images_per_second {
-        Some(rate) => println!("about {:.1} hours at {rate} images a second", cost.images / rate / 3600.0),
-        None => println!("give --images-per-second to see hours"),
+        Some(rate) => outln!("about {:.1} hours at {rate} images a second", cost.images / rate / 3600.0)?,
+        None => outln!("give --images-per-second to see hours")?,
     }
-    println!("about {:.1} MB of scores on disk", cost.fits as f64 * test * ROW / 1e6);
-    println!("linear models by the standard protocol see every image once for all fractions instead");
+    outln!("about {:.1} MB of scores on disk", cost.fits as f64 * test * ROW / 1e6)?;
+    outln!("linear models by the standard protocol see every image once for all fractions instead")?;
     if !missing.is_empty() && arguments.source.data.is_none() {
         print_command(table, missing, arguments);
     }

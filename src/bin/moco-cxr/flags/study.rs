@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     Fault,
+    terminal::print::out,
     terminal::{fetch::fetch, watch::Terminal},
 };
 
@@ -112,7 +113,7 @@ impl StudyArguments {
         if self.output.json() {
             return print_json(&outcome.results());
         }
-        print!("{}", outcome.table().to_markdown());
+        out!("{}", outcome.table().to_markdown())?;
         Ok(())
     }
 

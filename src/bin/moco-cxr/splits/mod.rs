@@ -24,6 +24,7 @@ use crate::{
         seed::SeedArguments,
         source::OptionalSourceArguments,
     },
+    terminal::print::outln,
 };
 
 /// The paper's fractions of the Shenzhen training part and their numbers of draws; it also uses the whole part.
@@ -109,10 +110,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         let splits: Vec<_> = splits.iter().map(describe).collect();
         return print_json(&json!({ "rows": source.len(), "splits": splits }));
     }
-    println!("{} rows", source.len());
+    outln!("{} rows", source.len())?;
     for split in &splits {
         let patients = source.patients(&split.rows).map(|n| format!(" of {n} patients")).unwrap_or_default();
-        println!("  {}: {} images{patients}", split.name, split.rows.len());
+        outln!("  {}: {} images{patients}", split.name, split.rows.len())?;
     }
     Ok(())
 }
