@@ -8,7 +8,7 @@ mod watch;
 mod whole;
 
 pub(crate) use json::read_json;
-pub(crate) use new_folder::NewFolder;
+pub use new_folder::NewFolder;
 pub use run_folder::{Existing, RunFolder};
 pub(crate) use run_lock::RunLock;
 pub use watch::Watch;

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use moco_cxr::{
     Existing, RunFolder,
     eval::{Evaluation, Metric, Predictions, ResultRow, Results, Subgroup, subgroups},
+    files::NewFolder,
 };
 
 use crate::{
@@ -104,7 +105,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     check_any_metric(&results)?;
     note_few(&results, output);
     if let Some(out) = &arguments.out {
-        results.write_folder(out, &draws, arguments.plots)?;
+        let folder = NewFolder::begin(out)?;
+        results.write_folder(folder.path(), &draws, arguments.plots)?;
+        folder.finish()?;
     }
     if output.json() {
         print_json(&results)?;

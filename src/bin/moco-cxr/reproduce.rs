@@ -10,6 +10,7 @@ use moco_cxr::{
     DeviceChoice, Existing, Protocol, RunFolder, Sources, ValidFrom,
     data::DrawRule,
     eval::{Bootstrap, write_new},
+    files::NewFolder,
     reproduce::{
         Cost, Fit, LinearProtocol, NotMade, PaperTable, Reproduced, Reproduction, reproduction_conditions,
         reproduction_table,
@@ -159,12 +160,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         false => format!("{}\nOurs:\n\n- {}\n", printed.to_markdown(), conditions.join("\n- ")),
     };
     if let Some(out) = out {
-        RunFolder::open(out, Existing::Refuse)?;
-        let file = |ending: &str| out.join(format!("{}.{ending}", table.name()));
+        let folder = NewFolder::begin(out)?;
+        let file = |ending: &str| folder.path().join(format!("{}.{ending}", table.name()));
         write_new(&file("md"), format!("# {}\n\n{text}", table.title()).as_bytes())?;
         write_new(&file("csv"), printed.to_csv().as_bytes())?;
         write_new(&file("html"), printed.to_html().as_bytes())?;
         write_new(&file("json"), serde_json::to_string_pretty(&cells)?.as_bytes())?;
+        folder.finish()?;
     }
     if arguments.output.json() {
         print_json(&cells)?;
