@@ -171,6 +171,39 @@ fn a_second_process_is_told_who_is_there_and_changes_nothing() {
     assert_eq!(ran.status.code(), Some(130), "{}", text(&ran.stderr));
 }
 
+/// The job file of the documentation, with stand-ins for SLURM's commands: the job is put back until the run is finished.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_job_file_goes_on_until_the_run_is_finished() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let (folder, set, config) = made();
+    let (bin, out) = (folder.join("slurm"), folder.join("job"));
+    fs::create_dir(&bin).unwrap();
+    symlink(env!("CARGO_BIN_EXE_moco-cxr"), bin.join("moco-cxr")).unwrap();
+    for (name, script) in [("srun", "exec \"$@\""), ("scontrol", "echo \"$@\" >> \"$RUN.requeued\"")] {
+        let path = bin.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let job = |time: &str| {
+        let mut command = Command::new("bash");
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/pretrain.sbatch"));
+        command.args(arguments!["--config", config, "--quiet", "--set", "train.epochs=6"]);
+        let names = [("PATH", &path[..]), ("SLURM_JOB_ID", "17"), ("MAX_TIME", time)];
+        command.envs(names).env("DATA", set).env("RUN", &out).output().unwrap()
+    };
+    // No step takes less than a millisecond: stopped after the first, twice, then finished.
+    let (first, second, last) = (job("1ms"), job("1ms"), job("1h"));
+    assert_eq!([&first, &second].map(|ran| ran.status.code()), [Some(130); 2], "{}", text(&first.stderr));
+    assert_eq!(last.status.code(), Some(0), "{}", text(&last.stderr));
+    assert_eq!(fs::read_to_string(folder.join("job.requeued")).unwrap(), "requeue 17\n".repeat(2));
+    let steps: Vec<u64> =
+        metrics(&out).iter().filter(|l| l["split"] == "train").map(|l| l["step"].as_u64().unwrap()).collect();
+    assert!(steps.iter().copied().eq(1..=steps.len() as u64), "{steps:?}");
+}
+
 /// As `pretrain 2>&1 | head -2`, and a `tee` that is killed.
 #[test]
 fn a_reader_that_goes_away_costs_nothing_but_its_lines() {
