@@ -46,16 +46,16 @@ proptest! {
         let cached = loader(2).with_source(memory);
         prop_assert_eq!(&pairs(&cached, epoch, 0), &expected, "cold cache");
         prop_assert_eq!(&pairs(&cached, epoch, 0), &expected, "warm cache");
-        let (mapped, _) = ImageCache::open(&dir.path().join("cache"), &manifest, &views, CacheOptions::default()).unwrap();
-        let mapped = loader(8).with_source(Arc::new(mapped));
-        prop_assert_eq!(&pairs(&mapped, epoch, 0), &expected, "mapped cache");
+        let (on_disk, _) = ImageCache::open(&dir.path().join("cache"), &manifest, &views, CacheOptions::default()).unwrap();
+        let on_disk = loader(8).with_source(Arc::new(on_disk));
+        prop_assert_eq!(&pairs(&on_disk, epoch, 0), &expected, "on disk");
         let first = (resume * (expected.len() + 1) as f64) as usize;
         prop_assert_eq!(&pairs(&loader(2), epoch, first), &expected[first..], "resumed at {}", first);
-        prop_assert_eq!(&pairs(&mapped, epoch, first), &expected[first..], "resumed at {}, mapped cache", first);
+        prop_assert_eq!(&pairs(&on_disk, epoch, first), &expected[first..], "resumed at {}, on disk", first);
         // The same views in 16 bit, of which 8 and 16 bit images are cached.
         let wide = pairs::<u16>(&loader(1), epoch, 0);
         prop_assert_eq!(&pairs(&loader(8), epoch, first), &wide[first..], "16 bit, resumed at {}", first);
-        prop_assert_eq!(&pairs(&mapped, epoch, 0), &wide, "16 bit, mapped cache");
+        prop_assert_eq!(&pairs(&on_disk, epoch, 0), &wide, "16 bit, on disk");
     }
 }
 
