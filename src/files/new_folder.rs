@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Held by the process that writes a folder, so that what a killed process left can be told from what is being written.
-const LOCK: &str = ".lock";
+pub(super) const LOCK: &str = ".lock";
 
 /// A folder written under a temporary name next to its own and renamed when complete. If dropped before that, it is removed.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     error::{Error, Result},
-    files::{RunLock, run_lock::LOCK, whole::write_whole},
+    files::{RunLock, new_folder, run_lock::LOCK, whole::write_whole},
 };
 
 /// What to do with a folder that is not empty.
@@ -54,8 +54,8 @@ impl RunFolder {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(Error::io(root)(e)),
         };
-        // A run killed before it wrote its first file leaves only these.
-        let left_over = |name: &str| name == LOCK || name.starts_with("run.partial");
+        // A run killed before it wrote its first file leaves only these; the second is in a folder that is being made.
+        let left_over = |name: &str| [LOCK, new_folder::LOCK].contains(&name) || name.starts_with("run.partial");
         if entries.all(|entry| left_over(&entry.file_name().to_string_lossy())) {
             return Ok(());
         }

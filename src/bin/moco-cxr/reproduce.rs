@@ -20,8 +20,13 @@ use moco_cxr::{
 use crate::{
     Fault,
     flags::{
-        bad_argument::BadArgument, device::DeviceArguments, labels::PolicyArguments, output::OutputArguments,
-        reading::WorkerArguments, seed::SeedArguments, source::OptionalSourceArguments,
+        bad_argument::BadArgument,
+        device::DeviceArguments,
+        labels::PolicyArguments,
+        output::{OutputArguments, print_json},
+        reading::WorkerArguments,
+        seed::SeedArguments,
+        source::OptionalSourceArguments,
     },
     terminal::print::outln,
     terminal::{fetch::fetch, watch::Terminal},
@@ -139,8 +144,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     }
     let missing: Vec<Fit> = table.fits().into_iter().filter(|fit| !fit.is_made(results)).collect();
     if arguments.dry_run {
-        dry_run(table, &missing, arguments);
-        return Ok(());
+        return dry_run(table, &missing, arguments);
     }
     let not_made = match data {
         Some(data) => make(table, data, &missing, arguments)?,
@@ -169,8 +173,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         folder.finish()?;
     }
     if arguments.output.json() {
-        print_json(&cells)?;
-        return Ok(());
+        return print_json(&cells);
     }
     outln!("{}\n\n{text}", table.title())?;
     let (had, inside) = (
@@ -179,7 +182,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     );
     outln!("{had} of {} cells, {inside} of them inside the paper's interval", cells.len())?;
     if data.is_none() && !missing.is_empty() {
-        print_command(table, &missing, arguments);
+        print_command(table, &missing, arguments)?;
     }
     Ok(())
 }
@@ -263,7 +266,7 @@ fn explain(cells: &mut [Reproduced], not_made: &[NotMade]) {
 }
 
 /// The command that makes the missing models, with what the user knows in capitals.
-fn print_command(table: PaperTable, missing: &[Fit], arguments: &Arguments) {
+fn print_command(table: PaperTable, missing: &[Fit], arguments: &Arguments) -> Result<(), Fault> {
     let mut starts: Vec<String> =
         missing.iter().map(|fit| fit.arm.start()).filter(|start| !start.ends_with("-imagenet")).collect();
     starts.sort();
@@ -274,7 +277,7 @@ fn print_command(table: PaperTable, missing: &[Fit], arguments: &Arguments) {
         .collect();
     let results = arguments.results.display();
     outln!("\nMissing models are made by (capitals are yours to fill in):")?;
-    outln!("  moco-cxr reproduce {} --results {results} --data DATA{}{weights}", table.name(), test_data(table))?;
+    outln!("  moco-cxr reproduce {} --results {results} --data DATA{}{weights}", table.name(), test_data(table))
 }
 
 /// CheXpert's test part lies in a folder of its own.
@@ -288,7 +291,7 @@ fn is_shenzhen(table: PaperTable) -> bool {
 
 /// What is missing takes on the set the paper used, with the images of its training and validation parts and the studies of
 /// its test part.
-fn dry_run(table: PaperTable, missing: &[Fit], arguments: &Arguments) {
+fn dry_run(table: PaperTable, missing: &[Fit], arguments: &Arguments) -> Result<(), Fault> {
     /// Of a row of scores, in bytes: path, patient, study, label, score.
     const ROW: f64 = 120.0;
     let (set, images, valid, test) = match is_shenzhen(table) {
@@ -310,6 +313,7 @@ fn dry_run(table: PaperTable, missing: &[Fit], arguments: &Arguments) {
     outln!("about {:.1} MB of scores on disk", cost.fits as f64 * test * ROW / 1e6)?;
     outln!("linear models by the standard protocol see every image once for all fractions instead")?;
     if !missing.is_empty() && arguments.source.data.is_none() {
-        print_command(table, missing, arguments);
+        print_command(table, missing, arguments)?;
     }
+    Ok(())
 }

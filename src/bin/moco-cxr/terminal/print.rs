@@ -17,7 +17,7 @@ macro_rules! out {
 }
 
 macro_rules! outln {
-    ($text:literal $($rest:tt)*) => { $crate::terminal::print::result(format_args!(concat!($text, "\n") $($rest)*)) };
+    ($($text:tt)*) => { $crate::terminal::print::result(format_args!("{}\n", format_args!($($text)*))) };
 }
 
 /// Writes a note to standard error, as `eprintln!`.

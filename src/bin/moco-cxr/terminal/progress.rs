@@ -11,7 +11,7 @@ use moco_cxr::{
 };
 
 use super::{interrupt::Interrupt, watch::Terminal};
-use crate::terminal::print::errln;
+use crate::terminal::print::{errln, escaped};
 
 /// Prints to standard error, so that results on standard output can be piped.
 pub(crate) struct Progress {
