@@ -1,5 +1,6 @@
 //! Checks before a run: that a device computes what the CPU computes, the time of a step, the memory of a run.
 
+mod available;
 mod bench;
 mod bench_operations;
 mod bench_process;
@@ -7,6 +8,7 @@ mod estimate;
 mod parity;
 mod step;
 
+pub use available::available_memory;
 pub use bench::{Phases, StepBench, StepReport, Turn, WarmBench};
 pub use bench_operations::{ConvRate, Operations, PartTime};
 pub use estimate::{MemoryEstimate, StepEstimate};

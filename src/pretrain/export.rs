@@ -1,5 +1,7 @@
 //! The `export/` of a pretraining run.
 
+use std::path::Path;
+
 use backbones::{ExportInfo, Network, export as write_weights};
 
 use crate::{
@@ -30,7 +32,11 @@ pub(crate) fn export(
         image_size: settings.views.size,
         resample: "bilinear".into(),
         labels: Vec::new(),
-        data: format!("Images of {}, without labels, {} epochs.", settings.data.dir.display(), settings.train.epochs),
+        data: format!(
+            "Images of {}, without labels, {} epochs.",
+            folder_name(&settings.data.dir),
+            settings.train.epochs
+        ),
         data_licence: "that of the data set; it governs the use of these weights".into(),
         label_policy: None,
         licence: "other".into(),
@@ -39,4 +45,10 @@ pub(crate) fn export(
     };
     write_weights(&out, network, &info)?;
     lineage.write(&out)
+}
+
+/// The last part of a path: what is above it is a matter of the machine, and often of a person.
+fn folder_name(dir: &Path) -> String {
+    let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    whole.file_name().map_or_else(|| "a folder".to_owned(), |name| name.to_string_lossy().into_owned())
 }

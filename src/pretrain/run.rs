@@ -3,16 +3,14 @@
 use std::{path::Path, sync::Arc};
 
 use backbones::{Network, NetworkConfig};
-use cxr_data::{
-    BatchLoader, BatchOptions, Manifest, OnBad, PairSampling, Radiograph, Role, SameGroup, SameImage, preview,
-};
+use cxr_data::{BatchLoader, BatchOptions, Manifest, PairSampling, Radiograph, Role, SameGroup, SameImage, preview};
 use moco_core::{BatchSource, Checkpoints, End, MocoImport, differences};
 use serde_json::json;
 
 use crate::{
     device::guard,
     error::{Error, Result},
-    files::{Existing, Notes, RunFolder, Watch},
+    files::{Existing, Notes, RunFolder, RunLock, Watch},
     pretrain::{
         AugmentOn, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, TrainImages, TrainingWatch, export::export,
         log::RunLog,
@@ -22,6 +20,9 @@ use crate::{
 
 /// Pairs on the contact sheet of a run, and pairs in a row.
 const SHEET: (usize, usize) = (16, 4);
+
+/// Replaced images that a note names.
+const NAMED: usize = 3;
 
 /// The result of [`pretrain`].
 #[derive(Debug)]
@@ -89,12 +90,18 @@ pub fn pretrain(
 
     // Calls to the CPU block; a GPU computes while the next batch is made.
     trainer.in_flight = if settings.device.is_cpu() { 0 } else { 2 };
+    let _lock = RunLock::take(out)?;
     let folder = RunFolder::open(out, existing)?;
     trainer.checkpoints = Some(Checkpoints::new(folder.join("checkpoints"), settings.checkpoints.keep));
     if resuming {
         let found = trainer.resume_newest()?;
         for ignored in &found.ignored {
             notes.note(&format!("{} is ignored: {}", ignored.path.display(), ignored.reason));
+        }
+        // An interrupted writing of the first one lost nothing; anything else is evidence that a new start would overwrite.
+        let damaged = found.ignored.iter().find(|ignored| ignored.path.extension().is_none_or(|end| end != "partial"));
+        if let (None, Some(first)) = (&found.newest, damaged) {
+            return Err(Error::NoCheckpoint { path: first.path.clone(), reason: first.reason.clone() });
         }
         notes.note(&format!("resuming at step {}", trainer.position().step));
     }
@@ -124,10 +131,9 @@ pub fn pretrain(
     }
     let end = guard(settings.device, || Ok::<_, Error>(trainer.run(source.as_mut(), &mut log)?));
     let step = trainer.position().step;
-    let replaced = loader.replaced();
-    let vanished = format!("{replaced} times an image had vanished and was replaced by the next one of its epoch");
-    if replaced > 0 {
-        log.note(&format!("note: {vanished}"))?;
+    let replaced = replaced(&loader, manifest);
+    if let Some(text) = &replaced {
+        log.note(&format!("note: {text}"))?;
     }
     log.close(&match &end {
         Ok(End::Finished) => format!("finished at step {step}"),
@@ -135,14 +141,29 @@ pub fn pretrain(
         Err(fault) => format!("error: {fault}"),
     })?;
     let end = end?;
-    if replaced > 0 {
-        watch.note(&vanished);
+    if let Some(text) = &replaced {
+        watch.note(text);
     }
     let network = trainer.moco.encoder_q.backbone.clone();
     if end == End::Finished {
         export(&folder, settings, &network, step, &lineage)?;
     }
     Ok(Pretrained { folder, end, step, network, manifest: manifest.clone() })
+}
+
+/// Images that could not be read any more and were replaced, which happens with `on_bad = "skip"` only.
+fn replaced(loader: &BatchLoader, manifest: &Manifest) -> Option<String> {
+    let replaced = loader.replaced();
+    let times: usize = replaced.values().sum();
+    let names: Vec<String> = replaced.keys().take(NAMED).map(|&row| manifest.records[row].path.clone()).collect();
+    (times > 0).then(|| {
+        format!(
+            "{times} times an image that was there at the start could not be read and the next one of its epoch was taken \
+             instead; {} image(s), such as {}",
+            replaced.len(),
+            names.join(", ")
+        )
+    })
 }
 
 /// A resume may only change settings that do not change the numbers.
@@ -204,7 +225,7 @@ pub(crate) fn loader(settings: &PretrainSettings, images: &TrainImages) -> Resul
         batch_size,
         workers: settings.workers(),
         seed: settings.train.seed,
-        on_bad: OnBad::Fail,
+        on_bad: settings.data.on_bad,
         ..BatchOptions::default()
     };
     let pairs: Arc<dyn PairSampling> = match settings.data.key_from {

@@ -246,6 +246,16 @@ impl PretrainSettings {
             let found = self.channels.to_string();
             return Err(Error::Setting { key: "channels".into(), found, expected: "1 or 3".into() });
         }
+        let Normalization { mean, std } = self.normalization;
+        let within = |key: &str, values: [f64; 3], range: std::ops::RangeInclusive<f64>, expected: &str| match values
+            .iter()
+            .all(|value| range.contains(value))
+        {
+            true => Ok(()),
+            false => Err(Error::Setting { key: key.into(), found: format!("{values:?}"), expected: expected.into() }),
+        };
+        within("normalization.mean", mean, -1e3..=1e3, "three numbers, of intensities in [0, 1]")?;
+        within("normalization.std", std, 1e-6..=1e6, "three numbers above 0, of intensities in [0, 1]")?;
         self.data.load_options().validate()?;
         let of_views = |reason: &'static str| {
             move |e| match e {
@@ -410,6 +420,16 @@ mod tests {
         }
         let fault = small().with_set("augment_on=device").unwrap().validate().unwrap_err().to_string();
         assert!(fault.contains("views.crop: found resized") && fault.contains("augment_on"), "{fault}");
+    }
+
+    #[test]
+    fn a_normalization_that_gives_no_numbers_is_refused() {
+        for (key, value) in
+            [("std", "[0, 0, 0]"), ("std", "[0.2, nan, 0.2]"), ("std", "[-0.1, 1, 1]"), ("mean", "[inf, 0, 0]")]
+        {
+            let fault = small().with_set(&format!("normalization.{key}={value}")).unwrap().validate().unwrap_err();
+            assert!(fault.to_string().starts_with(&format!("normalization.{key}: found [")), "{fault}");
+        }
     }
 
     #[test]

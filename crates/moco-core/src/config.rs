@@ -71,9 +71,15 @@ impl MocoConfig {
     /// # Errors
     /// [`Error::Config`] for the first setting that is out of range.
     pub fn validate(&self, batch_size: usize) -> Result<()> {
-        at_least_one("moco.dim", self.dim)?;
-        at_least_one("moco.queue_size", self.queue_size)?;
-        at_least_one("moco.groups", self.groups)?;
+        check((1..=1 << 16).contains(&self.dim), "moco.dim", self.dim, "a number from 1 to 65536")?;
+        // Keys are found by 32-bit positions; 256 times the queue of MoCo's ImageNet.
+        check(
+            (1..=1 << 24).contains(&self.queue_size),
+            "moco.queue_size",
+            self.queue_size,
+            "a number from 1 to 16777216",
+        )?;
+        check((1..=1 << 16).contains(&self.groups), "moco.groups", self.groups, "a number from 1 to 65536")?;
         check(
             (0.0..=1.0).contains(&self.momentum),
             "moco.momentum",
@@ -107,10 +113,6 @@ impl Default for MocoConfig {
     }
 }
 
-pub(crate) fn at_least_one(key: &'static str, found: usize) -> Result<()> {
-    check(found > 0, key, found, "at least 1")
-}
-
 pub(crate) fn check(ok: bool, key: &'static str, found: impl ToString, expected: &'static str) -> Result<()> {
     if ok { Ok(()) } else { Err(Error::Config { key: key.to_owned(), found: found.to_string(), expected }) }
 }
@@ -129,6 +131,10 @@ mod tests {
     fn bad_settings_are_refused_by_name() {
         assert!(MocoConfig::new().validate(16).is_ok());
         assert!(fault(|c| c.queue_size = 0, 16).contains("moco.queue_size is 0"));
+        // As a user may type it: memory was asked for before anything was checked.
+        assert!(fault(|c| c.queue_size = 4_294_967_296, 16).contains("moco.queue_size is 4294967296"));
+        assert!(fault(|c| c.queue_size = usize::MAX, 16).contains("moco.queue_size"));
+        assert!(fault(|c| c.dim = 4_294_967_296, 16).contains("moco.dim is 4294967296"));
         assert!(fault(|c| c.temperature = 0.0, 16).contains("moco.temperature is 0"));
         assert!(fault(|c| c.temperature = f64::NAN, 16).contains("moco.temperature is NaN"));
         assert!(fault(|c| c.momentum = 1.1, 16).contains("moco.momentum is 1.1"));

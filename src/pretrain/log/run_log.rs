@@ -46,7 +46,7 @@ impl<'a> RunLog<'a> {
         watch: &'a mut dyn TrainingWatch,
     ) -> Result<Self> {
         Ok(Self {
-            metrics: MetricsLog::open(folder, done)?,
+            metrics: MetricsLog::open(folder, done, &|text| watch.note(text))?,
             text: TrainLog::open(folder)?,
             board: TensorBoard::create(&folder.join("tb"), done)?,
             watch,

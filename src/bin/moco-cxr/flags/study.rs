@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     Fault,
+    terminal::print::out,
     terminal::{fetch::fetch, watch::Terminal},
 };
 
@@ -123,7 +124,7 @@ impl StudyArguments {
         if self.output.json() {
             return print_json(&outcome.results());
         }
-        print!("{}", outcome.table().to_markdown());
+        out!("{}", outcome.table().to_markdown())?;
         Ok(())
     }
 

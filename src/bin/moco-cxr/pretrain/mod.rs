@@ -2,12 +2,16 @@
 
 mod dry_run;
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 use moco_cxr::{
     Error, Existing, PretrainSettings,
     backbones::{Arch, Precision},
+    check::{MemoryEstimate, available_memory},
     moco_core::{Decay, End},
     pretrain,
     pretrain::AugmentOn,
@@ -23,6 +27,7 @@ use crate::{
         seed::SeedArguments,
         settings::{SettingsArguments, set},
     },
+    terminal::print::outln,
     terminal::{
         fetch::fetch,
         interrupt::{self, Interrupt},
@@ -33,7 +38,7 @@ use crate::{
 /// Pretrain a network on radiographs without labels.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Settings come from the preset, then --config, then --set, then the other flags.\n\nCtrl-C finishes the step and writes a checkpoint (exit status 130); a second one stops at once.\n\nExample:\n  moco-cxr pretrain --data CheXpert-v1.0-small --preset small --image-size 128 --out runs/first\n  moco-cxr pretrain --out runs/first --resume"
+    after_help = "Settings come from the preset, then --config, then --set, then the other flags.\n\nCtrl-C, SIGTERM, SIGHUP and SIGUSR1 finish the step and write a checkpoint (exit status 130); a second one stops at once.\n\nExample:\n  moco-cxr pretrain --data CheXpert-v1.0-small --preset small --image-size 128 --out runs/first\n  moco-cxr pretrain --out runs/first --resume"
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -102,6 +107,12 @@ pub(crate) struct Arguments {
     /// Replace the run in --out.
     #[arg(long)]
     overwrite: bool,
+    /// Stop in time before this much time has passed since the start, with a checkpoint (exit status 130), e.g. 11h50m.
+    #[arg(long, value_name = "TIME")]
+    max_time: Option<MaxTime>,
+    /// Begin even if the estimated memory is more than this machine has.
+    #[arg(long)]
+    no_memory_check: bool,
     /// Print the resolved settings and estimates of memory and, from a few steps on random images, time; then stop.
     #[arg(long)]
     dry_run: bool,
@@ -113,6 +124,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
+    let begun = Instant::now();
     let quiet = arguments.output.quiet();
     let mut settings = arguments.settings()?;
     settings.device = arguments.device.choose(settings.device, quiet)?;
@@ -127,9 +139,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
         (_, true) => Existing::Overwrite,
         _ => Existing::Refuse,
     };
+    settings.validate()?;
+    if !arguments.no_memory_check {
+        check_memory(&settings)?;
+    }
     fetch(&settings.init, Some(settings.arch), quiet)?;
     let images_per_step = settings.train.batch_size * settings.train.accumulate;
-    let mut progress = Progress::new(quiet, settings.print_freq > 0, images_per_step, Interrupt::listen()?);
+    let end = arguments.max_time.map(|limit| begun + limit.0);
+    let mut progress = Progress::new(quiet, settings.print_freq > 0, images_per_step, Interrupt::listen()?, end);
     let run = pretrain(&settings, out, existing, &mut progress).map_err(|error| match error {
         Error::NotEmpty { .. } => {
             Fault::from(format!("{error} (or --resume to continue the run in it, --overwrite to replace it)"))
@@ -150,15 +167,45 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
             "last_epoch": progress.last,
         }))?;
     } else if finished {
-        println!("weights: {}", run.folder.join("export").display());
+        outln!("weights: {}", run.folder.join("export").display())?;
     } else {
-        println!("stopped at step {}; resume with: {again}", run.step);
+        outln!("stopped at step {}; resume with: {again}", run.step)?;
     }
     if finished {
         return Ok(());
     }
     // Everything is on disk, but the status tells a script that the run is not finished.
     std::process::exit(interrupt::STATUS.into())
+}
+
+/// Refuses a run that would end without memory, perhaps after hours. For the CPU; a GPU's memory is not known beforehand.
+fn check_memory(settings: &PretrainSettings) -> Result<(), Fault> {
+    let needed = MemoryEstimate::of(settings).total();
+    match available_memory() {
+        Some(there) if settings.device.is_cpu() && needed > there => Err(Fault::from(format!(
+            "memory: the run needs about {:.1} GB and {:.1} GB are available; give a smaller --batch-size, --image-size or \
+             --moco-k (--dry-run shows what takes how much), or --no-memory-check to try",
+            needed as f64 / 1e9,
+            there as f64 / 1e9
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// A duration such as `11h50m`.
+#[derive(Debug, Clone, Copy)]
+struct MaxTime(Duration);
+
+impl std::str::FromStr for MaxTime {
+    type Err = String;
+
+    /// At most a year, so that sums of times stay in range.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = "a time above 0 and up to a year with its units, e.g. 90s, 45m or 11h50m";
+        let time = humantime::parse_duration(text).ok();
+        let time = time.filter(|time| !time.is_zero() && *time <= Duration::from_secs(366 * 24 * 3600));
+        time.map(Self).ok_or_else(|| format!("expected {expected}"))
+    }
 }
 
 impl Arguments {
