@@ -3,16 +3,22 @@
 //! Planes get their zero border once ([`planes`]); then a tap of the kernel is a shift of a plane ([`shifts`]). The output
 //! and the gradient of the input are products of the weights ([`factor`]) with patches that are packed
 //! strip by strip for the innermost loop ([`product`]); the gradient of the weight sums over positions ([`weight_grad`]).
+//! With channels enough, 3x3 kernels multiply fewer numbers ([`winograd`]), and the gradient of the weight is a product
+//! of turned matrices ([`by_tap`]). [`method`] chooses.
 
+mod by_tap;
 mod factor;
 mod geometry;
+mod method;
 mod planes;
 mod product;
+mod scratch;
 mod shifts;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 mod weight_grad;
+mod winograd;
 
 use burn::{
     backend::{
@@ -31,7 +37,6 @@ use burn::{
 use super::{
     Real,
     clock::{self, ConvShape, Part, Timer},
-    simd::Level,
     tape::{self, Strategy},
 };
 use geometry::Geometry;
@@ -94,19 +99,19 @@ impl Backward<Flex, 2> for ConvBackward {
 
 fn forward<T: Real>(g: &Geometry, x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
     let _t = timer(Part::ConvForward, g);
-    let out = product::forward::<T>(g, tape::values(x), tape::values(weight), Level::best());
+    let out = method::forward::<T>(g, tape::values(x), tape::values(weight));
     tape::tensor(out, [g.batch, g.output, g.out_height, g.out_width])
 }
 
 fn input_grad<T: Real>(g: &Geometry, weight: &FlexTensor, grad: &FlexTensor) -> FlexTensor {
     let _t = timer(Part::ConvInputGrad, g);
-    let dx = product::input_grad::<T>(g, tape::values(weight), tape::values(grad), Level::best());
+    let dx = method::input_grad::<T>(g, tape::values(weight), tape::values(grad));
     tape::tensor(dx, [g.batch, g.input, g.height, g.width])
 }
 
 fn weight_grad<T: Real>(g: &Geometry, x: &FlexTensor, grad: &FlexTensor) -> FlexTensor {
     let _t = timer(Part::ConvWeightGrad, g);
-    let dw = weight_grad::weight_grad::<T>(g, tape::values(x), tape::values(grad), Level::best());
+    let dw = method::weight_grad::<T>(g, tape::values(x), tape::values(grad));
     tape::tensor(dw, [g.output, g.input, g.kernel[0], g.kernel[1]])
 }
 
