@@ -11,10 +11,14 @@ use crate::{queue::Negatives, similarities};
 pub struct InfoNce {
     /// Mean over the batch, `[1]`, on the tape.
     pub loss: Tensor<1>,
-    /// `[5]`, off the tape: loss, top-1, top-5 (fractions of the batch), mean similarity of positives, of negatives.
+    /// `[5]`, off the tape: loss, top-1, top-5 (fractions of the batch), mean similarity of positives, of negatives (those
+    /// of the queue, where it has any).
     pub measures: Tensor<1>,
-    /// `[N, 1]` and `[N, at most 1024]`, off the tape: similarities of positives, and of negatives.
-    pub similarities: (Tensor<2>, Tensor<2>),
+    /// `[N, 1]` and `[N, at most 1024]`, off the tape: similarities of positives, and of the negatives of the queue; `None`
+    /// where it has none.
+    pub similarities: Option<(Tensor<2>, Tensor<2>)>,
+    /// `[n]`, off the tape: mean similarity of the queries to each row of the queue; `None` where it has none.
+    pub(crate) rows: Option<Tensor<1>>,
 }
 
 /// Cross entropy of picking the positive among `1 + n` candidates:
@@ -26,26 +30,50 @@ pub struct InfoNce {
 ///
 /// # Shapes
 /// - q `[N, D]` on the tape, k `[N, D]` off it, both of unit length
+///
+/// # Panics
+/// When there are no negatives at all.
 pub fn info_nce(q: Tensor<2>, k: Tensor<2>, negatives: Negatives, temperature: f64) -> InfoNce {
     let [n, _] = q.dims();
-    let pos = (q.clone() * k).sum_dim(1); // [N, 1]
-    let neg = q.matmul(negatives.rows.transpose()); // [N, n]
-    let similarity = (pos.clone().inner().mean(), neg.clone().inner().mean());
-    let similarities = similarities::keep(pos.clone().inner(), neg.clone().inner());
+    let pos = (q.clone() * k.clone()).sum_dim(1); // [N, 1]
+    let positive = pos.clone().inner();
+    let (mut rows, mut similarities, mut parts) = (None, None, Vec::new());
+    if negatives.rows.dims()[0] > 0 {
+        let neg = q.clone().matmul(negatives.rows.transpose()); // [N, n]
+        rows = Some(neg.clone().inner().mean_dim(0).reshape([-1])); // [n]
+        similarities = Some(similarities::keep(positive.clone(), neg.clone().inner()));
+        parts.push((neg, negatives.excluded));
+    }
+    if let Some(excluded) = negatives.batch {
+        parts.push((q.matmul(k.transpose()), Some(excluded))); // [N, N]
+    }
+    let negative = match (&rows, parts.first()) {
+        (Some(rows), _) => rows.clone().mean(),
+        // The mean over all pairs but those of a query and its own key.
+        (None, Some((batch, _))) => {
+            (batch.clone().inner().sum() - positive.clone().sum()) / (n * n.saturating_sub(1)).max(1) as f64
+        }
+        (None, None) => panic!("InfoNCE without negatives"),
+    };
 
     // A product: Burn's backward of a division takes its reciprocal in single precision, in f64 too.
     let sharpness = 1.0 / temperature;
     let l_pos = pos * sharpness; // [N, 1]
-    let mut l_neg = neg * sharpness; // [N, n]
-    if let Some(excluded) = negatives.excluded {
-        l_neg = l_neg.mask_fill(excluded, f64::NEG_INFINITY); // exp gives 0, and so does its gradient
-    }
-    let largest = l_neg.clone().inner().max_dim(1).max_pair(l_pos.clone().inner()); // [N, 1]
-    let sum = (l_neg.clone() - largest.clone()).exp().sum_dim(1) + (l_pos.clone() - largest.clone()).exp(); // [N, 1]
-    let loss = (sum.log() + largest - l_pos.clone()).mean(); // [1]
+    let logits = |(similarity, excluded): (Tensor<2>, Option<_>)| {
+        let l = similarity * sharpness;
+        // exp gives 0, and so does its gradient
+        if let Some(excluded) = excluded { l.mask_fill(excluded, f64::NEG_INFINITY) } else { l }
+    };
+    let l_neg: Vec<Tensor<2>> = parts.into_iter().map(logits).collect();
+    let largest = l_neg.iter().fold(l_pos.clone().inner(), |largest, l| largest.max_pair(l.clone().inner().max_dim(1)));
+    let share = |l: Tensor<2>| (l - largest.clone()).exp().sum_dim(1); // [N, 1]
+    let sum = l_neg.iter().fold(share(l_pos.clone()), |sum, l| sum + share(l.clone())); // [N, 1]
+    let loss = (sum.log() + largest.clone() - l_pos.clone()).mean(); // [1]
 
-    let better: Tensor<2, Int> = l_neg.inner().greater_equal(l_pos.inner()).int().sum_dim(1); // [N, 1]
+    let l_pos = l_pos.inner();
+    let better = |l: Tensor<2>| -> Tensor<2, Int> { l.inner().greater_equal(l_pos.clone()).int().sum_dim(1) }; // [N, 1]
+    let better = l_neg.into_iter().map(better).reduce(|a, b| a + b).expect("one part at least");
     let top = |m: i32| better.clone().lower_elem(m).float().sum() / n as f64; // [1]
-    let measures = vec![loss.clone().inner(), top(1), top(5), similarity.0, similarity.1];
-    InfoNce { loss, measures: Tensor::cat(measures, 0), similarities }
+    let measures = vec![loss.clone().inner(), top(1), top(5), positive.mean(), negative];
+    InfoNce { loss, measures: Tensor::cat(measures, 0), similarities, rows }
 }
