@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Diagnosis, MocoConfig, ProbeResult, Queue, Result, Similarities, StepMetrics, spread::Spread};
+use crate::{
+    Diagnosis, EpochSums, MocoConfig, ProbeResult, Queue, Result, Similarities,
+    epoch_sums::{error_of_mean, same_task},
+    spread::Spread,
+};
 
 /// Number of newest keys that are examined, at most.
 const KEYS: usize = 512;
@@ -20,105 +24,6 @@ const ERRORS: f64 = 3.0;
 const COLLAPSED: f64 = 0.1;
 /// Top-1 accuracy from which on the task is solved. (The minimum of the loss depends on temperature and queue.)
 const SOLVED: f64 = 0.99;
-
-/// Sums over the steps of an epoch so far; kept in checkpoints, so that a report does not depend on interruptions. A field
-/// that is added has a serde default: checkpoints of earlier versions stay readable.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EpochSums {
-    /// Steps that had negatives.
-    steps: u64,
-    loss: f64,
-    chance: f64,
-    top1: f64,
-    top5: f64,
-    positive: f64,
-    negative: f64,
-    gradient_norm: f64,
-    lr: f64,
-    /// Of the squares of the loss, and of the difference between similarities of positives and negatives.
-    #[serde(default)]
-    loss_squares: f64,
-    #[serde(default)]
-    gap_squares: f64,
-    /// Steps at which the queue held keys of several ages, and sums over them.
-    #[serde(default)]
-    aged: u64,
-    #[serde(default)]
-    young: f64,
-    #[serde(default)]
-    old: f64,
-    /// Of the squares of their difference.
-    #[serde(default)]
-    age_squares: f64,
-    /// The earlier epoch with the lowest loss.
-    #[serde(default)]
-    lowest: Option<Lowest>,
-}
-
-/// The epoch with the lowest loss so far.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Lowest {
-    loss: f64,
-    error: f64,
-    chance: f64,
-    lr: f64,
-}
-
-impl EpochSums {
-    /// The sums of the next epoch.
-    pub(crate) fn next(&self) -> Self {
-        let this = self.loss_error().map(|error| {
-            let n = self.steps as f64;
-            Lowest { loss: self.loss / n, error, chance: self.chance / n, lr: self.lr }
-        });
-        // While the queue fills, the loss rises with the number of negatives: only epochs of a full one are compared.
-        let comparable = self.lowest.filter(|lowest| this.is_none_or(|this| same_task(lowest.chance, this.chance)));
-        let lowest = match (comparable, this) {
-            (Some(lowest), Some(this)) if lowest.loss <= this.loss => Some(lowest),
-            (lowest, this) => this.or(lowest),
-        };
-        Self { lowest, ..Self::default() }
-    }
-
-    fn loss_error(&self) -> Option<f64> {
-        error_of_mean(self.steps, self.loss, self.loss_squares)
-    }
-
-    pub(crate) fn add(&mut self, metrics: &StepMetrics) {
-        let m = &metrics.measures;
-        self.lr = metrics.lr;
-        let Some(norm) = m.gradient_norm else { return };
-        self.steps += 1;
-        self.loss += m.loss;
-        self.chance += metrics.chance;
-        self.top1 += m.top1;
-        self.top5 += m.top5;
-        self.positive += m.positive;
-        self.negative += m.negative;
-        self.gradient_norm += norm;
-        self.loss_squares += m.loss * m.loss;
-        self.gap_squares += (m.positive - m.negative).powi(2);
-        if let (Some(young), Some(old)) = (m.young, m.old) {
-            self.aged += 1;
-            self.young += young;
-            self.old += old;
-            self.age_squares += (young - old).powi(2);
-        }
-    }
-}
-
-/// Standard error of a mean over steps, from the sums of values and of squares; `None` for fewer than two.
-fn error_of_mean(n: u64, sum: f64, squares: f64) -> Option<f64> {
-    let n = n as f64;
-    (n >= 2.0).then(|| ((squares - sum * sum / n).max(0.0) / (n - 1.0) / n).sqrt())
-}
-
-/// Whether two epochs had the same number of negatives.
-fn same_task(chance: f64, other: f64) -> bool {
-    (chance - other).abs() < 1e-6 * chance.abs()
-}
 
 /// The report of an epoch: averages over its steps, and statistics of the newest keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -290,5 +195,145 @@ impl EpochReport {
             line.push_str(&format!("\n  {diagnosis}"));
         }
         line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A report with these of its measures, its embeddings spread.
+    fn report(
+        loss: f64,
+        chance: f64,
+        top5: f64,
+        (positive, negative): (f64, f64),
+        gap_error: Option<f64>,
+    ) -> EpochReport {
+        EpochReport {
+            epoch: 0,
+            step: 68,
+            loss,
+            chance,
+            top1: 0.0,
+            top5,
+            positive,
+            negative,
+            gap_error,
+            young: None,
+            old: None,
+            alignment: 2.0 - 2.0 * positive,
+            uniformity: -0.8,
+            feature_std: 0.04,
+            effective_rank: 75.0,
+            coordinates: Vec::new(),
+            queue_written: 1024,
+            queue_age: 16.0,
+            lr: 1e-3,
+            gradient_norm: 2.0,
+            similarities: None,
+            probe: None,
+            diagnoses: Vec::new(),
+        }
+    }
+
+    fn steps(steps: u64) -> EpochSums {
+        EpochSums { steps, ..EpochSums::default() }
+    }
+
+    fn diagnoses(report: &EpochReport) -> Vec<Diagnosis> {
+        report.diagnose(128, &steps(68), true)
+    }
+
+    /// Epochs of version 0.1.0 as it printed them (docs/results/quickstart.md, seeds 0 to 4, and first-run.md), with the word
+    /// that it had for all of them. Those of the quickstart had found keys four times as often as by chance.
+    #[test]
+    fn recorded_first_epochs_that_found_keys_are_not_stuck() {
+        let quickstart = [
+            (6.3611, 6.4959, 0.034, (0.293, 0.260)),
+            (6.3770, 6.5085, 0.037, (0.336, 0.305)),
+            (6.3557, 6.4959, 0.030, (0.320, 0.287)),
+            (6.3732, 6.5023, 0.034, (0.338, 0.307)),
+            (6.3697, 6.5023, 0.032, (0.313, 0.281)),
+        ];
+        for (loss, chance, top5, similarity) in quickstart {
+            assert!(loss > STUCK * chance, "which the loss alone would call stuck");
+            assert_eq!(diagnoses(&report(loss, chance, top5, similarity, None)), []);
+        }
+        // The first epoch of first-run.md had not, not twice as often; its second had.
+        let first_run = |loss, chance, top5, similarity| diagnoses(&report(loss, chance, top5, similarity, None));
+        assert_eq!(first_run(5.6462, 5.6729, 0.031, (0.633, 0.622)), [Diagnosis::StuckAtChance]);
+        assert_eq!(first_run(6.1646, 6.2403, 0.022, (0.281, 0.256)), []);
+    }
+
+    #[test]
+    fn a_gap_beyond_its_error_is_not_stuck() {
+        let with = |error| diagnoses(&report(5.6462, 5.6729, 0.031, (0.633, 0.622), Some(error)));
+        assert_eq!(with(0.005), [Diagnosis::StuckAtChance], "2.2 standard errors");
+        assert_eq!(with(0.002), [], "5.5 of them");
+    }
+
+    /// Adds a step to an epoch.
+    fn add(sums: &mut EpochSums, (loss, lr, young, old): (f64, f64, f64, f64)) {
+        let measures = crate::Measures {
+            loss,
+            positive: 0.6,
+            young: Some(young),
+            old: Some(old),
+            gradient_norm: Some(1.0),
+            ..crate::Measures::default()
+        };
+        sums.add(&crate::StepMetrics {
+            step: 0,
+            epoch: 0,
+            batch: 0,
+            lr,
+            measures,
+            momentum: 0.99,
+            chance: 7.0,
+            data_s: 0.0,
+            step_s: 0.0,
+            times: crate::StepTimes::default(),
+        });
+    }
+
+    /// Sums of an epoch of 20 steps around a loss, with a scatter of 0.1.
+    fn epoch(before: &EpochSums, loss: f64, lr: f64, (young, old): (f64, f64)) -> EpochSums {
+        let mut sums = before.next();
+        (0..20).for_each(|step| add(&mut sums, (loss + if step % 2 == 0 { 0.1 } else { -0.1 }, lr, young, old)));
+        sums
+    }
+
+    fn judged(sums: &EpochSums) -> Vec<Diagnosis> {
+        let n = sums.steps as f64;
+        let mut report = report(sums.loss / n, 7.0, 0.2, (0.6, 0.1), Some(0.001));
+        (report.young, report.old, report.lr) = (Some(sums.young / n), Some(sums.old / n), sums.lr);
+        report.diagnose(128, sums, true)
+    }
+
+    #[test]
+    fn a_loss_that_rises_as_the_rate_falls_is_a_shortcut_that_goes() {
+        let even = (0.1, 0.1);
+        let first = epoch(&EpochSums::default(), 6.0, 1e-3, even);
+        let second = epoch(&first, 5.5, 9e-4, even);
+        assert_eq!((judged(&first), judged(&second)), (vec![], vec![]));
+        assert_eq!(judged(&epoch(&second, 5.7, 6e-4, even)), [], "the rate is still high");
+        assert_eq!(judged(&epoch(&second, 5.53, 3e-4, even)), [], "within the scatter");
+        assert_eq!(judged(&epoch(&second, 5.4, 3e-4, even)), [], "it falls");
+        let third = epoch(&second, 5.7, 3e-4, even);
+        assert_eq!(judged(&third), [Diagnosis::AgeShortcut]);
+        // The lowest stays in memory, through a checkpoint as well.
+        let saved = serde_json::to_string(&third).expect("numbers");
+        let third: EpochSums = serde_json::from_str(&saved).expect("the same");
+        assert_eq!(judged(&epoch(&third, 5.75, 1e-4, even)), [Diagnosis::AgeShortcut]);
+    }
+
+    #[test]
+    fn young_negatives_that_are_more_alike_than_old_ones_are_a_shortcut() {
+        let with = |young, old| judged(&epoch(&EpochSums::default(), 6.0, 1e-3, (young, old)));
+        // Its own key is at 0.6.
+        assert_eq!(with(0.2, 0.1), [], "a fifth of the way");
+        assert_eq!(with(0.4, 0.1), [Diagnosis::AgeShortcut], "three fifths");
+        assert_eq!(with(0.1, 0.4), []);
     }
 }

@@ -77,6 +77,7 @@ mod diagnosis;
 mod doctor;
 mod ema;
 mod encoder;
+mod epoch_sums;
 mod error;
 mod forecast;
 mod loss;
@@ -115,4 +116,4 @@ pub use source::{Batch, BatchSource, HostBatch, Views};
 pub use train_config::TrainConfig;
 pub use train_loop::{End, Position, Trainer};
 
-pub(crate) use doctor::EpochSums;
+pub(crate) use epoch_sums::EpochSums;
