@@ -233,7 +233,7 @@ fn phases(stepper: &mut Stepper<Network>, batch: &HostBatch, steps: usize) -> Re
         let gradients = NamedGradients::take(&stepper.moco.encoder_q, contrast.loss.backward());
         lap(3, &device)?;
         drop(gradients.norm());
-        stepper.moco.average_keys();
+        stepper.moco.average_keys(0.0);
         stepper.optimizer.step_in_place(&mut stepper.moco.encoder_q, gradients, LR);
         stepper.moco.queue.enqueue(k, &views.patients, index);
         lap(4, &device)?;

@@ -85,7 +85,7 @@ impl<B: Backbone> Stepper<B> {
     /// # Errors
     /// As [`Moco::step`].
     pub(super) fn step(&mut self, views: Views, lr: f64, clip_norm: Option<f64>) -> Result<Measures> {
-        let update = Step { index: self.done, lr, clip_norm };
+        let update = Step { index: self.done, lr, done: 0.0, clip_norm };
         let measures = self.moco.step(vec![views], &mut self.optimizer, &update)?;
         self.done += 1;
         Ok(measures)

@@ -4,8 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use backbones::{Network, NetworkConfig};
 use cxr_data::{BatchLoader, BatchOptions, Manifest, PairSampling, Radiograph, Role, SameGroup, SameImage, preview};
-use moco_core::{BatchSource, Checkpoints, End, MocoImport, differences};
-use serde_json::json;
+use moco_core::{BatchSource, Best, Checkpoints, End, MocoImport, differences};
+use serde_json::{Value, json};
 
 use crate::{
     device::guard,
@@ -13,7 +13,7 @@ use crate::{
     files::{Existing, Notes, RunFolder, RunLock, Watch},
     pretrain::{
         AugmentOn, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, TrainImages, TrainingWatch, export::export,
-        log::RunLog,
+        log::RunLog, probe::Probe,
     },
     weights,
 };
@@ -54,28 +54,40 @@ pub fn pretrain(
     settings.validate()?;
     RunFolder::check(out, existing)?;
     let resuming = existing == Existing::Resume && out.join("config.toml").is_file();
+    let mut settings = settings.clone();
     if resuming {
-        check_same(settings, out)?;
+        settings = same_settings(settings, out)?;
     }
     let device = settings.device.select()?;
     settings.precision.check(&device)?;
     let notes = Notes::new(&*watch);
-    let images = TrainImages::open(settings, &notes)?;
+    let images = TrainImages::open(&settings, &notes)?;
+    let readable = images.rows.readable().len();
+    let by_size = settings.train.moco.queue_size == 0;
+    let settings = &settings.for_images(readable);
+    if by_size {
+        let keys = settings.train.moco.queue_size;
+        notes.note(&format!("the queue holds {keys} keys, by the size of the set ({readable} images)"));
+    }
     let loader = loader(settings, &images)?;
+    settings.forecast(readable).iter().for_each(|problem| notes.note(problem));
+    let probe = Probe::open(settings, &images.rows, &notes)?;
     let mut source: Box<dyn BatchSource> = match settings.augment_on {
         AugmentOn::Host => Box::new(LoaderSource(loader.clone())),
         AugmentOn::Device => Box::new(PlaneSource(loader.clone())),
     };
     let sheet = if resuming { None } else { Some(contact_sheet(settings, &images)?) };
     let rows = images.rows;
-    let (manifest, readable) = (rows.manifest(), rows.readable().len());
+    let manifest = rows.manifest();
+    let probed = probe.as_ref().map(Probe::record);
     if resuming {
-        check_same_data(manifest, out)?;
+        check_same_data(manifest, probed.as_ref(), out)?;
     }
     let network =
         NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
     let (mut network, init, lineage) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
     let lineage = lineage.then(Role::Pretrain, Some(rows.origin()));
+    let lineage = probe.iter().fold(lineage, |lineage, probe| probe.extend(lineage));
     network.set_precision(settings.precision);
     let mut trainer = settings.train.init(network)?;
     if settings.init_moco {
@@ -88,6 +100,7 @@ pub fn pretrain(
         ));
     }
 
+    trainer.probe = probe.as_ref().map(|probe| probe.online.clone());
     // Calls to the CPU block; a GPU computes while the next batch is made.
     trainer.in_flight = if settings.device.is_cpu() { 0 } else { 2 };
     let _lock = RunLock::take(out)?;
@@ -113,6 +126,7 @@ pub fn pretrain(
             "device": settings.device.resolved(),
             "init": init,
             "data": { "dir": settings.data.dir, "images": readable, "patients_known": manifest.patients_known, "hash": manifest.hash() },
+            "probe": probed,
             "trained_on": lineage,
         }),
     )?;
@@ -144,9 +158,17 @@ pub fn pretrain(
     if let Some(text) = &replaced {
         watch.note(text);
     }
-    let network = trainer.moco.encoder_q.backbone.clone();
+    let chosen = probe.as_ref().zip(trainer.best()).filter(|_| end == End::Finished);
+    let (network, steps) = match chosen {
+        Some((_, best)) => (trainer.best_backbone()?, best.step),
+        None => (trainer.moco.encoder_q.backbone.clone(), step),
+    };
+    if let Some((probe, best)) = chosen {
+        let Best { auc, .. } = best;
+        watch.note(&format!("exported: the weights after step {steps}, the best for {} (AUROC {auc:.3})", probe.task));
+    }
     if end == End::Finished {
-        export(&folder, settings, &network, step, &lineage)?;
+        export(&folder, settings, (&network, steps), chosen, &lineage)?;
     }
     Ok(Pretrained { folder, end, step, network, manifest: manifest.clone() })
 }
@@ -166,9 +188,13 @@ fn replaced(loader: &BatchLoader, manifest: &Manifest) -> Option<String> {
     })
 }
 
-/// A resume may only change settings that do not change the numbers.
-fn check_same(settings: &PretrainSettings, out: &Path) -> Result<()> {
+/// The settings to resume with, which may only differ in those that do not change the numbers. A length of the queue that is
+/// left to the size of the set is the run's.
+fn same_settings(mut settings: PretrainSettings, out: &Path) -> Result<PretrainSettings> {
     let before = PretrainSettings::read(&out.join("config.toml"))?;
+    if settings.train.moco.queue_size == 0 {
+        settings.train.moco.queue_size = before.train.moco.queue_size;
+    }
     // The data may have moved; that they are the same is what `check_same_data` checks.
     let free = |key: &str| {
         matches!(
@@ -181,24 +207,29 @@ fn check_same(settings: &PretrainSettings, out: &Path) -> Result<()> {
                 | "data.dir"
                 | "data.in_memory"
                 | "data.cache"
+                | "probe.data"
         ) || key.starts_with("checkpoints.")
     };
-    let keys = differences(&before, settings, free);
-    if keys.is_empty() { Ok(()) } else { Err(Error::ResumeDiffers { path: out.into(), keys }) }
+    let keys = differences(&before, &settings, free);
+    if keys.is_empty() { Ok(settings) } else { Err(Error::ResumeDiffers { path: out.into(), keys }) }
 }
 
 /// The data must be those that the run began with.
-fn check_same_data(manifest: &Manifest, out: &Path) -> Result<()> {
+fn check_same_data(manifest: &Manifest, probe: Option<&Value>, out: &Path) -> Result<()> {
     let path = out.join("run.json");
     let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-    let run: serde_json::Value = serde_json::from_str(&text)
+    let run: Value = serde_json::from_str(&text)
         .map_err(|e| Error::Config { origin: path.display().to_string(), reason: e.to_string() })?;
-    let (then, now) = (run["data"]["hash"].as_str().unwrap_or_default(), manifest.hash());
-    if then == now {
-        return Ok(());
-    }
-    let keys = vec![format!("data: was {then}, is {now} (hash of paths, patients and labels)")];
-    Err(Error::ResumeDiffers { path: out.into(), keys })
+    let hash = |value: &Value| value["data"]["hash"].as_str().unwrap_or_default().to_owned();
+    let sets = [
+        ("data", hash(&run), manifest.hash()),
+        ("probe.data", hash(&run["probe"]), probe.map_or_else(String::new, hash)),
+    ];
+    let differing = sets.into_iter().filter(|(_, then, now)| then != now);
+    let keys: Vec<String> = differing
+        .map(|(name, then, now)| format!("{name}: was {then}, is {now} (hash of paths, patients and labels)"))
+        .collect();
+    if keys.is_empty() { Ok(()) } else { Err(Error::ResumeDiffers { path: out.into(), keys }) }
 }
 
 /// A contact sheet of the first pairs of views of the run.

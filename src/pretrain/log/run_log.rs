@@ -109,6 +109,8 @@ impl<'a> RunLog<'a> {
                 ("train/similarity_negative", m.negative),
                 ("train/gradient_norm", norm),
             ]);
+            let ages = [("train/similarity_young", m.young), ("train/similarity_old", m.old)];
+            scalars.extend(ages.into_iter().filter_map(|(tag, value)| Some((tag, value?))));
         }
         let shares = self.speed.shares().map(|(name, share)| (format!("speed/share_{name}"), share));
         scalars.extend(shares.iter().map(|(tag, share)| (tag.as_str(), *share)));

@@ -21,8 +21,11 @@ pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Faul
     settings.validate()?;
     let data = &settings.data;
     let images = load_with(&data.dir, data.dataset, Part::Train, &data.load_options())?.records.len();
+    let by_size = settings.train.moco.queue_size == 0;
+    let settings = &settings.for_images(images);
     let (batch, train) = (settings.train.batch_size, &settings.train);
-    let steps = ((images / batch).div_ceil(train.accumulate)) as u64;
+    let steps = train.steps_per_epoch(images);
+    let problems = settings.forecast(images);
     let memory = MemoryEstimate::of(settings);
     let step = StepEstimate::measure(settings)?;
     let seconds = step.step_s * (steps * train.epochs) as f64;
@@ -33,6 +36,7 @@ pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Faul
             "images": images,
             "steps_per_epoch": steps,
             "steps": steps * train.epochs,
+            "problems": problems,
             "parameters": memory.parameters,
             "memory": { "bytes": memory.total(), "parts": memory },
             "time": { "seconds": seconds, "step_s": step.step_s, "timed": step, "device": device },
@@ -53,6 +57,9 @@ pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Faul
         mb(memory.program)
     )?;
     outln!("# data        {images} images, {steps} steps per epoch, {} in total", steps * train.epochs)?;
+    if by_size {
+        outln!("# queue       {} keys, by the size of the set", train.moco.queue_size)?;
+    }
     outln!(
         "# time        about {}, estimated: {:.2} s per step, measured with {} random images per step on {device}, without reading images",
         HumanDuration(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)),
@@ -61,6 +68,9 @@ pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Faul
     )?;
     if images < batch {
         outln!("# problem     fewer images than one batch of {batch}")?;
+    }
+    for problem in problems {
+        outln!("# problem     {problem}")?;
     }
     Ok(())
 }

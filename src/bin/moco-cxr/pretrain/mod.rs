@@ -64,12 +64,15 @@ pub(crate) struct Arguments {
     /// Weight decay.
     #[arg(long)]
     wd: Option<f64>,
-    /// Queue length, K.
+    /// Queue length, K; 0 chooses one by the size of the set.
     #[arg(long)]
     moco_k: Option<usize>,
     /// Momentum of the key encoder, m.
     #[arg(long)]
     moco_m: Option<f64>,
+    /// Let the momentum rise to 1 along half a cosine (--set train.moco.momentum_end=M for another end).
+    #[arg(long)]
+    moco_m_cos: bool,
     /// Softmax temperature, T.
     #[arg(long)]
     moco_t: Option<f64>,
@@ -79,6 +82,18 @@ pub(crate) struct Arguments {
     /// Use the two-layer head of MoCo v2, as every preset does (--set train.moco.mlp=false gives the single layer of v1).
     #[arg(long)]
     mlp: bool,
+    /// Batch norm behind both layers of the head, the last without scale, as in MoCo v3.
+    #[arg(long)]
+    head_norm: bool,
+    /// Keys of the same batch are negatives, too.
+    #[arg(long)]
+    batch_negatives: bool,
+    /// Symmetric loss: each view is query once and key once.
+    #[arg(long)]
+    symmetric: bool,
+    /// Epochs over which the learning rate rises from 0 (--set train.schedule.warmup_share=S for a share of all steps).
+    #[arg(long)]
+    warmup_epochs: Option<f64>,
     /// Cosine schedule: the learning rate falls to 0 along half a cosine.
     #[arg(long, conflicts_with = "schedule")]
     cos: bool,
@@ -98,6 +113,12 @@ pub(crate) struct Arguments {
     /// Folder of the cache of decoded, resized images, which is created or completed before the first step.
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
+    /// Folder of labelled images that choose the best epoch: their valid part is scored after every epoch. Needs --probe-task.
+    #[arg(long, value_name = "DIR", requires = "probe_task")]
+    probe_data: Option<PathBuf>,
+    /// Label column of the images in --probe-data.
+    #[arg(long, value_name = "NAME")]
+    probe_task: Option<String>,
     /// Folder of the run; new or empty unless --resume or --overwrite is given. Not needed with --dry-run.
     #[arg(long, value_name = "RUN", required_unless_present = "dry_run")]
     out: Option<PathBuf>,
@@ -221,9 +242,16 @@ impl Arguments {
             set(&mut s.train.optimizer.weight_decay, self.wd);
             set(&mut s.train.moco.queue_size, self.moco_k);
             set(&mut s.train.moco.momentum, self.moco_m);
+            set(&mut s.train.moco.momentum_end, self.moco_m_cos.then_some(Some(1.0)));
             set(&mut s.train.moco.temperature, self.moco_t);
             set(&mut s.train.moco.dim, self.moco_dim);
             set(&mut s.train.moco.mlp, self.mlp.then_some(true));
+            set(&mut s.train.moco.head_norm, self.head_norm.then_some(true));
+            set(&mut s.train.moco.batch_negatives, self.batch_negatives.then_some(true));
+            set(&mut s.train.moco.symmetric, self.symmetric.then_some(true));
+            if let Some(epochs) = self.warmup_epochs {
+                (s.train.schedule.warmup_epochs, s.train.schedule.warmup_share) = (epochs, 0.0);
+            }
             set(&mut s.train.schedule.decay, self.decay());
             set(&mut s.train.seed, self.seed.seed);
             set(&mut s.print_freq, self.print_freq);
@@ -231,6 +259,8 @@ impl Arguments {
             set(&mut s.device, self.device.device);
             set(&mut s.precision, self.precision);
             set(&mut s.data.cache, self.cache.clone());
+            set(&mut s.probe.data, self.probe_data.clone());
+            set(&mut s.probe.task, self.probe_task.clone());
         })
     }
 
