@@ -79,7 +79,7 @@ impl Lesions {
             });
         }
         if study.has(Finding::LungLesion) {
-            let count = 1 + draw.weighted(&[0.45, 0.30, 0.25]);
+            let count = 2 + draw.weighted(&[0.4, 0.35, 0.25]);
             for _ in 0..count {
                 let nodule = lesions.place_nodule(draw, pose);
                 lesions.nodules.push(nodule);
@@ -94,7 +94,7 @@ impl Lesions {
         let mut nodule = Nodule {
             at: [0.0; 2],
             radius,
-            density: draw.uniform(0.28, 0.45),
+            density: draw.uniform(0.34, 0.52),
             lobes: [draw.uniform(0.0, 0.12), draw.uniform(0.0, std::f32::consts::TAU)],
         };
         // 200 tries practically always find a good place; otherwise the last one is kept.
