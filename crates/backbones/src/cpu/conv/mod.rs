@@ -80,8 +80,8 @@ impl Backward<Flex, 2> for ConvBackward {
     type State = State;
 
     fn backward(self, ops: Ops<State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [x, weight]: [Option<NodeId>; 2] = ops.parents.map(|p| p.map(|p| p.id));
         let grad = tape::gradient(grads, &ops);
+        let [x, weight]: [Option<NodeId>; 2] = ops.parents.map(|p| p.map(|p| p.id));
         let State { x: input, weight: w, geometry } = ops.state;
         if let Some(x) = x {
             let dx = match grad.dtype() {
