@@ -28,6 +28,7 @@ pub(crate) fn export(
         channels: settings.channels,
         normalization: settings.normalization,
         image_size: settings.views.size,
+        assumed: Vec::new(),
         resample: "bilinear".into(),
         labels: Vec::new(),
         data: format!("Images of {}, without labels, {} epochs.", settings.data.dir.display(), settings.train.epochs),

@@ -73,7 +73,7 @@ pub fn pretrain(
     }
     let network =
         NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
-    let (mut network, init, lineage) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
+    let (mut network, init, lineage) = weights::initial(&network, &settings.init, settings.train.seed, &device, &notes)?;
     let lineage = lineage.then(Role::Pretrain, Some(rows.origin()));
     network.set_precision(settings.precision);
     let mut trainer = settings.train.init(network)?;
