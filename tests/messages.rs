@@ -12,7 +12,7 @@ use std::{
 use support::succeed;
 
 /// Flags of other programs that texts name, and flags of the tool that `--help` hides.
-const OTHERS: [&str; 3] = ["--features", "--in-process", "--self-test"];
+const OTHERS: [&str; 5] = ["--features", "--in-process", "--self-test", "--query-gpu", "--format"];
 
 /// The long flags of every subcommand, as its help lists them, and of its aliases.
 fn commands() -> BTreeMap<String, BTreeSet<String>> {
@@ -123,6 +123,10 @@ fn every_flag_and_command_that_a_text_names_exists() {
     for path in sources() {
         for (line, text) in texts(&fs::read_to_string(&path).unwrap()) {
             let place = || format!("{}:{line}", path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display());
+            // A name of the library is no advice to who types commands; the model card's code is for who writes programs.
+            if text.contains(' ') && text.contains("::") && !path.ends_with("weights/card.rs") {
+                wrong.push(format!("{}: names something of the library: {text:?}", place()));
+            }
             for flag in flags(&text) {
                 seen.insert(flag.to_owned());
                 if !all.contains(flag) && !OTHERS.contains(&flag) {

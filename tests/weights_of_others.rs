@@ -238,7 +238,7 @@ fn follow(message: &str, out: &Path) -> Vec<PathBuf> {
     assert!(!advised.is_empty(), "{message}");
     let mut written = Vec::new();
     for (number, command) in advised.iter().enumerate() {
-        let mut words: Vec<String> = command.split(' ').map(|word| word.trim_matches('\'').to_owned()).collect();
+        let mut words = words(command);
         let last = words.last_mut().unwrap();
         let place = if number == 0 { out.to_owned() } else { out.with_file_name(format!("advised-{number}")) };
         if last == "DIR" || number > 0 {
@@ -250,6 +250,20 @@ fn follow(message: &str, out: &Path) -> Vec<PathBuf> {
         written.push(at);
     }
     written
+}
+
+/// The words of a command, as a shell divides it.
+fn words(command: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in command.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            c => words.last_mut().unwrap().push(c),
+        }
+    }
+    words
 }
 
 /// The number that a network of [`network`] is full of.
@@ -402,7 +416,7 @@ fn a_damaged_export_is_noticed() {
 #[test]
 fn random_and_imagenet_weights_are_taken_everywhere() {
     let folder = folder("everywhere");
-    let (set, _) = synth(&folder, "set", 1, [16, 4, 4]);
+    let (set, _) = synth(&folder, "set", 1, [40, 12, 12]);
     let hub = folder.join("hub");
     let repository = hub.join("models--timm--resnet18.tv_in1k");
     let snapshot = repository.join("snapshots/1");
@@ -417,7 +431,7 @@ fn random_and_imagenet_weights_are_taken_everywhere() {
     let commands: Vec<(&str, &str, Vec<String>)> = vec![
         ("embed", "--weights", data.to_vec()),
         ("linear", "--weights", [&data[..], &task].concat()),
-        ("knn", "--weights", [&data[..], &task].concat()),
+        ("knn", "--weights", [&data[..], &task, &["--k", "5"].map(str::to_owned)].concat()),
         ("finetune", "--weights", [&data[..], &task, &["--epochs", "1"].map(str::to_owned)].concat()),
         ("pretrain", "--init", [&data[..2], &["--config", config.to_str().unwrap()].map(str::to_owned)].concat()),
         ("export", "", Vec::new()),

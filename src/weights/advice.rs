@@ -11,7 +11,7 @@ use crate::error::Error;
 /// import in which it came up.
 pub(super) fn advised(fault: Fault, settings: &ImportSettings, out: Option<&Path>) -> Error {
     let line = |more: &str| import(settings, more, out);
-    let then = if out.is_some() { "" } else { ", and then --weights DIR" };
+    let then = if out.is_some() { "" } else { ", and then DIR in its place" };
     let advice = match &fault {
         Fault::Import(report) => match report.droppable() {
             Some(names) => {

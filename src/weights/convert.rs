@@ -9,6 +9,7 @@ use super::{
     advice::advised,
     import_settings::ImportSettings,
     load::{LoadedNetwork, lineage_of, provenance, remarks, unknown_architecture, unsaid},
+    open::open,
     preprocessing::{Asked, Preprocessing},
     source::Source,
 };
@@ -44,7 +45,7 @@ pub fn import_weights(settings: &ImportSettings, out: &Path, device: &Device) ->
             expected: "weights in a file (`moco-cxr export random` writes random ones)".into(),
         });
     };
-    let file = WeightFile::open(&path)?;
+    let file = open(&path)?;
     let advised = |fault| advised(fault, settings, Some(out));
     let (prefix, dictionary) = (settings.prefix.clone(), settings.dictionary.clone());
     let mut options = ImportOptions { prefix, dictionary, drop: settings.drop.clone(), ..ImportOptions::strict() };

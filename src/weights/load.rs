@@ -13,6 +13,7 @@ use super::{
     cache::sha256,
     folder::{NetworkFile, run_of, weight_file},
     import_settings::ImportSettings,
+    open::open,
     preprocessing::{Asked, Preprocessing},
     source::{Assumed, Source},
 };
@@ -158,7 +159,7 @@ pub(crate) fn initial(
     match Source::parse(init, Some(config.arch))? {
         Source::Random => Ok((network, format!("random {}, seed {seed}", config.arch), Lineage::none())),
         Source::File(path, _) => {
-            let file = WeightFile::open(&path)?;
+            let file = open(&path)?;
             let (network, report) = import(&file, network, &ImportOptions::backbone(config.arch))
                 .map_err(|fault| advised(fault, &ImportSettings::of(init, Some(config.arch)), None))?;
             remarks(&file, &report).iter().for_each(|text| watch.note(text));
@@ -180,7 +181,7 @@ pub(crate) fn weight_file_of(source: &str, arch: Arch) -> Result<WeightFile> {
             expected: "a checkpoint of MoCo to continue from".into(),
         });
     };
-    let file = WeightFile::open(path)?;
+    let file = open(&path)?;
     let found: Vec<String> =
         file.faults().into_iter().map(|fault| format!("{}: {}", printable(&fault.name), fault.fault)).collect();
     match found.is_empty() {
@@ -219,7 +220,7 @@ fn from_file(
     asked: &Asked,
     device: &Device,
 ) -> Result<LoadedNetwork> {
-    let file = WeightFile::open(path)?;
+    let file = open(path)?;
     let described = NetworkFile::beside(path)?;
     let settings = ImportSettings::of(path.display().to_string(), arch);
     let advised = |fault| advised(fault, &settings, None);

@@ -14,6 +14,7 @@ mod fetch;
 mod folder;
 mod import_settings;
 mod load;
+mod open;
 mod preprocessing;
 mod request;
 mod source;

@@ -184,7 +184,8 @@ impl Choice<'_> {
                     key: key.into(),
                     found: shown(&asked),
                     expected: format!(
-                        "{}, as {file} says of {of} (if it is wrong: `moco-cxr import {} {flag} {} --out DIR`, and then DIR)",
+                        "{}, as {of} was trained with ({file} says so; if that is wrong: `moco-cxr import {} {flag} {} --out DIR`, and \
+                         then DIR in its place)",
                         shown(&value),
                         quoted(&of.to_string()),
                         shown(&asked).trim_matches(['[', ']']).replace(' ', ""),
