@@ -85,7 +85,8 @@ pub fn pretrain(
     }
     let network =
         NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
-    let (mut network, init, lineage) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
+    let (mut network, init, lineage) =
+        weights::initial(&network, &settings.init, settings.train.seed, &device, &notes)?;
     let lineage = lineage.then(Role::Pretrain, Some(rows.origin()));
     let lineage = probe.iter().fold(lineage, |lineage, probe| probe.extend(lineage));
     network.set_precision(settings.precision);
