@@ -9,12 +9,13 @@ use std::{
 };
 
 use backbones::{Arch, Normalization, Precision};
-use cxr_data::{Dataset, LoadOptions, OnBad, ViewConfig, did_you_mean};
+use cxr_data::{Dataset, OnBad, Part, ViewConfig, did_you_mean};
 use moco_core::{Keep, TrainConfig};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::{
+    data::ReadAs,
     device::DeviceChoice,
     error::{Error, Result},
     pretrain::layers,
@@ -123,6 +124,13 @@ pub struct DataSettings {
     /// empty for none.
     #[serde(default)]
     pub patient_regex: String,
+    /// The part to train on. Not set: the published training part, or all images of a set without published parts. `train`,
+    /// `valid` or `test` of such a set is the share that an evaluation with the same seed makes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+    /// What the folder does not say by itself.
+    #[serde(default, skip_serializing_if = "ReadAs::is_default")]
+    pub read: ReadAs,
 }
 
 /// Which image the key view is taken from.
@@ -147,14 +155,6 @@ pub struct CheckpointSettings {
     pub every_steps: u64,
     /// Which are kept.
     pub keep: Keep,
-}
-
-impl DataSettings {
-    /// These settings as options of [`cxr_data::load_with`].
-    pub fn load_options(&self) -> LoadOptions {
-        let patient_regex = Some(self.patient_regex.clone()).filter(|pattern| !pattern.is_empty());
-        LoadOptions { on_bad: self.on_bad, patient_regex, ..LoadOptions::default() }
-    }
 }
 
 impl PretrainSettings {

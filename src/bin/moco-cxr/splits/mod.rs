@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use moco_cxr::{
     Existing, RunFolder,
     cxr_data::{
-        OnBad, Part, load_with, splits::Draw, splits::RowTable, splits::check_fractions, splits::check_shares,
+        OnBad, Part, load_together, load_with, splits::Draw, splits::RowTable, splits::check_fractions, splits::check_shares,
         splits::nested_fractions, splits::paper_draws, splits::patient_split, splits::shenzhen_draws,
         splits::shenzhen_split,
     },
@@ -146,14 +146,18 @@ impl Arguments {
     }
 
     fn source(&self) -> Result<Source, Fault> {
-        match (self.kind, self.rows, &self.csv, &self.source.data) {
+        match (self.kind, self.rows, &self.csv, self.source.data.first()) {
             (Kind::Paper, Some(rows), ..) => Ok(Source::Count(rows)),
             (Kind::Paper, _, Some(table), _) => Ok(Source::Table(RowTable::read(table)?)),
             (_, None, None, Some(data)) => {
                 let whole = matches!(self.kind, Kind::Patients | Kind::Shenzhen);
                 let part = self.part.unwrap_or(if whole { Part::All } else { Part::Train });
                 let layout = &self.source.layout;
-                let manifest = load_with(data, layout.dataset(), part, &layout.load_options(OnBad::Fail))?;
+                let options = layout.load_options(OnBad::Fail);
+                let manifest = match self.source.data.len() {
+                    1 => load_with(data, layout.dataset(), part, &options)?,
+                    _ => load_together(&self.source.data, layout.dataset(), part, &options)?,
+                };
                 manifest.notes.iter().for_each(|note| self.output.note(note));
                 Ok(Source::Images(Box::new(manifest)))
             }
