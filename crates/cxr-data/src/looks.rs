@@ -14,9 +14,13 @@ const SMALL_RANGE: f32 = 0.125;
 const BARS: f32 = 0.35;
 /// Sides in a ratio above this.
 const STRIP: f32 = 2.5;
-/// Of a negative the frame (the outer twentieth) is brighter than the middle by at least this, and bright itself.
+/// Of a negative both upper corners (air beside the neck) are brighter than the strip of spine and heart by at least this, and
+/// bright themselves.
+///
+/// Measured on 2,394 real radiographs (NIH, Shenzhen, Montgomery, Hannover, COVID-CXNet): none is taken for a negative, and
+/// of their negatives 70 % are. The rest have corners cut by collimation or markers; the measure would rather miss one.
 const NEGATIVE_STEP: f32 = 0.3;
-const NEGATIVE_FRAME: f32 = 0.75;
+const NEGATIVE_CORNERS: f32 = 0.5;
 
 /// Numbers about the grey values of one image, from 0 (black) to 1 (the brightest its depth can hold).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -26,9 +30,10 @@ pub(crate) struct Looks {
     /// Hundredth and ninety-ninth percentile.
     low: f32,
     high: f32,
-    /// Mean of the outer twentieth on each side, and of the middle half.
-    frame: f32,
-    middle: f32,
+    /// Mean of the darker of the two upper corners, each a tenth of the sides.
+    corners: f32,
+    /// Mean of the strip of spine and heart: 42 to 58 % of the width, 40 to 90 % of the height.
+    strip: f32,
     /// Share of the area in bars of one grey at the edges.
     bars: f32,
     /// Longer side divided by the shorter.
@@ -46,7 +51,7 @@ pub enum Remark {
     NearlyConstant,
     /// The grey values span less than an eighth of the range.
     SmallRange,
-    /// The frame is bright and the middle dark, as of a film shown as a negative (MONOCHROME1 without its inversion).
+    /// The upper corners are bright and the spine dark, as of a film shown as a negative (MONOCHROME1 without its inversion).
     Negative,
     /// Bars of one grey take more than a third of the area.
     Bars,
@@ -67,7 +72,7 @@ impl Remark {
             Self::Constant => "images of one grey (all pixels equal)",
             Self::NearlyConstant => "images that are nearly of one grey (they span less than 1/50 of the range)",
             Self::SmallRange => "images that use a small part of their range (less than 1/8)",
-            Self::Negative => "images that look like negatives (bright frame, dark middle)",
+            Self::Negative => "images that look like negatives (bright corners, dark spine)",
             Self::Bars => "images with bars of one grey over more than a third of the area",
             Self::Strip => "images of which one side is more than 2.5 times the other",
             Self::TwelveBit => "images of 12 bits in 16, scaled to the full range",
@@ -102,24 +107,22 @@ impl Looks {
         let (width, height) = (image.width(), image.height());
         let mut counts = [0_u64; STEPS];
         let (mut least, mut greatest) = (usize::MAX, 0);
-        let (x_edge, y_edge) = ((width / 20).max(1), (height / 20).max(1));
-        let (mut frame, mut middle) = ((0_u64, 0_u64), (0_u64, 0_u64));
         for y in 0..height {
-            let in_frame_row = y < y_edge || y >= height - y_edge;
-            let in_middle_row = y >= height / 4 && y < height - height / 4;
             for x in 0..width {
                 let grey = value(y * width + x);
                 counts[grey * STEPS / (most + 1)] += 1;
                 (least, greatest) = (least.min(grey), greatest.max(grey));
-                if in_frame_row || x < x_edge || x >= width - x_edge {
-                    frame = (frame.0 + grey as u64, frame.1 + 1);
-                } else if in_middle_row && x >= width / 4 && x < width - width / 4 {
-                    middle = (middle.0 + grey as u64, middle.1 + 1);
-                }
             }
         }
         let all = (width * height) as u64;
-        let mean = |(sum, count): (u64, u64)| if count == 0 { 0.0 } else { (sum as f64 / count as f64 / most as f64) as f32 };
+        // Mean of a box, given in hundredths of the sides.
+        let mean = |(left, right): (usize, usize), (top, bottom): (usize, usize)| {
+            let columns = left * width / 100..(right * width / 100).max(left * width / 100 + 1);
+            let rows = top * height / 100..(bottom * height / 100).max(top * height / 100 + 1);
+            let count = (columns.len() * rows.len()) as f64;
+            let sum: f64 = rows.map(|y| columns.clone().map(|x| value(y * width + x) as f64).sum::<f64>()).sum();
+            (sum / count / most as f64) as f32
+        };
         let percentile = |share: f64| {
             let mut seen = 0;
             let wanted = (all as f64 * share) as u64;
@@ -143,8 +146,8 @@ impl Looks {
             constant: least == greatest,
             low: percentile(0.01),
             high: percentile(0.99),
-            frame: mean(frame),
-            middle: mean(middle),
+            corners: mean((0, 10), (0, 10)).min(mean((90, 100), (0, 10))),
+            strip: mean((42, 58), (40, 90)),
             bars: 1.0 - rest as f32 / all as f32,
             ratio: width.max(height) as f32 / width.min(height) as f32,
         }
@@ -163,7 +166,7 @@ impl Looks {
         if span < SMALL_RANGE {
             remarks.push(Remark::SmallRange);
         }
-        if self.frame >= NEGATIVE_FRAME && self.frame - self.middle >= NEGATIVE_STEP {
+        if self.corners >= NEGATIVE_CORNERS && self.corners - self.strip >= NEGATIVE_STEP {
             remarks.push(Remark::Negative);
         }
         if self.bars > BARS {

@@ -438,3 +438,28 @@ fn missing_images_of_an_own_table_are_counted() {
     assert!(set.notes.join("\n").contains("2 rows skipped because their images are missing (the first: "));
     assert!(warnings(&set).contains("2 images that no row of the set names: img/2.png, img/3.png"));
 }
+
+/// Parts written as a table are the published parts of the set that is read with it, whatever the set was.
+#[cfg(unix)]
+#[test]
+fn parts_written_as_a_table_come_back() {
+    let text = "path,patient,study,view,sex,age,Effusion,Edema\nimg/1.png,A,s1,PA,F,40,1,-1\nimg/2.png,B,s1,lateral,M,,0,\nimg/3.png,C,s2,AP,,7.5,,0\n";
+    let dir = three_images(&[("labels.csv", text)]);
+    write(dir.path(), "img/gr.png", "");
+    fs::rename(dir.path().join("img/3.png"), dir.path().join(bytes_name(b"img/gr\xf6.png"))).unwrap();
+    fs::rename(dir.path().join("img/gr.png"), dir.path().join("img/3.png")).unwrap();
+    let set = auto(&dir).unwrap();
+    let odd = load(dir.path().join("img").as_path(), Dataset::Folder, Part::All).unwrap();
+    for (set, root) in [(&set, dir.path().to_path_buf()), (&odd, dir.path().join("img"))] {
+        let kept = tempfile::tempdir().unwrap();
+        let table = kept.path().join("parts.csv");
+        let rows: Vec<usize> = (0..set.len()).collect();
+        let parts = [("train", &rows[..1]), ("valid", &rows[1..2]), ("test", &rows[2..])];
+        cxr_data::splits::write_parts(fs::File::create(&table).unwrap(), &table, set, &parts).unwrap();
+        let options = LoadOptions { table: Some(table), ..LoadOptions::default() };
+        let part = |part| load_with(&root, Dataset::Auto, part, &options).unwrap();
+        assert_eq!(part(Part::All).records, set.records);
+        assert_eq!((part(Part::Valid).records, part(Part::Test).has_parts), (set.records[1..2].to_vec(), true));
+        assert_eq!((part(Part::All).tasks, part(Part::All).patients_known), (set.tasks.clone(), set.patients_known));
+    }
+}

@@ -97,7 +97,9 @@ impl<'a> ImageFinder<'a> {
             return Err(row.fault(column, "the path of an image").into());
         }
         let at = |found: &str| format!("{} line {}: {listed}, found at {found}", self.table.display(), row.line());
-        let path = unified(listed);
+        // A name may have a backslash, as an escaped byte or by itself.
+        let literal = self.inventory.file(&format!("{}{listed}", self.prefix)).is_some();
+        let path = if literal { listed.to_owned() } else { unified(listed) };
         if let Some((prefix, found)) = self.at_its_end(&path) {
             self.seen.check(row, column, &found)?;
             *self.dropped.entry(prefix).or_default() += 1;
@@ -106,7 +108,8 @@ impl<'a> ImageFinder<'a> {
         if let Some((found, whole)) = self.elsewhere(&path) {
             self.seen.check(row, column, &found)?;
             let note = at(&found);
-            if whole {
+            let ending = |path: &str| last(path).rsplit_once('.').map(|(_, ending)| ending.to_owned());
+            if whole && path.contains('/') || ending(&path).is_some_and(|listed| Some(listed) != ending(&found)) {
                 self.other_ending.add(|| note);
             } else if path.contains('/') {
                 self.elsewhere.add(|| note);

@@ -224,7 +224,17 @@ impl Folder {
 /// The data set that a folder looks like, and why.
 fn detect(source: &Source<'_>) -> Result<(Dataset, String)> {
     let dir = source.dir();
-    if source.options.table.is_none() && source.options.columns.is_empty() {
+    // A table of images that was asked for is one's own, also beside a published set.
+    let own = source.options.table.as_ref().is_some_and(|table| {
+        let below = dir.join(table);
+        let head = tables::Table::head(if below.is_file() { &below } else { table });
+        head.is_ok_and(|head| columns::names_images(&head.header, &source.options.columns))
+    });
+    if own {
+        let table = source.options.table.as_deref().unwrap_or(Path::new(""));
+        return Ok((Dataset::Folder, format!("the table {}", table.display())));
+    }
+    if source.options.columns.is_empty() {
         let known = [
             (Dataset::Nih, nih::find_table(source).map(String::from)),
             (Dataset::Mimic, mimic::recognised(source)),

@@ -31,7 +31,9 @@ const SHENZHEN: [(f64, usize); 2] = [(0.0625, 8), (0.25, 4)];
 
 /// Draw label fractions and splits, and write them as CSV files.
 ///
-/// The paper's draws need only a row count and have seeds of their own; all others need the patients of the images.
+/// The paper's draws need only a row count and have seeds of their own; all others need the patients of the images. Parts are
+/// also written as one table with all that is known of the images, parts.csv: every command takes it as `--data DIR --table
+/// parts.csv` and has the parts as published ones.
 #[derive(Debug, Args)]
 #[command(
     mut_arg("dataset", |arg| arg.conflicts_with_all(["rows", "csv"])),
@@ -61,7 +63,7 @@ pub(crate) struct Arguments {
     shares: Vec<f64>,
     #[command(flatten)]
     seed: SeedArguments,
-    /// New or empty folder, for one CSV file per split.
+    /// New or empty folder, for one CSV file per split, and parts.csv for parts.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -95,6 +97,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         std::fs::create_dir_all(out).map_err(|e| format!("{}: {e}", out.display()))?;
         for split in &splits {
             source.write(&out.join(format!("{}.csv", split.name)), &split.rows)?;
+        }
+        let part = |name: &str| splits.iter().find(|split| split.name == name).map(|split| &split.rows[..]);
+        let parts: Vec<(&str, &[usize])> =
+            ["train", "valid", "test"].into_iter().filter_map(|name| Some((name, part(name)?))).collect();
+        if parts.len() > 1 {
+            source.write_parts(&out.join("parts.csv"), &parts)?;
         }
     }
     let describe = |split: &Named| {
