@@ -138,7 +138,8 @@ impl Lineage {
             }
             for (part, role_of_part, evaluated) in evaluated {
                 let seen = (name, *role, &manifest, &pixels[..]);
-                leak_free(&[seen, (part, *role_of_part, evaluated.manifest(), evaluated.pixels())], watch)?;
+                leak_free(&[seen, (part, *role_of_part, evaluated.manifest(), evaluated.pixels())], watch)
+                    .map_err(|fault| way_out(fault, &manifest, images))?;
             }
         }
         if !self.complete {
@@ -149,6 +150,20 @@ impl Lineage {
             (true, true) => Pretraining::None,
             (true, false) => Pretraining::Checked,
         })
+    }
+}
+
+/// A leak with what can be done about it: a set without published parts was pretrained on as a whole.
+fn way_out(fault: Error, manifest: &Manifest, images: &Origin) -> Error {
+    match fault {
+        Error::Data(cxr_data::Error::Leak(text)) if !manifest.has_parts && images.divided.is_none() => {
+            Error::Data(cxr_data::Error::Leak(format!(
+                "{text} (the weights were trained on all of {}, which has no published parts: pretrain with --part train and \
+                 the same --seed to leave out what is chosen and reported on, or name other data with --test-data)",
+                images.dir.display()
+            )))
+        }
+        other => other,
     }
 }
 

@@ -50,7 +50,7 @@ impl PretrainSettings {
         let some = |path: &PathBuf| Some(path.clone()).filter(|path| !path.as_os_str().is_empty());
         sources.dataset = self.data.dataset;
         sources.on_bad = self.data.on_bad;
-        sources.patient_regex = Some(self.data.patient_regex.clone()).filter(|pattern| !pattern.is_empty());
+        sources.patient_regex = self.data.load_options().patient_regex;
         sources.read = self.data.read.clone();
         sources.cache = some(&self.data.cache);
         sources.reading.workers = self.workers();

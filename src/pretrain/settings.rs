@@ -9,7 +9,7 @@ use std::{
 };
 
 use backbones::{Arch, Normalization, Precision};
-use cxr_data::{Dataset, OnBad, Part, ViewConfig, did_you_mean};
+use cxr_data::{Dataset, LoadOptions, OnBad, Part, ViewConfig, did_you_mean};
 use moco_core::{Keep, TrainConfig};
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -155,6 +155,14 @@ pub struct CheckpointSettings {
     pub every_steps: u64,
     /// Which are kept.
     pub keep: Keep,
+}
+
+impl DataSettings {
+    /// These settings as options of [`cxr_data::load_with`].
+    pub fn load_options(&self) -> LoadOptions {
+        let patient_regex = Some(self.patient_regex.clone()).filter(|pattern| !pattern.is_empty());
+        self.read.apply(LoadOptions { on_bad: self.on_bad, patient_regex, ..LoadOptions::default() })
+    }
 }
 
 impl PretrainSettings {

@@ -306,6 +306,11 @@ fn parts_by_a_column_and_by_tables() {
     assert_eq!(part(&dir, Part::Train).unwrap(), "img/1.png");
     assert_eq!(part(&dir, Part::Valid).unwrap(), "img/2.png");
     assert_eq!(part(&dir, Part::All).unwrap(), "img/1.png img/2.png img/3.png");
+    // Folders named for parts are parts of a table that says nothing of them.
+    let dir = folder(&["train/1.png", "val/2.png"]);
+    write(dir.path(), "labels.csv", "path,Mass\ntrain/1.png,1\nval/2.png,0\n");
+    assert_eq!(part(&dir, Part::Valid).unwrap(), "val/2.png");
+    assert!(part(&dir, Part::Test).is_err());
     // Words that are no parts make no parts of a column.
     let dir = three_images(&[("labels.csv", "path,set,Mass\nimg/1.png,3,1\nimg/2.png,b,0\nimg/3.png,c,1\n")]);
     assert!(!auto(&dir).unwrap().has_parts);

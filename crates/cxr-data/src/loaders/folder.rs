@@ -242,8 +242,15 @@ fn from_table(source: &Source<'_>, path: &Path, part: Option<Part>, pattern: Opt
             labels,
             path,
         };
-        let part = part.or_else(|| split.and_then(|column| words::part(row.cell(column))));
-        rows.push((part, record));
+        rows.push((part.or_else(|| split.and_then(|column| words::part(row.cell(column)))), record));
+    }
+    // Without a word in the table the folders say it, if all of them do.
+    if part.is_none() && split.is_none() {
+        let folder = |path: &str| path.split_once('/').and_then(|(folder, _)| words::part(folder));
+        if rows.iter().all(|(_, record)| folder(&record.path).is_some()) {
+            rows.iter_mut().for_each(|(part, record)| *part = folder(&record.path));
+            notes.push(format!("{}: the parts are those of the folders of the images", path.display()));
+        }
     }
     notes.extend(finder.notes());
     notes.extend(odd.notes(path));

@@ -25,6 +25,11 @@ impl SourceArguments {
         self.layout.dataset()
     }
 
+    /// How the data set is loaded.
+    pub(crate) fn load_options(&self, on_bad: OnBad) -> LoadOptions {
+        self.layout.load_options(on_bad)
+    }
+
     /// The folder, or the first of several.
     pub(crate) fn dir(&self) -> &Path {
         self.data.first().map_or(Path::new(""), PathBuf::as_path)
