@@ -48,20 +48,24 @@ fn c12_c24_the_audit_says_what_it_did_not_use() {
     let ran = run(arguments!["audit", "--data", root.join("labels.csv")]);
     says(&ran, &["expected the folder of a data set", "--table labels.csv"]);
     let ran = succeed(arguments!["audit", "--data", root, "--table", "labels.csv"]);
-    says(&ran, &[
-        "- 8 taken as images",
-        "- read: labels.csv",
-        "not used: 1 images of kinds that are not read (gif): scan.gif",
-        "labels.csv is read; --table takes this one): metadata.csv",
-        "columns not read: followup",
-    ]);
+    says(
+        &ran,
+        &[
+            "- 8 taken as images",
+            "- read: labels.csv",
+            "not used: 1 images of kinds that are not read (gif): scan.gif",
+            "labels.csv is read; --table takes this one): metadata.csv",
+            "columns not read: followup",
+        ],
+    );
     let ran = succeed(arguments!["audit", "--data", root, "--table", "labels.csv", "--json"]);
     let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(report["account"]["images"], 8);
     assert_eq!(report["account"]["left_out"].as_array().unwrap().len(), 2);
-    says(&run(arguments!["audit", "--data", root, "--table", "labels.csv", "--task", "followup"]), &[
-        "column \"followup\": found \"2\"",
-    ]);
+    says(
+        &run(arguments!["audit", "--data", root, "--table", "labels.csv", "--task", "followup"]),
+        &["column \"followup\": found \"2\""],
+    );
     let ran = succeed(arguments!["audit", "--data", root, "--table", "labels.csv", "--columns", "patient=followup"]);
     says(&ran, &["images 8, patients 8"]);
 }
@@ -113,16 +117,28 @@ fn a_set_without_parts_is_pretrained_and_evaluated_by_one_division() {
     let ran = succeed(arguments!["pretrain", "--data", root, "--config", config, "--out", all]);
     says(&ran, &["--part train leaves out"]);
     let linear = |weights: &Path, out: &str, more: &[&str]| {
-        let mut words = arguments!["linear", "--data", root, "--weights", weights, "--task", "Pleural Effusion", "--out", folder.join(out)].to_vec();
+        let mut words = arguments![
+            "linear",
+            "--data",
+            root,
+            "--weights",
+            weights,
+            "--task",
+            "Pleural Effusion",
+            "--out",
+            folder.join(out)
+        ]
+        .to_vec();
         words.extend(more.iter().map(std::ffi::OsString::from));
         run(words)
     };
     let ran = linear(&all, "refused", &[]);
     assert_eq!(ran.code, Some(1));
     says(&ran, &["leak", "--part train"]);
-    says(&succeed(arguments!["pretrain", "--data", root, "--config", config, "--part", "train", "--out", share]), &[
-        "the train share of the division by patient with seed 0: 26 images",
-    ]);
+    says(
+        &succeed(arguments!["pretrain", "--data", root, "--config", config, "--part", "train", "--out", share]),
+        &["the train share of the division by patient with seed 0: 26 images"],
+    );
     let ran = linear(&share, "linear", &[]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     says(&ran, &["\"Pleural Effusion\" is \"Effusion\"", "divided by patient (seed 0)"]);
@@ -131,10 +147,24 @@ fn a_set_without_parts_is_pretrained_and_evaluated_by_one_division() {
 
     let parts = folder.join("parts");
     succeed(arguments!["splits", "--kind", "patients", "--data", root, "--out", parts]);
-    let ran = linear(Path::new("random"), "by-table", &["--arch", "resnet18", "--table", parts.join("parts.csv").to_str().unwrap()]);
+    let ran = linear(
+        Path::new("random"),
+        "by-table",
+        &["--arch", "resnet18", "--table", parts.join("parts.csv").to_str().unwrap()],
+    );
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(!ran.stderr.contains("divided by patient"));
-    let ran = run(arguments!["embed", "--weights", share, "--data", root, "--part", "valid", "--out", folder.join("embedded")]);
+    let ran = run(arguments![
+        "embed",
+        "--weights",
+        share,
+        "--data",
+        root,
+        "--part",
+        "valid",
+        "--out",
+        folder.join("embedded")
+    ]);
     assert_eq!(ran.code, Some(1));
     says(&ran, &["expected the part \"valid\"", "no published parts"]);
 }
@@ -147,7 +177,18 @@ fn several_sets_in_one_run() {
     let ran = succeed(arguments!["audit", "--data", one, "--data", two]);
     says(&ran, &["images 18, patients 9", "one: 10 images of the data set", "two: 8 images"]);
     let out = folder.join("run");
-    succeed(arguments!["pretrain", "--data", one, "--data", two, "--config", tiny_config(&folder), "--out", out, "--quiet"]);
+    succeed(arguments![
+        "pretrain",
+        "--data",
+        one,
+        "--data",
+        two,
+        "--config",
+        tiny_config(&folder),
+        "--out",
+        out,
+        "--quiet"
+    ]);
     assert_eq!(read_json(&out.join("run.json"))["data"]["images"], 18);
     succeed(arguments!["pretrain", "--resume", "--epochs", "2", "--out", out, "--quiet"]);
 }
@@ -167,7 +208,9 @@ fn c62_c76_c77_score_files() {
     let truth = file("train.csv", &format!("Path,Edema\n{}", rows(&|row| format!("{row}.jpg,{}", label(row)))));
     let scores = file("scores.csv", &format!("Path,Edema\n{}", rows(&|row| format!("{row}.jpg,0.{}", row + 10))));
     let evaluate = |scores: &Path, more: &[&str]| {
-        let mut words = arguments!["evaluate", "--ground-truth", truth, "--predictions", scores, "--replicates", "100", "--json"].to_vec();
+        let mut words =
+            arguments!["evaluate", "--ground-truth", truth, "--predictions", scores, "--replicates", "100", "--json"]
+                .to_vec();
         words.extend(more.iter().map(std::ffi::OsString::from));
         run(words)
     };

@@ -23,7 +23,12 @@ pub struct Labels {
 impl Labels {
     /// These label columns, with the paper's policy, merged to studies.
     pub fn new<S: Into<String>>(tasks: impl IntoIterator<Item = S>) -> Self {
-        Self { tasks: tasks.into_iter().map(Into::into).collect(), policy: LabelPolicy::default(), exact: false, fold_studies: true }
+        Self {
+            tasks: tasks.into_iter().map(Into::into).collect(),
+            policy: LabelPolicy::default(),
+            exact: false,
+            fold_studies: true,
+        }
     }
 
     /// Checks the settings.
@@ -49,14 +54,18 @@ impl Labels {
 
     /// Columns of a set's labels.
     pub(crate) fn columns(&self, manifest: &Manifest) -> Result<Vec<usize>> {
-        let found = if self.exact { manifest.exact_task_indices(&self.tasks) } else { manifest.task_indices(&self.tasks) };
+        let found =
+            if self.exact { manifest.exact_task_indices(&self.tasks) } else { manifest.task_indices(&self.tasks) };
         Ok(found?)
     }
 
     /// What to say of labels that the set calls otherwise.
     pub(crate) fn notes(&self, manifest: &Manifest) -> Vec<String> {
         let said = |(asked, own): (&str, &str)| {
-            format!("the label \"{asked}\" is \"{own}\" in {}; --exact-task takes a set's own names only", manifest.root.display())
+            format!(
+                "the label \"{asked}\" is \"{own}\" in {}; --exact-task takes a set's own names only",
+                manifest.root.display()
+            )
         };
         manifest.named_otherwise(&self.tasks).into_iter().map(said).collect()
     }

@@ -128,7 +128,9 @@ impl Lineage {
             let known = manifest.patients_known && evaluated.iter().all(|(.., part)| part.manifest().patients_known);
             let pixels = if known { Vec::new() } else { images.pixels(&manifest, name, watch)? };
             let trained_on_dicom = mostly_dicom(&manifest);
-            if let Some((part, ..)) = evaluated.iter().find(|(.., part)| mostly_dicom(part.manifest()) != trained_on_dicom) {
+            if let Some((part, ..)) =
+                evaluated.iter().find(|(.., part)| mostly_dicom(part.manifest()) != trained_on_dicom)
+            {
                 let kind = |dicom: bool| if dicom { "DICOM" } else { "JPEG or PNG" };
                 watch.note(&format!(
                     "the weights were trained on {}, and the {part} part is {}: grey values differ by the window, so features may too",
@@ -170,7 +172,8 @@ fn way_out(fault: Error, manifest: &Manifest, images: &Origin) -> Error {
 /// Whether most images are DICOM files, by their names.
 fn mostly_dicom(manifest: &Manifest) -> bool {
     let dicom = |path: &str| {
-        let ending = path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, ending)| ending.to_lowercase());
+        let ending =
+            path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, ending)| ending.to_lowercase());
         matches!(ending.as_deref(), Some("dcm" | "dicom"))
     };
     2 * manifest.records.iter().filter(|record| dicom(&record.path)).count() > manifest.len()

@@ -27,6 +27,6 @@ pub use parts::Parts;
 pub use read_as::ReadAs;
 pub use reading::Reading;
 pub use rows::Rows;
-pub use scans::scan_store;
 pub(crate) use rows::{Keep, open_cache, share_of, without};
+pub use scans::scan_store;
 pub use sources::{Sources, ValidFrom};

@@ -298,7 +298,10 @@ fn scan(manifest: &Manifest, dir: &Path, workers: usize, keep: Option<&ViewConfi
         prescan_with(manifest, workers, keep, store.as_mut(), &mut |done| watch.progress(done as u64, total));
     if let Some(store) = store {
         if store.reused() > 0 {
-            watch.note(&format!("{} of {images} images have not changed since they were last looked at", store.reused()));
+            watch.note(&format!(
+                "{} of {images} images have not changed since they were last looked at",
+                store.reused()
+            ));
         }
         // What is kept can be made again.
         let _ = store.save();

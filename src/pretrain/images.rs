@@ -64,7 +64,9 @@ impl PretrainSettings {
     pub fn count_images(&self) -> Result<usize> {
         let manifest = self.sources().table(&self.data.dir, self.read_part())?;
         match self.data.part {
-            Some(part) if part != Part::All && !manifest.has_parts => Ok(share_of(&manifest, part, self.train.seed)?.len()),
+            Some(part) if part != Part::All && !manifest.has_parts => {
+                Ok(share_of(&manifest, part, self.train.seed)?.len())
+            }
             _ => Ok(manifest.len()),
         }
     }

@@ -31,9 +31,9 @@ pub use audit::{AuditReport, audit, audit_with, label_policies};
 pub use batches::{BatchLoader, BatchOptions, Batches, PairBatch, PlaneBatch, ViewBatch};
 pub use cache::{CacheOptions, CacheReport, ImageCache};
 pub use error::{Error, Result};
+pub use inventory::{Account, LeftOut};
 pub use labels::{LabelCounts, LabelPolicy, NotMentioned, PolicyResult, TargetCounts, Uncertain, Views};
 pub use leak::{LeakReport, Role, Subset, check_files, check_leaks, check_leaks_with, check_patients, check_scanned};
-pub use inventory::{Account, LeftOut};
 pub use loaders::{Column, Columns, Dataset, Folder, LoadOptions, OnBad, Part, load, load_together, load_with};
 pub use looks::Remark;
 pub use manifest::{Manifest, Record};
@@ -42,9 +42,9 @@ pub use pairs::{PairSampling, SameGroup, SameImage};
 pub use pixel_hash::PixelHash;
 pub use prescan::{Prescan, prescan, prescan_with};
 pub use radiograph::{Level, Pixels, Radiograph};
-pub use tables::{Label, Projection, Sex, View};
 pub use scan::ScanStore;
 pub use source::{Files, ImageSource, MemoryCache, SelectedRows};
+pub use tables::{Label, Projection, Sex, View};
 pub use views::{
     Clahe, Crop, Operation, Rect, Sampling, ViewConfig, ViewMap, ViewParams, clahe, prepare, render, render_with,
 };

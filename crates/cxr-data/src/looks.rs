@@ -139,8 +139,10 @@ impl Looks {
         };
         let row = |y: usize| same(&mut (0..width).map(|x| value(y * width + x)));
         let column = |x: usize| same(&mut (0..height).map(|y| value(y * width + x)));
-        let (top, bottom) = ((0..height).take_while(|&y| row(y)).count(), (0..height).rev().take_while(|&y| row(y)).count());
-        let (left, right) = ((0..width).take_while(|&x| column(x)).count(), (0..width).rev().take_while(|&x| column(x)).count());
+        let (top, bottom) =
+            ((0..height).take_while(|&y| row(y)).count(), (0..height).rev().take_while(|&y| row(y)).count());
+        let (left, right) =
+            ((0..width).take_while(|&x| column(x)).count(), (0..width).rev().take_while(|&x| column(x)).count());
         let rest = height.saturating_sub(top + bottom) * width.saturating_sub(left + right);
         Self {
             constant: least == greatest,

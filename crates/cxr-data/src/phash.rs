@@ -98,7 +98,8 @@ pub(crate) fn near_between(left: &[(usize, &Fingerprint)], right: &[(usize, &Fin
     let hashes: Vec<u64> = right.iter().map(|(_, print)| print.hash).collect();
     let of_one = |(at, print): &(usize, &Fingerprint)| {
         let found = hashes.iter().enumerate().filter(|&(_, hash)| (hash ^ print.hash).count_ones() <= NEAR_DISTANCE);
-        let found = found.filter_map(|(j, _)| print.near(right[j].1).map(|(distance, r)| (*at, right[j].0, distance, r)));
+        let found =
+            found.filter_map(|(j, _)| print.near(right[j].1).map(|(distance, r)| (*at, right[j].0, distance, r)));
         found.collect::<Vec<_>>()
     };
     left.par_iter().flat_map_iter(of_one).collect()

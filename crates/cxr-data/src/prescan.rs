@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::decode;
-use crate::ordered::Ordered;
-use crate::views::prepare;
 use crate::looks::Remark;
+use crate::ordered::Ordered;
 use crate::scan::{ScanStore, Seen};
+use crate::views::prepare;
 use crate::{Error, Manifest, MemoryCache, PixelHash, Radiograph, ViewConfig};
 
 /// Results of decoding every image of a manifest once.

@@ -33,8 +33,17 @@ fn found(name: &str) -> (usize, usize, u8, Vec<i64>) {
 #[test]
 fn c24_lossless_files_are_pillows_to_the_bit() {
     let mut names = vec![
-        "grey.bmp", "colour.bmp", "palette.bmp", "lossless.webp", "grey.tif", "packbits.tif", "lzw.tif", "deflate.tif",
-        "colour.tiff", "deep.tif", "white-is-zero.tif",
+        "grey.bmp",
+        "colour.bmp",
+        "palette.bmp",
+        "lossless.webp",
+        "grey.tif",
+        "packbits.tif",
+        "lzw.tif",
+        "deflate.tif",
+        "colour.tiff",
+        "deep.tif",
+        "white-is-zero.tif",
     ];
     let turned: Vec<String> = (2..=8).map(|orientation| format!("turned-{orientation}.png")).collect();
     names.extend(turned.iter().map(String::as_str));

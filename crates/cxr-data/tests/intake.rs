@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use cxr_data::{
-    Columns, Dataset, Folder, Label, LoadOptions, Manifest, OnBad, Part, Pixels, Projection, Radiograph, Result, View, audit,
-    label_policies, load, load_together, load_with, prescan,
+    Columns, Dataset, Folder, Label, LoadOptions, Manifest, OnBad, Part, Pixels, Projection, Radiograph, Result, View,
+    audit, label_policies, load, load_together, load_with, prescan,
 };
 use tempfile::TempDir;
 
@@ -66,7 +66,11 @@ fn c19_names_that_are_not_utf8_are_read() {
     image(8).write_png(&dir.path().join("0.png")).unwrap();
     let set = auto(&dir).unwrap();
     all_accounted_for(&set, 6);
-    assert!(paths(&set).contains(&"gr\\xf6\\xdfe0.png") && paths(&set).contains(&"l\\xe4ufe/1.png"), "{:?}", paths(&set));
+    assert!(
+        paths(&set).contains(&"gr\\xf6\\xdfe0.png") && paths(&set).contains(&"l\\xe4ufe/1.png"),
+        "{:?}",
+        paths(&set)
+    );
     assert!(prescan(&set, 2).faults.is_empty());
 }
 
@@ -103,8 +107,17 @@ fn c22_links() {
 #[test]
 fn c23_own_outputs_and_what_systems_leave_behind() {
     let dir = folder(&[
-        "1.png", "2.png", "._1.png", ".DS_Store", "__MACOSX/1.png", "@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg", "Thumbs.db",
-        "sub/.thumbnails/x.png", "run/tb/views.png", "run/export/model.safetensors", "notes.txt",
+        "1.png",
+        "2.png",
+        "._1.png",
+        ".DS_Store",
+        "__MACOSX/1.png",
+        "@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg",
+        "Thumbs.db",
+        "sub/.thumbnails/x.png",
+        "run/tb/views.png",
+        "run/export/model.safetensors",
+        "notes.txt",
     ]);
     write(dir.path(), "run/run.json", r#"{"command": "pretrain", "version": "0.1.0"}"#);
     // A run.json of another program makes no run of a folder.
@@ -113,7 +126,12 @@ fn c23_own_outputs_and_what_systems_leave_behind() {
     let set = auto(&dir).unwrap();
     assert_eq!(paths(&set), ["1.png", "2.png", "other/3.png"]);
     let left = left_out(&set).join("\n");
-    for expected in ["1 folders that moco-cxr wrote itself: run/", "hidden files and folders: .DS_Store", "thumbnails", "2 other files"] {
+    for expected in [
+        "1 folders that moco-cxr wrote itself: run/",
+        "hidden files and folders: .DS_Store",
+        "thumbnails",
+        "2 other files",
+    ] {
         assert!(left.contains(expected), "{expected} in {left}");
     }
     assert!(set.account.warnings().next().is_none());
@@ -134,7 +152,9 @@ fn c24_kinds_that_are_not_read() {
 /// C26: folders of parts in any spelling, and of classes within them.
 #[test]
 fn c26_folders_of_parts_and_classes() {
-    for (train, valid, test) in [("train", "val", "test"), ("Training", "Validation", "Testing"), ("TRAIN", "dev", "tst")] {
+    for (train, valid, test) in
+        [("train", "val", "test"), ("Training", "Validation", "Testing"), ("TRAIN", "dev", "tst")]
+    {
         let mut files = Vec::new();
         for (part, count) in [(train, 3), (valid, 1), (test, 2)] {
             for class in ["NORMAL", "PNEUMONIA"] {
@@ -175,12 +195,19 @@ fn c13_tables_of_any_separator_are_read_and_workbooks_named() {
     let text = format!("path,patient,Effusion\n{ROWS}");
     for (name, separator) in [("labels.csv", ";"), ("labels.tsv", "\t"), ("labels.csv", "|")] {
         let set = auto(&three_images(&[(name, &text.replace(',', separator))])).unwrap();
-        assert_eq!((set.tasks.as_slice(), set.patient_count()), (&["Effusion".to_owned()][..], 2), "{name} {separator}");
+        assert_eq!(
+            (set.tasks.as_slice(), set.patient_count()),
+            (&["Effusion".to_owned()][..], 2),
+            "{name} {separator}"
+        );
         assert_eq!(set.account.tables, [name]);
     }
     let dir = three_images(&[("labels.xlsx", "PK\u{3}\u{4}xl/workbook.xml")]);
     let found = warnings(&auto(&dir).unwrap());
-    assert_eq!(found, "1 tables not used (found a workbook or an archive; save its sheet as CSV, or unpack it): labels.xlsx\n");
+    assert_eq!(
+        found,
+        "1 tables not used (found a workbook or an archive; save its sheet as CSV, or unpack it): labels.xlsx\n"
+    );
 }
 
 /// C15: a stray table beside the good one is named, and does not stop the load.
@@ -207,7 +234,10 @@ fn c12_two_tables_and_the_option_that_chooses() {
     let labels = format!("path,patient,Effusion\n{ROWS}");
     let dir = three_images(&[("labels.csv", &labels), ("metadata.csv", "path,age\nimg/1.png,50\nimg/2.png,60\n")]);
     let error = auto(&dir).unwrap_err().to_string();
-    assert!(error.contains("labels.csv and") && error.contains("metadata.csv") && error.contains("--table FILE"), "{error}");
+    assert!(
+        error.contains("labels.csv and") && error.contains("metadata.csv") && error.contains("--table FILE"),
+        "{error}"
+    );
     let with = |table: &str| {
         let options = LoadOptions { table: Some(table.into()), ..LoadOptions::default() };
         load_with(dir.path(), Dataset::Auto, Part::All, &options)
@@ -248,7 +278,8 @@ fn columns_by_choice_and_by_content() {
     let dir = three_images(&[("films.csv", text)]);
     let set = auto(&dir).unwrap();
     assert_eq!((set.len(), set.patients_known, set.tasks.as_slice()), (3, false, &["Effusion".to_owned()][..]));
-    let options = |columns: &str| LoadOptions { columns: columns.parse::<Columns>().unwrap(), ..LoadOptions::default() };
+    let options =
+        |columns: &str| LoadOptions { columns: columns.parse::<Columns>().unwrap(), ..LoadOptions::default() };
     let named = |columns: &str| load_with(dir.path(), Dataset::Auto, Part::All, &options(columns));
     let set = named("path=film,patient=who,view=side").unwrap();
     assert_eq!((set.patient_count(), set.records[1].view), (2, Some(View::Lateral)));
@@ -260,7 +291,8 @@ fn columns_by_choice_and_by_content() {
 /// C16, C30: paths of Windows, other endings, images further down; and what is ambiguous stays an error.
 #[test]
 fn c16_c30_images_are_found_by_the_rest_of_their_names() {
-    let table = |paths: [&str; 3]| format!("path,patient,Effusion\n{},A,1\n{},B,0\n{},A,1\n", paths[0], paths[1], paths[2]);
+    let table =
+        |paths: [&str; 3]| format!("path,patient,Effusion\n{},A,1\n{},B,0\n{},A,1\n", paths[0], paths[1], paths[2]);
     for paths in [
         ["C:\\data\\img\\1.png", "C:\\data\\img\\2.png", "C:\\data\\img\\3.png"],
         ["D:/data\\img\\1.png", "D:/data\\img\\2.png", "D:/data\\img\\3.png"],
@@ -269,13 +301,20 @@ fn c16_c30_images_are_found_by_the_rest_of_their_names() {
         ["x/1.png", "y/2.png", "z/3.png"],
     ] {
         let set = auto(&three_images(&[("labels.csv", &table(paths))])).unwrap();
-        assert_eq!(set.records.iter().map(|r| r.path.as_str()).collect::<Vec<_>>(), ["img/1.png", "img/2.png", "img/3.png"], "{paths:?}");
+        assert_eq!(
+            set.records.iter().map(|r| r.path.as_str()).collect::<Vec<_>>(),
+            ["img/1.png", "img/2.png", "img/3.png"],
+            "{paths:?}"
+        );
     }
     // A missing image is never replaced by one of its name elsewhere: others are where the table says.
     let dir = three_images(&[("labels.csv", &table(["img/1.png", "img/2.png", "img/4.png"]))]);
     write(dir.path(), "masks/4.png", "");
     let error = auto(&dir).unwrap_err().to_string();
-    assert!(error.contains("image \"img/4.png\" not found") && error.contains("a file of this name is masks/4.png"), "{error}");
+    assert!(
+        error.contains("image \"img/4.png\" not found") && error.contains("a file of this name is masks/4.png"),
+        "{error}"
+    );
     // Two candidates are none.
     let dir = three_images(&[("labels.csv", &table(["1.png", "2.png", "3.png"]))]);
     write(dir.path(), "masks/1.png", "");
@@ -301,7 +340,10 @@ fn c25_c27_lines_and_spoilt_cells() {
 /// A column that says the part, and tables named for parts in any spelling.
 #[test]
 fn parts_by_a_column_and_by_tables() {
-    let dir = three_images(&[("labels.csv", "path,patient,Split,Mass\nimg/1.png,A,training,1\nimg/2.png,B,VAL,0\nimg/3.png,C,test,1\n")]);
+    let dir = three_images(&[(
+        "labels.csv",
+        "path,patient,Split,Mass\nimg/1.png,A,training,1\nimg/2.png,B,VAL,0\nimg/3.png,C,test,1\n",
+    )]);
     let part = |dir: &TempDir, part| load(dir.path(), Dataset::Auto, part).map(|set| paths(&set).join(" "));
     assert_eq!(part(&dir, Part::Train).unwrap(), "img/1.png");
     assert_eq!(part(&dir, Part::Valid).unwrap(), "img/2.png");
@@ -314,7 +356,10 @@ fn parts_by_a_column_and_by_tables() {
     // Words that are no parts make no parts of a column.
     let dir = three_images(&[("labels.csv", "path,set,Mass\nimg/1.png,3,1\nimg/2.png,b,0\nimg/3.png,c,1\n")]);
     assert!(!auto(&dir).unwrap().has_parts);
-    let dir = three_images(&[("train.csv", "path,Mass\nimg/1.png,1\nimg/2.png,0\n"), ("val.csv", "path,Mass\nimg/3.png,1\n")]);
+    let dir = three_images(&[
+        ("train.csv", "path,Mass\nimg/1.png,1\nimg/2.png,0\n"),
+        ("val.csv", "path,Mass\nimg/3.png,1\n"),
+    ]);
     assert_eq!(part(&dir, Part::Valid).unwrap(), "img/3.png");
     assert_eq!(part(&dir, Part::All).unwrap(), "img/1.png img/2.png img/3.png");
     assert!(part(&dir, Part::Test).unwrap_err().to_string().contains("expected the part \"test\""));
@@ -371,7 +416,12 @@ fn c35_blank_images_are_seen() {
     let some = report(dir.path());
     assert!(some.passes(), "{some}");
     let text = some.to_string();
-    assert!(text.contains("- looks: train, 3 images of one grey (all pixels equal): blank-0.png, blank-128.png, blank-255.png"), "{text}");
+    assert!(
+        text.contains(
+            "- looks: train, 3 images of one grey (all pixels equal): blank-0.png, blank-128.png, blank-255.png"
+        ),
+        "{text}"
+    );
     for number in 0..10 {
         fs::remove_file(dir.path().join(format!("{number}.png"))).unwrap();
     }
@@ -387,7 +437,9 @@ fn c31_twelve_bits_in_sixteen() {
         let values = (0..64 * 48).map(|at: u32| (at * most / (64 * 48 - 1)) as u16).collect();
         Radiograph::new(64, 48, Pixels::U16(values)).unwrap().write_png(&dir.path().join(name)).unwrap();
     };
-    for (name, most) in [("twelve.png", 4095), ("dim.png", 1000), ("sixteen.png", 65_535), ("above.png", 4096), ("eight.png", 255)] {
+    for (name, most) in
+        [("twelve.png", 4095), ("dim.png", 1000), ("sixteen.png", 65_535), ("above.png", 4096), ("eight.png", 255)]
+    {
         write(name, most);
     }
     let most = |name: &str| match cxr_data::decode::read(dir.path().join(name)).unwrap().into_pixels() {

@@ -288,15 +288,20 @@ fn shenzhen_labels_by_suffix_and_reports_what_readings_say() {
         assert!(notes.contains(part), "{part} in {notes}");
     }
     let left: Vec<String> = set.account.left_out.iter().map(ToString::to_string).collect();
-    assert_eq!(left, [
-        "1 images that no row of the set names: ChinaSet_AllFiles/CXR_png/CHNCXR_0005_2.png",
-        "1 thumbnails and other files of the system: ChinaSet_AllFiles/CXR_png/Thumbs.db",
-    ]);
+    assert_eq!(
+        left,
+        [
+            "1 images that no row of the set names: ChinaSet_AllFiles/CXR_png/CHNCXR_0005_2.png",
+            "1 thumbnails and other files of the system: ChinaSet_AllFiles/CXR_png/Thumbs.db",
+        ]
+    );
     // Nothing is published as a part: the whole set comes for training, which is said, and no other part.
     let train = load(&root, Dataset::Shenzhen, Part::Train).unwrap();
     assert_eq!((train.len(), train.has_parts), (4, false));
     assert!(train.notes.last().unwrap().contains("no published parts: all its 4 images"));
-    assert!(message(load(&root, Dataset::Shenzhen, Part::Test)).contains("expected the part \"test\"; found the data set"));
+    assert!(
+        message(load(&root, Dataset::Shenzhen, Part::Test)).contains("expected the part \"test\"; found the data set")
+    );
     assert!(
         message(load(&root.join("ClinicalReadings"), Dataset::Shenzhen, Part::All))
             .contains("expected CXR_png/CHNCXR_0001_0.png")
@@ -391,11 +396,14 @@ fn a_folder_of_images_and_other_files() {
         assert!(notes.contains(part), "{part} in {notes}");
     }
     let left: Vec<String> = set.account.left_out.iter().map(ToString::to_string).collect();
-    assert_eq!(left, [
-        "2 hidden files and folders: .git/, a/.hidden.jpg",
-        "1 thumbnails and other files of the system: a/Thumbs.db",
-        "1 other files: readme.txt",
-    ]);
+    assert_eq!(
+        left,
+        [
+            "2 hidden files and folders: .git/, a/.hidden.jpg",
+            "1 thumbnails and other files of the system: a/Thumbs.db",
+            "1 other files: readme.txt",
+        ]
+    );
     assert_eq!((set.account.images, set.account.files()), (4, 8));
 
     let with = |pattern: &str| {
@@ -527,7 +535,10 @@ fn a_table_of_ones_own() {
     // A column that is asked for has labels and nothing else.
     let error = message(named(&["Count"]));
     assert!(error.contains("line 3, column \"Count\": found \"7\""), "{error}");
-    assert!(message(named(&["Masse"]).and_then(|set| set.task_indices(&["Masse"]).map(|_| set))).contains("unknown label \"Masse\""));
+    assert!(
+        message(named(&["Masse"]).and_then(|set| set.task_indices(&["Masse"]).map(|_| set)))
+            .contains("unknown label \"Masse\"")
+    );
 
     write("path,patient\nimg/1.png,\n");
     assert!(
@@ -551,7 +562,10 @@ fn automatic_recognition_is_not_fooled_by_names() {
 
     assert_eq!("NIH".parse::<Dataset>().unwrap(), Dataset::Nih);
     let error = "radnet".parse::<Dataset>().unwrap_err().to_string();
-    assert!(error.starts_with("unknown data set \"radnet\"; expected one of auto, chexpert, chexpert-plus, mimic, "), "{error}");
+    assert!(
+        error.starts_with("unknown data set \"radnet\"; expected one of auto, chexpert, chexpert-plus, mimic, "),
+        "{error}"
+    );
     let error = "chexprt".parse::<Dataset>().unwrap_err().to_string();
     assert!(error.ends_with("folder; did you mean \"chexpert\"?"), "{error}");
 }

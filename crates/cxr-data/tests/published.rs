@@ -46,14 +46,22 @@ fn c03_mimic_cxr_jpg() {
     let labels = |effusion: &str| format!(",,,,,,,,,,{effusion},,,,");
     let chexpert = format!(
         "subject_id,study_id,{FOURTEEN}\n10000032,50414267{}\n10000032.0,53189527.0{}\n10000764,57375967{}\n",
-        labels("1.0"), labels("-1.0"), labels("")
+        labels("1.0"),
+        labels("-1.0"),
+        labels("")
     );
     let negbio = chexpert.replace("1.0", "0.0");
     let dir = set(&[
         ("mimic-cxr-2.0.0-chexpert.csv", &chexpert),
         ("mimic-cxr-2.0.0-negbio.csv", &negbio),
-        ("mimic-cxr-2.0.0-split.csv", "dicom_id,study_id,subject_id,split\na,50414267,10000032,train\nb,50414267,10000032,train\nc,53189527,10000032,train\nd,57375967,10000764,validate\ne,60000000,10000999,test\n"),
-        ("mimic-cxr-2.0.0-metadata.csv", "dicom_id,subject_id,study_id,PerformedProcedureStepDescription,ViewPosition,Rows,Columns\na,10000032,50414267,CHEST,PA,3056,2544\nb,10000032,50414267,CHEST,LATERAL,3056,2544\nc,10000032,53189527,CHEST,AP,3056,2544\nd,10000764,57375967,CHEST,LL,3056,2544\ne,10000999,60000000,CHEST,,3056,2544\n"),
+        (
+            "mimic-cxr-2.0.0-split.csv",
+            "dicom_id,study_id,subject_id,split\na,50414267,10000032,train\nb,50414267,10000032,train\nc,53189527,10000032,train\nd,57375967,10000764,validate\ne,60000000,10000999,test\n",
+        ),
+        (
+            "mimic-cxr-2.0.0-metadata.csv",
+            "dicom_id,subject_id,study_id,PerformedProcedureStepDescription,ViewPosition,Rows,Columns\na,10000032,50414267,CHEST,PA,3056,2544\nb,10000032,50414267,CHEST,LATERAL,3056,2544\nc,10000032,53189527,CHEST,AP,3056,2544\nd,10000764,57375967,CHEST,LL,3056,2544\ne,10000999,60000000,CHEST,,3056,2544\n",
+        ),
         ("files/p10/p10000032/s50414267/a.jpg", ""),
         ("files/p10/p10000032/s50414267/b.jpg", ""),
         ("files/p10/p10000032/s53189527/c.jpg", ""),
@@ -112,7 +120,10 @@ fn vindr_by_majority_and_by_reader() {
             "annotations/image_labels_test.csv",
             "image_id,Cardiomegaly,Pleural effusion,Other disease,No finding\nx3,0,1,0,0\n",
         ),
-        ("annotations/annotations_train.csv", "image_id,rad_id,class_name,x_min,y_min,x_max,y_max\nx1,R1,Cardiomegaly,1,2,3,4\n"),
+        (
+            "annotations/annotations_train.csv",
+            "image_id,rad_id,class_name,x_min,y_min,x_max,y_max\nx1,R1,Cardiomegaly,1,2,3,4\n",
+        ),
         ("train/x1.dicom", ""),
         ("train/x2.dicom", ""),
         ("test/x3.dicom", ""),
@@ -174,7 +185,8 @@ fn c04_openi() {
     let projections = "uid,filename,projection\n1,1_IM-0001-4001.dcm.png,Frontal\n1,1_IM-0001-3001.dcm.png,Lateral\n2,2_IM-0652-1001.dcm.png,Frontal\n";
     let reports = "uid,MeSH,Problems,image,indication,comparison,findings,impression\n1,normal,normal,Xray,\"two\nlines\",None.,x,y\n2,x,Cardiomegaly;Pulmonary Artery,Chest,i,c,f,m\n";
     for place in ["images/images_normalized/", ""] {
-        let images: Vec<String> = ["1_IM-0001-4001", "1_IM-0001-3001", "2_IM-0652-1001"].map(|name| format!("{place}{name}.dcm.png")).into();
+        let images: Vec<String> =
+            ["1_IM-0001-4001", "1_IM-0001-3001", "2_IM-0652-1001"].map(|name| format!("{place}{name}.dcm.png")).into();
         let mut files = vec![("indiana_projections.csv", projections), ("indiana_reports.csv", reports)];
         files.extend(images.iter().map(|name| (name.as_str(), "")));
         let all = auto(set(&files).path(), Part::All).unwrap();
@@ -195,8 +207,10 @@ fn c09_brax() {
                  Anonymized_DICOMs/id_1/Study_1.2/Series_1/image-1.dcm,images/id_1/Study_1.2/Series_1/image-1.png,id_1,F,45,11,20080101,nan,0.0,PA\n\
                  Anonymized_DICOMs/id_1/Study_1.3/Series_1/image-2.dcm,images/id_1/Study_1.3/Series_1/image-2.png,id_1,F,85 or more,12,20080102,1.0,-1.0,L\n";
     for (kind, ending) in [("images", "png"), ("Anonymized_DICOMs", "dcm")] {
-        let [one, two] = [("1.2", 1), ("1.3", 2)].map(|(study, number)| format!("{kind}/id_1/Study_{study}/Series_1/image-{number}.{ending}"));
-        let all = auto(set(&[("master_spreadsheet_update.csv", table), (&one, ""), (&two, "")]).path(), Part::All).unwrap();
+        let [one, two] = [("1.2", 1), ("1.3", 2)]
+            .map(|(study, number)| format!("{kind}/id_1/Study_{study}/Series_1/image-{number}.{ending}"));
+        let all =
+            auto(set(&[("master_spreadsheet_update.csv", table), (&one, ""), (&two, "")]).path(), Part::All).unwrap();
         assert_eq!((all.dataset, all.len(), all.patient_count()), (Dataset::Brax, 2, 1));
         assert_eq!((counts(&all, "Cardiomegaly"), counts(&all, "Effusion")), ([1, 0, 0, 1, 0], [0, 1, 1, 0, 0]));
         assert_eq!((all.records[0].age, all.records[1].age), (Some(45.0), None));
@@ -207,7 +221,12 @@ fn c09_brax() {
 
 #[test]
 fn tbx11k_by_lists_and_by_boxes() {
-    let images = [("imgs/health/h0001.png", ""), ("imgs/sick/s0001.png", ""), ("imgs/tb/tb0003.png", ""), ("imgs/test/t1.png", "")];
+    let images = [
+        ("imgs/health/h0001.png", ""),
+        ("imgs/sick/s0001.png", ""),
+        ("imgs/tb/tb0003.png", ""),
+        ("imgs/test/t1.png", ""),
+    ];
     let mut files = vec![
         ("lists/TBX11K_train.txt", "health/h0001.png\ntb/tb0003.png\n"),
         ("lists/TBX11K_val.txt", "imgs/sick/s0001.png\n"),
@@ -224,7 +243,8 @@ fn tbx11k_by_lists_and_by_boxes() {
     let boxes = "fname,image_height,image_width,source,bbox,target,tb_type,image_type\n\
                  h0001.png,512,512,train,none,no_tb,none,healthy\ns0001.png,512,512,val,none,no_tb,none,sick_but_no_tb\n\
                  tb0003.png,512,512,train,\"{'xmin': 1, 'ymin': 2}\",tb,active_tb,tb\ntb0003.png,512,512,train,\"{'xmin': 3}\",tb,active_tb,tb\n";
-    let dir = set(&[("data.csv", boxes), ("images/h0001.png", ""), ("images/s0001.png", ""), ("images/tb0003.png", "")]);
+    let dir =
+        set(&[("data.csv", boxes), ("images/h0001.png", ""), ("images/s0001.png", ""), ("images/tb0003.png", "")]);
     let all = auto(dir.path(), Part::All).unwrap();
     assert_eq!((counts(&all, "Tuberculosis"), counts(&all, "Healthy")), ([1, 2, 0, 0, 0], [1, 2, 0, 0, 0]));
     assert_eq!(auto(dir.path(), Part::Train).unwrap().len(), 2);
@@ -236,7 +256,9 @@ fn covid_chestxray() {
                  2,0,M,65,Pneumonia/Viral/COVID-19,Y,PA,X-ray,images,a.jpeg\n2,3,M,65,Pneumonia/Viral/COVID-19,Y,AP Supine,X-ray,images,b.jpg\n\
                  4,0,F,,No Finding,,L,X-ray,images,c.png\n5,,,40,todo,,PA,X-ray,images,d.png\n6,0,F,70,Pneumonia,,Axial,CT,volumes,e.nii.gz\n";
     let mut files = vec![("metadata.csv", table)];
-    files.extend(["images/a.jpeg", "images/b.jpg", "images/c.png", "images/d.png", "volumes/e.nii.gz"].map(|name| (name, "")));
+    files.extend(
+        ["images/a.jpeg", "images/b.jpg", "images/c.png", "images/d.png", "volumes/e.nii.gz"].map(|name| (name, "")),
+    );
     let all = auto(set(&files).path(), Part::All).unwrap();
     assert_eq!((all.dataset, all.len(), all.patient_count()), (Dataset::Covid, 4, 3));
     assert_eq!(all.tasks, ["COVID-19", "No Finding", "Pneumonia", "Viral"]);
@@ -277,7 +299,11 @@ fn chexpert_plus() {
 fn c06_chexpert_in_batches() {
     let header = format!("Path,Sex,Age,Frontal/Lateral,AP/PA,{FOURTEEN}");
     let row = |path: &str| format!("CheXpert-v1.0/{path},Female,60,Frontal,AP,1.0{}\n", ",".repeat(13));
-    let train = format!("{header}\n{}{}", row("train/patient00001/study1/view1_frontal.jpg"), row("train/patient21514/study1/view1_frontal.jpg"));
+    let train = format!(
+        "{header}\n{}{}",
+        row("train/patient00001/study1/view1_frontal.jpg"),
+        row("train/patient21514/study1/view1_frontal.jpg")
+    );
     let valid = format!("{header}\n{}", row("valid/patient64541/study1/view1_frontal.jpg"));
     let first = "CheXpert-v1.0 batch 1 (validate & csv)";
     let files = [
@@ -301,9 +327,15 @@ fn c06_chexpert_in_batches() {
 /// C01, C30: NIH's table under other names and with other endings of the images.
 #[test]
 fn c01_c30_nih_under_other_names() {
-    let row = |name: &str, findings: &str, patient: &str| format!("{name},{findings},000,{patient},055Y,F,PA,2000,2000\n");
-    let header = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,Width,Height\n";
-    let table = format!("{header}{}{}", row("00090001_000.png", "Effusion|Mass", "1"), row("00090002_000.png", "No Finding", "2"));
+    let row =
+        |name: &str, findings: &str, patient: &str| format!("{name},{findings},000,{patient},055Y,F,PA,2000,2000\n");
+    let header =
+        "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,Width,Height\n";
+    let table = format!(
+        "{header}{}{}",
+        row("00090001_000.png", "Effusion|Mass", "1"),
+        row("00090002_000.png", "No Finding", "2")
+    );
     for (name, images) in [
         ("sample_labels.csv", ["images/00090001_000.png", "images/00090002_000.png"]),
         ("sample/sample_labels.csv", ["sample/images/00090001_000.png", "sample/images/00090002_000.png"]),

@@ -59,6 +59,7 @@ mod tables;
 mod train;
 mod undefined;
 
+pub use self::tables::Table;
 pub use auprc::auprc;
 pub use auroc::auroc;
 pub use bootstrap::{Bootstrap, Resamples, Rule, TaskScores};
@@ -88,7 +89,6 @@ pub use row::{PatientSource, Row};
 pub use scores::Scores;
 pub use stamp::Stamp;
 pub use subgroups::Subgroup;
-pub use self::tables::Table;
 #[cfg(feature = "train")]
 pub use train::{
     Checkpoint, Features, FineTune, FineTuned, Frozen, MayMove, Measured, Supervised, SupervisedConfig, Trained,

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use eval::{
-    Predictions, ReadOptions, RecordedLabels,
-    Bootstrap, Curve, Error, Evaluation, Metric, PatientSource, Results, Row, Scores, Stamp, Subgroup, Undefined,
-    compare, fold_studies, join_ground_truth, read_predictions, read_stamp_beside, subgroups, write_predictions,
+    Bootstrap, Curve, Error, Evaluation, Metric, PatientSource, Predictions, ReadOptions, RecordedLabels, Results, Row,
+    Scores, Stamp, Subgroup, Undefined, compare, fold_studies, join_ground_truth, read_predictions, read_stamp_beside,
+    subgroups, write_predictions,
 };
 use ndarray::array;
 use tempfile::TempDir;
@@ -126,7 +126,11 @@ fn c76_c77_recorded_labels_follow_the_policy() {
         Predictions::read_with(&[file.to_owned()], &options)
     };
     let labels = |predictions: &Predictions| {
-        predictions.draws[0].labels().iter().map(|label| if label.is_nan() { -1 } else { *label as i32 }).collect::<Vec<_>>()
+        predictions.draws[0]
+            .labels()
+            .iter()
+            .map(|label| if label.is_nan() { -1 } else { *label as i32 })
+            .collect::<Vec<_>>()
     };
     // The paper's policy, as `linear` has it by default.
     let default = read(None, &scores, false).unwrap();
@@ -138,7 +142,10 @@ fn c76_c77_recorded_labels_follow_the_policy() {
 
     let some = write(&folder, "some.csv", "Path,Edema\nb,0.1\na,0.9\n");
     let error = read(None, &some, false).unwrap_err().to_string();
-    assert!(error.contains("2 only in") && error.ends_with("(--scored-only evaluates the rows with scores alone)"), "{error}");
+    assert!(
+        error.contains("2 only in") && error.ends_with("(--scored-only evaluates the rows with scores alone)"),
+        "{error}"
+    );
     let part = read(None, &some, true).unwrap();
     assert_eq!((labels(&part), part.stamp.split.as_deref()), (vec![0, 1], Some("2 of 4 rows, those with scores")));
     let more = write(&folder, "more.csv", "Path,Edema\nb,0.1\nz,0.9\n");
@@ -159,7 +166,8 @@ fn contradicting_patients_are_refused() {
         let error = read(patients).unwrap_err().to_string();
         assert!(error.contains("the patients contradict: row "), "{error}");
     }
-    let (one, other) = (read(["x", "x", "y"]).unwrap(), "path,patient,label_Edema,score_Edema\na,p,1,0.5\nb,q,0,0.5\nc,r,0,0.5\n");
+    let (one, other) =
+        (read(["x", "x", "y"]).unwrap(), "path,patient,label_Edema,score_Edema\na,p,1,0.5\nb,q,0,0.5\nc,r,0,0.5\n");
     let other = read_predictions(&write(&folder, "other.csv", other)).unwrap();
     assert!(one.align(&other).unwrap_err().to_string().contains("the patients contradict"));
 }

@@ -46,8 +46,8 @@ pub fn age(cell: &str) -> Option<Age> {
 /// `40-50`, `40 to 50`, `[40, 50)`, `85+`, `>= 90`, `85 or more`, `under 20`.
 fn is_group(cell: &str) -> bool {
     const WORDS: [&str; 16] = [
-        "to", "or", "and", "more", "less", "older", "younger", "over", "under", "above", "below", "up", "from", "years",
-        "yrs", "y",
+        "to", "or", "and", "more", "less", "older", "younger", "over", "under", "above", "below", "up", "from",
+        "years", "yrs", "y",
     ];
     const SIGNS: &str = "-–+<>=≤≥[](), ";
     let mut numbers = 0;

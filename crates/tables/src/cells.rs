@@ -103,12 +103,10 @@ mod tests {
 
     #[test]
     fn sexes_and_missing_words() {
-        assert_eq!((sex("F"), sex("male"), sex("Unknown"), sex("")), (
-            Some(Some(Sex::Female)),
-            Some(Some(Sex::Male)),
-            Some(None),
-            Some(None)
-        ));
+        assert_eq!(
+            (sex("F"), sex("male"), sex("Unknown"), sex("")),
+            (Some(Some(Sex::Female)), Some(Some(Sex::Male)), Some(None), Some(None))
+        );
         assert_eq!((sex("2"), sex("frontal")), (None, None));
         assert!(is_missing("NaN") && is_missing(" ") && is_missing("#N/A") && is_missing("-"));
         assert!(!is_missing("0") && !is_missing("no") && !is_missing("-1"));

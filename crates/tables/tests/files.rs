@@ -53,10 +53,11 @@ fn encodings_and_compression() {
         ("latin-1", latin1, Encoding::Latin1),
     ] {
         let table = read("t.csv", &bytes).unwrap();
-        assert_eq!((table.header(), cells(&table)), (&["path".to_owned(), "Größe".into()][..], vec![vec![
-            "ä.png".to_owned(),
-            "1".into()
-        ]]), "{what}");
+        assert_eq!(
+            (table.header(), cells(&table)),
+            (&["path".to_owned(), "Größe".into()][..], vec![vec!["ä.png".to_owned(), "1".into()]]),
+            "{what}"
+        );
         assert_eq!(table.encoding(), encoding, "{what}");
     }
     // Windows' own signs in Latin-1.

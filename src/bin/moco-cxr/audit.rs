@@ -94,7 +94,9 @@ impl Read {
                 return Err(format!(
                     "{}: a file, expected the folder of a data set; --data {} --table {} reads this table",
                     dir.display(),
-                    dir.parent().filter(|above| !above.as_os_str().is_empty()).map_or(".".into(), |above| above.display().to_string()),
+                    dir.parent()
+                        .filter(|above| !above.as_os_str().is_empty())
+                        .map_or(".".into(), |above| above.display().to_string()),
                     dir.file_name().unwrap_or_default().to_string_lossy()
                 )
                 .into());

@@ -57,7 +57,10 @@ impl Format {
             Some(Self::Webp)
         } else if bytes.starts_with(b"II*\0") || bytes.starts_with(b"MM\0*") {
             Some(Self::Tiff)
-        } else if bytes.starts_with(b"BM") && bytes.get(6..10) == Some(&[0; 4]) && matches!(bytes.get(14), Some(12 | 40..=124)) {
+        } else if bytes.starts_with(b"BM")
+            && bytes.get(6..10) == Some(&[0; 4])
+            && matches!(bytes.get(14), Some(12 | 40..=124))
+        {
             Some(Self::Bmp)
         } else if bytes.get(128..132) == Some(b"DICM") {
             Some(Self::Dicom)
@@ -76,10 +79,9 @@ impl Format {
             Self::Tiff => matches!(extension.as_str(), "tif" | "tiff"),
             Self::Bmp => extension == "bmp",
             Self::Png => extension == "png",
-            Self::Dicom => !matches!(
-                extension.as_str(),
-                "jpg" | "jpeg" | "jfif" | "png" | "webp" | "tif" | "tiff" | "bmp"
-            ),
+            Self::Dicom => {
+                !matches!(extension.as_str(), "jpg" | "jpeg" | "jfif" | "png" | "webp" | "tif" | "tiff" | "bmp")
+            }
         }
     }
 }
@@ -215,6 +217,8 @@ mod tests {
         assert_eq!(text, "set/0017.png: cannot be decoded: the decoder panicked: row 4 of 3");
         let text = message(|| std::panic::panic_any(17));
         assert_eq!(text, "set/0017.png: cannot be decoded: the decoder panicked: no message");
-        assert!(contained::<Radiograph>(path, || Err(Fault::Size(2, 9))).unwrap_err().to_string().contains("2 x 9 pixels"));
+        assert!(
+            contained::<Radiograph>(path, || Err(Fault::Size(2, 9))).unwrap_err().to_string().contains("2 x 9 pixels")
+        );
     }
 }

@@ -130,7 +130,9 @@ fn turned(image: Radiograph, orientation: Orientation, mut done: Vec<Remark>) ->
     let size = || Fault::Reason("an image of another size than its header says".into());
     let mut picture = match image.into_pixels() {
         Pixels::U8(values) => DynamicImage::ImageLuma8(ImageBuffer::from_raw(width, height, values).ok_or_else(size)?),
-        Pixels::U16(values) => DynamicImage::ImageLuma16(ImageBuffer::from_raw(width, height, values).ok_or_else(size)?),
+        Pixels::U16(values) => {
+            DynamicImage::ImageLuma16(ImageBuffer::from_raw(width, height, values).ok_or_else(size)?)
+        }
     };
     picture.apply_orientation(orientation);
     let (width, height) = (picture.width() as usize, picture.height() as usize);

@@ -79,10 +79,9 @@ impl Account {
                         known.examples.extend(left.examples.iter().map(below));
                         known.examples.truncate(EXAMPLES);
                     }
-                    None => all.left_out.push(LeftOut {
-                        examples: left.examples.iter().map(below).collect(),
-                        ..left.clone()
-                    }),
+                    None => all
+                        .left_out
+                        .push(LeftOut { examples: left.examples.iter().map(below).collect(), ..left.clone() }),
                 }
             }
         }

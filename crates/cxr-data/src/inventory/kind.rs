@@ -27,9 +27,8 @@ const UNREAD: [&str; 14] =
     ["gif", "jp2", "j2k", "jpx", "jxl", "heic", "heif", "avif", "svg", "mha", "mhd", "nii", "nrrd", "npy"];
 const TABLES: [&str; 7] = ["csv", "tsv", "xlsx", "xls", "ods", "parquet", "feather"];
 /// Endings of files that are never opened to see whether they are images.
-const TEXTS: [&str; 16] = [
-    "txt", "json", "jsonl", "xml", "md", "html", "htm", "pdf", "log", "toml", "yaml", "yml", "zip", "gz", "tar", "py",
-];
+const TEXTS: [&str; 16] =
+    ["txt", "json", "jsonl", "xml", "md", "html", "htm", "pdf", "log", "toml", "yaml", "yml", "zip", "gz", "tar", "py"];
 
 /// The extension of a file in lower case.
 pub(crate) fn ending(path: &Path) -> String {

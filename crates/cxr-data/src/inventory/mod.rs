@@ -217,7 +217,8 @@ impl Inventory {
             .filter(|file| file.kind == Kind::UnreadImage)
             .map(|file| ending(Path::new(&file.path)))
             .collect();
-        let unread = format!("images of kinds that are not read ({})", unread.into_iter().collect::<Vec<_>>().join(", "));
+        let unread =
+            format!("images of kinds that are not read ({})", unread.into_iter().collect::<Vec<_>>().join(", "));
         let unlisted = match whole {
             true => "images that no row of the set names",
             false => "images of other parts, or that no row of the set names",

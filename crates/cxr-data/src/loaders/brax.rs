@@ -3,11 +3,11 @@
 
 use tables::{Age, age, is_missing, label, projection, sex};
 
+use super::Dataset;
 use super::chexpert::TASKS;
 use super::finder::{ImageFinder, Search};
 use super::findings::record;
 use super::source::Source;
-use super::Dataset;
 use crate::{Manifest, Record, Result};
 
 const COLUMNS: [&str; 3] = ["DicomPath", "PngPath", "PatientID"];
@@ -20,17 +20,18 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
     let Some(path) = recognised(source) else { return Err(source.layout("master_spreadsheet_update.csv")) };
     let table = source.read(&path)?;
     let [dicom, png, patient] = table.columns(COLUMNS)?;
-    let tasks: Vec<(&str, usize)> =
-        TASKS.iter().filter_map(|task| Some((*task, table.column(task)?))).collect();
+    let tasks: Vec<(&str, usize)> = TASKS.iter().filter_map(|task| Some((*task, table.column(task)?))).collect();
     // Whichever of the two was downloaded.
     let is_there = |column: usize| {
         let names = table.rows().map(|row| row.cell(column).rsplit('/').next().unwrap_or_default());
-        names.filter(|name| !is_missing(name)).take(100).any(|name| {
-            source.inventory.named(name).any(|found| found.ends_with(name))
-        })
+        names
+            .filter(|name| !is_missing(name))
+            .take(100)
+            .any(|name| source.inventory.named(name).any(|found| found.ends_with(name)))
     };
     let image = if is_there(png) || !is_there(dicom) { png } else { dicom };
-    let cell_of = |row: tables::Row<'_>, name: &str| table.column(name).map_or("", |column| row.cell(column)).to_owned();
+    let cell_of =
+        |row: tables::Row<'_>, name: &str| table.column(name).map_or("", |column| row.cell(column)).to_owned();
     let mut finder = ImageFinder::new(source.inventory, "", table.path(), Search::Names, source.options);
     let mut rows = Vec::new();
     let mut groups = 0;
@@ -54,11 +55,17 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
             }
         };
         let sex = sex(&cell_of(row, "PatientSex")).flatten();
-        rows.push((None, Record { view, projection, sex, age: years, labels, ..record(path, row.cell(patient), study) }));
+        rows.push((
+            None,
+            Record { view, projection, sex, age: years, labels, ..record(path, row.cell(patient), study) },
+        ));
     }
     let mut notes = finder.notes();
     if groups > 0 {
-        notes.push(format!("{}: {groups} ages are groups such as \"85 or more\"; read as not recorded", table.path().display()));
+        notes.push(format!(
+            "{}: {groups} ages are groups such as \"85 or more\"; read as not recorded",
+            table.path().display()
+        ));
     }
     let tasks = tasks.into_iter().map(|(task, _)| task.to_owned()).collect();
     source.manifest(Dataset::Brax, tasks, rows, true, notes)

@@ -94,7 +94,8 @@ fn head_of(path: &Path) -> Result<tables::Head> {
 fn images_root(source: &Source<'_>, tables: &Path) -> String {
     let below = to_text(tables.strip_prefix(source.dir()).unwrap_or(tables));
     let batches = |path: &str| path.split('/').next().is_some_and(|folder| folder.contains(" batch "));
-    let in_batches = batches(&below) && source.inventory.images().any(|path| batches(path) && !path.starts_with(&below));
+    let in_batches =
+        batches(&below) && source.inventory.images().any(|path| batches(path) && !path.starts_with(&below));
     if in_batches { String::new() } else { below }
 }
 
@@ -279,11 +280,7 @@ fn listed_images(manifest: &mut Manifest, path: &Path, source: &Source<'_>) -> R
 }
 
 /// Images of the studies below `root/test` or `root`, sorted by name within a study.
-fn images_on_disk<'s>(
-    manifest: &Manifest,
-    source: &Source<'_>,
-    studies: impl Iterator<Item = &'s str>,
-) -> Vec<String> {
+fn images_on_disk<'s>(manifest: &Manifest, source: &Source<'_>, studies: impl Iterator<Item = &'s str>) -> Vec<String> {
     let root = to_text(manifest.root.strip_prefix(source.dir()).unwrap_or(Path::new("")));
     let prefix = if root.is_empty() { root } else { format!("{root}/") };
     let mut of_folder: HashMap<&str, Vec<&str>> = HashMap::new();

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use tables::{Age, Label, age, projection, sex};
 
-use super::chexpert::TASKS;
 use super::cells::patient_and_study;
+use super::chexpert::TASKS;
 use super::finder::{ImageFinder, Search};
 use super::findings::record;
 use super::source::Source;
@@ -32,7 +32,10 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
     let mut notes = Vec::new();
     let labels = match list {
         Some(list) => {
-            notes.push(format!("{}: labels from {list}; --table takes those of another section", source.dir().display()));
+            notes.push(format!(
+                "{}: labels from {list}; --table takes those of another section",
+                source.dir().display()
+            ));
             read_labels(source, list)?
         }
         None => {
@@ -42,7 +45,8 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
     };
     let table = source.read(&path)?;
     let [image, patient, view] = table.columns(COLUMNS)?;
-    let cell_of = |row: tables::Row<'_>, name: &str| table.column(name).map_or("", |column| row.cell(column)).to_owned();
+    let cell_of =
+        |row: tables::Row<'_>, name: &str| table.column(name).map_or("", |column| row.cell(column)).to_owned();
     let mut finder = ImageFinder::new(source.inventory, "", table.path(), Search::Folders(2), source.options);
     let mut rows = Vec::new();
     let mut without = 0;

@@ -35,16 +35,8 @@ pub enum Role {
 }
 
 impl Role {
-    const ALL: [Role; 8] = [
-        Role::Path,
-        Role::Patient,
-        Role::Study,
-        Role::View,
-        Role::Projection,
-        Role::Sex,
-        Role::Age,
-        Role::Split,
-    ];
+    const ALL: [Role; 8] =
+        [Role::Path, Role::Patient, Role::Study, Role::View, Role::Projection, Role::Sex, Role::Age, Role::Split];
 
     fn name(self) -> &'static str {
         match self {
@@ -63,12 +55,36 @@ impl Role {
     fn usual(self) -> &'static [&'static str] {
         match self {
             Role::Path => &[
-                "path", "image", "file", "filename", "imagepath", "filepath", "imagefile", "imagename", "imagefilename",
-                "imageindex", "imageid", "imagepaths", "img", "imgpath", "imgname", "fname", "pngpath", "pathtoimage",
+                "path",
+                "image",
+                "file",
+                "filename",
+                "imagepath",
+                "filepath",
+                "imagefile",
+                "imagename",
+                "imagefilename",
+                "imageindex",
+                "imageid",
+                "imagepaths",
+                "img",
+                "imgpath",
+                "imgname",
+                "fname",
+                "pngpath",
+                "pathtoimage",
             ],
-            Role::Patient => {
-                &["patient", "patientid", "subject", "subjectid", "pid", "patid", "mrn", "deidpatientid", "patientnumber"]
-            }
+            Role::Patient => &[
+                "patient",
+                "patientid",
+                "subject",
+                "subjectid",
+                "pid",
+                "patid",
+                "mrn",
+                "deidpatientid",
+                "patientnumber",
+            ],
             Role::Study => &["study", "studyid", "exam", "examid", "accession", "accessionnumber", "studyuid"],
             Role::View => &["view", "frontallateral", "viewposition"],
             Role::Projection => &["projection", "appa"],
@@ -267,7 +283,10 @@ mod tests {
     #[test]
     fn named_columns_come_back_as_they_were_written() {
         let columns: Columns = "patient=PatientID, path=ImageID".parse().unwrap();
-        assert_eq!((columns.named(Role::Path), columns.to_string().as_str()), (Some("ImageID"), "path=ImageID,patient=PatientID"));
+        assert_eq!(
+            (columns.named(Role::Path), columns.to_string().as_str()),
+            (Some("ImageID"), "path=ImageID,patient=PatientID")
+        );
         for wrong in ["label=x", "path", "path=", "path=a,path=b"] {
             assert!(wrong.parse::<Columns>().unwrap_err().to_string().contains("choice of a column"), "{wrong}");
         }

@@ -3,10 +3,10 @@
 
 use tables::{Age, age, is_missing, projection, sex};
 
+use super::Dataset;
 use super::finder::{ImageFinder, Search};
 use super::findings::{Worded, record, separated};
 use super::source::Source;
-use super::Dataset;
 use crate::{Manifest, Record, Result};
 
 const COLUMNS: [&str; 5] = ["patientid", "offset", "finding", "view", "filename"];
@@ -21,7 +21,8 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
     };
     let table = source.read(&path)?;
     let [patient, offset, finding, view, image] = table.columns(COLUMNS)?;
-    let cell_of = |row: tables::Row<'_>, name: &str| table.column(name).map_or("", |column| row.cell(column)).to_owned();
+    let cell_of =
+        |row: tables::Row<'_>, name: &str| table.column(name).map_or("", |column| row.cell(column)).to_owned();
     let mut finder = ImageFinder::new(source.inventory, "", table.path(), Search::Names, source.options);
     let mut rows = Worded::new();
     let (mut tomograms, mut unlabelled) = (0, 0);
@@ -48,7 +49,9 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
         rows.push(None, record, words);
     }
     let mut notes = finder.notes();
-    for (count, what) in [(tomograms, "rows of CT left out"), (unlabelled, "images have no finding (\"todo\", \"Unknown\")")] {
+    for (count, what) in
+        [(tomograms, "rows of CT left out"), (unlabelled, "images have no finding (\"todo\", \"Unknown\")")]
+    {
         if count > 0 {
             notes.push(format!("{}: {count} {what}", table.path().display()));
         }

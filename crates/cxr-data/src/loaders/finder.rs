@@ -53,7 +53,13 @@ impl Counted {
 
 impl<'a> ImageFinder<'a> {
     /// A finder for the paths of a table below `root`, a folder of the inventory (`""` for the whole).
-    pub(crate) fn new(inventory: &'a Inventory, root: &str, table: &Path, search: Search, options: &LoadOptions) -> Self {
+    pub(crate) fn new(
+        inventory: &'a Inventory,
+        root: &str,
+        table: &Path,
+        search: Search,
+        options: &LoadOptions,
+    ) -> Self {
         Self {
             inventory,
             prefix: if root.is_empty() { String::new() } else { format!("{root}/") },
@@ -217,7 +223,10 @@ impl<'a> ImageFinder<'a> {
             })
             .collect();
         for (counted, what) in [
-            (self.other_ending, "images have another ending than the table says; they were found by the rest of their names"),
+            (
+                self.other_ending,
+                "images have another ending than the table says; they were found by the rest of their names",
+            ),
             (self.elsewhere, "images lie in other folders than the table says; they were found by their names"),
             (self.missing, "rows skipped because their images are missing"),
         ] {

@@ -80,7 +80,10 @@ mod tests {
     #[test]
     fn words_of_a_cell() {
         let set = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect::<BTreeSet<_>>());
-        assert_eq!(python_list("['cardiomegaly', ' pleural effusion', '']"), set(&["cardiomegaly", "pleural effusion"]));
+        assert_eq!(
+            python_list("['cardiomegaly', ' pleural effusion', '']"),
+            set(&["cardiomegaly", "pleural effusion"])
+        );
         assert_eq!(python_list("[\"Chilaiditi's sign\"]"), set(&["Chilaiditi's sign"]));
         assert_eq!((python_list("[]"), python_list("nan")), (set(&[]), None));
         assert_eq!(separated("Pneumonia/Viral/COVID-19", &['/', ',']), set(&["Pneumonia", "Viral", "COVID-19"]));

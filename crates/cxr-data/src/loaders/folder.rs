@@ -319,23 +319,26 @@ fn from_files(source: &Source<'_>, pattern: Option<&Pattern>) -> Result<Manifest
     let parts = loop {
         let parts = part_folders(&images, &within);
         let mut folders = BTreeSet::new();
-        let deeper = images.iter().all(|path| path[within.len()..].split_once('/').is_some_and(|(folder, _)| {
-            folders.insert(folder);
-            folders.len() == 1
-        }));
+        let deeper = images.iter().all(|path| {
+            path[within.len()..].split_once('/').is_some_and(|(folder, _)| {
+                folders.insert(folder);
+                folders.len() == 1
+            })
+        });
         match folders.first() {
             Some(only) if deeper && parts.is_empty() => within = format!("{within}{only}/"),
             _ => break parts,
         }
     };
     let published: Vec<&str> = parts.values().map(String::as_str).collect();
-    let folder = match source.part {
-        Part::All => None,
-        _ if parts.is_empty() => None,
-        part => Some(parts.get(&part).ok_or_else(|| {
-            source.no_such_part(Dataset::Folder, &format!("the folders {}", published.join(", ")))
-        })?),
-    };
+    let folder =
+        match source.part {
+            Part::All => None,
+            _ if parts.is_empty() => None,
+            part => Some(parts.get(&part).ok_or_else(|| {
+                source.no_such_part(Dataset::Folder, &format!("the folders {}", published.join(", ")))
+            })?),
+        };
     if parts.is_empty() && matches!(source.part, Part::Valid | Part::Test) {
         return Err(source.no_such_part(Dataset::Folder, NO_PARTS));
     }
@@ -366,7 +369,11 @@ fn from_files(source: &Source<'_>, pattern: Option<&Pattern>) -> Result<Manifest
         ));
     }
     Ok(Manifest {
-        root: if below.is_empty() { source.dir().into() } else { source.inventory.on_disk(below.trim_end_matches('/')) },
+        root: if below.is_empty() {
+            source.dir().into()
+        } else {
+            source.inventory.on_disk(below.trim_end_matches('/'))
+        },
         dataset: Dataset::Folder,
         tasks: classes.into_iter().collect(),
         records,

@@ -96,7 +96,8 @@ fn labels(table: &Table) -> Result<HashMap<String, Vec<Label>>> {
     let tasks = table.columns(TASKS)?;
     let mut labels = HashMap::new();
     for row in table.rows() {
-        let read = |&column: &usize| label(row.cell(column)).ok_or_else(|| row.fault(column, "1.0, 0.0, -1.0 or blank"));
+        let read =
+            |&column: &usize| label(row.cell(column)).ok_or_else(|| row.fault(column, "1.0, 0.0, -1.0 or blank"));
         let of_study = tasks.iter().map(read).collect::<tables::Result<Vec<Label>>>()?;
         if labels.insert(id(row.cell(study)).to_owned(), of_study).is_some() {
             return Err(row.fault(study, "each study once").into());

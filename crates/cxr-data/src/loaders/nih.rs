@@ -53,7 +53,8 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
             return Err(source.layout("train_val or test: the set has no validation part; split train_val"));
         }
         Part::Train | Part::Test if has_parts => {
-            let (name, list) = if part == Part::Train { ("train_val_list.txt", lists[0]) } else { ("test_list.txt", lists[1]) };
+            let (name, list) =
+                if part == Part::Train { ("train_val_list.txt", lists[0]) } else { ("test_list.txt", lists[1]) };
             Some(list.ok_or_else(|| source.layout(format!("{name}, the published list of this part")))?)
         }
         Part::Train => None,
@@ -120,8 +121,9 @@ fn labels(row: Row<'_>, column: usize) -> Result<Vec<Label>> {
     let mut labels = vec![Label::Negative; TASKS.len()];
     for finding in row.cell(column).split('|').map(str::trim) {
         let task = TASKS.iter().position(|task| *task == finding);
-        let task =
-            task.ok_or_else(|| Error::from(row.fault(column, format!("findings out of {}, separated by |", TASKS.join(", ")))))?;
+        let task = task.ok_or_else(|| {
+            Error::from(row.fault(column, format!("findings out of {}, separated by |", TASKS.join(", "))))
+        })?;
         labels[task] = Label::Positive;
     }
     Ok(labels)

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use tables::{id, projection};
 
+use super::Dataset;
 use super::finder::{ImageFinder, Search};
 use super::findings::{Worded, record, separated};
 use super::source::Source;
-use super::Dataset;
 use crate::{Manifest, Record, Result};
 
 const IMAGES: [&str; 3] = ["uid", "filename", "projection"];
@@ -25,10 +25,7 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
         Some(path) => {
             let table = source.read(path)?;
             let [uid, problems] = table.columns(REPORTS)?;
-            table
-                .rows()
-                .map(|row| (id(row.cell(uid)).to_owned(), separated(row.cell(problems), &[';'])))
-                .collect()
+            table.rows().map(|row| (id(row.cell(uid)).to_owned(), separated(row.cell(problems), &[';']))).collect()
         }
         None => {
             notes.push(format!("{}: no labels without indiana_reports.csv", source.dir().display()));

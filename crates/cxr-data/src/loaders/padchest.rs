@@ -3,10 +3,10 @@
 
 use tables::{Sex, is_missing, projection, sex, year};
 
+use super::Dataset;
 use super::finder::{ImageFinder, Search};
 use super::findings::{Worded, python_list, record};
 use super::source::Source;
-use super::Dataset;
 use crate::{Manifest, Record, Result};
 
 const COLUMNS: [&str; 4] = ["ImageID", "StudyID", "PatientID", "Labels"];
@@ -21,7 +21,8 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
     };
     let table = source.read(&path)?;
     let [image, study, patient, labels] = table.columns(COLUMNS)?;
-    let cell_of = |row: tables::Row<'_>, name: &str| table.column(name).map_or("", |column| row.cell(column)).to_owned();
+    let cell_of =
+        |row: tables::Row<'_>, name: &str| table.column(name).map_or("", |column| row.cell(column)).to_owned();
     let mut finder = ImageFinder::new(source.inventory, "", table.path(), Search::Names, source.options);
     let mut rows = Worded::new();
     let mut unlabelled = 0;

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use tables::{Label, label};
 
+use super::Dataset;
 use super::finder::{ImageFinder, Search};
 use super::findings::record;
 use super::source::Source;
-use super::Dataset;
 use crate::{Manifest, Record, Result, View};
 
 const COLUMNS: [&str; 2] = ["patientId", "Target"];

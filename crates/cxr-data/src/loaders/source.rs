@@ -45,9 +45,8 @@ impl<'a> Source<'a> {
 
     /// Tables that have all of these columns, in any case, those nearest to the root first.
     pub(crate) fn tables_with(&self, columns: &[&str]) -> impl Iterator<Item = &'a str> {
-        let has = |head: &Head| {
-            columns.iter().all(|name| head.header.iter().any(|found| found.eq_ignore_ascii_case(name)))
-        };
+        let has =
+            |head: &Head| columns.iter().all(|name| head.header.iter().any(|found| found.eq_ignore_ascii_case(name)));
         self.heads
             .iter()
             .filter(move |(_, head)| head.as_ref().is_ok_and(has))
@@ -149,6 +148,5 @@ impl<'a> Source<'a> {
 }
 
 /// What an error says of a set without published parts.
-pub(crate) const NO_PARTS: &str =
-    "no published parts; an evaluation divides it by patient, `splits` writes a table with a column for the parts, and \
+pub(crate) const NO_PARTS: &str = "no published parts; an evaluation divides it by patient, `splits` writes a table with a column for the parts, and \
      \"all\" takes everything";

@@ -62,7 +62,9 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
                 None if source.options.keep_missing => {
                     rows.push((Some(part), film(format!("imgs/{name}"), class == "tb", class == "health")));
                 }
-                None if source.options.on_bad == super::OnBad::Skip => notes.push(format!("{list}: {name} is missing; skipped")),
+                None if source.options.on_bad == super::OnBad::Skip => {
+                    notes.push(format!("{list}: {name} is missing; skipped"))
+                }
                 None => {
                     return Err(crate::Error::MissingImage {
                         table: source.inventory.on_disk(list),

@@ -69,8 +69,13 @@ pub fn load_together(dirs: &[PathBuf], dataset: Dataset, part: Part, options: &L
         }));
         all.notes.push(format!("{name}: {} images of the data set \"{}\"", set.len(), set.dataset));
         all.notes.extend(set.notes.iter().cloned());
-        let left: Vec<&str> =
-            set.tasks.iter().enumerate().filter(|(at, _)| !places.contains(at)).map(|(_, task)| task.as_str()).collect();
+        let left: Vec<&str> = set
+            .tasks
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !places.contains(at))
+            .map(|(_, task)| task.as_str())
+            .collect();
         if !left.is_empty() {
             all.notes.push(format!("{name}: labels that the other sets lack are not read: {}", left.join(", ")));
         }

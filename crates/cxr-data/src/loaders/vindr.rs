@@ -132,7 +132,10 @@ fn votes(table: &Table, reader: Option<&str>) -> Result<Votes> {
         if let Some(reader) = reader {
             // What this radiologist did not see, they have no label for.
             let Some(seen) = by.get(reader) else { continue };
-            images.push((line, seen.iter().map(|&found| if found { Label::Positive } else { Label::Negative }).collect()));
+            images.push((
+                line,
+                seen.iter().map(|&found| if found { Label::Positive } else { Label::Negative }).collect(),
+            ));
             continue;
         }
         let majority = |task: usize| match (2 * by.values().filter(|seen| seen[task]).count()).cmp(&by.len()) {

@@ -27,15 +27,17 @@ pub fn write_parts(out: impl Write, path: &Path, set: &Manifest, parts: &[(&str,
                 let record = &set.records[row];
                 let mut cells = vec![record.path.clone()];
                 cells.extend(set.patients_known.then(|| record.patient.clone()));
-                // The reader puts the patient before the study again.
+                // The reader puts the patient before the study again, and takes an image without one for a study.
                 let study = record.study.strip_prefix(&format!("{}/", record.patient)).unwrap_or(&record.study);
-                cells.push(study.to_owned());
+                cells.push(if record.study == record.path { String::new() } else { study.to_owned() });
                 cells.push(record.view.map_or("", view).to_owned());
                 cells.push(record.projection.map_or("", projection).to_owned());
                 cells.push(record.sex.map_or("", sex).to_owned());
                 cells.push(record.age.map_or_else(String::new, |age| age.to_string()));
                 cells.push((*part).to_owned());
-                cells.extend((0..set.tasks.len()).map(|task| record.labels.get(task).map_or("", |l| label(*l)).to_owned()));
+                cells.extend(
+                    (0..set.tasks.len()).map(|task| record.labels.get(task).map_or("", |l| label(*l)).to_owned()),
+                );
                 writer.write_record(&cells)?;
             }
         }

@@ -88,7 +88,10 @@ pub(super) fn join(
     let (mut rows, mut source) = scored.rows()?;
     let (truth_rows, truth_source) = truth.rows()?;
     if source != PatientSource::Row && truth_source != PatientSource::Row {
-        let pairs = rows.iter().zip(&order).map(|(row, &at)| (row.path.as_str(), row.patient.as_str(), truth_rows[at].patient.as_str()));
+        let pairs = rows
+            .iter()
+            .zip(&order)
+            .map(|(row, &at)| (row.path.as_str(), row.patient.as_str(), truth_rows[at].patient.as_str()));
         same_patients(pairs, (&scored.place(), &truth.place()))?;
     }
     for (row, &truth_row) in rows.iter_mut().zip(&order) {

@@ -113,7 +113,9 @@ impl Sheet {
         for (number, row) in self.table.rows().enumerate() {
             let id = id(number, row);
             let patient = match (patient, &from_paths) {
-                (Some(column), _) if is_missing(row.cell(column)) => return Err(row.fault(column, "a patient id").into()),
+                (Some(column), _) if is_missing(row.cell(column)) => {
+                    return Err(row.fault(column, "a patient id").into());
+                }
                 (Some(column), _) => row.cell(column).to_owned(),
                 (None, Some(patients)) => patients[number].clone(),
                 (None, None) => id.clone(),

@@ -8,9 +8,9 @@ use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use moco_cxr::{
     Existing, RunFolder,
     cxr_data::{
-        OnBad, Part, load_together, load_with, splits::Draw, splits::RowTable, splits::check_fractions, splits::check_shares,
-        splits::nested_fractions, splits::paper_draws, splits::patient_split, splits::shenzhen_draws,
-        splits::shenzhen_split,
+        OnBad, Part, load_together, load_with, splits::Draw, splits::RowTable, splits::check_fractions,
+        splits::check_shares, splits::nested_fractions, splits::paper_draws, splits::patient_split,
+        splits::shenzhen_draws, splits::shenzhen_split,
     },
 };
 use serde_json::json;
