@@ -103,7 +103,7 @@ impl Origin {
         (sources.dataset, sources.on_bad) = (self.dataset, self.on_bad);
         (sources.patient_regex, sources.read) = (self.patient_regex.clone(), self.read.clone());
         let part = if self.divided.is_some() { Part::Train } else { self.part };
-        let manifest = sources.table(&self.dir, part).map_err(|e| self.gone(e.to_string()))?;
+        let (manifest, _) = sources.table_for(&self.dir, part).map_err(|e| self.gone(e.to_string()))?;
         let hash = manifest.hash();
         if hash != self.hash {
             return Err(self.gone(format!("changed rows (hash {hash}, was {})", self.hash)));

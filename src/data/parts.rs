@@ -57,16 +57,17 @@ impl Sources {
         watch: &dyn Watch,
     ) -> Result<Parts> {
         let dir = self.test.as_ref().unwrap_or(&self.train);
-        let part = match self.table(dir, Part::Test) {
+        let (part, read) = match self.table_for(dir, Part::Test) {
             // Only for a set without a test part; any other error is reported when the part is read.
             Err(cxr_data::Error::Layout { .. }) => {
                 watch.note("no test part: results are for the valid part, which is not used for any choice");
-                Part::Valid
+                (Part::Valid, Part::Valid)
             }
-            _ => Part::Test,
+            Ok((_, read)) => (Part::Test, read),
+            Err(_) => (Part::Test, Part::Test),
         };
-        let test = self.rows_of(dir, part, views, watch)?;
-        let read_valid = |dir: &Path| Ok::<_, Error>(Arc::new(self.rows_of(dir, Part::Valid, views, watch)?));
+        let test = self.rows_of(dir, read, views, watch)?.in_place_of(part);
+        let read_valid = |dir: &Path| self.valid_rows(dir, views, watch);
         let (valid, held_out) = match &self.valid {
             ValidFrom::Nowhere => (None, false),
             ValidFrom::Folder(dir) => (Some(read_valid(dir)?), false),
@@ -97,6 +98,12 @@ impl Sources {
         }
     }
 
+    /// The valid part of a folder that was named for it, or all of it.
+    fn valid_rows(&self, dir: &Path, views: Option<&ViewConfig>, watch: &dyn Watch) -> Result<Arc<Rows>> {
+        let read = self.table_for(dir, Part::Valid).map_or(Part::Valid, |(_, read)| read);
+        Ok(Arc::new(self.rows_of(dir, read, views, watch)?.in_place_of(Part::Valid)))
+    }
+
     fn divided(&self, all: &Arc<Rows>, seed: u64, views: Option<&ViewConfig>, watch: &dyn Watch) -> Result<Parts> {
         let split = shares(all.manifest(), seed)?;
         let share = |rows: &[usize], part| Arc::new(all.select(rows, part).divided_by(seed));
@@ -111,9 +118,7 @@ impl Sources {
         ));
         let valid = match &self.valid {
             ValidFrom::Nowhere => None,
-            ValidFrom::Folder(dir) if !same_folder(dir, &self.train) => {
-                Some(Arc::new(self.rows_of(dir, Part::Valid, views, watch)?))
-            }
+            ValidFrom::Folder(dir) if !same_folder(dir, &self.train) => Some(self.valid_rows(dir, views, watch)?),
             _ => Some(held_out),
         };
         Ok(Parts { train, valid, test, held_out: false, on_bad: self.on_bad })

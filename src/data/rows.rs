@@ -161,6 +161,12 @@ impl Rows {
         Err(Error::Setting { key: self.manifest.root.display().to_string(), found, expected })
     }
 
+    /// These rows in the place of a part: those of a folder that was named for it.
+    pub(crate) fn in_place_of(mut self, part: Part) -> Self {
+        self.part = part;
+        self
+    }
+
     /// Marks the rows as a share of a set that was divided by `seed`.
     pub(crate) fn divided_by(mut self, seed: u64) -> Self {
         self.origin.part = self.part;

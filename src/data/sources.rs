@@ -78,6 +78,17 @@ impl Sources {
         load_together(&all, self.dataset, part, &self.options())
     }
 
+    /// A part of a folder that was named for it, and the part that is read: all of a set without published parts.
+    pub(crate) fn table_for(&self, dir: &Path, part: Part) -> cxr_data::Result<(Manifest, Part)> {
+        match self.table(dir, part) {
+            Err(fault @ cxr_data::Error::Layout { .. }) => match self.table(dir, Part::All) {
+                Ok(all) if !all.has_parts => Ok((all, Part::All)),
+                _ => Err(fault),
+            },
+            found => Ok((found?, part)),
+        }
+    }
+
     /// What is said of a folder of these sources, with absolute paths, for the record.
     pub(crate) fn read_of(&self, dir: &Path) -> Result<ReadAs> {
         let mut read = self.read.clone();
