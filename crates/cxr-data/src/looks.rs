@@ -180,3 +180,50 @@ impl Looks {
         remarks
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A film of 100 x 100: air in the upper corners, a bright spine, grey values from `low` to `high` of 255.
+    fn film(low: f32, high: f32, invert: bool) -> Vec<u8> {
+        let grey = |at: usize| {
+            let (x, y) = (at % 100, at / 100);
+            let spine = (40..60).contains(&x) && y > 20;
+            let air = y < 25 && !(25..75).contains(&x);
+            let value = if spine {
+                0.95
+            } else if air {
+                0.02
+            } else {
+                0.2 + 0.4 * (x as f32 * 0.37).sin().abs()
+            };
+            let value = if invert { 1.0 - value } else { value };
+            (low + value * (high - low)) as u8
+        };
+        (0..100 * 100).map(grey).collect()
+    }
+
+    fn remarks(width: usize, height: usize, values: Vec<u8>) -> Vec<Remark> {
+        Looks::of(&Radiograph::new(width, height, Pixels::U8(values)).unwrap()).remarks()
+    }
+
+    #[test]
+    fn what_a_person_sees_at_a_glance() {
+        assert_eq!(remarks(100, 100, film(0.0, 255.0, false)), []);
+        assert_eq!(remarks(100, 100, film(0.0, 255.0, true)), [Remark::Negative]);
+        assert_eq!(remarks(100, 100, film(100.0, 120.0, false)), [Remark::SmallRange]);
+        assert_eq!(remarks(100, 100, film(100.0, 103.0, false)), [Remark::NearlyConstant]);
+        assert_eq!(remarks(100, 100, vec![7; 10_000]), [Remark::Constant]);
+        let mut bars = film(0.0, 255.0, false);
+        for (at, value) in bars.iter_mut().enumerate() {
+            if at % 100 < 20 || at % 100 >= 80 {
+                *value = 3;
+            }
+        }
+        assert_eq!(remarks(100, 100, bars), [Remark::Bars]);
+        let strip = film(0.0, 255.0, false).into_iter().cycle().take(30 * 100).collect();
+        assert_eq!(remarks(30, 100, strip), [Remark::Strip]);
+    }
+}
