@@ -84,15 +84,15 @@ impl Inventory {
             linked.truncate(depth);
             let through = linked.last().copied().unwrap_or(false) || depth > 0 && entry.path_is_symlink();
             let folder = entry.file_type().is_dir();
-            if depth > 0 {
-                if let Some(kind) = of_system(&entry.file_name().to_string_lossy()) {
-                    let name = to_text(entry.path().strip_prefix(root).unwrap_or(entry.path()));
-                    leave_out_system(&mut left_out, kind, &if folder { format!("{name}/") } else { name });
-                    if folder {
-                        walk.skip_current_dir();
-                    }
-                    continue;
+            if depth > 0
+                && let Some(kind) = of_system(&entry.file_name().to_string_lossy())
+            {
+                let name = to_text(entry.path().strip_prefix(root).unwrap_or(entry.path()));
+                leave_out_system(&mut left_out, kind, &if folder { format!("{name}/") } else { name });
+                if folder {
+                    walk.skip_current_dir();
                 }
+                continue;
             }
             if folder {
                 linked.push(through);

@@ -233,7 +233,6 @@ fn holds_images(table: &Table, column: usize, inventory: &Inventory) -> bool {
 /// # Errors
 /// A cell that is no label, in a column that is wanted; or, where no column was asked for, in one whose cells are labels but
 /// for one value: more likely a fault than a column of numbers.
-#[expect(clippy::type_complexity, reason = "an answer within a result")]
 fn label_column(
     table: &Table,
     column: usize,
