@@ -126,7 +126,7 @@ pub fn pretrain(
             "seed": settings.train.seed,
             "device": settings.device.resolved(),
             "init": init,
-            "data": { "dir": settings.data.dir, "images": readable, "patients_known": manifest.patients_known, "hash": manifest.hash() },
+            "data": { "dir": settings.data.dir, "images": readable, "patients_known": manifest.patients_known, "hash": manifest.hash(), "account": manifest.account },
             "probe": probed,
             "trained_on": lineage,
         }),

@@ -46,10 +46,11 @@ impl ImageArguments {
         if self.reading.batch_size == Some(0) {
             return Err(BadArgument::found("--batch-size", 0, "at least 1"));
         }
-        let mut sources = Sources::new(&self.source.data);
+        let mut sources = Sources::new(self.source.dir());
         sources.dataset = self.source.dataset();
         sources.on_bad = self.bad_image.on_bad();
         sources.patient_regex = self.source.patient_regex();
+        sources.read = self.source.read_as(&[]);
         self.reading.apply(&mut sources, self.reading.batch_size)?;
         Ok(sources)
     }

@@ -89,12 +89,13 @@ impl StudyArguments {
         protocol.statistics = statistics;
         labels.validate().or_bad_argument()?;
         protocol.validate().or_bad_argument()?;
-        let mut sources = Sources::new(&self.source.data);
+        let mut sources = Sources::new(self.source.dir());
         sources.valid = self.valid_data.clone().map_or(valid, ValidFrom::Folder);
         sources.test = self.test_data.clone();
         sources.dataset = self.source.dataset();
         sources.on_bad = self.bad_image.on_bad();
         sources.patient_regex = self.source.patient_regex();
+        sources.read = self.source.read_as(&self.labels.tasks);
         self.reading.apply(&mut sources, batch_size)?;
         sources.reading.validate().or_bad_argument()?;
         RunFolder::check(&self.out, Existing::Refuse)?;
@@ -121,6 +122,7 @@ impl StudyArguments {
     fn labels(&self) -> Labels {
         let mut labels = Labels::new(&self.labels.tasks);
         labels.policy = self.labels.policy.policy;
+        labels.exact = self.labels.exact_task;
         labels.fold_studies = !self.labels.per_image;
         labels
     }
