@@ -160,7 +160,8 @@ fn few_labels_have_a_fixed_penalty_and_need_no_folds() {
     let few = FewLabels { below: 50, l2: 30.0 };
     let config = LinearProbeConfig { few: Some(few), ..LinearProbeConfig::default() };
     // The first task keeps 120 labels, the second 49 (all of 17 patients).
-    targets.column_mut(1).assign(&targets.column(0).to_owned());
+    let first = targets.column(0).to_owned();
+    targets.column_mut(1).assign(&first);
     targets.slice_mut(s![49.., 1]).fill(f64::NAN);
     let found = config.fit(features.view(), targets.view(), Selection::Nested(&patients)).unwrap();
     assert_eq!(found.choices()[0].tried.len(), config.penalties.len());
