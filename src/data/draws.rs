@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use cxr_data::{Dataset, splits};
+use eval::FewLabels;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
@@ -185,8 +186,14 @@ impl Rarest {
     }
 }
 
-/// A note if the penalty is chosen in fewer folds than requested.
+/// A note if the penalty is chosen in fewer folds than requested, or is fixed because a draw has few labels.
 pub(crate) fn fewer_folds(fraction: f64, draws: &[LabelDraw], settings: Draws) -> Option<String> {
+    let FewLabels { below, l2 } = FewLabels::default();
+    if draws.iter().all(|draw| draw.places.len() < below) {
+        return Some(format!(
+            "fraction {fraction}: the penalty is {l2}, because below {below} labels folds choose by chance"
+        ));
+    }
     let fewest = draws.iter().map(|draw| draw.folds).min().filter(|&folds| folds < settings.folds)?;
     let affected = draws.iter().filter(|draw| draw.folds < settings.folds).count();
     Some(format!(

@@ -69,7 +69,7 @@ impl Exported {
                     result.fraction * 100.0,
                 ),
                 value: task.auroc.estimate,
-                interval: Some((task.auroc.lower, task.auroc.upper, task.auroc.level)),
+                interval: Some((task.auroc.limits().0, task.auroc.limits().1, task.auroc.level)),
             })
         });
         let protocol = outcome.stamp().protocol.as_deref().unwrap_or_default();

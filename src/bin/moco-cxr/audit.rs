@@ -9,6 +9,7 @@ use crate::{
         output::{JsonArguments, print_json},
         source::SourceArguments,
     },
+    terminal::print::out,
 };
 
 /// Check a data set: patients shared between its parts, duplicate and near-duplicate images, unreadable files, label
@@ -49,7 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     if output.json {
         print_json(&report)?;
     } else {
-        print!("{report}");
+        out!("{report}")?;
     }
     match &report.faults()[..] {
         [] => Ok(()),

@@ -14,6 +14,7 @@ use crate::{
         weights::ArchArguments,
     },
     terminal::fetch::fetch,
+    terminal::print::outln,
 };
 
 /// Export weights for other tools: safetensors with torchvision's names, configuration, model card, and ONNX on request.
@@ -53,7 +54,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
             "files": files,
         }))?;
     } else {
-        files.iter().for_each(|path| println!("{}", path.display()));
+        for path in &files {
+            outln!("{}", path.display())?;
+        }
     }
     Ok(())
 }

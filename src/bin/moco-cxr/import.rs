@@ -17,6 +17,7 @@ use crate::{
         weights::ArchArguments,
     },
     terminal::fetch::fetch,
+    terminal::print::outln,
 };
 
 /// Convert a PyTorch or safetensors weight file into an export folder; every tensor must be accounted for.
@@ -74,15 +75,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     if output.json() {
         print_json(&as_json(&report, failed.is_none().then_some(out)))?;
     } else if !output.quiet() {
-        println!("{report:#}");
+        outln!("{report:#}")?;
     } else if failed.is_none() {
-        println!("{report}");
+        outln!("{report}")?;
     }
     if let Some(error) = failed {
         return Err(error.into());
     }
     if !output.json() {
-        println!("weights: {}", out.display());
+        outln!("weights: {}", out.display())?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::{
     Fault,
     flags::output::{JsonArguments, print_json},
+    terminal::print::out,
 };
 
 /// List the tensors of a weight file and what kind of network they look like; nothing in the file is executed.
@@ -40,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
             "scalars": scalars,
         }))?;
     } else {
-        print!("{found}");
+        out!("{found}")?;
     }
     Ok(())
 }

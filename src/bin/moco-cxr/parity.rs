@@ -16,6 +16,7 @@ use crate::{
         describe, in_child,
         output::{JsonArguments, print_json},
     },
+    terminal::print::{self, outln},
 };
 
 /// Compare every device with the CPU: features of the same network and batch, and three steps of momentum contrast.
@@ -56,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     }
     if arguments.in_process {
         let [choice] = arguments.devices[..] else { return Err("expected one --device with --in-process".into()) };
-        println!("{}", serde_json::to_string(&arguments.compare(choice)?)?);
+        print::json(&serde_json::to_string(&arguments.compare(choice)?)?)?;
         return Ok(());
     }
     let choices = arguments.choices();
@@ -79,7 +80,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     if arguments.output.json {
         print_json(&reports)?;
     } else {
-        reports.iter().for_each(|report| println!("{}", table(report)));
+        for report in &reports {
+            outln!("{}", table(report))?;
+        }
     }
     let far =
         reports.iter().filter(|r| !r.passed()).map(|r| format!("{} differs from the CPU: {}", r.device, describe(r)));

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    DeviceChoice, Existing, Labels, Protocol, RunFolder, Sources, Study, ValidFrom, Weights, data::DrawRule,
-    study::Outcome,
+    DeviceChoice, Existing, Labels, Protocol, RunFolder, Sources, Study, ValidFrom, Weights,
+    data::DrawRule,
+    study::{Outcome, Statistics},
 };
 
 use super::{
     bad_argument::{BadArgument, OrBadArgument},
     device::DeviceArguments,
+    features::FeatureCacheArguments,
     labels::LabelArguments,
     output::{OutputArguments, print_json},
     reading::ReadingArguments,
@@ -20,6 +22,7 @@ use super::{
 };
 use crate::{
     Fault,
+    terminal::print::out,
     terminal::{fetch::fetch, watch::Terminal},
 };
 
@@ -55,6 +58,8 @@ pub(crate) struct StudyArguments {
     #[command(flatten)]
     pub(crate) reading: ReadingArguments,
     #[command(flatten)]
+    features: FeatureCacheArguments,
+    #[command(flatten)]
     seed: SeedArguments,
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
@@ -74,14 +79,17 @@ impl StudyArguments {
     }
 
     /// Opens weights and data together, which checks them; `valid` where rows to choose on are needed and none were named,
-    /// `batch_size` where images are only scored.
+    /// `batch_size` where images are only scored, `statistics` where features are taken.
     pub(crate) fn open<'w>(
         &self,
         valid: ValidFrom,
         batch_size: Option<usize>,
+        statistics: Statistics,
         watch: &'w Terminal,
     ) -> Result<Study<'w>, Fault> {
-        let (labels, protocol) = (self.labels(), self.protocol());
+        let labels = self.labels();
+        let mut protocol = self.protocol();
+        protocol.statistics = statistics;
         labels.validate().or_bad_argument()?;
         protocol.validate().or_bad_argument()?;
         let mut sources = Sources::new(&self.source.data);
@@ -104,7 +112,11 @@ impl StudyArguments {
         weights.seed = self.seed.seed();
         weights.image_size = self.weights.image_size;
         weights.device = device;
-        Ok(Study::open(&sources, &weights, &labels, &protocol, watch)?)
+        let study = Study::open(&sources, &weights, &labels, &protocol, watch)?;
+        Ok(match self.features.folder() {
+            Some(folder) => study.with_features_kept_in(folder),
+            None => study,
+        })
     }
 
     /// Prints the results of a study.
@@ -112,7 +124,7 @@ impl StudyArguments {
         if self.output.json() {
             return print_json(&outcome.results());
         }
-        print!("{}", outcome.table().to_markdown());
+        out!("{}", outcome.table().to_markdown())?;
         Ok(())
     }
 
