@@ -99,6 +99,14 @@ pub enum Error {
         /// The folder it belongs in.
         folder: PathBuf,
     },
+    /// Weights in a file cannot be used as they are.
+    #[error("{fault}{advice}")]
+    Weights {
+        /// What is wrong with them.
+        fault: backbones::Error,
+        /// The command that would read them, or nothing.
+        advice: String,
+    },
     /// A published file has another checksum than expected.
     #[error("{}: found SHA-256 {found}, expected {expected}: {why}", path.display())]
     Checksum {

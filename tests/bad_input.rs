@@ -398,7 +398,7 @@ fn too_few_patients_of_a_class_are_named_with_the_task() {
     says(&ran, &["task \"Pleural Effusion\"", "found 0 positive patient(s) in", "at least two patients of each class"]);
 
     let ran = bad_arguments("linear", &arguments!["--data", copy.path(), "--task", "Edema", "--weights", "random"]);
-    says(&ran, &["--arch: found none", "resnet18", "with --weights random"]);
+    says(&ran, &["--arch: found none", "resnet18", "for random weights"]);
 
     let out = tempfile::tempdir().unwrap();
     let few = arguments!["--data", made().set, "--fraction", "0.4", "--draws", "1", "--out", out.path().join("out")];

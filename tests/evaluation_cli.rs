@@ -305,6 +305,8 @@ fn a_set_without_parts_is_divided_by_patient_and_one_without_a_valid_part_lends_
     let mut table = String::new();
     for (name, bytes) in files(&root) {
         if name.extension().is_some_and(|extension| extension == "jpg") {
+            // Folders named for parts would be parts.
+            let name = format!("films-of-{}", name.display());
             fs::create_dir_all(one.join(&name).parent().unwrap()).unwrap();
             fs::write(one.join(&name), bytes).unwrap();
         }
@@ -317,7 +319,7 @@ fn a_set_without_parts_is_divided_by_patient_and_one_without_a_valid_part_lends_
         }
         for row in rows.lines() {
             let patient = row.split('/').find(|part| part.starts_with("patient")).unwrap();
-            table.push_str(&format!("{},{patient}\n", row.replacen("CheXpert-v1.0-small/", "", 1)));
+            table.push_str(&format!("{},{patient}\n", row.replacen("CheXpert-v1.0-small/", "films-of-", 1)));
         }
     }
     fs::write(one.join("labels.csv"), table).unwrap();

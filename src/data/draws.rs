@@ -232,7 +232,7 @@ mod tests {
             tasks: vec![task.to_owned()],
             records: (0..images).map(record).collect(),
             patients_known: true,
-            notes: Vec::new(),
+            ..Manifest::default()
         }
     }
 

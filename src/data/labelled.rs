@@ -28,7 +28,7 @@ impl Labelled {
     pub fn new(rows: &Arc<Rows>, labels: &Labels) -> Result<Self> {
         labels.validate()?;
         let manifest = rows.manifest();
-        let columns = manifest.task_indices(&labels.tasks)?;
+        let columns = labels.columns(manifest)?;
         let policy = admitted(rows, &columns, labels.policy)?;
         let mut numbers = HashMap::new();
         let number = |&row: &usize| {

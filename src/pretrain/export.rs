@@ -43,6 +43,7 @@ pub(crate) fn export(
         channels: settings.channels,
         normalization: settings.normalization,
         image_size: settings.views.size,
+        assumed: Vec::new(),
         resample: "bilinear".into(),
         labels: Vec::new(),
         data,

@@ -85,7 +85,8 @@ pub fn pretrain(
     }
     let network =
         NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
-    let (mut network, init, lineage) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
+    let (mut network, init, lineage) =
+        weights::initial(&network, &settings.init, settings.train.seed, &device, &notes)?;
     let lineage = lineage.then(Role::Pretrain, Some(rows.origin()));
     let lineage = probe.iter().fold(lineage, |lineage, probe| probe.extend(lineage));
     network.set_precision(settings.precision);
@@ -125,7 +126,7 @@ pub fn pretrain(
             "seed": settings.train.seed,
             "device": settings.device.resolved(),
             "init": init,
-            "data": { "dir": settings.data.dir, "images": readable, "patients_known": manifest.patients_known, "hash": manifest.hash() },
+            "data": { "dir": settings.data.dir, "images": readable, "patients_known": manifest.patients_known, "hash": manifest.hash(), "account": manifest.account },
             "probe": probed,
             "trained_on": lineage,
         }),

@@ -9,12 +9,13 @@ use std::{
 };
 
 use backbones::{Arch, Normalization, Precision};
-use cxr_data::{Dataset, LoadOptions, OnBad, ViewConfig, did_you_mean};
+use cxr_data::{Dataset, LoadOptions, OnBad, Part, ViewConfig, did_you_mean};
 use moco_core::{Forecast, Keep, TrainConfig};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::{
+    data::ReadAs,
     device::DeviceChoice,
     error::{Error, Result},
     pretrain::layers,
@@ -126,6 +127,13 @@ pub struct DataSettings {
     /// empty for none.
     #[serde(default)]
     pub patient_regex: String,
+    /// The part to train on. Not set: the published training part, or all images of a set without published parts. `train`,
+    /// `valid` or `test` of such a set is the share that an evaluation with the same seed makes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+    /// What the folder does not say by itself.
+    #[serde(default, skip_serializing_if = "ReadAs::is_default")]
+    pub read: ReadAs,
 }
 
 /// Which image the key view is taken from.
@@ -189,7 +197,7 @@ impl DataSettings {
     /// These settings as options of [`cxr_data::load_with`].
     pub fn load_options(&self) -> LoadOptions {
         let patient_regex = Some(self.patient_regex.clone()).filter(|pattern| !pattern.is_empty());
-        LoadOptions { on_bad: self.on_bad, patient_regex, ..LoadOptions::default() }
+        self.read.apply(LoadOptions { on_bad: self.on_bad, patient_regex, ..LoadOptions::default() })
     }
 }
 

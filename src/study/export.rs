@@ -79,6 +79,7 @@ impl Exported {
             channels: start.config.channels,
             normalization: start.config.normalization,
             image_size: start.views.size,
+            assumed: Vec::new(),
             resample: "bilinear".into(),
             labels: self.labels.tasks.clone(),
             data: format!(

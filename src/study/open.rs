@@ -7,7 +7,7 @@ use cxr_data::Part;
 use crate::{
     data::{Labelled, Labels, Lineage, Parts, Pretraining, Reading, Sources},
     error::Result,
-    files::Watch,
+    files::{Once, Watch},
     study::{Conditions, Method, Outcome, Protocol, arm::Arm, feature_cache::FeatureCache},
     weights::{LoadedNetwork, Weights},
 };
@@ -59,7 +59,7 @@ impl<'w> Study<'w> {
         protocol.validate()?;
         sources.reading.validate()?;
         let network = weights.load(watch)?;
-        sources.check_tasks(&labels.tasks)?;
+        sources.check_tasks(labels)?;
         let parts = sources.parts(protocol.seed, Some(&network.views), watch)?;
         let pretraining = check_pretraining(&parts, &network, protocol, watch)?;
         Self::of((parts, network, pretraining), sources.reading, labels, protocol, watch)
@@ -84,6 +84,10 @@ impl<'w> Study<'w> {
             watch.note(&format!("{name}: {}", labelled.counts()));
             Ok(Arc::new(labelled))
         };
+        let said = Once::new(watch); // the parts are mostly of one set
+        for rows in [Some(parts.train()), parts.valid(), Some(parts.test())].into_iter().flatten() {
+            labels.notes(rows.manifest()).iter().for_each(|note| said.note(note));
+        }
         let train = labelled("train", parts.train())?;
         let valid = parts.valid().map(|valid| labelled("valid", valid)).transpose()?;
         let name = if parts.test().part() == Part::Test { "test" } else { "valid, reported on" };

@@ -60,6 +60,7 @@ mod tables;
 mod train;
 mod undefined;
 
+pub use self::tables::Table;
 pub use auprc::auprc;
 pub use auroc::auroc;
 pub use bootstrap::{Bootstrap, Resamples, Rule, TaskScores};
@@ -70,7 +71,10 @@ pub use delong::{delong, delong_test};
 pub use epochs::{PAPER_EPOCHS, paper_epochs};
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, subgroups};
-pub use files::{Predictions, join_ground_truth, read_predictions, read_stamp_beside, write_new, write_predictions};
+pub use files::{
+    Predictions, ReadOptions, RecordedLabels, join_ground_truth, read_predictions, read_stamp_beside, write_new,
+    write_predictions,
+};
 pub use fold::fold_studies;
 pub use fractions::{FractionResult, TaskResult};
 pub use interval::{Interval, Method, Unit, WithDraws};
@@ -86,7 +90,6 @@ pub use row::{PatientSource, Row};
 pub use scores::Scores;
 pub use stamp::Stamp;
 pub use subgroups::Subgroup;
-pub use tables::Table;
 #[cfg(feature = "train")]
 pub use train::{
     Checkpoint, Features, FineTune, FineTuned, Frozen, MayMove, Measured, Supervised, SupervisedConfig, Trained,

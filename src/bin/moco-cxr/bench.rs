@@ -17,6 +17,7 @@ use crate::{
         device::DeviceArguments,
         output::{JsonArguments, print_json},
     },
+    terminal::print::out,
 };
 
 /// Measure the speed of this machine.
@@ -80,8 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     if arguments.output.json {
         return print_json(&report);
     }
-    print!("{}", text(&report));
-    Ok(())
+    out!("{}", text(&report))
 }
 
 impl Arguments {

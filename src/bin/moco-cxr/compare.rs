@@ -104,6 +104,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
                 other => other.into(),
             })?;
     note_patients(&first, output);
+    predictions.note_policy(&first, output);
     let unchecked = first.stamp.unchecked(&second.stamp);
     if !unchecked.is_empty() {
         output.note(&format!("unknown for at least one model, so not checked: {}", unchecked.join(", ")));

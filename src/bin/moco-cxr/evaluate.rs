@@ -96,6 +96,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     }
     let predictions = input.fold(predictions)?;
     note_patients(&predictions, output);
+    input.note_policy(&predictions, output);
     let Predictions { draws, stamp } = predictions;
 
     let mut results = evaluation.run(&draws, stamp)?;

@@ -137,7 +137,7 @@ fn named(text: &str) -> Result<(String, String), String> {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let table = PaperTable::ALL[arguments.table as usize];
     let Arguments { results, out, .. } = arguments;
-    let data = arguments.source.data.as_deref();
+    let data = arguments.source.data.first().map(PathBuf::as_path);
     check_names(table, &arguments.weights)?;
     if arguments.epochs == Some(0) {
         return Err(BadArgument::found("--epochs", 0, "at least 1"));
@@ -201,6 +201,7 @@ fn make(table: PaperTable, data: &Path, missing: &[Fit], arguments: &Arguments) 
     sources.valid = arguments.valid_data.clone().map_or(ValidFrom::HeldOut, ValidFrom::Folder);
     sources.dataset = arguments.source.layout.dataset();
     sources.patient_regex = arguments.source.layout.patient_regex.clone();
+    sources.read = arguments.source.read_as().unwrap_or_default();
     sources.cache = arguments.cache.clone();
     sources.reading.workers = arguments.workers.count().unwrap_or(sources.reading.workers);
     let mut protocol = Protocol::seeded(arguments.seed.seed());
@@ -316,7 +317,7 @@ fn dry_run(table: PaperTable, missing: &[Fit], arguments: &Arguments) -> Result<
     }
     outln!("about {:.1} MB of scores on disk", cost.fits as f64 * test * ROW / 1e6)?;
     outln!("linear models by the standard protocol see every image once for all fractions instead")?;
-    if !missing.is_empty() && arguments.source.data.is_none() {
+    if !missing.is_empty() && arguments.source.data.is_empty() {
         print_command(table, missing, arguments)?;
     }
     Ok(())

@@ -37,6 +37,9 @@ fn write_card(text: &mut String, info: &ExportInfo, onnx: bool) -> std::fmt::Res
         info.resample
     )?;
     writeln!(text, "mean {mean:?} and std {std:?}; one plane may be given for three equal channels.\n")?;
+    if !info.assumed.is_empty() {
+        writeln!(text, "Assumed, because nothing said it: {}.\n", info.assumed.join(", "))?;
+    }
     writeln!(text, "## Results\n")?;
     if info.metrics.is_empty() {
         writeln!(text, "None measured.\n")?;

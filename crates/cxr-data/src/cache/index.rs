@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, PixelHash, Result};
 
-/// Version of the layout and of what [`prepare`](crate::prepare) computes: another one starts a new cache.
-const VERSION: u32 = 1;
+/// Version of the layout, of what is decoded and of what [`prepare`](crate::prepare) computes: another one starts a new cache.
+/// 2: images turned by their EXIF orientation, 12 bits in 16 scaled.
+const VERSION: u32 = 2;
 
 /// State of a source file when its image was cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    DeviceChoice, Existing, Labels, Protocol, RunFolder, Sources, Study, ValidFrom, Weights,
+    DeviceChoice, Existing, Labels, Protocol, RunFolder, Sources, Study, ValidFrom,
     data::DrawRule,
     study::{Outcome, Statistics},
 };
@@ -18,12 +18,11 @@ use super::{
     reading::ReadingArguments,
     seed::SeedArguments,
     source::{BadImageArguments, SourceArguments},
-    weights::{ArchArguments, WeightsArguments},
+    weights::WeightsArguments,
 };
 use crate::{
     Fault,
-    terminal::print::out,
-    terminal::{fetch::fetch, watch::Terminal},
+    terminal::{print::out, watch::Terminal},
 };
 
 #[derive(Debug, Args)]
@@ -38,8 +37,6 @@ pub(crate) struct StudyArguments {
     test_data: Option<PathBuf>,
     #[command(flatten)]
     weights: WeightsArguments,
-    #[command(flatten)]
-    arch: ArchArguments,
     #[command(flatten)]
     labels: LabelArguments,
     /// Fraction of the training patients whose labels are used; may be repeated.
@@ -92,25 +89,19 @@ impl StudyArguments {
         protocol.statistics = statistics;
         labels.validate().or_bad_argument()?;
         protocol.validate().or_bad_argument()?;
-        let mut sources = Sources::new(&self.source.data);
+        let mut sources = Sources::new(self.source.dir());
         sources.valid = self.valid_data.clone().map_or(valid, ValidFrom::Folder);
         sources.test = self.test_data.clone();
         sources.dataset = self.source.dataset();
         sources.on_bad = self.bad_image.on_bad();
         sources.patient_regex = self.source.patient_regex();
+        sources.read = self.source.read_as(&self.labels.tasks);
         self.reading.apply(&mut sources, batch_size)?;
         sources.reading.validate().or_bad_argument()?;
-        if self.weights.weights == "random" && self.arch.arch.is_none() {
-            let expected = "resnet18, resnet34, resnet50 or densenet121 with --weights random";
-            return Err(BadArgument::found("--arch", "none", expected));
-        }
         RunFolder::check(&self.out, Existing::Refuse)?;
         let device = self.device.choose(DeviceChoice::Auto, true)?;
-        fetch(&self.weights.weights, self.arch.arch, self.output.quiet())?;
-        let mut weights = Weights::new(&self.weights.weights);
-        weights.arch = self.arch.arch;
+        let mut weights = self.weights.request(self.output.quiet())?;
         weights.seed = self.seed.seed();
-        weights.image_size = self.weights.image_size;
         weights.device = device;
         let study = Study::open(&sources, &weights, &labels, &protocol, watch)?;
         Ok(match self.features.folder() {
@@ -131,6 +122,7 @@ impl StudyArguments {
     fn labels(&self) -> Labels {
         let mut labels = Labels::new(&self.labels.tasks);
         labels.policy = self.labels.policy.policy;
+        labels.exact = self.labels.exact_task;
         labels.fold_studies = !self.labels.per_image;
         labels
     }

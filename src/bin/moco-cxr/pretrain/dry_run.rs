@@ -6,7 +6,6 @@ use indicatif::HumanDuration;
 use moco_cxr::{
     PretrainSettings,
     check::{MemoryEstimate, StepEstimate},
-    cxr_data::{Part, load_with},
 };
 use serde_json::json;
 
@@ -19,8 +18,7 @@ use crate::{
 /// Prints the settings as TOML and the estimates as comments, so that the output can be used as a `--config`.
 pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Fault> {
     settings.validate()?;
-    let data = &settings.data;
-    let images = load_with(&data.dir, data.dataset, Part::Train, &data.load_options())?.records.len();
+    let images = settings.count_images()?;
     let by_size = settings.train.moco.queue_size == 0;
     let settings = &settings.for_images(images);
     let (batch, train) = (settings.train.batch_size, &settings.train);
