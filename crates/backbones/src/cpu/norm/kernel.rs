@@ -1,14 +1,17 @@
 //! The arithmetic on one channel of a group of images, while its planes are in the second cache.
 //!
-//! Sums run in independent lanes, so that they vectorise, and are finished in double precision block by block.
+//! Sums run in independent lanes, so that they vectorise, and soon go over to lanes in double precision.
 
 use super::channels::Channel;
 use crate::cpu::{Real, pass::Pass};
 
 const LANES: usize = 32;
 
-/// Elements after which a sum is finished in double precision.
+/// Elements whose mean and variance are taken together, in the first cache.
 const BLOCK: usize = 1 << 12;
+
+/// Elements after which sums go on in double precision; after each plane they do so anyway.
+const SHORT: usize = 16 * LANES;
 
 /// Mean and biased variance.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,18 +52,18 @@ impl<T: Real> Pass for Measure<'_, T> {
                 let part = start..elements.min(start + BLOCK);
                 let n = ((last - first) * part.len()) as f64;
                 let block = |image| &maps.plane(image, channel)[part.clone()];
-                let mut lanes = [T::zero(); LANES];
+                let mut sum = Sum::new();
                 for image in first..last {
-                    add_lanes(&mut lanes, block(image), |v| v);
+                    sum.add(block(image), |v| v);
                 }
-                let of_block = total(&lanes) / n;
+                let of_block = sum.total() / n;
                 let near = T::narrow(of_block);
-                let mut lanes = [T::zero(); LANES];
+                let mut sum = Sum::new();
                 for image in first..last {
-                    add_lanes(&mut lanes, block(image), |v| (v - near) * (v - near));
+                    sum.add(block(image), |v| (v - near) * (v - near));
                 }
                 let rounding = of_block - near.wide();
-                let squares_of_block = (total(&lanes) - n * rounding * rounding).max(0.0);
+                let squares_of_block = (sum.total() - n * rounding * rounding).max(0.0);
                 let distance = of_block - mean;
                 squares += squares_of_block + distance * distance * (count * n / (count + n));
                 count += n;
@@ -187,15 +190,10 @@ fn sums<T: Real>(
     mask: impl Fn(T, T, T) -> T,
     mean: T,
 ) -> (f64, f64) {
-    let (mut sum, mut product) = (0.0, 0.0);
-    let (mut a, mut b, mut pending) = ([T::zero(); LANES], [T::zero(); LANES], 0);
+    let (mut sum, mut product) = (Sum::new(), Sum::new());
     for ((dy, x), y) in dy.iter_mut().zip(x.planes()).zip(y.planes()) {
-        for ((dy, x), y) in dy.chunks_mut(BLOCK).zip(x.chunks(BLOCK)).zip(y.chunks(BLOCK)) {
-            if pending + x.len() > BLOCK {
-                (sum, product) = (sum + total(&a), product + total(&b));
-                (a, b, pending) = ([T::zero(); LANES], [T::zero(); LANES], 0);
-            }
-            pending += x.len();
+        for ((dy, x), y) in dy.chunks_mut(SHORT).zip(x.chunks(SHORT)).zip(y.chunks(SHORT)) {
+            let (mut a, mut b) = ([T::zero(); LANES], [T::zero(); LANES]);
             let (mut dys, xs, ys) = (dy.chunks_exact_mut(LANES), x.chunks_exact(LANES), y.chunks_exact(LANES));
             let (x_rest, y_rest) = (xs.remainder(), ys.remainder());
             for ((dy, x), y) in dys.by_ref().zip(xs).zip(ys) {
@@ -211,9 +209,11 @@ fn sums<T: Real>(
                 *a = *a + *dy;
                 *b = *b + *dy * (x - mean);
             }
+            sum.widen(&a);
+            product.widen(&b);
         }
     }
-    (sum + total(&a), product + total(&b))
+    (sum.total(), product.total())
 }
 
 #[inline(always)]
@@ -223,22 +223,43 @@ fn write<T: Real>(out: &mut [T], x: &[T], y: &[T], f: impl Fn(T, T) -> T) {
     }
 }
 
-/// Adds `f(v)` to the lanes.
-#[inline(always)]
-fn add_lanes<T: Real>(lanes: &mut [T; LANES], values: &[T], f: impl Fn(T) -> T) {
-    let chunks = values.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for lane in 0..LANES {
-            lanes[lane] = lanes[lane] + f(chunk[lane]);
+/// A sum in lanes of double precision.
+struct Sum([f64; LANES]);
+
+impl Sum {
+    #[inline(always)]
+    fn new() -> Self {
+        Self([0.0; LANES])
+    }
+
+    /// Adds `Σ f(v)`.
+    #[inline(always)]
+    fn add<T: Real>(&mut self, values: &[T], f: impl Fn(T) -> T) {
+        for values in values.chunks(SHORT) {
+            let mut lanes = [T::zero(); LANES];
+            let chunks = values.chunks_exact(LANES);
+            let rest = chunks.remainder();
+            for chunk in chunks {
+                for lane in 0..LANES {
+                    lanes[lane] = lanes[lane] + f(chunk[lane]);
+                }
+            }
+            for (lane, &v) in lanes.iter_mut().zip(rest) {
+                *lane = *lane + f(v);
+            }
+            self.widen(&lanes);
         }
     }
-    for (lane, &v) in lanes.iter_mut().zip(rest) {
-        *lane = *lane + f(v);
-    }
-}
 
-#[inline(always)]
-fn total<T: Real>(lanes: &[T; LANES]) -> f64 {
-    lanes.iter().fold(0.0, |total, lane| total + lane.wide())
+    #[inline(always)]
+    fn widen<T: Real>(&mut self, lanes: &[T; LANES]) {
+        for (sum, lane) in self.0.iter_mut().zip(lanes) {
+            *sum += lane.wide();
+        }
+    }
+
+    #[inline(always)]
+    fn total(&self) -> f64 {
+        self.0.iter().sum()
+    }
 }

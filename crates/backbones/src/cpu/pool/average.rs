@@ -120,8 +120,8 @@ fn backward<T: Real>(grad: &FlexTensor, [n, c, h, w]: [usize; 4], windows: Windo
     let planes = dx.par_chunks_mut((h * w).max(1));
     match windows {
         Windows::Planes => {
-            let share = T::narrow(1.0 / (h * w) as f64);
-            planes.zip(grad.par_iter()).for_each(|(dx, &g)| dx.fill(g * share));
+            let positions = T::narrow((h * w) as f64); // divided by, as its reciprocal is rounded
+            planes.zip(grad.par_iter()).for_each(|(dx, &g)| dx.fill(g / positions));
         }
         Windows::Quads => {
             let (wo, quarter) = (w / 2, T::narrow(0.25));
