@@ -1,5 +1,5 @@
-//! Images to features: ResNet and DenseNet on [Burn](burn), with torchvision's structure and tensor names; and [`optim`],
-//! PyTorch's optimisers.
+//! Images to features: ResNet and DenseNet on [Burn](burn), with torchvision's structure and tensor names; [`optim`],
+//! PyTorch's optimisers; [`cpu_times`], where the time of a step on the CPU goes.
 
 #![recursion_limit = "256"]
 
@@ -9,6 +9,7 @@ mod classifier;
 mod conv;
 #[cfg(feature = "flex")]
 mod cpu;
+pub mod cpu_times;
 mod densenet;
 mod error;
 mod init;

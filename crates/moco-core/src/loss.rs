@@ -2,6 +2,7 @@
 //!
 //! Letters: N batch, D embedding, n negatives.
 
+use backbones::cpu_times::{self, Part};
 use burn::tensor::{Int, Tensor};
 
 use crate::{queue::Negatives, similarities};
@@ -27,6 +28,7 @@ pub struct InfoNce {
 /// # Shapes
 /// - q `[N, D]` on the tape, k `[N, D]` off it, both of unit length
 pub fn info_nce(q: Tensor<2>, k: Tensor<2>, negatives: Negatives, temperature: f64) -> InfoNce {
+    let _t = cpu_times::time(Part::Loss);
     let [n, _] = q.dims();
     let pos = (q.clone() * k).sum_dim(1); // [N, 1]
     let neg = q.matmul(negatives.rows.transpose()); // [N, n]

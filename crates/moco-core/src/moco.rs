@@ -2,7 +2,10 @@
 //!
 //! Letters: N batch, S image side, D embedding (the paper's C), K queue, n its filled part.
 
-use backbones::{Backbone, Mode};
+use backbones::{
+    Backbone, Mode,
+    cpu_times::{self, Part},
+};
 use burn::{
     module::Module,
     tensor::{Device, Int, Tensor, TensorData},
@@ -92,7 +95,7 @@ impl<B: Backbone> Moco<B> {
     fn contrast(&mut self, batch: Vec<Views>, update: &Step) -> Work {
         let (mut clock, mut times) = (Laps::start(), StepTimes::default());
         // With the query encoder's weights before this step's update, as in `forward` of the reference.
-        ema_update(&mut self.encoder_k, &self.encoder_q, self.config.momentum);
+        self.average_keys();
         times.update_s += clock.lap();
         let parts = batch.len();
         let (mut gradients, mut measures, mut written) = (NamedGradients::default(), Vec::new(), Vec::new());
@@ -103,7 +106,11 @@ impl<B: Backbone> Moco<B> {
             if self.queue.filled() > 0 {
                 let contrast = info_nce(q, k.clone(), negatives, self.config.temperature); // [N, 1+n] logits
                 times.forward_s += clock.lap();
-                gradients.add(NamedGradients::take(&self.encoder_q, contrast.loss.backward()));
+                let tape = {
+                    let _t = cpu_times::time_until_next(Part::Loss);
+                    contrast.loss.backward()
+                };
+                gradients.add(NamedGradients::take(&self.encoder_q, tape));
                 times.backward_s += clock.lap();
                 measures.push(contrast.measures);
                 self.similarities = Some(contrast.similarities);
@@ -114,6 +121,11 @@ impl<B: Backbone> Moco<B> {
         gradients.scale(1.0 / parts as f64);
         self.times = times;
         Work { gradients, measures, written, step: update.index }
+    }
+
+    /// Moves the key encoder towards the query encoder, which every step does first.
+    pub fn average_keys(&mut self) {
+        ema_update(&mut self.encoder_k, &self.encoder_q, self.config.momentum);
     }
 
     /// Updates the query encoder and enqueues the keys.

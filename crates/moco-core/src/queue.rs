@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use backbones::StateDict;
+use backbones::{
+    StateDict,
+    cpu_times::{self, Part},
+};
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 
 use crate::{Error, QueueInit, Result, random::unit_rows};
@@ -78,6 +81,7 @@ impl Queue {
 
     /// The negatives of a batch; with `mask_same_patient`, rows of a query's own patient are excluded for that query.
     pub fn negatives(&self, patients: &[u32], mask_same_patient: bool) -> Negatives {
+        let _t = cpu_times::time(Part::Loss);
         let n = self.filled;
         let rows = if n == self.size() { self.rows.clone() } else { self.rows.clone().slice_dim(0, 0..n) };
         let excluded = if mask_same_patient { self.same_patient(patients) } else { None };
@@ -111,6 +115,7 @@ impl Queue {
     /// # Panics
     /// When the number of patients is not N, or keys have another length than the rows.
     pub fn enqueue(&mut self, keys: Tensor<2>, patients: &[u32], step: u64) {
+        let _t = cpu_times::time(Part::Loss);
         let [n, _] = keys.dims();
         assert_eq!(n, patients.len(), "queue: {n} keys, {} patients", patients.len());
         let size = self.size();

@@ -15,6 +15,7 @@ mod pool;
 mod simd;
 pub(crate) mod tape;
 
+pub(crate) use crate::cpu_times as clock;
 pub(crate) use conv::conv2d;
 pub(crate) use norm::batch_norm_train;
 pub(crate) use pool::max_pool_3x3_s2;

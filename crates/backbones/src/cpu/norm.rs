@@ -16,6 +16,7 @@ use rayon::prelude::*;
 
 use super::{
     Real,
+    clock::{self, Part},
     tape::{self, Strategy, Tracked},
 };
 
@@ -94,6 +95,7 @@ struct Forward {
 
 fn forward<T: Real>(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, groups: usize, eps: f64) -> Forward {
     let [b, c, h, w] = tape::dims(x);
+    let _t = clock::time(Part::Norm).work(4 * b * c * h * w * size_of::<T>()); // three reads, one write
     let (hw, n) = (h * w, b / groups); // n: images of a group
     let (values, weight, bias) = (tape::values::<T>(x), tape::values::<T>(weight), tape::values::<T>(bias));
     let plane = |i: usize, channel: usize| &values[(i * c + channel) * hw..][..hw];
@@ -135,6 +137,7 @@ fn forward<T: Real>(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, grou
 /// `dx = weight / sqrt(var + eps) · (dy - dbias/n - x̂ · dweight/n)`; the parameters get the sum over groups.
 fn backward<T: Real>(state: &State, grad: &FlexTensor) -> [FlexTensor; 3] {
     let [b, c, h, w] = tape::dims(&state.x);
+    let _t = clock::time(Part::Norm).work(5 * b * c * h * w * size_of::<T>()); // two reads of x and dy, one write
     let (hw, n) = (h * w, b / state.groups);
     let (x, dy, weight) = (tape::values::<T>(&state.x), tape::values::<T>(grad), tape::values::<T>(&state.weight));
     let (mean, variance) = (tape::values::<T>(&state.mean), tape::values::<T>(&state.variance));

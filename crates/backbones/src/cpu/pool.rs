@@ -16,6 +16,7 @@ use rayon::prelude::*;
 
 use super::{
     Real,
+    clock::{self, Part},
     tape::{self, Strategy},
 };
 
@@ -64,6 +65,7 @@ fn half(side: usize) -> usize {
 }
 
 fn forward<T: Real>(x: &FlexTensor, [n, c, h, w]: [usize; 4]) -> (FlexTensor, Vec<u32>) {
+    let _t = clock::time(Part::Pooling);
     let values = tape::values::<T>(x);
     let (ho, wo) = (half(h), half(w));
     let mut out = vec![T::zero(); n * c * ho * wo];
@@ -98,6 +100,7 @@ fn window_max<T: Real>(plane: &[T], h: usize, w: usize, y: usize, x: usize) -> (
 }
 
 fn backward<T: Real>(grad: &FlexTensor, winners: &[u32], [n, c, h, w]: [usize; 4]) -> FlexTensor {
+    let _t = clock::time(Part::Pooling);
     let grad = tape::values::<T>(grad);
     let positions = half(h) * half(w);
     let mut dx = vec![T::zero(); n * c * h * w];

@@ -30,6 +30,7 @@ use burn::{
 
 use super::{
     Real,
+    clock::{self, ConvShape, Part, Timer},
     simd::Level,
     tape::{self, Strategy},
 };
@@ -92,16 +93,25 @@ impl Backward<Flex, 2> for ConvBackward {
 }
 
 fn forward<T: Real>(g: &Geometry, x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
+    let _t = timer(Part::ConvForward, g);
     let out = product::forward::<T>(g, tape::values(x), tape::values(weight), Level::best());
     tape::tensor(out, [g.batch, g.output, g.out_height, g.out_width])
 }
 
 fn input_grad<T: Real>(g: &Geometry, weight: &FlexTensor, grad: &FlexTensor) -> FlexTensor {
+    let _t = timer(Part::ConvInputGrad, g);
     let dx = product::input_grad::<T>(g, tape::values(weight), tape::values(grad), Level::best());
     tape::tensor(dx, [g.batch, g.input, g.height, g.width])
 }
 
 fn weight_grad<T: Real>(g: &Geometry, x: &FlexTensor, grad: &FlexTensor) -> FlexTensor {
+    let _t = timer(Part::ConvWeightGrad, g);
     let dw = weight_grad::weight_grad::<T>(g, tape::values(x), tape::values(grad), Level::best());
     tape::tensor(dw, [g.output, g.input, g.kernel[0], g.kernel[1]])
+}
+
+fn timer(part: Part, g: &Geometry) -> Timer {
+    let Geometry { batch, input, output, kernel, stride, .. } = *g;
+    let (side, out_side) = ([g.height, g.width], [g.out_height, g.out_width]);
+    clock::time_conv(part, || ConvShape { batch, input, side, output, kernel, stride, out_side })
 }
