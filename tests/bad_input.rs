@@ -376,8 +376,7 @@ fn what_is_wrong_in_the_arguments_alone_is_status_2_in_every_command() {
     }
 }
 
-/// The penalty is chosen in folds by patient: with too few of a class there is nothing to choose on, and with few there
-/// are fewer folds, which is said.
+/// A head needs patients of both classes, and with few labels its penalty is fixed, which is said.
 #[test]
 fn too_few_patients_of_a_class_are_named_with_the_task() {
     let (copy, table) = copy();
@@ -403,5 +402,5 @@ fn too_few_patients_of_a_class_are_named_with_the_task() {
     let out = tempfile::tempdir().unwrap();
     let few = arguments!["--data", made().set, "--fraction", "0.4", "--draws", "1", "--out", out.path().join("out")];
     let ran = succeed(arguments!["linear"].into_iter().chain(with(&few)));
-    says(&ran, &["1 of 1 label draws choose the penalty in fewer than 5 folds"]);
+    says(&ran, &["fraction 0.4: the penalty is 10, because below 50 labels"]);
 }
