@@ -58,19 +58,24 @@ pub(super) fn pays(g: &Geometry) -> bool {
 
 /// `out[B, Co, H, W]` of `x[B, Ci, H, W]` and `weight[Co, Ci, 3, 3]`.
 pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T], kernels: &Kernels<T>) -> Buffer<T> {
-    correlate(g, x, &Weights::forward(g, weight, kernels), kernels)
+    correlate(g, x, Weights::forward(g, weight, kernels), kernels)
 }
 
 /// `dx[B, Ci, H, W]` of the gradient `[B, Co, H, W]` of the output.
 pub(super) fn input_grad<T: Real>(g: &Geometry, weight: &[T], grad: &[T], kernels: &Kernels<T>) -> Buffer<T> {
-    correlate(g, grad, &Weights::backward(g, weight, kernels), kernels)
+    correlate(g, grad, Weights::backward(g, weight, kernels), kernels)
 }
 
 /// Divided by groups of tiles and channels of the result; every element is one sum in one order, whoever computes it.
-fn correlate<T: Real>(g: &Geometry, source: &[T], weights: &Weights<T>, kernels: &Kernels<T>) -> Buffer<T> {
+fn correlate<T: Real>(g: &Geometry, source: &[T], mut weights: Weights<T>, kernels: &Kernels<T>) -> Buffer<T> {
     let channels = weights.channels();
-    let fewest = if channels > CHANNELS { 2 * FEWEST } else { FEWEST };
-    let tiles = Tiles::new(g, TASKS, [fewest, TILES]);
+    let fewest = (channels / 4).clamp(FEWEST, 4 * FEWEST);
+    let tiles = Tiles::new(g, TASKS, [fewest, TILES.max(fewest)]);
+    // Where every weight is used by one task, it is mapped there, which spares writing all to memory and reading them again.
+    if tiles.groups() > 1 {
+        weights.map(kernels);
+    }
+    let weights = &weights;
     let blocks = weights.blocks.len();
     let splits = TASKS.div_ceil(tiles.groups()).min(channels.div_ceil(CHANNELS));
     let together = blocks.div_ceil(splits);
@@ -99,7 +104,7 @@ fn correlate<T: Real>(g: &Geometry, source: &[T], weights: &Weights<T>, kernels:
 /// One group of tiles, some channels of the result.
 struct Task<'a, T: Real> {
     kernels: &'a Kernels<T>,
-    weights: &'a Weights<T>,
+    weights: &'a Weights<'a, T>,
     group: Group,
     blocks: Range<usize>,
     /// The pixels of every image and, within, channel.
@@ -109,6 +114,7 @@ struct Task<'a, T: Real> {
 struct Buffers<T: Real> {
     pixels: Scratch<T>,
     mapped: Scratch<T>,
+    weights: Scratch<T>,
     products: Scratch<T>,
     results: Scratch<T>,
     turned: Scratch<T>,
@@ -116,8 +122,8 @@ struct Buffers<T: Real> {
 
 impl<T: Real> Default for Buffers<T> {
     fn default() -> Self {
-        let [pixels, mapped, products, results, turned] = std::array::from_fn(|_| Scratch::new(0));
-        Self { pixels, mapped, products, results, turned }
+        let [pixels, mapped, weights, products, results, turned] = std::array::from_fn(|_| Scratch::new(0));
+        Self { pixels, mapped, weights, products, results, turned }
     }
 }
 
@@ -146,7 +152,7 @@ impl<T: Real> Task<'_, T> {
         let mut tables = [Vec::new(), Vec::new()];
         let mut last = 0;
         for block in self.blocks.clone() {
-            let (range, weights) = self.weights.block(block);
+            let (range, weights) = self.weights.block(block, &mut buffers.weights, kernels);
             let width = range.len();
             let product = rows * width + WHOLE;
             buffers.products.grow(POINTS * product);
