@@ -1,6 +1,6 @@
 //! Weights from other tools through the tool's own door: what is known of their images and what is assumed, the line to type
 //! when a file does not fit as it is, checksums, and where `random` and `imagenet` are taken.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod support;
 #[path = "../crates/backbones/tests/support/torch_file.rs"]

@@ -10,7 +10,7 @@ use moco_cxr::{
 };
 
 use super::{
-    bad_argument::{BadArgument, OrBadArgument},
+    bad_argument::OrBadArgument,
     device::DeviceArguments,
     features::FeatureCacheArguments,
     labels::LabelArguments,
