@@ -39,6 +39,15 @@ impl Labelled {
         Ok(Self { rows: rows.clone(), labels: labels.clone(), policy, patients })
     }
 
+    /// These places alone, ascending. The counts stay those of all rows.
+    pub(crate) fn at(&self, places: &[usize]) -> Self {
+        let mut policy = self.policy.clone();
+        policy.targets = policy.targets.select(Axis(0), places);
+        policy.rows = places.iter().map(|&place| policy.rows[place]).collect();
+        let patients = places.iter().map(|&place| self.patients[place]).collect();
+        Self { rows: self.rows.clone(), labels: self.labels.clone(), policy, patients }
+    }
+
     /// The set that these rows are taken from.
     pub(crate) fn set(&self) -> &Arc<Rows> {
         &self.rows

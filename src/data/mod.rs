@@ -21,6 +21,7 @@ pub use labelled::Labelled;
 pub(crate) use labelled::{admitted, patient_source, score_row};
 pub use labels::Labels;
 pub(crate) use labels::folder_name;
+pub(crate) use leaks::leak_free;
 pub use lineage::{Lineage, Pretraining, Seen};
 pub use origin::Origin;
 pub use parts::Parts;

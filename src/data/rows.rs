@@ -73,7 +73,7 @@ impl Rows {
                 if manifest.len() >= MANY {
                     watch.note(&format!("checking {} images against the cache {}", manifest.len(), folder.display()));
                 }
-                let (cache, report) = open_cache(folder, &manifest, &views, workers, false)?;
+                let (cache, report) = open_cache(folder, &manifest, &views, (workers, false), watch)?;
                 watch.note(&format!("cache {}: {report}", folder.display()));
                 let pixels = cache.pixels();
                 let mut source: Arc<dyn ImageSource> = Arc::new(cache);
@@ -219,7 +219,9 @@ impl Rows {
                     return Ok(source.clone());
                 }
                 let source: Arc<dyn ImageSource> = match cache {
-                    Some((folder, workers)) => Arc::new(open_cache(folder, &self.manifest, views, *workers, false)?.0),
+                    Some((folder, workers)) => {
+                        Arc::new(open_cache(folder, &self.manifest, views, (*workers, false), &())?.0)
+                    }
                     None => {
                         let files = Arc::new(Files::new(&self.manifest));
                         match fits(self.manifest.len(), views) {
@@ -273,17 +275,20 @@ fn fits(images: usize, views: &ViewConfig) -> bool {
     images.saturating_mul(views.size * views.size * 3) <= KEPT_BYTES
 }
 
-/// Opens and completes the cache of a manifest.
+/// Opens and completes the cache of a manifest; `options` are its workers, and whether every entry is verified.
 pub(crate) fn open_cache(
     folder: &Path,
     manifest: &Manifest,
     views: &ViewConfig,
-    workers: usize,
-    verify: bool,
+    (workers, verify): (usize, bool),
+    watch: &dyn Watch,
 ) -> Result<(ImageCache, CacheReport)> {
     if folder.exists() && !folder.is_dir() {
         let found = format!("{}, which is a file", folder.display());
         return Err(Error::Setting { key: "data.cache".into(), found, expected: "the folder of a cache".into() });
+    }
+    if ImageCache::is_busy(folder, views) {
+        watch.note(&format!("another process is completing the cache {}; waiting for it", folder.display()));
     }
     Ok(ImageCache::open(folder, manifest, views, CacheOptions { workers, verify })?)
 }

@@ -123,7 +123,7 @@ pub fn build_cache(settings: &PretrainSettings, verify: bool, watch: &dyn Watch)
         return Err(Error::Setting { key: "data.cache".into(), found, expected });
     };
     let manifest = sources.table_with_notes(&sources.train, settings.read_part(), watch)?;
-    let (_, report) = open_cache(folder, &manifest, &settings.views, settings.workers(), verify)?;
+    let (_, report) = open_cache(folder, &manifest, &settings.views, (settings.workers(), verify), watch)?;
     without(&manifest, &report.unreadable, settings.data.on_bad, watch)?;
     Ok(report)
 }

@@ -53,6 +53,7 @@ mod results;
 mod row;
 mod scores;
 mod stamp;
+mod student;
 mod subgroups;
 mod tables;
 #[cfg(feature = "train")]
@@ -76,12 +77,12 @@ pub use files::{
 };
 pub use fold::fold_studies;
 pub use fractions::{FractionResult, TaskResult};
-pub use interval::{Interval, Method, Unit};
+pub use interval::{Interval, Method, Unit, WithDraws};
 pub use metric::Metric;
 pub use operating_point::sensitivity_at_specificity;
 pub use plots::{Curve, pr_svg, reliability_svg, roc_curve, roc_svg};
 pub use probe::{
-    Convergence, Knn, LinearProbe, LinearProbeConfig, LogisticProbe, PenaltyChoice, Selection, Standardizer,
+    Convergence, FewLabels, Knn, LinearProbe, LinearProbeConfig, LogisticProbe, PenaltyChoice, Selection, Standardizer,
     check_disjoint,
 };
 pub use results::{ResultRow, Results};
@@ -93,6 +94,7 @@ pub use subgroups::Subgroup;
 pub use train::{
     Checkpoint, Features, FineTune, FineTuned, Frozen, MayMove, Measured, Supervised, SupervisedConfig, Trained,
     ensemble, estimate_running_statistics, extract_features, masked_bce, mean_auroc, predict, read_checkpoints,
+    running_statistics, set_running_statistics,
 };
 #[cfg(feature = "train")]
 pub use train::{GradCam, grad_cam};

@@ -17,6 +17,7 @@ use crate::{
         output::{JsonArguments, print_json},
         source::SourceArguments,
     },
+    terminal::print::out,
 };
 
 /// Check a data set: what became of every file of the folder, patients shared between its parts, duplicate and
@@ -67,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     if output.json {
         print_json(&report)?;
     } else {
-        print!("{report}");
+        out!("{report}")?;
     }
     match &report.faults()[..] {
         [] => Ok(()),

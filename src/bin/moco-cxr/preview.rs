@@ -13,6 +13,7 @@ use crate::{
         seed::SeedArguments,
         settings::{SettingsArguments, set},
     },
+    terminal::print::outln,
     terminal::watch::Terminal,
 };
 
@@ -69,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     pairs(&batch, arguments.columns)?.write_png(out)?;
     if !output.quiet {
         let (n, side, _) = batch.query.dim();
-        println!("{}: {n} pairs of views of {side} x {side} pixels", out.display());
+        outln!("{}: {n} pairs of views of {side} x {side} pixels", out.display())?;
     }
     Ok(())
 }

@@ -8,10 +8,11 @@ use super::{
     device::DeviceArguments,
     output::OutputArguments,
     reading::ReadingArguments,
+    seed::SeedArguments,
     source::{BadImageArguments, SourceArguments},
-    weights::{NormalizationArguments, WeightsArguments},
+    weights::WeightsArguments,
 };
-use crate::{Fault, terminal::fetch::fetch};
+use crate::Fault;
 
 #[derive(Debug, Args)]
 pub(crate) struct ImageArguments {
@@ -23,7 +24,7 @@ pub(crate) struct ImageArguments {
     #[command(flatten)]
     weights: WeightsArguments,
     #[command(flatten)]
-    normalization: NormalizationArguments,
+    seed: SeedArguments,
     #[command(flatten)]
     reading: ReadingArguments,
     #[command(flatten)]
@@ -56,10 +57,8 @@ impl ImageArguments {
 
     /// The weights, fetched if they are published and not on this machine.
     pub(crate) fn weights(&self) -> Result<Weights, Fault> {
-        fetch(&self.weights.weights, None, self.output.quiet())?;
-        let mut weights = Weights::new(&self.weights.weights);
-        weights.image_size = self.weights.image_size;
-        (weights.mean, weights.std) = (self.normalization.mean, self.normalization.std);
+        let mut weights = self.weights.request(self.output.quiet())?;
+        weights.seed = self.seed.seed();
         weights.device = self.device.choose(DeviceChoice::Auto, true)?;
         Ok(weights)
     }

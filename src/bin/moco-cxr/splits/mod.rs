@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use moco_cxr::{
-    Existing, RunFolder,
     cxr_data::{
         OnBad, Part, load_together, load_with, splits::Draw, splits::RowTable, splits::check_fractions,
         splits::check_shares, splits::nested_fractions, splits::paper_draws, splits::patient_split,
         splits::shenzhen_draws, splits::shenzhen_split,
     },
+    files::NewFolder,
 };
 use serde_json::json;
 
@@ -24,6 +24,7 @@ use crate::{
         seed::SeedArguments,
         source::OptionalSourceArguments,
     },
+    terminal::print::outln,
 };
 
 /// The paper's fractions of the Shenzhen training part and their numbers of draws; it also uses the whole part.
@@ -93,17 +94,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let source = arguments.source()?;
     let splits = arguments.draw(&source)?;
     if let Some(out) = &arguments.out {
-        RunFolder::check(out, Existing::Refuse)?;
-        std::fs::create_dir_all(out).map_err(|e| format!("{}: {e}", out.display()))?;
+        let folder = NewFolder::begin(out)?;
         for split in &splits {
-            source.write(&out.join(format!("{}.csv", split.name)), &split.rows)?;
+            source.write(&folder.path().join(format!("{}.csv", split.name)), &split.rows)?;
         }
         let part = |name: &str| splits.iter().find(|split| split.name == name).map(|split| &split.rows[..]);
         let parts: Vec<(&str, &[usize])> =
             ["train", "valid", "test"].into_iter().filter_map(|name| Some((name, part(name)?))).collect();
         if parts.len() > 1 {
-            source.write_parts(&out.join("parts.csv"), &parts)?;
+            source.write_parts(&folder.path().join("parts.csv"), &parts)?;
         }
+        folder.finish()?;
     }
     let describe = |split: &Named| {
         json!({
@@ -117,10 +118,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         let splits: Vec<_> = splits.iter().map(describe).collect();
         return print_json(&json!({ "rows": source.len(), "splits": splits }));
     }
-    println!("{} rows", source.len());
+    outln!("{} rows", source.len())?;
     for split in &splits {
         let patients = source.patients(&split.rows).map(|n| format!(" of {n} patients")).unwrap_or_default();
-        println!("  {}: {} images{patients}", split.name, split.rows.len());
+        outln!("  {}: {} images{patients}", split.name, split.rows.len())?;
     }
     Ok(())
 }
