@@ -350,7 +350,7 @@ fn what_is_wrong_in_the_arguments_alone_is_status_2_in_every_command() {
         ("embed", &nowhere, &["--batch-size", "0"], "--batch-size: found 0"),
         ("synth", &[], &["--size", "1"], "size is 1, expected 32 to 2048 pixels"),
         ("synth", &[], &["--train-patients", "0"], "train_patients is 0"),
-        ("preview", &nowhere[..2], &["--columns", "0"], "--columns: found 0"),
+        ("preview", &nowhere[..2], &["--per-row", "0"], "--per-row: found 0"),
         ("preview", &nowhere[..2], &["--set", "wrong=1"], "unknown field `wrong`"),
         ("report", &["no-such"], &["--replicates", "10"], "bootstrap replicates is 10"),
         ("splits", &["--kind", "nested", "--rows", "100"], &[], "needs the patients of --data"),

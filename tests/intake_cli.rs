@@ -23,7 +23,8 @@ fn films(folder: &Path, name: &str, patients: usize) -> PathBuf {
     fs::create_dir_all(root.join("img")).unwrap();
     let mut table = "path,patient,followup,Effusion\n".to_owned();
     for number in 0..2 * patients {
-        image(number).write_png(&root.join(format!("img/{number}.png"))).unwrap();
+        // Other images under another name.
+        image(number + 100 * name.len()).write_png(&root.join(format!("img/{number}.png"))).unwrap();
         table.push_str(&format!("img/{number}.png,p{},{number},{}\n", number / 2, number / 2 % 2));
     }
     fs::write(root.join("labels.csv"), table).unwrap();
@@ -111,7 +112,7 @@ fn c35_images_that_are_all_equal_are_refused() {
 #[test]
 fn a_set_without_parts_is_pretrained_and_evaluated_by_one_division() {
     let folder = scratch("intake-division");
-    let root = films(&folder, "films", 20);
+    let root = films(&folder, "films", 40);
     let config = tiny_config(&folder);
     let [all, share] = ["all", "share"].map(|name| folder.join(name));
     let ran = succeed(arguments!["pretrain", "--data", root, "--config", config, "--out", all]);
@@ -137,7 +138,7 @@ fn a_set_without_parts_is_pretrained_and_evaluated_by_one_division() {
     says(&ran, &["leak", "--part train"]);
     says(
         &succeed(arguments!["pretrain", "--data", root, "--config", config, "--part", "train", "--out", share]),
-        &["the train share of the division by patient with seed 0: 26 images"],
+        &["the train share of the division by patient with seed 0: 52 images"],
     );
     let ran = linear(&share, "linear", &[]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -150,7 +151,7 @@ fn a_set_without_parts_is_pretrained_and_evaluated_by_one_division() {
     let ran = linear(
         Path::new("random"),
         "by-table",
-        &["--arch", "resnet18", "--table", parts.join("parts.csv").to_str().unwrap()],
+        &["--arch", "resnet18", "--image-size", "32", "--table", parts.join("parts.csv").to_str().unwrap()],
     );
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(!ran.stderr.contains("divided by patient"));
@@ -173,9 +174,9 @@ fn a_set_without_parts_is_pretrained_and_evaluated_by_one_division() {
 #[test]
 fn several_sets_in_one_run() {
     let folder = scratch("intake-together");
-    let [one, two] = [("one", 5), ("two", 4)].map(|(name, patients)| films(&folder, name, patients));
+    let [one, two] = [("one", 5), ("second", 4)].map(|(name, patients)| films(&folder, name, patients));
     let ran = succeed(arguments!["audit", "--data", one, "--data", two]);
-    says(&ran, &["images 18, patients 9", "one: 10 images of the data set", "two: 8 images"]);
+    says(&ran, &["images 18, patients 9", "one: 10 images of the data set", "second: 8 images"]);
     let out = folder.join("run");
     succeed(arguments![
         "pretrain",

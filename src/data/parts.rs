@@ -99,7 +99,7 @@ impl Sources {
     }
 
     /// The valid part of a folder that was named for it, or all of it.
-    fn valid_rows(&self, dir: &Path, views: Option<&ViewConfig>, watch: &dyn Watch) -> Result<Arc<Rows>> {
+    pub(crate) fn valid_rows(&self, dir: &Path, views: Option<&ViewConfig>, watch: &dyn Watch) -> Result<Arc<Rows>> {
         let read = self.table_for(dir, Part::Valid).map_or(Part::Valid, |(_, read)| read);
         Ok(Arc::new(self.rows_of(dir, read, views, watch)?.in_place_of(Part::Valid)))
     }

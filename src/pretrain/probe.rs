@@ -1,14 +1,12 @@
 //! The labelled images of the online probe, by which a run chooses its epoch.
 
-use std::sync::Arc;
-
-use cxr_data::{BatchLoader, BatchOptions, Dataset, OnBad, Part, Role, ViewConfig};
+use cxr_data::{BatchLoader, BatchOptions, Dataset, OnBad, Role, ViewConfig};
 use moco_core::OnlineProbe;
 use ndarray::{Array3, ArrayView3, Axis, concatenate};
 use serde_json::{Value, json};
 
 use crate::{
-    data::{Labelled, Labels, Lineage, Origin, Rows, leak_free},
+    data::{Labelled, Labels, Lineage, Origin, ReadAs, Rows, leak_free},
     error::{Error, Result},
     files::Watch,
     pretrain::PretrainSettings,
@@ -38,8 +36,10 @@ impl Probe {
         }
         let (mut sources, task) = (settings.sources(), settings.probe.task.clone());
         (sources.train, sources.dataset, sources.cache) = (settings.probe.data.clone(), Dataset::Auto, None);
+        // What was said of the folder to train on is not said of this one.
+        sources.read = ReadAs::default();
         let views = ViewConfig::eval(settings.views.size);
-        let rows = Arc::new(sources.rows(Part::Valid, &views, watch)?);
+        let rows = sources.valid_rows(&settings.probe.data, Some(&views), watch)?;
         let sides = [
             ("pretraining", Role::Pretrain, pretraining.manifest(), pretraining.pixels()),
             ("probe", Role::Valid, rows.manifest(), rows.pixels()),

@@ -119,9 +119,9 @@ fn c23_own_outputs_and_what_systems_leave_behind() {
         "run/export/model.safetensors",
         "notes.txt",
     ]);
-    write(dir.path(), "run/run.json", r#"{"command": "pretrain", "version": "0.1.0"}"#);
+    write(dir.path(), "run/run.json", r#"{"command": "pretrain", "moco_cxr": "0.1.0"}"#);
     // A run.json of another program makes no run of a folder.
-    write(dir.path(), "other/run.json", r#"{"started": 1}"#);
+    write(dir.path(), "other/run.json", r#"{"command": "train", "version": "2.1"}"#);
     write(dir.path(), "other/3.png", "");
     let set = auto(&dir).unwrap();
     assert_eq!(paths(&set), ["1.png", "2.png", "other/3.png"]);

@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     batch: usize,
     /// Pairs per row of the sheet.
     #[arg(long, default_value_t = 4)]
-    columns: usize,
+    per_row: usize,
     /// PNG file to write; must not exist.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -57,8 +57,8 @@ fn beside_images(out: &Path, data: &Path) -> Result<(), Fault> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    if arguments.columns == 0 {
-        return Err(BadArgument::found("--columns", 0, "at least 1"));
+    if arguments.per_row == 0 {
+        return Err(BadArgument::found("--per-row", 0, "at least 1"));
     }
     let Arguments { out, output, .. } = arguments;
     if out.exists() {
@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let settings = arguments.settings.resolve(None, |settings| set(&mut settings.train.seed, arguments.seed.seed))?;
     beside_images(out, &settings.data.dir)?;
     let batch = preview(&settings, arguments.epoch, arguments.batch, &Terminal::new(output.quiet))?;
-    pairs(&batch, arguments.columns)?.write_png(out)?;
+    pairs(&batch, arguments.per_row)?.write_png(out)?;
     if !output.quiet {
         let (n, side, _) = batch.query.dim();
         outln!("{}: {n} pairs of views of {side} x {side} pixels", out.display())?;

@@ -269,9 +269,9 @@ fn stem(path: &str) -> String {
     stem.to_lowercase()
 }
 
-/// Whether a `run.json` is one of this tool's: it names a command and a version.
+/// Whether a `run.json` is one of this tool's: it names the command, and the version under the name of the tool.
 fn is_run(path: &Path) -> bool {
     let Ok(text) = std::fs::read_to_string(path) else { return false };
     let record: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-    record.get("command").is_some() && record.get("version").is_some()
+    record.get("command").is_some() && record.get("moco_cxr").is_some()
 }
