@@ -340,8 +340,8 @@ fn every_finding_shows_at_64_pixels() {
             // the rescaling moves every pixel a little: count those that move a lot
             let deviation = moments(&without)[1];
             let changed = without.iter().zip(&with).filter(|(a, b)| (*a - *b).abs() > 0.25 * deviation).count();
-            // the smallest nodule, radius 0.095 of some 1.24 in 32 px, covers 19 pixels, the outer half of them fainter
-            assert!(changed >= 8, "{finding:?} of patient {number} changes {changed} pixels of 4096");
+            // the smallest lesion, radius 0.14 of some 1.24 in 32 px, covers 41 pixels, the outer half of them fainter
+            assert!(changed >= 20, "{finding:?} of patient {number} changes {changed} pixels of 4096");
         }
     }
 }

@@ -9,9 +9,9 @@ use crate::{Error, Result};
 pub enum Finding {
     /// Heart wider than 0.55 of the chest (normal here: below 0.48).
     Cardiomegaly,
-    /// One to three round opacities within the lungs.
+    /// Two to four round opacities within the lungs, about 4 to 7 cm wide: masses rather than nodules.
     LungLesion,
-    /// Air around a partly collapsed lung.
+    /// Air around a partly collapsed lung, at the apex 2 to 6 cm of it.
     Pneumothorax,
     /// Fluid at the base of one or both lungs.
     PleuralEffusion,

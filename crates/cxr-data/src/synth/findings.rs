@@ -63,7 +63,7 @@ impl Lesions {
                 .iter()
                 .map(|&side| Fluid {
                     side,
-                    height: draw.uniform(-0.05, 0.50),
+                    height: draw.uniform(0.05, 0.65),
                     climb: draw.uniform(0.12, 0.34),
                     soft: draw.uniform(0.05, 0.13),
                     density: draw.uniform(0.70, 0.95),
@@ -73,13 +73,13 @@ impl Lesions {
         if study.has(Finding::Pneumothorax) {
             lesions.collapse = Some(Collapse {
                 side: draw.side(),
-                rim: draw.uniform(0.09, 0.32),
+                rim: draw.uniform(0.16, 0.45),
                 taper: draw.uniform(0.15, 0.6),
-                density: draw.uniform(0.08, 0.30),
+                density: draw.uniform(0.20, 0.50),
             });
         }
         if study.has(Finding::LungLesion) {
-            let count = 1 + draw.weighted(&[0.45, 0.30, 0.25]);
+            let count = 2 + draw.weighted(&[0.4, 0.35, 0.25]);
             for _ in 0..count {
                 let nodule = lesions.place_nodule(draw, pose);
                 lesions.nodules.push(nodule);
@@ -90,11 +90,11 @@ impl Lesions {
 
     /// A nodule at a visible place: in the lung, clear of heart, fluid, free air and other nodules.
     fn place_nodule(&self, draw: &mut Draw, pose: &Pose) -> Nodule {
-        let radius = draw.uniform(0.095, 0.17);
+        let radius = draw.uniform(0.14, 0.26);
         let mut nodule = Nodule {
             at: [0.0; 2],
             radius,
-            density: draw.uniform(0.18, 0.32),
+            density: draw.uniform(0.34, 0.52),
             lobes: [draw.uniform(0.0, 0.12), draw.uniform(0.0, std::f32::consts::TAU)],
         };
         // 200 tries practically always find a good place; otherwise the last one is kept.

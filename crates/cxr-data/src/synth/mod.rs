@@ -4,8 +4,9 @@
 //! A patient has a body (lungs, heart, ribs, diaphragm, vessels); a study has a position, an inspiration, an exposure,
 //! and its own findings. The attenuations along the beam add up, then a film is exposed. The labels can be learned from
 //! the shapes, but not from shortcuts: mean and deviation of the pixels, markers and tubes are independent of the
-//! findings, and a patient's studies share findings only by chance. The images are for testing methods, not for
-//! learning radiology.
+//! findings, and a patient's studies share findings only by chance. Findings are extensive, so that they show on small
+//! images and can be told from few labelled films; faint and small ones are not drawn. The images are for testing
+//! methods, not for learning radiology.
 //!
 //! ```
 //! use cxr_data::synth::{Finding, SynthConfig, draw_patient, render_study};

@@ -10,6 +10,7 @@ use super::{geometry::Geometry, scratch::Scratch};
 use crate::cpu::{
     Real,
     kernel::{Columns, Kernels, Run},
+    memory::Buffer,
 };
 
 /// Positions multiplied at a time, so that their pixels stay in the first cache.
@@ -32,10 +33,10 @@ pub(super) fn pays(g: &Geometry) -> bool {
 /// `dw[Co, Ci, kH, kW]` of `x[B, Ci, H, W]` and the gradient `[B, Co, H', W']` of the output.
 ///
 /// Divided by channels of output and input; every element is one sum in one order, whoever computes it.
-pub(super) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[T], kernels: &Kernels<T>) -> Vec<T> {
+pub(super) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[T], kernels: &Kernels<T>) -> Buffer<T> {
     let taps: Vec<usize> = (0..g.taps()).filter(|tap| g.meets([tap / g.kernel[1], tap % g.kernel[1]])).collect();
     if taps.is_empty() {
-        return vec![T::zero(); g.output * g.depth()];
+        return Buffer::zeroed(g.output * g.depth());
     }
     let pixels = pixels(g, x, kernels);
     let grads = panels(g, grad, kernels);
@@ -55,7 +56,7 @@ pub(super) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[T], kernels: &
             work.sums(start(block)..start(block + 1), first..panels.min(first + together))
         })
         .collect();
-    let mut dw = vec![T::zero(); g.output * g.depth()];
+    let mut dw = Buffer::zeroed(g.output * g.depth());
     let rows = together * kernels.rows;
     dw.par_chunks_exact_mut(g.depth()).enumerate().for_each(|(row, dw)| {
         let (split, row) = (row / rows, row % rows);

@@ -3,10 +3,10 @@
 use burn::tensor::DType;
 
 use super::{by_tap, geometry::Geometry, product, weight_grad::weight_grad as by_position, winograd};
-use crate::cpu::{Real, simd::Level};
+use crate::cpu::{Real, memory::Buffer, simd::Level};
 
 /// `out[B, Co, H', W']` of `x[B, Ci, H, W]` and `weight[Co, Ci, kH, kW]`.
-pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T> {
+pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T]) -> Buffer<T> {
     let level = Level::best();
     if by_winograd::<T>(g) {
         return winograd::forward(g, x, weight, &T::kernels(level));
@@ -15,7 +15,7 @@ pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T> {
 }
 
 /// `dx[B, Ci, H, W]` of the gradient `[B, Co, H', W']` of the output.
-pub(super) fn input_grad<T: Real>(g: &Geometry, weight: &[T], grad: &[T]) -> Vec<T> {
+pub(super) fn input_grad<T: Real>(g: &Geometry, weight: &[T], grad: &[T]) -> Buffer<T> {
     let level = Level::best();
     if by_winograd::<T>(g) {
         return winograd::input_grad(g, weight, grad, &T::kernels(level));
@@ -24,7 +24,7 @@ pub(super) fn input_grad<T: Real>(g: &Geometry, weight: &[T], grad: &[T]) -> Vec
 }
 
 /// `dw[Co, Ci, kH, kW]` of `x[B, Ci, H, W]` and the gradient `[B, Co, H', W']` of the output.
-pub(super) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[T]) -> Vec<T> {
+pub(super) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[T]) -> Buffer<T> {
     let level = Level::best();
     let kernels = T::kernels(level);
     if by_winograd::<T>(g) {

@@ -8,7 +8,7 @@ use std::{borrow::Cow, ops::Range};
 use rayon::prelude::*;
 
 use super::{factor, factor::Factor, geometry::Geometry, shifts::Shifts};
-use crate::cpu::{Real, kernel::Kernels, simd::Level};
+use crate::cpu::{Real, kernel::Kernels, memory::Buffer, simd::Level};
 
 /// Rows of a patch packed together, so that those of a strip stay in the first cache.
 const DEPTH: usize = 256;
@@ -24,19 +24,27 @@ const TASKS: usize = 8;
 const CHANNELS: usize = 128;
 
 /// `out[B, Co, H', W']` of `x[B, Ci, H, W]` and `weight[Co, Ci, kH, kW]`.
-pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T], level: Level) -> Vec<T> {
-    let mut out = vec![T::zero(); g.batch * g.output * g.positions()];
+pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T], level: Level) -> Buffer<T> {
+    let sets = vec![Shifts::forward(g)];
+    let mut out = unfilled(g.batch * g.output * g.positions(), &sets, weight);
     let target = Target { channels: g.output, height: g.out_height, width: g.out_width };
-    product(&T::kernels(level), vec![Shifts::forward(g)], [g.depth(), g.taps()], weight, x, target, &mut out);
+    product(&T::kernels(level), sets, [g.depth(), g.taps()], weight, x, target, &mut out);
     out
 }
 
 /// `dx[B, Ci, H, W]` of the gradient `[B, Co, H', W']` of the output.
-pub(super) fn input_grad<T: Real>(g: &Geometry, weight: &[T], grad: &[T], level: Level) -> Vec<T> {
-    let mut dx = vec![T::zero(); g.batch * g.input * g.height * g.width];
+pub(super) fn input_grad<T: Real>(g: &Geometry, weight: &[T], grad: &[T], level: Level) -> Buffer<T> {
+    let sets = Shifts::backward(g);
+    let mut dx = unfilled(g.batch * g.input * g.height * g.width, &sets, weight);
     let target = Target { channels: g.input, height: g.height, width: g.width };
-    product(&T::kernels(level), Shifts::backward(g), [g.taps(), g.depth()], weight, grad, target, &mut dx);
+    product(&T::kernels(level), sets, [g.taps(), g.depth()], weight, grad, target, &mut dx);
     dx
+}
+
+/// Memory of a result. What no tap reaches stays zero, as with a stride beyond the kernel.
+fn unfilled<T: Real>(len: usize, sets: &[Shifts], weight: &[T]) -> Buffer<T> {
+    let reached = !weight.is_empty() && sets.iter().all(|set| !set.taps.is_empty());
+    if reached { Buffer::stale(len) } else { Buffer::zeroed(len) }
 }
 
 /// An image of the result.

@@ -66,17 +66,17 @@ impl Case {
         let (g, kernels) = (&self.geometry, T::kernels(level));
         match way {
             Way::Direct => [
-                Some(product::forward(g, &x, &w, level)),
-                Some(product::input_grad(g, &w, &grad, level)),
-                Some(weight_grad(g, &x, &grad, level)),
+                Some(product::forward(g, &x, &w, level).to_vec()),
+                Some(product::input_grad(g, &w, &grad, level).to_vec()),
+                Some(weight_grad(g, &x, &grad, level).to_vec()),
             ],
             Way::Winograd if winograd::applies(g) => [
-                Some(winograd::forward(g, &x, &w, &kernels)),
-                Some(winograd::input_grad(g, &w, &grad, &kernels)),
-                Some(winograd::weight_grad(g, &x, &grad, &kernels)),
+                Some(winograd::forward(g, &x, &w, &kernels).to_vec()),
+                Some(winograd::input_grad(g, &w, &grad, &kernels).to_vec()),
+                Some(winograd::weight_grad(g, &x, &grad, &kernels).to_vec()),
             ],
             Way::ByTap if by_tap::applies(g, &kernels) => {
-                [None, None, Some(by_tap::weight_grad(g, &x, &grad, &kernels))]
+                [None, None, Some(by_tap::weight_grad(g, &x, &grad, &kernels).to_vec())]
             }
             _ => [None, None, None],
         }

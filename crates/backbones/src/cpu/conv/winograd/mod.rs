@@ -16,6 +16,7 @@ use super::{geometry::Geometry, scratch::Scratch};
 use crate::cpu::{
     Real,
     kernel::{Columns, Kernels, Transform},
+    memory::Buffer,
 };
 use tiles::{Group, Tiles};
 pub(super) use weight_grad::weight_grad;
@@ -56,17 +57,17 @@ pub(super) fn pays(g: &Geometry) -> bool {
 }
 
 /// `out[B, Co, H, W]` of `x[B, Ci, H, W]` and `weight[Co, Ci, 3, 3]`.
-pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T], kernels: &Kernels<T>) -> Vec<T> {
+pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T], kernels: &Kernels<T>) -> Buffer<T> {
     correlate(g, x, Weights::forward(g, weight, kernels), kernels)
 }
 
 /// `dx[B, Ci, H, W]` of the gradient `[B, Co, H, W]` of the output.
-pub(super) fn input_grad<T: Real>(g: &Geometry, weight: &[T], grad: &[T], kernels: &Kernels<T>) -> Vec<T> {
+pub(super) fn input_grad<T: Real>(g: &Geometry, weight: &[T], grad: &[T], kernels: &Kernels<T>) -> Buffer<T> {
     correlate(g, grad, Weights::backward(g, weight, kernels), kernels)
 }
 
 /// Divided by groups of tiles and channels of the result; every element is one sum in one order, whoever computes it.
-fn correlate<T: Real>(g: &Geometry, source: &[T], mut weights: Weights<T>, kernels: &Kernels<T>) -> Vec<T> {
+fn correlate<T: Real>(g: &Geometry, source: &[T], mut weights: Weights<T>, kernels: &Kernels<T>) -> Buffer<T> {
     let channels = weights.channels();
     let fewest = (channels / 4).clamp(FEWEST, 4 * FEWEST);
     let tiles = Tiles::new(g, TASKS, [fewest, TILES.max(fewest)]);
@@ -79,7 +80,7 @@ fn correlate<T: Real>(g: &Geometry, source: &[T], mut weights: Weights<T>, kerne
     let splits = TASKS.div_ceil(tiles.groups()).min(channels.div_ceil(CHANNELS));
     let together = blocks.div_ceil(splits);
     let splits = blocks.div_ceil(together);
-    let mut out = vec![T::zero(); g.batch * channels * g.positions()];
+    let mut out = Buffer::stale(g.batch * channels * g.positions());
     let mut tasks: Vec<Vec<&mut [T]>> = (0..tiles.groups() * splits).map(|_| Vec::new()).collect();
     for (n, image) in out.chunks_exact_mut(channels * g.positions()).enumerate() {
         let mut planes = image.chunks_exact_mut(g.positions());

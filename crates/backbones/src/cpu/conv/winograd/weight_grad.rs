@@ -9,6 +9,7 @@ use crate::cpu::{
     Real,
     conv::{geometry::Geometry, scratch::Scratch},
     kernel::{Columns, Kernels, Transform},
+    memory::Buffer,
 };
 
 const TAPS: usize = 9;
@@ -16,7 +17,7 @@ const TAPS: usize = 9;
 /// `dw[Co, Ci, 3, 3]` of `x[B, Ci, H, W]` and the gradient `[B, Co, H, W]` of the output.
 ///
 /// Divided by channels of output and input, and by groups of tiles where that leaves few tasks; parts are added in their order.
-pub(in crate::cpu::conv) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[T], kernels: &Kernels<T>) -> Vec<T> {
+pub(in crate::cpu::conv) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[T], kernels: &Kernels<T>) -> Buffer<T> {
     let tiles = Tiles::new(g, TASKS, [FEWEST, TILES]);
     let outputs = ranges(g.output);
     let inputs: Vec<Vec<Range<usize>>> = ranges(g.input).into_iter().map(|r| blocks(r, kernels)).collect();
@@ -40,7 +41,7 @@ pub(in crate::cpu::conv) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[
             weights
         })
         .collect();
-    let mut dw = vec![T::zero(); g.output * g.depth()];
+    let mut dw = Buffer::stale(g.output * g.depth());
     dw.par_chunks_exact_mut(g.depth()).enumerate().for_each_init(
         || Scratch::new(0),
         |buffer, (row, dw)| {
