@@ -244,7 +244,7 @@ mod tests {
         device::DeviceChoice,
         files::Watch,
         study::{Baseline, Outcome, Protocol},
-        weights::{Weights, export_weights, load_weights},
+        weights::{Weights, export_weights},
     };
 
     /// Counts the images of every pass through a network, and keeps the notes.
@@ -407,9 +407,8 @@ mod tests {
 
     /// What a pretraining of no use leaves: the weights as they were drawn, with the statistics of other images.
     fn untrained(folder: &Path) -> Weights {
-        let device = DeviceChoice::CPU.select().unwrap();
-        let mut loaded = load_weights("random", Some(Arch::ResNet18), 0, &device).unwrap();
-        loaded.take_images_of(32);
+        let drawn = Weights { device: DeviceChoice::CPU, ..Weights::random(Arch::ResNet18, 32) };
+        let loaded = drawn.load(&()).unwrap();
         let mut network = loaded.network().clone();
         let images = Array3::from_shape_fn((8, 32, 32), |(i, y, x)| (i * 7 + y * 11 + x * 13) as u8);
         let batches = [Ok::<_, cxr_data::Error>((images, (0..8).collect()))];

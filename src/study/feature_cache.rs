@@ -25,7 +25,8 @@ use std::{
 
 use backbones::{Network, NetworkConfig, state_dict};
 use cxr_data::{
-    BatchLoader, BatchOptions, Dataset, ImageSource, Manifest, PixelHash, Pixels, Radiograph, Record, ViewConfig,
+    Account, BatchLoader, BatchOptions, Dataset, ImageSource, Manifest, PixelHash, Pixels, Radiograph, Record,
+    ViewConfig,
 };
 use eval::extract_features;
 use sha2::{Digest, Sha256};
@@ -136,6 +137,8 @@ impl Drawn {
             tasks: Vec::new(),
             records: vec![record(0), record(1)],
             patients_known: false,
+            has_parts: false,
+            account: Account::default(),
             notes: Vec::new(),
         };
         let options = BatchOptions { batch_size: 2, workers: 1, ..BatchOptions::default() };

@@ -70,7 +70,7 @@ impl Choosing {
 mod tests {
     use std::{collections::BTreeSet, sync::Arc};
 
-    use cxr_data::{Dataset, Label, Manifest, Record};
+    use cxr_data::{Account, Dataset, Label, Manifest, Record};
 
     use super::*;
     use crate::data::{Labels, Rows};
@@ -93,6 +93,8 @@ mod tests {
             tasks: vec!["Edema".into()],
             records: (0..3 * patients).map(record).collect(),
             patients_known: true,
+            has_parts: true,
+            account: Account::default(),
             notes: Vec::new(),
         };
         let rows = Arc::new(Rows::of_table(manifest, (0..3 * patients).collect()));
