@@ -36,12 +36,6 @@ impl<T: Real> Scratch<T> {
         Self { memory, start, length, element: PhantomData }
     }
 
-    pub(super) fn zeroed(length: usize) -> Self {
-        let mut scratch = Self::new(length);
-        scratch.fill(T::zero());
-        scratch
-    }
-
     /// At least `length` elements of any value.
     pub(super) fn grow(&mut self, length: usize) {
         if self.length < length {
@@ -70,6 +64,12 @@ impl<T: Real> Deref for Scratch<T> {
 
     fn deref(&self) -> &[T] {
         &bytemuck::cast_slice(&self.memory[self.start..])[..self.length]
+    }
+}
+
+impl<T: Real> AsRef<[T]> for Scratch<T> {
+    fn as_ref(&self) -> &[T] {
+        self
     }
 }
 

@@ -168,23 +168,23 @@ pub(super) unsafe fn transpose<V: Vector>(
                 let source = from.as_ptr().add(top * from_row + first);
                 let target = to.as_mut_ptr().add(first * to_row + top);
                 if used_rows == V::N && used_columns == V::N {
-                    for r in 0..V::N {
-                        block[r] = V::load(source.add(r * from_row));
+                    for (r, vector) in block.iter_mut().enumerate().take(V::N) {
+                        *vector = V::load(source.add(r * from_row));
                     }
                     block = turn(block);
-                    for c in 0..V::N {
-                        block[c].store(target.add(c * to_row));
+                    for (c, vector) in block.into_iter().enumerate().take(V::N) {
+                        vector.store(target.add(c * to_row));
                     }
                     continue;
                 }
-                for r in 0..used_rows {
+                for (r, vector) in block.iter_mut().enumerate().take(used_rows) {
                     let left = from.len() - (top + r) * from_row - first;
-                    block[r] = V::load_some(source.add(r * from_row), left);
+                    *vector = V::load_some(source.add(r * from_row), left);
                 }
                 block = turn(block);
-                for c in 0..used_columns {
+                for (c, vector) in block.into_iter().enumerate().take(used_columns) {
                     let count = if dense { to.len() - (first + c) * to_row - top } else { used_rows };
-                    block[c].store_some(target.add(c * to_row), count);
+                    vector.store_some(target.add(c * to_row), count);
                 }
             }
         }

@@ -22,12 +22,23 @@ pub(in crate::cpu::conv) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[
     let outputs = ranges(g.output);
     let inputs: Vec<Vec<Range<usize>>> = ranges(g.input).into_iter().map(|r| blocks(r, kernels)).collect();
     let parts = TASKS.div_ceil(outputs.len() * inputs.len()).min(tiles.groups());
-    let sums: Vec<Scratch<T>> = (0..outputs.len() * inputs.len() * parts)
+    let results: Vec<Scratch<T>> = (0..outputs.len() * inputs.len() * parts)
         .into_par_iter()
         .map(|task| {
-            let (output, input, part) = (task / parts / inputs.len(), task / parts % inputs.len(), task % parts);
+            let (output, blocks) = (&outputs[task / parts / inputs.len()], &inputs[task / parts % inputs.len()]);
+            let part = task % parts;
             let groups = part * tiles.groups() / parts..(part + 1) * tiles.groups() / parts;
-            sums(g, [x, grad], (&tiles, groups), outputs[output].clone(), &inputs[input], kernels)
+            let sums = sums(g, [x, grad], (&tiles, groups), output.clone(), blocks, kernels);
+            if parts > 1 {
+                return sums;
+            }
+            // Nobody adds to these sums: mapped here, they need not go through memory.
+            let mut weights = Scratch::new(output.len() * length(blocks));
+            let mut buffer = Scratch::new(0);
+            for (row, weights) in weights.chunks_exact_mut(length(blocks)).enumerate() {
+                add_and_map(&[sums.as_ref()], rows(output, kernels), row, blocks, weights, (kernels, &mut buffer));
+            }
+            weights
         })
         .collect();
     let mut dw = Buffer::stale(g.output * g.depth());
@@ -35,32 +46,54 @@ pub(in crate::cpu::conv) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[
         || Scratch::new(0),
         |buffer, (row, dw)| {
             let output = outputs.iter().position(|r| r.contains(&row)).expect("the ranges cover all channels");
-            let rows = rows(&outputs[output], kernels);
             let row = row - outputs[output].start;
             for (input, blocks) in inputs.iter().enumerate() {
-                let sums = &sums[(output * inputs.len() + input) * parts..][..parts];
-                for block in blocks {
-                    let width = block.len();
-                    let first = (block.start - blocks[0].start) * POINTS * rows;
-                    buffer.grow((POINTS + TAPS) * width);
-                    let (line, turned) = buffer.split_at_mut(POINTS * width);
-                    for (f, line) in line.chunks_exact_mut(width).enumerate() {
-                        let of_part = |sums: &[T]| first + (f * rows + row) * width..sums.len();
-                        line.copy_from_slice(&sums[0][of_part(&sums[0])][..width]);
-                        for sums in &sums[1..] {
-                            line.iter_mut().zip(&sums[of_part(sums)]).for_each(|(line, sum)| *line = *line + *sum);
-                        }
-                    }
-                    let starts: [usize; POINTS] = std::array::from_fn(|f| f * width);
-                    let ends: [usize; TAPS] = std::array::from_fn(|tap| tap * width);
-                    kernels.transform(Transform::WeightGrad, (line, &starts), (turned, &ends), width);
-                    let dw = &mut dw[block.start * TAPS..block.end * TAPS];
-                    kernels.transpose(&turned[..TAPS * width], width, dw, TAPS, [TAPS, width]);
+                let results = &results[(output * inputs.len() + input) * parts..][..parts];
+                let dw = &mut dw[blocks[0].start * TAPS..][..length(blocks)];
+                if parts == 1 {
+                    dw.copy_from_slice(&results[0][row * length(blocks)..][..length(blocks)]);
+                } else {
+                    let parts: Vec<&[T]> = results.iter().map(AsRef::as_ref).collect();
+                    add_and_map(&parts, rows(&outputs[output], kernels), row, blocks, dw, (kernels, &mut *buffer));
                 }
             }
         },
     );
     dw
+}
+
+/// The gradient of the weights of one output channel: adds the parts of [`sums`], which has so many `rows`, and maps them.
+fn add_and_map<T: Real>(
+    parts: &[&[T]],
+    rows: usize,
+    row: usize,
+    blocks: &[Range<usize>],
+    dw: &mut [T],
+    (kernels, buffer): (&Kernels<T>, &mut Scratch<T>),
+) {
+    for block in blocks {
+        let width = block.len();
+        let start = block.start - blocks[0].start;
+        buffer.grow((POINTS + TAPS) * width);
+        let (line, turned) = buffer.split_at_mut(POINTS * width);
+        for (f, line) in line.chunks_exact_mut(width).enumerate() {
+            let at = start * POINTS * rows + (f * rows + row) * width;
+            line.copy_from_slice(&parts[0][at..][..width]);
+            for part in &parts[1..] {
+                line.iter_mut().zip(&part[at..]).for_each(|(line, sum)| *line = *line + *sum);
+            }
+        }
+        let starts: [usize; POINTS] = std::array::from_fn(|f| f * width);
+        let ends: [usize; TAPS] = std::array::from_fn(|tap| tap * width);
+        kernels.transform(Transform::WeightGrad, (line, &starts), (turned, &ends), width);
+        let dw = &mut dw[start * TAPS..][..width * TAPS];
+        kernels.transpose(&turned[..TAPS * width], width, dw, TAPS, [TAPS, width]);
+    }
+}
+
+/// Weights of a row of the blocks of a range of input channels.
+fn length(blocks: &[Range<usize>]) -> usize {
+    TAPS * blocks.iter().map(Range::len).sum::<usize>()
 }
 
 /// Channels in ranges of nearly equal length.
@@ -86,9 +119,9 @@ fn sums<T: Real>(
 ) -> Scratch<T> {
     let rows = rows(&outputs, kernels);
     let channels = inputs[0].start..inputs[inputs.len() - 1].end;
-    let mut sums = Scratch::zeroed(POINTS * rows * channels.len());
+    let mut sums = Scratch::new(POINTS * rows * channels.len());
     let [mut pixels, mut mapped, mut mapped_grad] = std::array::from_fn(|_| Scratch::new(0));
-    for group in groups.map(|i| tiles.group(i)) {
+    for (i, group) in groups.map(|i| tiles.group(i)).enumerate() {
         let count = group.tiles();
         // A few elements more, lest the 16 parts begin at one place of the cache; and rows of the last panel that nobody asks for.
         let part = count * outputs.len() + WHOLE;
@@ -113,7 +146,7 @@ fn sums<T: Real>(
                 let pixels = &mapped[f * of_point..];
                 for (panel, sums) in sums.chunks_exact_mut(kernels.rows * width).enumerate() {
                     let grads = &mapped_grad[f * part + panel * kernels.rows..];
-                    kernels.tile(sums, width, (grads, &columns), pixels, width, true);
+                    kernels.tile(sums, width, (grads, &columns), pixels, width, i > 0);
                 }
             }
         }
