@@ -83,7 +83,7 @@ fn views_that_are_more_than_moved_and_turned_are_refused_by_name() {
     };
     let crop = refused(&["device", "--preset", "small"]);
     assert!(crop.contains("views.crop: found resized") && crop.contains("augment_on"), "{crop}");
-    let blur = refused(&["device", "--preset", "moco-v2", "--set", "views.blur={probability=0.5,strength=1.0}"]);
+    let blur = refused(&["device", "--preset", "moco-cxr", "--set", "views.blur={probability=0.5,strength=1.0}"]);
     assert!(
         blur.contains("views.blur.probability: found 0.5, expected 0 where views are sampled on the device"),
         "{blur}"

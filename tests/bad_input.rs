@@ -88,7 +88,7 @@ fn settings_out_of_range_are_named_with_what_was_found_and_expected() {
     let size = format!("set of {images} images");
     let cases: &[(&[&str], &[&str])] = &[
         (&["--image-size", "0"], &["views.size: found 0", "expected 8 to 4096"]),
-        (&["--batch-size", "0"], &["train.batch_size: found 0", "at least 1"]),
+        (&["--batch-size", "0"], &["train.batch_size: found 0", "a number from 1 to"]),
         (&["--batch-size", "1", "--set", "train.moco.groups=1"], &["train.batch_size: found 1", "at least 2"]),
         (&["--batch-size", "1"], &["batches of 1", "expected"]),
         (&["--set", "train.moco.groups=3"], &["train.moco.groups: found 3 with batches of 8", "a divisor"]),
@@ -103,7 +103,7 @@ fn settings_out_of_range_are_named_with_what_was_found_and_expected() {
         (&["--moco-t=-0.1"], &["temperature: found -0.1", "above 0"]),
         (&["--moco-t", "nan"], &["temperature: found NaN", "above 0"]),
         (&["--moco-m", "2"], &["train.moco.momentum: found 2", "[0, 1]"]),
-        (&["--epochs", "0"], &["train.epochs: found 0", "at least 1"]),
+        (&["--epochs", "0"], &["train.epochs: found 0", "a number from 1 to"]),
         (&["--lr", "0"], &["train.schedule.lr: found 0", "above 0"]),
         (&["--set", "channels=2"], &["channels", "found 2", "1 or 3"]),
     ];
@@ -297,7 +297,7 @@ fn a_probe_refuses_tasks_weights_and_fractions_that_are_not_there() {
     says(&bad(&["--fraction", "0.5", "--fraction", "0.50"]), &["fraction: found 0.5 twice"]);
     says(&bad(&["--task", "cardiomegaly"]), &["task: found \"cardiomegaly\" twice"]);
     // The synthetic set never draws it: every label is negative.
-    says(&probe(run, "Fracture", &[]), &["test labels", "0 positive and", "patients of Fracture", "both classes"]);
+    says(&probe(run, "Fracture", &[]), &["task \"Fracture\"", "0 positive patient(s)", "two patients of each class"]);
     let ran = support::run(arguments!["evaluate", set.join("CheXpert-v1.0-small/test.csv")]);
     assert_eq!((ran.code, ran.stderr.lines().count()), (Some(1), 1), "{ran:?}");
     says(&ran, &["test.csv", "score_"]);

@@ -82,7 +82,7 @@ fn the_flags_of_moco_mean_what_they_mean_there() {
     assert_eq!(facts(&["--schedule", "120,160", "--mlp", "-p", "5"]), (true, steps, Some(5)));
     // The flag wins over what a file or --set says of the head.
     assert!(facts(&["--set", "train.moco.mlp=false", "--mlp"]).0);
-    assert!(!facts(&["--set", "train.moco.mlp=false"]).0);
+    assert!(!facts(&["--set", "train.moco.mlp=false", "--set", "train.moco.head_norm=false"]).0);
     assert_eq!(facts(&["--preset", "moco-cxr", "--init", "random", "--cos"]).1, decay("{ name = \"cosine\" }"));
     assert_eq!(dry_run(&["--cos", "--schedule", "3"]).code, Some(2), "one schedule");
     let unsorted = dry_run(&["--schedule", "160", "120"]);
@@ -169,8 +169,8 @@ fn a_dry_run_counts_what_a_run_needs() {
         (result["steps_per_epoch"].as_u64(), result["steps"].as_u64()),
         (Some(images / 8), Some(images / 8 * 5))
     );
-    // ResNet18 without its classifier, and 512·512 + 512 + 512·128 + 128 for the head.
-    assert_eq!(result["parameters"], 11_176_512 + 328_320);
+    // ResNet18 without its classifier, and 512·512 + 2·512 + 512·128 for the head with batch norm.
+    assert_eq!(result["parameters"], 11_176_512 + 328_704);
     let parts = ["weights", "gradients", "optimizer", "queue", "activations", "checkpoint", "program"];
     let sum: f64 = parts.iter().map(|part| number(&format!("/memory/parts/{part}"))).sum();
     assert_eq!(sum, number("/memory/bytes"));

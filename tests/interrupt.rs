@@ -29,8 +29,9 @@ fn made() -> &'static (PathBuf, PathBuf, PathBuf) {
 
 fn pretrain(out: &Path, more: &[&str]) -> Command {
     let (_, set, config) = made();
-    let command = arguments!["pretrain", "--data", set, "--config", config, "--epochs", "2", "--out", out];
-    let mut command = tool(command.into_iter().chain(more.iter().map(Into::into)));
+    let command = arguments!["pretrain", "--data", set, "--config", config, "--out", out];
+    let epochs: &[&str] = if more.contains(&"--epochs") { &[] } else { &["--epochs", "2"] };
+    let mut command = tool(command.into_iter().chain(epochs.iter().chain(more).map(Into::into)));
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -133,7 +134,7 @@ fn a_run_stops_by_itself_before_its_time_is_over_and_can_go_on() {
     let out = made().0.join("limited");
     let start = Instant::now();
     // Far more epochs than fit.
-    let ran = pretrain(&out, &["--set", "train.epochs=100000", "--max-time", "6s"]).output().unwrap();
+    let ran = pretrain(&out, &["--epochs", "100000", "--max-time", "6s"]).output().unwrap();
     assert_eq!(ran.status.code(), Some(130), "{}", text(&ran.stderr));
     assert!(text(&ran.stderr).contains("the time of --max-time is over"), "{}", text(&ran.stderr));
     // A wide margin for a busy machine; without the limit it would take hours.
@@ -147,7 +148,7 @@ fn a_run_stops_by_itself_before_its_time_is_over_and_can_go_on() {
 #[test]
 fn a_second_process_is_told_who_is_there_and_changes_nothing() {
     let out = made().0.join("shared");
-    let mut first = pretrain(&out, &["--quiet", "--set", "train.epochs=100000"]).spawn().unwrap();
+    let mut first = pretrain(&out, &["--quiet", "--epochs", "100000"]).spawn().unwrap();
     wait(&mut first, "the third step", || lines(&out.join("metrics.jsonl")) >= 3);
     for how in ["--resume", "--overwrite"] {
         let second = pretrain(&out, &["--quiet", how]).output().unwrap();
@@ -162,12 +163,12 @@ fn a_second_process_is_told_who_is_there_and_changes_nothing() {
     assert!(steps.iter().copied().eq(1..=steps.len() as u64), "{steps:?}");
 
     // Killed, it leaves its lock, which holds nobody off.
-    let mut killed = pretrain(&out, &["--quiet", "--resume"]).spawn().unwrap();
+    let mut killed = pretrain(&out, &["--quiet", "--resume", "--epochs", "100000"]).spawn().unwrap();
     wait(&mut killed, "one more step", || lines(&out.join("metrics.jsonl")) > steps.len() + 3);
     killed.kill().unwrap();
     killed.wait().unwrap();
     assert!(out.join("run.lock").is_file());
-    let ran = pretrain(&out, &["--quiet", "--resume", "--max-time", "3s"]).output().unwrap();
+    let ran = pretrain(&out, &["--quiet", "--resume", "--epochs", "100000", "--max-time", "3s"]).output().unwrap();
     assert_eq!(ran.status.code(), Some(130), "{}", text(&ran.stderr));
 }
 
@@ -190,7 +191,7 @@ fn the_job_file_goes_on_until_the_run_is_finished() {
     let job = |time: &str| {
         let mut command = Command::new("bash");
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/pretrain.sbatch"));
-        command.args(arguments!["--config", config, "--quiet", "--set", "train.epochs=6"]);
+        command.args(arguments!["--config", config, "--quiet", "--epochs", "6"]);
         let names = [("PATH", &path[..]), ("SLURM_JOB_ID", "17"), ("MAX_TIME", time)];
         command.envs(names).env("DATA", set).env("RUN", &out).output().unwrap()
     };

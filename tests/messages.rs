@@ -118,7 +118,8 @@ fn flags(text: &str) -> impl Iterator<Item = &str> {
         let before = text[..start].chars().next_back();
         let is_flag = length > 2
             && rest[2..].starts_with(|c: char| c.is_ascii_lowercase())
-            && !before.is_some_and(|c| c == '-' || c.is_alphanumeric());
+            && !before.is_some_and(|c| c == '-' || c.is_alphanumeric())
+            && !text[..start].ends_with("var("); // of a style sheet
         is_flag.then(|| rest[..length].trim_end_matches('-'))
     };
     text.match_indices("--").filter_map(move |(at, _)| flag(at))

@@ -30,7 +30,7 @@ fn made() -> &'static Made {
     MADE.get_or_init(|| {
         let folder = scratch("probe-choice");
         let (set, _) = synth(&folder, "set", 3, [16, 0, 1]);
-        let (probe, _) = synth(&folder, "probe", 4, [2, 24, 0]);
+        let (probe, _) = synth(&folder, "probe", 4, [20, 24, 0]);
         let (config, out) = (tiny_config(&folder), folder.join("run"));
         succeed(arguments![
             "pretrain",

@@ -149,7 +149,8 @@ mod tests {
     fn parameters_are_those_of_the_encoder() {
         for mlp in [true, false] {
             let mut settings = PretrainSettings::named("small", "data").unwrap();
-            settings.train.moco.mlp = mlp;
+            let moco = &mut settings.train.moco;
+            (moco.mlp, moco.head_norm, moco.queue_size) = (mlp, mlp, 512);
             let network = NetworkConfig::new(settings.arch).init(0, &Device::flex());
             let moco = settings.train.moco.init(network, 0).unwrap();
             let learned = backbones::tensor_names(&moco.encoder_q).into_iter().filter(|t| t.1 == TensorKind::Parameter);

@@ -7,18 +7,15 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    files::{Existing, RunFolder},
+    files::{Existing, RunFolder, run_lock::MAKING},
 };
-
-/// Held by the process that writes a folder, so that what a killed process left can be told from what is being written.
-pub(super) const LOCK: &str = ".lock";
 
 /// A folder written under a temporary name next to its own and renamed when complete. If dropped before that, it is removed.
 #[derive(Debug)]
 pub struct NewFolder {
     partial: PathBuf,
     out: PathBuf,
-    /// `None` where the file system has no locks.
+    /// Held, so that what a killed process left can be told from what is being written; `None` where there are no locks.
     lock: Option<File>,
 }
 
@@ -35,7 +32,7 @@ impl NewFolder {
         remove_left_over(&out, &prefix);
         let partial = out.with_file_name(format!("{prefix}{}", std::process::id()));
         fs::create_dir_all(&partial).map_err(Error::io(&partial))?;
-        let lock = File::create(partial.join(LOCK)).ok().filter(|file| file.try_lock().is_ok());
+        let lock = File::create(partial.join(MAKING)).ok().filter(|file| file.try_lock().is_ok());
         Ok(Self { partial, out, lock })
     }
 
@@ -54,7 +51,7 @@ impl NewFolder {
             fs::remove_dir(&self.out).map_err(Error::io(&self.out))?;
         }
         // Removed while it is held: without it nobody takes the folder for one that was left over.
-        let lock = self.partial.join(LOCK);
+        let lock = self.partial.join(MAKING);
         fs::remove_file(&lock).or_else(|e| if lock.exists() { Err(e) } else { Ok(()) }).map_err(Error::io(&lock))?;
         drop(self.lock.take());
         fs::rename(&self.partial, &self.out).map_err(Error::io(&self.out))
@@ -66,7 +63,7 @@ fn remove_left_over(out: &Path, prefix: &str) {
     let Some(entries) = out.parent().and_then(|parent| fs::read_dir(parent).ok()) else { return };
     for entry in entries.flatten() {
         let number = entry.file_name().to_str().and_then(|name| name.strip_prefix(prefix)?.parse::<u32>().ok());
-        let free = || File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
+        let free = || File::open(entry.path().join(MAKING)).is_ok_and(|lock| lock.try_lock().is_ok());
         if number.is_some() && free() {
             // A failure to clean up does not matter here.
             let _ = fs::remove_dir_all(entry.path());
@@ -115,10 +112,10 @@ mod tests {
             std::fs::create_dir(&path).unwrap();
             std::fs::write(path.join("scores.csv"), "a").unwrap();
             if locked {
-                std::fs::write(path.join(LOCK), "").unwrap();
+                std::fs::write(path.join(MAKING), "").unwrap();
             }
         }
-        let being_written = File::create(folder(4_000_000_002).join(LOCK)).unwrap();
+        let being_written = File::create(folder(4_000_000_002).join(MAKING)).unwrap();
         being_written.try_lock().unwrap();
         std::fs::create_dir(dir.path().join(".out.partial-mine")).unwrap(); // not ours
         std::fs::create_dir(dir.path().join(".output.partial-1")).unwrap(); // of another folder

@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 
 use crate::{
     error::{Error, Result},
-    files::{RunLock, new_folder, run_lock::LOCK, whole::write_whole},
+    files::{
+        RunLock,
+        run_lock::{LOCK, MAKING},
+        whole::write_whole,
+    },
 };
 
 /// What to do with a folder that is not empty.
@@ -55,7 +59,7 @@ impl RunFolder {
             Err(e) => return Err(Error::io(root)(e)),
         };
         // A run killed before it wrote its first file leaves only these; the second is in a folder that is being made.
-        let left_over = |name: &str| [LOCK, new_folder::LOCK].contains(&name) || name.starts_with("run.partial");
+        let left_over = |name: &str| [LOCK, MAKING].contains(&name) || name.starts_with("run.partial");
         if entries.all(|entry| left_over(&entry.file_name().to_string_lossy())) {
             return Ok(());
         }

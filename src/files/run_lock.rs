@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 /// Name of the lock in the folder of a run.
 pub(crate) const LOCK: &str = "run.lock";
 
+/// Name of the lock in a folder that is being made ([`super::NewFolder`]).
+pub(super) const MAKING: &str = ".lock";
+
 /// A lock that the operating system releases when the process ends, however it ends; `run.lock` says who holds it.
 #[derive(Debug)]
 pub(crate) struct RunLock {

@@ -4,6 +4,7 @@
 //! used for training, model selection or pretraining, and records the conditions in the results.
 
 mod arm;
+mod arms;
 mod conditions;
 mod embed;
 mod export;

@@ -76,7 +76,7 @@ mod tests {
     use crate::data::{Labels, Rows};
 
     /// `patients` patients with three images each; one patient in fifty has the finding.
-    fn valid(patients: usize) -> Labelled {
+    fn valid(patients: usize, one_in: usize) -> Labelled {
         let record = |i: usize| Record {
             path: format!("{i}.png"),
             patient: (i / 3).to_string(),
@@ -85,7 +85,7 @@ mod tests {
             projection: None,
             sex: None,
             age: None,
-            labels: vec![if (i / 3).is_multiple_of(50) { Label::Positive } else { Label::Negative }],
+            labels: vec![if (i / 3).is_multiple_of(one_in) { Label::Positive } else { Label::Negative }],
         };
         let manifest = Manifest {
             root: "nowhere".into(),
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_large_part_is_cut_to_whole_patients_and_more_labels_choose_on_more() {
-        let all = valid(2_000);
+        let all = valid(2_000, 10);
         let few = Choosing::places(&all, 20, 7);
         let more = Choosing::places(&all, 600, 7);
         assert!(
@@ -124,11 +124,11 @@ mod tests {
 
     #[test]
     fn a_small_part_is_used_whole_and_a_rare_finding_is_not_lost() {
-        assert_eq!(Choosing::places(&valid(166), 20, 0).len(), 498);
-        assert_eq!(Choosing::places(&valid(400), 600, 0).len(), 1_200);
+        assert_eq!(Choosing::places(&valid(166, 50), 20, 0).len(), 498);
+        assert_eq!(Choosing::places(&valid(400, 50), 600, 0).len(), 1_200);
         // Ten positive images are four patients of one in fifty: more than 500 images, unless by luck.
         for seed in 0..5 {
-            let all = valid(2_000);
+            let all = valid(2_000, 50);
             let places = Choosing::places(&all, 1, seed);
             let positive = places.iter().filter(|&&place| all.targets()[[place, 0]] == 1.0).count();
             assert!(positive >= 10 && places.len() >= 500, "{positive} of {}", places.len());

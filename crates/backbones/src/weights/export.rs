@@ -117,7 +117,28 @@ pub fn safetensors_bytes(dict: &StateDict, steps: u64) -> Result<Vec<u8>> {
     let parts = tensors.iter().map(|(name, (dtype, shape, bytes))| (name.as_str(), *dtype, &shape[..], &bytes[..]));
     let sum = (checksum::KEY.to_owned(), checksum::of(parts));
     let metadata = [("format".to_owned(), "pt".to_owned()), sum].into_iter().collect();
-    ::safetensors::serialize(views, Some(metadata)).map_err(|e| fail("model.safetensors", e))
+    let bytes = ::safetensors::serialize(views, Some(metadata)).map_err(|e| fail("model.safetensors", e))?;
+    in_order(bytes).ok_or_else(|| Error::Export {
+        what: "model.safetensors".to_owned(),
+        reason: "the header that was just written is not one".to_owned(),
+    })
+}
+
+/// The file with its header in the order of names. The crate writes metadata in the order of a hash map, which differs from
+/// process to process, so that equal weights would make files that differ.
+fn in_order(bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    let (header, data) = rest.split_at_checked(u64::from_le_bytes(*length) as usize)?;
+    let mut header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
+    let metadata: BTreeMap<String, String> = serde_json::from_value(header.remove("__metadata__")?).ok()?;
+    let mut text = format!("{{\"__metadata__\":{}", serde_json::to_string(&metadata).ok()?);
+    for (name, entry) in header {
+        text.push_str(&format!(",{}:{entry}", serde_json::to_string(&name).ok()?));
+    }
+    text.push('}');
+    // Data begin at a multiple of eight bytes, as the crate has them.
+    text.extend(std::iter::repeat_n(' ', text.len().next_multiple_of(8) - text.len()));
+    Some([&(text.len() as u64).to_le_bytes()[..], text.as_bytes(), data].concat())
 }
 
 fn numbers(name: &str, data: &TensorData) -> Result<(Dtype, Vec<u8>)> {

@@ -81,6 +81,13 @@ impl Place<'_> {
         }
     }
 
+    /// Whether both are the very same tensors of the file.
+    fn is(&self, other: &Self) -> bool {
+        let starts =
+            |place: &Self| place.found.values().map(|info| info.start).collect::<std::collections::BTreeSet<_>>();
+        starts(self) == starts(other)
+    }
+
     /// Whether another network of the file has the same numbers.
     pub(super) fn equals(&self, other: &Self, file: &WeightFile) -> bool {
         self.found.len() == other.found.len()
@@ -150,7 +157,9 @@ pub(super) fn choose(
     if best.iter().any(|&at| !same(at)) {
         return Err(Error::Ambiguous { path: file.path().to_owned(), networks: listed(&best) });
     }
-    let others = all.into_iter().filter(|&at| at != taken).map(|at| (at, same(at))).collect();
+    // The very tensors under another prefix, as torchvision's names of a DenseNet with and without `features.`, are no other.
+    let other = |at: &usize| *at != taken && !whole[*at].is(&whole[taken]);
+    let others = all.into_iter().filter(other).map(|at| (at, same(at))).collect();
     Ok(Some(Choice { taken, others }))
 }
 

@@ -110,5 +110,5 @@ fn radiograph(entry: &Entry, bytes: Vec<u8>) -> Radiograph {
         8 => Pixels::U8(bytes),
         _ => Pixels::U16(bytes.as_chunks().0.iter().map(|&pair| u16::from_le_bytes(pair)).collect()),
     };
-    Radiograph::new(entry.width, entry.height, pixels).expect("Entry::read returns width * height pixels")
+    Radiograph::new(entry.width, entry.height, pixels).expect("an entry has width * height pixels")
 }

@@ -1,14 +1,18 @@
-//! Which way a convolution is computed. The ways differ in rounding; the choice depends on its sizes and precision alone.
+//! Which way a convolution is computed. The ways differ in rounding; the choice depends on its sizes and precision alone, and
+//! in the forward pass not on the size of the batch, so that the features of an image do not depend on its company.
 
 use burn::tensor::DType;
 
 use super::{by_tap, geometry::Geometry, product, weight_grad::weight_grad as by_position, winograd};
 use crate::cpu::{Real, memory::Buffer, simd::Level};
 
+/// Images of a batch for which the way of a forward pass is chosen.
+const USUAL: usize = 16;
+
 /// `out[B, Co, H', W']` of `x[B, Ci, H, W]` and `weight[Co, Ci, kH, kW]`.
 pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T]) -> Buffer<T> {
     let level = Level::best();
-    if by_winograd::<T>(g) {
+    if by_winograd::<T>(g, USUAL) {
         return winograd::forward(g, x, weight, &T::kernels(level));
     }
     product::forward(g, x, weight, level)
@@ -17,7 +21,7 @@ pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T]) -> Buffer<T>
 /// `dx[B, Ci, H, W]` of the gradient `[B, Co, H', W']` of the output.
 pub(super) fn input_grad<T: Real>(g: &Geometry, weight: &[T], grad: &[T]) -> Buffer<T> {
     let level = Level::best();
-    if by_winograd::<T>(g) {
+    if by_winograd::<T>(g, g.batch) {
         return winograd::input_grad(g, weight, grad, &T::kernels(level));
     }
     product::input_grad(g, weight, grad, level)
@@ -27,7 +31,7 @@ pub(super) fn input_grad<T: Real>(g: &Geometry, weight: &[T], grad: &[T]) -> Buf
 pub(super) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[T]) -> Buffer<T> {
     let level = Level::best();
     let kernels = T::kernels(level);
-    if by_winograd::<T>(g) {
+    if by_winograd::<T>(g, g.batch) {
         return winograd::weight_grad(g, x, grad, &kernels);
     }
     if by_tap::applies(g, &kernels) && by_tap::pays(g) {
@@ -37,6 +41,6 @@ pub(super) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[T]) -> Buffer<
 }
 
 /// Winograd's convolution has a larger error, so that double precision, which checks the others, does without.
-fn by_winograd<T: Real>(g: &Geometry) -> bool {
-    T::dtype() == DType::F32 && winograd::applies(g) && winograd::pays(g)
+fn by_winograd<T: Real>(g: &Geometry, batch: usize) -> bool {
+    T::dtype() == DType::F32 && winograd::applies(g) && winograd::pays(g, batch)
 }

@@ -26,7 +26,7 @@ const CHANNELS: usize = 128;
 /// `out[B, Co, H', W']` of `x[B, Ci, H, W]` and `weight[Co, Ci, kH, kW]`.
 pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T], level: Level) -> Buffer<T> {
     let sets = vec![Shifts::forward(g)];
-    let mut out = unfilled(g.batch * g.output * g.positions(), &sets, weight);
+    let mut out = unfilled(g.batch * g.output * g.positions(), g.positions(), &sets);
     let target = Target { channels: g.output, height: g.out_height, width: g.out_width };
     product(&T::kernels(level), sets, [g.depth(), g.taps()], weight, x, target, &mut out);
     out
@@ -35,16 +35,16 @@ pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T], level: Level
 /// `dx[B, Ci, H, W]` of the gradient `[B, Co, H', W']` of the output.
 pub(super) fn input_grad<T: Real>(g: &Geometry, weight: &[T], grad: &[T], level: Level) -> Buffer<T> {
     let sets = Shifts::backward(g);
-    let mut dx = unfilled(g.batch * g.input * g.height * g.width, &sets, weight);
+    let mut dx = unfilled(g.batch * g.input * g.height * g.width, g.height * g.width, &sets);
     let target = Target { channels: g.input, height: g.height, width: g.width };
     product(&T::kernels(level), sets, [g.taps(), g.depth()], weight, grad, target, &mut dx);
     dx
 }
 
-/// Memory of a result. What no tap reaches stays zero, as with a stride beyond the kernel.
-fn unfilled<T: Real>(len: usize, sets: &[Shifts], weight: &[T]) -> Buffer<T> {
-    let reached = !weight.is_empty() && sets.iter().all(|set| !set.taps.is_empty());
-    if reached { Buffer::stale(len) } else { Buffer::zeroed(len) }
+/// Memory of a result whose planes have `plane` pixels. What no tap reaches stays zero, as with a stride beyond the kernel.
+fn unfilled<T: Real>(len: usize, plane: usize, sets: &[Shifts]) -> Buffer<T> {
+    let reached: usize = sets.iter().filter(|set| !set.taps.is_empty()).map(Shifts::positions).sum();
+    if reached == plane { Buffer::stale(len) } else { Buffer::zeroed(len) }
 }
 
 /// An image of the result.
@@ -69,6 +69,7 @@ fn product<T: Real>(
     let size = target.height * target.width;
     let positions = sets.iter().map(Shifts::positions).max().unwrap_or(0);
     if positions == 0 || out.is_empty() || weight.is_empty() {
+        out.fill(T::zero());
         return;
     }
     let batch = out.len() / (target.channels * size);

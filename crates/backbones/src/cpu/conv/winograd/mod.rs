@@ -43,17 +43,17 @@ pub(super) fn applies(g: &Geometry) -> bool {
     form && channels.iter().all(|c| c.is_multiple_of(WHOLE) && *c > 0)
 }
 
-/// Whether that is less work than multiplying directly, in products: those of the tiles, and about as many as could be made
-/// while pixels and weights are mapped (measured).
-pub(super) fn pays(g: &Geometry) -> bool {
+/// Whether that is less work for a batch of this size than multiplying directly, in products: those of the tiles, and about
+/// as many as could be made while pixels and weights are mapped (measured).
+pub(super) fn pays(g: &Geometry, batch: usize) -> bool {
     const OF_PIXELS: usize = 80;
     const OF_WEIGHTS: usize = 200;
     let pairs = g.input * g.output;
-    let tiles = g.batch * g.height.div_ceil(2) * g.width.div_ceil(2);
+    let tiles = batch * g.height.div_ceil(2) * g.width.div_ceil(2);
     let work = tiles * (POINTS * pairs + OF_PIXELS * (g.input + g.output)) + OF_WEIGHTS * pairs;
     // Taps that find only the border are left out.
     let taps = (0..g.taps()).filter(|tap| g.meets([tap / 3, tap % 3])).count();
-    work < g.batch * g.positions() * taps * pairs
+    work < batch * g.positions() * taps * pairs
 }
 
 /// `out[B, Co, H, W]` of `x[B, Ci, H, W]` and `weight[Co, Ci, 3, 3]`.
