@@ -37,7 +37,7 @@ fn the_papers_views_are_the_hosts_to_the_last_pixel() {
             assert!(query == bytes(device.query) && key == bytes(device.key), "epoch {epoch}");
         }
     }
-    let small = BatchLoader::new(&manifest, ViewConfig::small(40), options).unwrap();
+    let small = BatchLoader::new(&manifest, ViewConfig::strong(40), options).unwrap();
     let fault = PlaneSource(small).epoch(0, 0).next().unwrap().unwrap_err().to_string();
     assert!(fault.contains("crop is resized"), "{fault}");
 }

@@ -27,7 +27,7 @@ fn settings_mean_what_they_meant() {
     assert_eq!((settings.device, settings.workers, settings.print_freq), (DeviceChoice::CPU, 1, 10));
     assert_eq!(settings.augment_on, AugmentOn::Host);
     assert_eq!(settings.normalization, Normalization::MOCO_CXR);
-    assert_eq!(settings.views, ViewConfig::small(32));
+    assert_eq!(settings.views, ViewConfig::strong(32));
 
     let data = &settings.data;
     assert_eq!((data.dir.as_path(), data.dataset, data.on_bad), (Path::new("data"), Dataset::Auto, OnBad::Fail));

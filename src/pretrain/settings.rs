@@ -433,7 +433,7 @@ mod tests {
         let expected = (
             (Arch::ResNet18, "random".into(), KeyFrom::Image, 128),
             (100, 64),
-            (0, QueueInit::Masked, 2),
+            (0, QueueInit::Masked, 1),
             adam,
             (1e-3, 0.0, Decay::Cosine),
         );

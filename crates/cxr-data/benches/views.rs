@@ -81,7 +81,7 @@ fn views(criterion: &mut Criterion) {
             black_box(cache.images.image(row).unwrap());
         });
         // The strong views, and what is left of them without the operations on grey values.
-        let strong = ViewConfig::small(320);
+        let strong = ViewConfig::strong(320);
         let mut bare = config;
         (bare.crop, bare.sampling) = (strong.crop, strong.sampling);
         for (name, views) in [("strong", strong), ("strong_geometry_only", bare)] {
@@ -102,7 +102,7 @@ fn strong_views(criterion: &mut Criterion) {
             render_study(&config, &patient, &patient.studies[0])
         })
         .collect();
-    let small = ViewConfig::small(320);
+    let small = ViewConfig::strong(320);
     let mut bare = ViewConfig::eval(320);
     (bare.flip, bare.rotation, bare.crop, bare.sampling) = (small.flip, small.rotation, small.crop, small.sampling);
     let always = |operation: Operation| Operation { probability: 1.0, ..operation };

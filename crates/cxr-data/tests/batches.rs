@@ -31,7 +31,7 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let manifest = data_set(dir.path(), n);
-        let views = if strong { ViewConfig::small(24) } else { ViewConfig::moco_cxr(24) };
+        let views = if strong { ViewConfig::strong(24) } else { ViewConfig::moco_cxr(24) };
         let rows: Vec<usize> = (0..n).filter(|row| row % 7 != 3).collect();
         let loader = |workers| {
             let loader = BatchLoader::new(&manifest, views, options(batch, workers)).unwrap().with_rows(&rows).unwrap();
@@ -91,7 +91,7 @@ fn maps_lead_to_the_bytes_of_the_views() {
             }
         }
     }
-    let small = BatchLoader::new(&manifest, ViewConfig::small(24), options(6, 2)).unwrap();
+    let small = BatchLoader::new(&manifest, ViewConfig::strong(24), options(6, 2)).unwrap();
     assert!(small.planes(0, 0).unwrap_err().to_string().contains("views: crop is resized"));
 }
 
@@ -100,7 +100,7 @@ fn maps_lead_to_the_bytes_of_the_views() {
 fn a_batch_holds_what_its_key_says() {
     let dir = tempfile::tempdir().unwrap();
     let manifest = data_set(dir.path(), 10);
-    let views = ViewConfig::small(24);
+    let views = ViewConfig::strong(24);
     let batches = pairs::<u8>(&BatchLoader::new(&manifest, views, options(4, 2)).unwrap(), 5, 0);
     let order = seed::epoch_order(11, 5, 10);
     let batch = &batches[1];
@@ -227,7 +227,7 @@ fn a_contact_sheet_shows_what_training_gets() {
     let dir = tempfile::tempdir().unwrap();
     let manifest = data_set(dir.path(), 6);
     let batch =
-        pairs::<u8>(&BatchLoader::new(&manifest, ViewConfig::small(24), options(5, 2)).unwrap(), 0, 0).remove(0);
+        pairs::<u8>(&BatchLoader::new(&manifest, ViewConfig::strong(24), options(5, 2)).unwrap(), 0, 0).remove(0);
     let path = dir.path().join("sheet.png");
     preview::pairs(&batch, 2).unwrap().write_png(&path).unwrap();
     let sheet = decode::read(&path).unwrap();

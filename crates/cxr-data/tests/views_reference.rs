@@ -32,7 +32,7 @@ fn image(width: usize, height: usize, wide: bool, rng: &mut impl Rng) -> Radiogr
 }
 
 fn config(size: usize, rng: &mut impl Rng) -> ViewConfig {
-    let mut config = ViewConfig::small(size);
+    let mut config = ViewConfig::strong(size);
     let mut on = |strength: f64| {
         let probability = [0.0, 0.5, 1.0][seed::below(rng, 3)];
         Operation { probability, strength: seed::uniform(rng, strength / 10.0, strength) }
@@ -103,7 +103,7 @@ fn exact_positions_and_tiny_images_too() {
         let (width, height) = (1 + seed::below(rng, 9), 1 + seed::below(rng, 9));
         let wide = seed::chance(rng, 0.5);
         let image = image(width, height, wide, rng);
-        let mut config = ViewConfig::small([8, 9, 16, 17][seed::below(rng, 4)]);
+        let mut config = ViewConfig::strong([8, 9, 16, 17][seed::below(rng, 4)]);
         config.rotation = Operation::OFF;
         let mut params = ViewParams::draw(&config, width, height, rng);
         params.rotation = [None, Some(0.0), Some(90.0), Some(180.0), Some(270.0), Some(45.0)][seed::below(rng, 6)];
@@ -117,7 +117,7 @@ fn exact_positions_and_tiny_images_too() {
 /// The preset at its full size, on an image as large as it is prepared for.
 #[test]
 fn the_preset_small_is_the_plain_code_at_320_pixels() {
-    let config = ViewConfig::small(320);
+    let config = ViewConfig::strong(320);
     let rng = &mut seed::rng(19, 0, 0, 0);
     for (width, height, wide) in [(506, 617, false), (700, 506, true), (320, 320, false), (506, 1500, false)] {
         let image = image(width, height, wide, rng);
