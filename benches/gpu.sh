@@ -13,7 +13,7 @@ for arch in resnet18 densenet121; do
       for precision in f32 bf16; do
         options=(--arch "$arch" --image-size "$size" --batch-size "$batch" --precision "$precision")
         for device in "${devices[@]}"; do
-          "$tool" bench step --device "$device" "${options[@]}" | tr -d '\n' || true
+          "$tool" bench step --json --device "$device" "${options[@]}" | tr -d '\n' || true
           echo
         done
         python3 "$here/pytorch_step.py" "${options[@]}" || true

@@ -1,10 +1,14 @@
 """The step that `moco-cxr bench step` measures, in PyTorch: upload of two u8 views, two encoders, queue, loss, backward, SGD.
 
-Written from the method's description (He et al., arXiv:1911.05722, Algorithm 1; v2: arXiv:2003.04297). Prints one JSON object.
+Written from the method's description (He et al., arXiv:1911.05722, Algorithm 1; v2: arXiv:2003.04297). Prints one JSON object; with
+--turns it makes steps on request, as `moco-cxr bench step --turns` does, for benches/step.py.
 """
 
 import argparse
 import json
+import os
+import resource
+import sys
 import time
 
 import torch
@@ -33,7 +37,7 @@ class Step:
             parameter.requires_grad_(False)
         self.queue = F.normalize(torch.randn(options.moco_k, 128, device=device), dim=1)
         self.pointer = 0
-        self.optimizer = torch.optim.SGD(self.query.parameters(), lr=1e-5, momentum=0.9, weight_decay=1e-4)
+        self.optimizer = torch.optim.SGD(self.query.parameters(), lr=1e-5, momentum=0.9, weight_decay=1e-4, fused=device.type == "cpu" or None)
         shape = (2, options.batch_size, 1, options.image_size, options.image_size)
         self.host = torch.randint(0, 256, shape, dtype=torch.uint8)
         if device.type == "cuda":
@@ -69,6 +73,25 @@ class Step:
         return loss.item()
 
 
+def turn(step, steps, wait):
+    """Some steps, and what the system counted meanwhile; on Linux `ru_maxrss` is in KiB."""
+    before, begin, step_ms = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter(), []
+    for _ in range(steps):
+        start = time.perf_counter()
+        step()
+        wait()
+        step_ms.append(1e3 * (time.perf_counter() - start))
+    wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return dict(
+        step_ms=step_ms,
+        threads=torch.get_num_threads(),
+        busy_cores=processor / wall,
+        minor_faults=(after.ru_minflt - before.ru_minflt) / steps,
+        peak_bytes=1024 * after.ru_maxrss,
+    )
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--arch", default="resnet18")
@@ -80,10 +103,13 @@ def main():
     parser.add_argument("--warmup", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--turns", action="store_true")
     options = parser.parse_args()
     device = torch.device(options.device)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
+    torch.set_num_threads(options.threads)
     step = Step(options, device)
     wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     begin = time.perf_counter()
@@ -93,6 +119,11 @@ def main():
     for _ in range(options.warmup - 1):
         step()
     wait()
+    if options.turns:
+        print(json.dumps(dict(torch=torch.__version__)), flush=True)
+        for line in sys.stdin:
+            print(json.dumps(turn(step, int(line), wait)), flush=True)
+        return
     begin = time.perf_counter()
     for _ in range(options.steps):
         step()

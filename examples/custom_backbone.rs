@@ -64,9 +64,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut source = LoaderSource(BatchLoader::new(&images, ViewConfig::moco_cxr(64), options)?);
 
     let mut config = PretrainSettings::named("small", out.join("data"))?.train;
-    config.epochs = 6;
+    (config.epochs, config.batch_size) = (6, 32);
     config.moco.queue_size = 128;
-    (config.schedule.lr, config.schedule.warmup_epochs) = (3e-3, 0.5);
+    config.schedule.lr = 3e-3;
     let device = DeviceChoice::Auto.select()?;
     let mut trainer = config.init(Plain::new(0, &device))?;
     trainer.run(&mut source, &mut Lines)?;

@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         settings = settings.with_set(setting)?;
     }
     settings.train.epochs = 3;
-    settings.train.schedule.warmup_epochs = 1.0;
+    settings.train.schedule.lr = 5e-4;
 
     let run = pretrain(&settings, &out.join("run"), Existing::Refuse, &mut Lines)?;
     println!("{} steps; weights in {}", run.step, run.folder.join("export").display());

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // batch statistics of a query from those of its key.
     let mut settings = PretrainSettings::named("small", &data)?.with_set("views.size=64")?;
     (settings.channels, settings.data.in_memory, settings.train.seed) = (1, true, seed);
-    (settings.train.epochs, settings.train.schedule.lr, settings.train.schedule.warmup_epochs) = (6, 1e-3, 0.5);
+    settings.train.epochs = 6;
     settings.train.moco.groups = 4;
     pretrain(&settings, &run, Existing::Refuse, &mut watch)?;
 

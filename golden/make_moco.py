@@ -40,15 +40,19 @@ def images(step: int, view: int, dtype: torch.dtype) -> torch.Tensor:
 
 
 class Encoder(nn.Module):
-    """Two convolutions with batch norm, global average, and the head of MoCo v2."""
+    """Two convolutions with batch norm, global average, and the head of MoCo v2, or with batch norm as in MoCo v3."""
 
-    def __init__(self) -> None:
+    def __init__(self, head_norm: bool = False) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(1, 4, 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(4)
         self.conv2 = nn.Conv2d(4, 8, 3, 2, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(8)
-        self.fc = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, D))
+        if head_norm:
+            hidden = [nn.Linear(8, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU()]
+            self.fc = nn.Sequential(*hidden, nn.Linear(8, D, bias=False), nn.BatchNorm1d(D, affine=False))
+        else:
+            self.fc = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, D))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = F.relu(self.bn1(self.conv1(x)))
@@ -61,7 +65,8 @@ def fill(encoder: Encoder, first: int) -> None:
     with torch.no_grad():
         for p, (name, tensor) in enumerate(sorted(encoder.named_parameters())):
             flat = torch.tensor([0.5 * value(first + p, i) for i in range(tensor.numel())], dtype=torch.float64)
-            flat = 1 + 0.2 * flat if name.startswith("bn") and name.endswith("weight") else flat
+            scale = name.startswith("bn") and name.endswith("weight") or name == "fc.1.weight"
+            flat = 1 + 0.2 * flat if scale else flat
             tensor.copy_(flat.reshape(tensor.shape))
 
 
@@ -76,10 +81,15 @@ def make_optimizer(name: str, params) -> torch.optim.Optimizer:
     return torch.optim.Adam(params, lr=1e-3, weight_decay=1e-4)
 
 
-def moco(name: str, dtype: torch.dtype, checkpoint: pathlib.Path | None = None) -> dict:
-    """Ten steps; all state after the last."""
+PATIENTS = [0, 1, 0, 2]  # of the variant in which the batch is masked, too
+
+
+def moco(name: str, dtype: torch.dtype, checkpoint: pathlib.Path | None = None, **options) -> dict:
+    """Ten steps; all state after the last. Options: head_norm, batch_negatives, symmetric, mask_patients (in the batch; the
+    first queue has none), momentum_end."""
     torch.manual_seed(0)
-    encoder_q, encoder_k = Encoder().to(dtype), Encoder().to(dtype)
+    norm = options.get("head_norm", False)
+    encoder_q, encoder_k = Encoder(norm).to(dtype), Encoder(norm).to(dtype)
     fill(encoder_q, 1)
     fill(encoder_k, 31)
     queue, ptr, losses, norms = first_queue(dtype), 0, [], []
@@ -87,19 +97,31 @@ def moco(name: str, dtype: torch.dtype, checkpoint: pathlib.Path | None = None) 
     for step in range(STEPS):
         if checkpoint and step == CHECKPOINT:
             save(checkpoint, encoder_q, encoder_k, queue, ptr, optimizer)
-        q = encoder_q(images(step, 0, dtype))  # [N, D]
+        end = options.get("momentum_end", M)
+        m = end - (end - M) * (1 + math.cos(math.pi * step / STEPS)) / 2
         with torch.no_grad():
             for pk, pq in zip(encoder_k.parameters(), encoder_q.parameters()):
-                pk.copy_(M * pk + (1 - M) * pq)
-            k = encoder_k(images(step, 1, dtype))  # [N, D]
-        logits = torch.cat([(q * k).sum(1, keepdim=True), q @ queue.clone().T], 1) / T  # [N, 1+K]
-        loss = F.cross_entropy(logits, torch.zeros(N, dtype=torch.long))
+                pk.copy_(m * pk + (1 - m) * pq)
+        loss, keys = 0, []
+        ways = [(0, 1), (1, 0)] if options.get("symmetric") else [(0, 1)]
+        for query_view, key_view in ways:
+            q = encoder_q(images(step, query_view, dtype))  # [N, D]
+            with torch.no_grad():
+                k = encoder_k(images(step, key_view, dtype))  # [N, D]
+            logits = torch.cat([(q * k).sum(1, keepdim=True), q @ queue.clone().T], 1)  # [N, 1+K]
+            if options.get("batch_negatives"):
+                patients = torch.tensor(PATIENTS if options.get("mask_patients") else list(range(N)))
+                same = patients[:, None] == patients[None, :]
+                logits = torch.cat([logits, (q @ k.T).masked_fill(same, -math.inf)], 1)  # [N, 1+K+N]
+            loss = loss + F.cross_entropy(logits / T, torch.zeros(N, dtype=torch.long)) / len(ways)
+            keys.append(k)
         optimizer.zero_grad()
         loss.backward()
         norms.append(math.sqrt(sum(float((p.grad.double() ** 2).sum()) for p in encoder_q.parameters())))
         optimizer.step()
-        queue[[(ptr + i) % K for i in range(N)]] = k
-        ptr = (ptr + N) % K
+        for k in keys:
+            queue[[(ptr + i) % K for i in range(N)]] = k
+            ptr = (ptr + N) % K
         losses.append(loss.item())
     state = {"loss": torch.tensor(losses, dtype=torch.float64), "gradient_norm": torch.tensor(norms, dtype=torch.float64)}
     for side, encoder in (("encoder_q", encoder_q), ("encoder_k", encoder_k)):
@@ -147,6 +169,20 @@ def steps(out_dir: pathlib.Path) -> dict:
             "f32_gap": gaps,
         }
     return out
+
+
+def variants() -> dict:
+    """The method's options, one by one and together; both encoders, queue, loss and gradient norm in double precision."""
+    cases = {
+        "head_norm": {"head_norm": True},
+        "batch_negatives": {"batch_negatives": True},
+        "batch_negatives_masked": {"batch_negatives": True, "mask_patients": True},
+        "symmetric": {"symmetric": True},
+        "momentum_end": {"momentum_end": 1.0},
+        "together": {"head_norm": True, "batch_negatives": True, "symmetric": True, "momentum_end": 1.0},
+    }
+    run = lambda options: moco("sgd", torch.float64, **options)
+    return {name: {key: numbers(tensor) for key, tensor in run(options).items()} for name, options in cases.items()}
 
 
 def numbers(tensor: torch.Tensor) -> list[float]:
@@ -233,7 +269,7 @@ def main(out_dir: pathlib.Path) -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
-    results = {"steps": steps(out_dir), "info_nce": info_nce(), "optimizers": optimizers(), "schedules": schedules()}
+    results = {"steps": steps(out_dir), "variants": variants(), "info_nce": info_nce(), "optimizers": optimizers(), "schedules": schedules()}
     for name, content in results.items():
         text = json.dumps({"versions": versions} | {name: content}, separators=(",", ":"))
         (out_dir / f"{name}.json").write_text(text.replace('],"', '],\n"') + "\n")

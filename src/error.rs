@@ -61,6 +61,22 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// Another process writes to the folder of a run.
+    #[error("{}: {holder} is writing this run; wait until it has ended, stop it (Ctrl-C or SIGTERM: it writes a checkpoint first), or use another folder", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// The process: its number, machine and start.
+        holder: String,
+    },
+    /// A run has checkpoints, and none of them can be used.
+    #[error("{}: {reason}; no other checkpoint of this run can be used either, and nothing was changed. Restore one from a backup, delete the folder of the checkpoints to begin again with --resume, or use another --out", path.display())]
+    NoCheckpoint {
+        /// The newest checkpoint.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A folder to be created already exists.
     #[error("{}: already exists, expected a new folder; nothing is overwritten", path.display())]
     Exists {
@@ -82,6 +98,14 @@ pub enum Error {
         url: String,
         /// The folder it belongs in.
         folder: PathBuf,
+    },
+    /// Weights in a file cannot be used as they are.
+    #[error("{fault}{advice}")]
+    Weights {
+        /// What is wrong with them.
+        fault: backbones::Error,
+        /// The command that would read them, or nothing.
+        advice: String,
     },
     /// A published file has another checksum than expected.
     #[error("{}: found SHA-256 {found}, expected {expected}: {why}", path.display())]

@@ -92,7 +92,13 @@ fn settings_out_of_range_are_named_with_what_was_found_and_expected() {
         (&["--batch-size", "1", "--set", "train.moco.groups=1"], &["train.batch_size: found 1", "at least 2"]),
         (&["--batch-size", "1"], &["batches of 1", "expected"]),
         (&["--set", "train.moco.groups=3"], &["train.moco.groups: found 3 with batches of 8", "a divisor"]),
-        (&["--moco-k", "0"], &["train.moco.queue_size: found 0", "at least 1"]),
+        (
+            &["--set", "train.moco.mlp=false", "--head-norm"],
+            &["train.moco.head_norm: found true with", "moco.mlp = true"],
+        ),
+        (&["--set", "train.moco.momentum_end=1.5"], &["train.moco.momentum_end: found 1.5", "[0, 1]"]),
+        (&["--set", "train.schedule.warmup_share=1"], &["train.schedule.warmup_share: found 1", "below 1"]),
+        (&["--probe-task", "Edema"], &["probe.data: found nothing", "--probe-data"]),
         (&["--moco-t", "0"], &["train.moco.temperature: found 0", "above 0"]),
         (&["--moco-t=-0.1"], &["temperature: found -0.1", "above 0"]),
         (&["--moco-t", "nan"], &["temperature: found NaN", "above 0"]),
@@ -344,7 +350,7 @@ fn what_is_wrong_in_the_arguments_alone_is_status_2_in_every_command() {
         ("embed", &nowhere, &["--batch-size", "0"], "--batch-size: found 0"),
         ("synth", &[], &["--size", "1"], "size is 1, expected 32 to 2048 pixels"),
         ("synth", &[], &["--train-patients", "0"], "train_patients is 0"),
-        ("preview", &nowhere[..2], &["--columns", "0"], "--columns: found 0"),
+        ("preview", &nowhere[..2], &["--per-row", "0"], "--per-row: found 0"),
         ("preview", &nowhere[..2], &["--set", "wrong=1"], "unknown field `wrong`"),
         ("report", &["no-such"], &["--replicates", "10"], "bootstrap replicates is 10"),
         ("splits", &["--kind", "nested", "--rows", "100"], &[], "needs the patients of --data"),
@@ -370,8 +376,7 @@ fn what_is_wrong_in_the_arguments_alone_is_status_2_in_every_command() {
     }
 }
 
-/// The penalty is chosen in folds by patient: with too few of a class there is nothing to choose on, and with few there
-/// are fewer folds, which is said.
+/// A head needs patients of both classes, and with few labels its penalty is fixed, which is said.
 #[test]
 fn too_few_patients_of_a_class_are_named_with_the_task() {
     let (copy, table) = copy();
@@ -392,10 +397,10 @@ fn too_few_patients_of_a_class_are_named_with_the_task() {
     says(&ran, &["task \"Pleural Effusion\"", "found 0 positive patient(s) in", "at least two patients of each class"]);
 
     let ran = bad_arguments("linear", &arguments!["--data", copy.path(), "--task", "Edema", "--weights", "random"]);
-    says(&ran, &["--arch: found none", "resnet18", "with --weights random"]);
+    says(&ran, &["--arch: found none", "resnet18", "for random weights"]);
 
     let out = tempfile::tempdir().unwrap();
     let few = arguments!["--data", made().set, "--fraction", "0.4", "--draws", "1", "--out", out.path().join("out")];
     let ran = succeed(arguments!["linear"].into_iter().chain(with(&few)));
-    says(&ran, &["1 of 1 label draws choose the penalty in fewer than 5 folds"]);
+    says(&ran, &["fraction 0.4: the penalty is 10, because below 50 labels"]);
 }

@@ -12,7 +12,7 @@ use std::{
 
 use safetensors::SafeTensors;
 use serde_json::Value;
-use support::{metrics, names, read_json, run, scratch, succeed, synth};
+use support::{metrics, names, read_json, run, scratch, succeed, synth, tiny_config};
 
 const TASKS: [&str; 2] = ["Pleural Effusion", "Cardiomegaly"];
 const EPOCHS: usize = 2;
@@ -438,4 +438,64 @@ fn a_size_that_is_asked_for_is_the_one_that_is_said() {
         folder.join("asked"),
     ]);
     assert!(ran.stderr.contains("images of 32 px as asked") && !ran.stderr.contains("320 px"), "{}", ran.stderr);
+}
+
+/// A full disk behind standard output, and a reader that has gone away (`| head`), for every command that prints at once.
+#[test]
+#[cfg(target_os = "linux")]
+fn output_that_cannot_be_written_is_an_error_and_no_panic() {
+    let folder = scratch("unwritten");
+    let (set, _) = synth(&folder, "set", 3, [12, 4, 6]);
+    let config = tiny_config(&folder);
+    let scores = folder.join("scores.csv");
+    std::fs::write(&scores, "path,patient,label_A,score_A\na,1,1,0.9\nb,2,0,0.1\nc,3,1,0.4\nd,4,0,0.6\n").unwrap();
+    let weights = folder.join("weights.safetensors");
+    std::fs::write(&weights, safetensors::serialize::<&str, safetensors::tensor::TensorView<'_>, _>([], None).unwrap())
+        .unwrap();
+    let commands: [&[&std::ffi::OsStr]; 9] = [
+        &["devices".as_ref()],
+        &["completions".as_ref(), "bash".as_ref()],
+        &["audit".as_ref(), "--data".as_ref(), set.as_ref()],
+        &["audit".as_ref(), "--data".as_ref(), set.as_ref(), "--json".as_ref()],
+        &["inspect".as_ref(), weights.as_ref()],
+        &["evaluate".as_ref(), scores.as_ref()],
+        &["compare".as_ref(), scores.as_ref(), scores.as_ref()],
+        &["splits".as_ref(), "--kind".as_ref(), "paper".as_ref(), "--rows".as_ref(), "1000".as_ref()],
+        &[
+            "pretrain".as_ref(),
+            "--dry-run".as_ref(),
+            "--data".as_ref(),
+            set.as_ref(),
+            "--config".as_ref(),
+            config.as_ref(),
+        ],
+    ];
+    for command in commands {
+        assert_eq!(support::tool(command).output().unwrap().status.code(), Some(0), "{command:?}");
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ran = support::tool(command).stdout(full).output().unwrap();
+        let fault = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{command:?}: {fault}");
+        assert!(fault.contains("standard output: No space left on device"), "{command:?}: {fault}");
+
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran = support::tool(command).stdout(writer).output().unwrap();
+        let fault = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{command:?}: {fault}");
+        assert!(!fault.contains("panicked") && !fault.contains("Broken pipe"), "{command:?}: {fault}");
+    }
+}
+
+/// A name from elsewhere must not be obeyed by the terminal.
+#[test]
+fn names_with_control_characters_are_printed_as_text() {
+    let folder = scratch("escapes");
+    let name = "\u{1b}[2Jgone\u{7}.safetensors";
+    let path = folder.join(name);
+    std::fs::write(&path, "nothing").unwrap();
+    let ran = run(arguments!["inspect", path]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("\\u{1b}[2Jgone\\u{7}.safetensors"), "{:?}", ran.stderr);
+    assert!(!ran.stderr.contains(['\u{1b}', '\u{7}']), "{:?}", ran.stderr);
 }

@@ -15,7 +15,7 @@ use std::{
 
 use moco_cxr::{
     Existing, PretrainSettings, TrainingWatch, Watch,
-    cxr_data::{BatchLoader, BatchOptions, Dataset, PairBatch, Part, decode, load, preview},
+    cxr_data::{BatchLoader, BatchOptions, Dataset, OnBad, PairBatch, Part, decode, load, preview},
     moco_core::Observer,
     pretrain,
 };
@@ -476,15 +476,23 @@ impl TrainingWatch for Vanishing {
 }
 
 #[test]
-fn an_image_that_vanishes_is_replaced_and_counted() {
+fn an_image_that_vanishes_ends_the_run_or_is_replaced_and_named() {
     let (copy, root) = copy();
     let mut settings = PretrainSettings::named("small", &root).unwrap().with_file(&made().config).unwrap();
     settings.train.epochs = 2;
     // One batch holds all, so that the image is met in every epoch.
     settings.train.batch_size = made().images;
     settings.train.moco.groups = 1;
-    let mut watch = Vanishing { image: images(&root, Part::Train)[1].clone(), notes: RefCell::default() };
+    let image = images(&root, Part::Train)[1].clone();
+    let whole = fs::read(&image).unwrap();
+    let mut watch = Vanishing { image: image.clone(), notes: RefCell::default() };
+    let fault = pretrain(&settings, &copy.path().join("failed"), Existing::Refuse, &mut watch).unwrap_err().to_string();
+    assert!(fault.contains(image.file_name().unwrap().to_str().unwrap()), "{fault}");
+
+    fs::write(&image, whole).unwrap();
+    settings.data.on_bad = OnBad::Skip;
     pretrain(&settings, &copy.path().join("run"), Existing::Refuse, &mut watch).unwrap();
-    let counted = watch.notes.borrow().iter().any(|note| note.starts_with("2 times an image had vanished"));
-    assert!(counted, "{:?}", watch.notes);
+    let name = image.strip_prefix(&root).unwrap().display().to_string();
+    let named = watch.notes.borrow().iter().any(|note| note.contains(&name) && note.contains("2 times"));
+    assert!(named, "{:?}", watch.notes);
 }

@@ -186,6 +186,10 @@ fn a_folder_gets_results_and_plots_and_must_be_new() {
     let draws = &row(&results, "Edema", "auroc")["draws"];
     assert_eq!(draws["per_draw"].as_array().unwrap().len(), 2);
     assert!(draws["between_draws"].as_f64().unwrap() > 0.0);
+    let interval = &row(&results, "Edema", "auroc")["interval"];
+    assert_eq!(interval["with_draws"]["draws"], 2);
+    assert!(interval["with_draws"]["upper"].as_f64() >= interval["upper"].as_f64());
+    assert!(table.contains("| patients and 2 draws |"), "{table}");
     assert_eq!(results["calibration"].as_array().unwrap().len(), 2);
 
     let before = support::files(&out);

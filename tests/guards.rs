@@ -268,11 +268,20 @@ fn the_stamp_is_that_of_the_method() {
         run(&Study::open(sources, &small(), &labels, &protocol, &()).unwrap())
     };
     let linear = |study: &Study<'_>| study.linear(Baseline::None).unwrap().outcome().stamp().protocol.clone().unwrap();
-    assert_eq!(protocol_of(&held_out, &linear), "linear, standard: eval mode, nested choice of L2");
+    assert_eq!(
+        protocol_of(&held_out, &linear),
+        "linear, standard: eval mode, running statistics of training images, nested choice of L2 (10 below 50 labels)"
+    );
     held_out.valid = ValidFrom::HeldOut;
-    assert_eq!(protocol_of(&held_out, &linear), "linear, standard: eval mode, L2 chosen on valid");
+    assert_eq!(
+        protocol_of(&held_out, &linear),
+        "linear, standard: eval mode, running statistics of training images, L2 chosen on valid"
+    );
     let knn = |study: &Study<'_>| study.knn(Knn::default()).unwrap().stamp().protocol.clone().unwrap();
-    assert_eq!(protocol_of(&held_out, &knn), "nearest neighbours: k 200, temperature 0.07");
+    assert_eq!(
+        protocol_of(&held_out, &knn),
+        "nearest neighbours: k 200, temperature 0.07, running statistics of training images"
+    );
     let tuned = |study: &Study<'_>| {
         let mut settings = FineTuneSettings::new(Trained::Head);
         settings.epochs = Some(1);

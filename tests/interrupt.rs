@@ -1,4 +1,5 @@
-//! Ctrl-C: the first one saves the run, the second one ends it at once. A fine-tuning keeps the draws that are finished.
+//! What may happen to a run from outside: Ctrl-C and other signals (the first one saves the run, the second one ends it at
+//! once), a time limit, a second process, a reader that goes away. A fine-tuning keeps the draws that are finished.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -97,6 +98,123 @@ fn a_scheduler_that_ends_a_run_finds_a_checkpoint_and_the_state_as_json() {
     assert_eq!((result["finished"].as_bool(), result["weights"].is_null()), (Some(false), true));
     assert_eq!(result["step"], metrics(&out).len());
     assert!(result["resume"].as_str().unwrap().ends_with(&format!("--resume --out {}", out.display())));
+}
+
+#[test]
+fn signals_of_schedulers_and_closed_terminals_write_a_checkpoint() {
+    for name in ["-HUP", "-USR1"] {
+        let out = made().0.join(name);
+        let ran = interrupted(&out, name, &["--quiet"]);
+        assert_eq!(ran.status.code(), Some(130), "{name}: {}", text(&ran.stderr));
+        let step = metrics(&out).len();
+        assert_eq!(fs::read_to_string(out.join("checkpoints/latest")).unwrap().trim(), format!("step-{step:08}"));
+        assert!(!out.join("run.lock").exists());
+    }
+}
+
+/// `nohup` starts a program with SIGHUP ignored.
+#[test]
+#[cfg(target_os = "linux")]
+fn under_nohup_a_closed_terminal_changes_nothing() {
+    let out = made().0.join("nohup");
+    let inner = pretrain(&out, &["--quiet"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(inner.get_program()).args(inner.get_args());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait(&mut child, "the third step", || lines(&out.join("metrics.jsonl")) >= 3);
+    signal(&child, "-HUP");
+    let ran = child.wait_with_output().unwrap();
+    assert!(ran.status.success(), "{}", text(&ran.stderr));
+    assert!(out.join("export/model.safetensors").is_file());
+}
+
+#[test]
+fn a_run_stops_by_itself_before_its_time_is_over_and_can_go_on() {
+    let out = made().0.join("limited");
+    let start = Instant::now();
+    // Far more epochs than fit.
+    let ran = pretrain(&out, &["--set", "train.epochs=100000", "--max-time", "6s"]).output().unwrap();
+    assert_eq!(ran.status.code(), Some(130), "{}", text(&ran.stderr));
+    assert!(text(&ran.stderr).contains("the time of --max-time is over"), "{}", text(&ran.stderr));
+    // A wide margin for a busy machine; without the limit it would take hours.
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    let step = metrics(&out).iter().filter(|line| line["split"] == "train").count();
+    assert!(step >= 1 && text(&ran.stdout).contains(&format!("stopped at step {step}; resume with")));
+    assert!(pretrain(&made().0.join("no time"), &["--max-time", "soon"]).output().unwrap().status.code() == Some(2));
+}
+
+/// What a scheduler does that restarts a job which is still running.
+#[test]
+fn a_second_process_is_told_who_is_there_and_changes_nothing() {
+    let out = made().0.join("shared");
+    let mut first = pretrain(&out, &["--quiet", "--set", "train.epochs=100000"]).spawn().unwrap();
+    wait(&mut first, "the third step", || lines(&out.join("metrics.jsonl")) >= 3);
+    for how in ["--resume", "--overwrite"] {
+        let second = pretrain(&out, &["--quiet", how]).output().unwrap();
+        let fault = text(&second.stderr);
+        assert_eq!(second.status.code(), Some(1), "{fault}");
+        assert!(fault.contains(&format!("process {}", first.id())) && fault.contains("is writing this run"), "{fault}");
+    }
+    signal(&first, "-TERM");
+    assert_eq!(first.wait_with_output().unwrap().status.code(), Some(130));
+    let steps: Vec<u64> =
+        metrics(&out).iter().filter(|l| l["split"] == "train").map(|l| l["step"].as_u64().unwrap()).collect();
+    assert!(steps.iter().copied().eq(1..=steps.len() as u64), "{steps:?}");
+
+    // Killed, it leaves its lock, which holds nobody off.
+    let mut killed = pretrain(&out, &["--quiet", "--resume"]).spawn().unwrap();
+    wait(&mut killed, "one more step", || lines(&out.join("metrics.jsonl")) > steps.len() + 3);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(out.join("run.lock").is_file());
+    let ran = pretrain(&out, &["--quiet", "--resume", "--max-time", "3s"]).output().unwrap();
+    assert_eq!(ran.status.code(), Some(130), "{}", text(&ran.stderr));
+}
+
+/// The job file of the documentation, with stand-ins for SLURM's commands: the job is put back until the run is finished.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_job_file_goes_on_until_the_run_is_finished() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let (folder, set, config) = made();
+    let (bin, out) = (folder.join("slurm"), folder.join("job"));
+    fs::create_dir(&bin).unwrap();
+    symlink(env!("CARGO_BIN_EXE_moco-cxr"), bin.join("moco-cxr")).unwrap();
+    for (name, script) in [("srun", "exec \"$@\""), ("scontrol", "echo \"$@\" >> \"$RUN.requeued\"")] {
+        let path = bin.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let job = |time: &str| {
+        let mut command = Command::new("bash");
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/pretrain.sbatch"));
+        command.args(arguments!["--config", config, "--quiet", "--set", "train.epochs=6"]);
+        let names = [("PATH", &path[..]), ("SLURM_JOB_ID", "17"), ("MAX_TIME", time)];
+        command.envs(names).env("DATA", set).env("RUN", &out).output().unwrap()
+    };
+    // No step takes less than a millisecond: stopped after the first, twice, then finished.
+    let (first, second, last) = (job("1ms"), job("1ms"), job("1h"));
+    assert_eq!([&first, &second].map(|ran| ran.status.code()), [Some(130); 2], "{}", text(&first.stderr));
+    assert_eq!(last.status.code(), Some(0), "{}", text(&last.stderr));
+    assert_eq!(fs::read_to_string(folder.join("job.requeued")).unwrap(), "requeue 17\n".repeat(2));
+    let steps: Vec<u64> =
+        metrics(&out).iter().filter(|l| l["split"] == "train").map(|l| l["step"].as_u64().unwrap()).collect();
+    assert!(steps.iter().copied().eq(1..=steps.len() as u64), "{steps:?}");
+}
+
+/// As `pretrain 2>&1 | head -2`, and a `tee` that is killed.
+#[test]
+fn a_reader_that_goes_away_costs_nothing_but_its_lines() {
+    let out = made().0.join("unread");
+    let mut child = pretrain(&out, &["--print-freq", "1"]).spawn().unwrap();
+    drop(child.stdout.take());
+    drop(child.stderr.take());
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(1), "results cannot be printed, which is no panic");
+    assert!(out.join("export/model.safetensors").is_file());
+    assert!(fs::read_to_string(out.join("train.log")).unwrap().contains("finished at step"));
 }
 
 #[test]

@@ -62,7 +62,8 @@ fn a_positive_that_loses_costs_what_it_costs_on_the_cpu() {
             rows / length
         };
         let q = rows(4, 0).autodiff().require_grad();
-        let contrast = info_nce(q.clone(), rows(4, 50), Negatives { rows: rows(64, 100), excluded: None }, 0.2);
+        let contrast =
+            info_nce(q.clone(), rows(4, 50), Negatives { rows: rows(64, 100), excluded: None, batch: None }, 0.2);
         let gradient = q.grad(&contrast.loss.backward()).unwrap();
         [contrast.measures, gradient.reshape([-1])].map(|t| t.into_data().try_to_vec::<f32>().unwrap())
     };

@@ -60,6 +60,7 @@ fn whole_run() -> &'static Path {
             channels: 1,
             normalization: config.normalization,
             image_size: 48,
+            assumed: Vec::new(),
             resample: "bilinear".into(),
             labels: Vec::new(),
             data: "drawn".into(),

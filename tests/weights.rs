@@ -19,6 +19,7 @@ fn info(config: &NetworkConfig, labels: &[&str]) -> ExportInfo {
         channels: config.channels,
         normalization: config.normalization,
         image_size: 64,
+        assumed: Vec::new(),
         resample: "bilinear".to_owned(),
         labels: labels.iter().map(|&l| l.to_owned()).collect(),
         data: "None.".to_owned(),

@@ -69,6 +69,7 @@ fn smoke(table: PaperTable, out: &Path) -> Outcome<PathBuf> {
         epochs: None,
         image_size: Some(SIDE),
         device: DeviceChoice::Auto,
+        features: None,
     };
     reproduction.make_fits(&fits, &|text: &str| println!("{text}"))?;
     println!();
@@ -85,7 +86,7 @@ fn network(init: Init, data: &Path, out: &Path) -> Outcome<String> {
     let mut settings = PretrainSettings::named("small", data)?.with_set(&format!("views.size={SIDE}"))?;
     (settings.channels, settings.data.in_memory) = (1, true);
     (settings.train.epochs, settings.train.schedule.lr) = (1, rate.parse()?);
-    settings.train.schedule.warmup_epochs = 0.0;
+    settings.train.schedule.warmup_share = 0.0;
     let run = out.join(format!("moco-{rate}"));
     pretrain(&settings, &run, Existing::Refuse, &mut ())?;
     Ok(run.display().to_string())

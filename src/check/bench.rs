@@ -1,16 +1,24 @@
-//! The time of one pretraining step on a device, and of its parts.
+//! The time of a pretraining step on a device, and of its parts.
 
 use std::time::Instant;
 
-use backbones::{Arch, Mode, Network, NetworkConfig, Precision};
-use moco_core::{HostBatch, MocoConfig, OptimizerConfig, Rule, info_nce};
+use backbones::{Arch, Mode, Network, NetworkConfig, Precision, cpu_times};
+use burn::tensor::Device;
+use moco_core::{HostBatch, MocoConfig, NamedGradients, OptimizerConfig, Rule, info_nce};
 use serde::Serialize;
 
 use crate::{
-    check::step::{Stepper, synthetic_batch, upload},
-    device::{DeviceChoice, guard},
+    check::{
+        bench_operations::{Operations, median, peak_gflops},
+        bench_process::Process,
+        step::{Stepper, synthetic_batch, upload, wait},
+    },
+    device::{Adapter, DeviceChoice, guard},
     error::{Error, Result},
 };
+
+/// Learning rate: small, so that the weights stay what they are.
+const LR: f64 = 1e-5;
 
 /// A benchmark of pretraining steps on synthetic images.
 #[derive(Debug, Clone, Serialize)]
@@ -31,6 +39,8 @@ pub struct StepBench {
     pub warmup: usize,
     /// Steps to measure.
     pub steps: usize,
+    /// Whether the time is also measured by operation, on the CPU only.
+    pub by_operation: bool,
 }
 
 /// The result of a [`StepBench`].
@@ -43,19 +53,21 @@ pub struct StepReport {
     pub adapter: String,
     /// Shader compiler in use.
     pub compiler: String,
-    /// Images per second: batch size over the mean time of a step.
+    /// Images per second: batch size over the median time of a step.
     pub images_per_s: f64,
-    /// Mean milliseconds of a whole step, with the upload of its batch and the reading of its loss.
+    /// Median milliseconds of a whole step, with the upload of its batch and the reading of its loss.
     pub step_ms: f64,
-    /// Milliseconds of the parts, each measured alone, from an idle device to an idle device.
+    /// Milliseconds of the parts, measured in further steps, from an idle device to an idle device.
     pub phases_ms: Phases,
+    /// What was measured of the steps.
+    pub measured: Turn,
     /// Bytes the device's allocator holds after the steps, which is its peak; `None` where it is not reported.
     pub device_bytes: Option<u64>,
     /// Seconds of the first step, in which kernels are compiled and tuned.
     pub first_step_s: f64,
 }
 
-/// Milliseconds of the parts of a step.
+/// Milliseconds of the parts of a step, medians over the same steps.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Phases {
     /// Host to device, both views.
@@ -66,19 +78,40 @@ pub struct Phases {
     pub forward_key: f64,
     /// Loss and backward pass.
     pub backward: f64,
-    /// The rest of a whole step: moving average of the key encoder, optimiser, queue, reading the loss.
+    /// Moving average of the key encoder, gradient norm, optimiser, queue.
     pub update: f64,
+}
+
+/// Some steps made one after the other.
+#[derive(Debug, Clone, Serialize)]
+pub struct Turn {
+    /// Milliseconds of each step.
+    pub step_ms: Vec<f64>,
+    /// Threads of the CPU's kernels.
+    pub threads: usize,
+    /// Processor seconds of all threads over wall seconds; `None` where the system does not tell (it is read on Linux).
+    pub busy_cores: Option<f64>,
+    /// Minor page faults a step; `None` as above.
+    pub minor_faults: Option<f64>,
+    /// The largest resident memory of the process so far, in bytes; `None` as above.
+    pub peak_bytes: Option<u64>,
+    /// Time by operation, if it was asked for.
+    pub operations: Option<Operations>,
 }
 
 impl StepBench {
     /// Checks everything that can be checked without the device.
     ///
     /// # Errors
-    /// No steps, fewer than two images, images too small.
+    /// No steps, fewer than two images, images too small, operations of another device than the CPU.
     pub fn validate(&self) -> Result<()> {
         if self.steps == 0 || self.batch_size < 2 || self.image_size < 32 {
             let found = format!("{} steps of {} images of {} px", self.steps, self.batch_size, self.image_size);
             let expected = "at least 1 step, 2 images, 32 px".to_owned();
+            return Err(Error::Setting { key: "bench".into(), found, expected });
+        }
+        if self.by_operation && !self.device.is_cpu() {
+            let (found, expected) = (format!("by operation on device {}", self.device), "device cpu".to_owned());
             return Err(Error::Setting { key: "bench".into(), found, expected });
         }
         Ok(())
@@ -89,6 +122,29 @@ impl StepBench {
     /// # Errors
     /// Settings out of range; a device that is not available, fails, runs out of memory or does not offer the precision.
     pub fn run(&self) -> Result<StepReport> {
+        let mut warm = self.start()?;
+        let measured = warm.turn(self.steps)?;
+        guard(self.device, || {
+            let step_ms = median(measured.step_ms.clone());
+            Ok(StepReport {
+                bench: self.clone(),
+                adapter: warm.adapter.name.clone(),
+                compiler: warm.adapter.compiler.clone(),
+                images_per_s: 1e3 * self.batch_size as f64 / step_ms,
+                step_ms,
+                phases_ms: phases(&mut warm.stepper, &warm.batch, self.steps.min(5))?,
+                measured,
+                device_bytes: warm.adapter.device.memory_pool_usage().map(|usage| usage.bytes_reserved),
+                first_step_s: warm.first_step_s,
+            })
+        })
+    }
+
+    /// Makes the steps before the measurement.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn start(&self) -> Result<WarmBench> {
         self.validate()?;
         let adapter = self.device.adapter()?;
         guard(self.device, || {
@@ -97,60 +153,91 @@ impl StepBench {
             let (network, optimizer) = (NetworkConfig::new(self.arch), OptimizerConfig::new(Rule::SGD, 1e-4));
             let mut stepper = Stepper::random(&network, self.precision, &moco, optimizer, &adapter.device)?;
             let batch = synthetic_batch(self.batch_size, self.image_size);
-            let mut step_s = || stepper.timed(&batch, 1e-5, None);
-            let first_step_s = step_s()?;
+            let first_step_s = stepper.timed(&batch, LR, None)?;
             for _ in 1..self.warmup.max(1) {
-                step_s()?;
+                stepper.timed(&batch, LR, None)?;
             }
-            let times = (0..self.steps).map(|_| step_s()).collect::<Result<Vec<f64>>>()?;
-            let step_ms = 1e3 * times.iter().sum::<f64>() / self.steps as f64;
-            let phases_ms = phases(&mut stepper, &batch, step_ms)?;
-            Ok(StepReport {
-                bench: self.clone(),
-                adapter: adapter.name.clone(),
-                compiler: adapter.compiler.clone(),
-                images_per_s: 1e3 * self.batch_size as f64 / step_ms,
+            let peak = if self.by_operation { Some(peak_gflops(&adapter.device)) } else { None };
+            Ok(WarmBench { bench: self.clone(), adapter, stepper, batch, first_step_s, peak })
+        })
+    }
+}
+
+/// A benchmark after its first steps, ready to measure.
+#[derive(Debug)]
+pub struct WarmBench {
+    bench: StepBench,
+    adapter: Adapter,
+    stepper: Stepper<Network>,
+    batch: HostBatch,
+    first_step_s: f64,
+    /// GFLOP/s of a product of large matrices.
+    peak: Option<f64>,
+}
+
+impl WarmBench {
+    /// Makes and measures some steps, at least one.
+    ///
+    /// # Errors
+    /// A device that fails or runs out of memory.
+    pub fn turn(&mut self, steps: usize) -> Result<Turn> {
+        let Self { bench, stepper, batch, peak, .. } = self;
+        guard(bench.device, || {
+            cpu_times::record(bench.by_operation);
+            cpu_times::take();
+            let (mut step_ms, mut operations) = (Vec::new(), Vec::new());
+            let (before, start) = (Process::now(), Instant::now());
+            for _ in 0..steps.max(1) {
+                step_ms.push(1e3 * stepper.timed(batch, LR, None)?);
+                operations.extend(bench.by_operation.then(cpu_times::take));
+            }
+            let wall = start.elapsed().as_secs_f64();
+            let after = Process::now();
+            cpu_times::record(false);
+            let used = before.zip(after);
+            let n = step_ms.len() as f64;
+            Ok(Turn {
+                operations: peak.map(|peak| Operations::of(&step_ms, &operations, peak)),
                 step_ms,
-                phases_ms,
-                device_bytes: adapter.device.memory_pool_usage().map(|usage| usage.bytes_reserved),
-                first_step_s,
+                threads: rayon::current_num_threads(),
+                busy_cores: used.map(|(a, b)| (b.processor_s - a.processor_s) / wall),
+                minor_faults: used.map(|(a, b)| (b.minor_faults - a.minor_faults) as f64 / n),
+                peak_bytes: after.map(|after| after.peak_bytes),
             })
         })
     }
 }
 
-/// The parts one after the other, three times; the smallest of each. `step_ms` is a whole step.
-fn phases(stepper: &mut Stepper<Network>, batch: &HostBatch, step_ms: f64) -> Result<Phases> {
+/// Medians of the parts of `steps` steps, made part by part with a wait after each.
+fn phases(stepper: &mut Stepper<Network>, batch: &HostBatch, steps: usize) -> Result<Phases> {
     let mode = Mode::Train { groups: 1 };
-    let mut best = [f64::INFINITY; 4];
-    for _ in 0..3 {
-        let mut times = [0.0; 4];
-        let start = Instant::now();
-        let views = upload(batch, &stepper.device)?;
-        stepper.wait()?;
-        times[0] = start.elapsed().as_secs_f64();
-
-        let start = Instant::now();
+    let mut times: [Vec<f64>; 5] = Default::default();
+    for index in 0..steps as u64 {
+        let mut start = Instant::now();
+        let mut lap = |part: usize, device: &Device| -> Result<()> {
+            wait(device)?;
+            let now = Instant::now();
+            times[part].push(1e3 * now.duration_since(start).as_secs_f64());
+            start = now;
+            Ok(())
+        };
+        let device = stepper.device.clone();
+        let views = upload(batch, &device)?;
+        lap(0, &device)?;
         let q = stepper.moco.encoder_q.encode(views.query, mode);
-        stepper.wait()?;
-        times[1] = start.elapsed().as_secs_f64();
-
-        let start = Instant::now();
+        lap(1, &device)?;
         let k = stepper.moco.encoder_k.encode(views.key, mode);
-        stepper.wait()?;
-        times[2] = start.elapsed().as_secs_f64();
-
-        let start = Instant::now();
+        lap(2, &device)?;
         let negatives = stepper.moco.queue.negatives(&views.patients, false);
-        let contrast = info_nce(q, k, negatives, stepper.moco.config().temperature);
-        drop(contrast.loss.backward());
-        stepper.wait()?;
-        times[3] = start.elapsed().as_secs_f64();
-        for (best, time) in best.iter_mut().zip(times) {
-            *best = best.min(time * 1e3);
-        }
+        let contrast = info_nce(q, k.clone(), negatives, stepper.moco.config().temperature);
+        let gradients = NamedGradients::take(&stepper.moco.encoder_q, contrast.loss.backward());
+        lap(3, &device)?;
+        drop(gradients.norm());
+        stepper.moco.average_keys(0.0);
+        stepper.optimizer.step_in_place(&mut stepper.moco.encoder_q, gradients, LR);
+        stepper.moco.queue.enqueue(k, &views.patients, index);
+        lap(4, &device)?;
     }
-    let [upload, forward_query, forward_key, backward] = best;
-    let update = (step_ms - upload - forward_query - forward_key - backward).max(0.0);
+    let [upload, forward_query, forward_key, backward, update] = times.map(median);
     Ok(Phases { upload, forward_query, forward_key, backward, update })
 }

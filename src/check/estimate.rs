@@ -51,7 +51,11 @@ impl MemoryEstimate {
         let PretrainSettings { arch, channels, train, .. } = settings;
         let (dim, moco) = (arch.feature_dim() as u64, &train.moco);
         let out = moco.dim as u64;
-        let head = if moco.mlp { dim * dim + dim } else { 0 } + dim * out + out;
+        let head = match (moco.mlp, moco.head_norm) {
+            (false, _) => dim * out + out,
+            (true, false) => dim * dim + dim + dim * out + out,
+            (true, true) => dim * dim + 2 * dim + dim * out, // batch norm in place of biases
+        };
         let tensors = layout(*arch, *channels, None);
         let learned = tensors.iter().filter(|(name, _)| !name.contains("running_"));
         let parameters = head + learned.map(|(_, shape)| shape.iter().product::<usize>() as u64).sum::<u64>();

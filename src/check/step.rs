@@ -31,7 +31,17 @@ pub(super) fn upload(batch: &HostBatch, device: &Device) -> Result<Views> {
     Ok(batch.to_device(batch.patients.len(), device)?)
 }
 
+/// Waits until a device has computed everything asked of it.
+///
+/// # Errors
+/// When the device fails.
+pub(super) fn wait(device: &Device) -> Result<()> {
+    let failed = |e: String| moco_core::Error::Device { what: "waiting for the device", reason: e };
+    Ok(device.sync().map_err(|e| failed(e.to_string()))?)
+}
+
 /// A model with its optimiser on a device.
+#[derive(Debug)]
 pub(super) struct Stepper<B: Backbone> {
     pub(super) moco: Moco<B>,
     pub(super) optimizer: Optimizer,
@@ -75,7 +85,7 @@ impl<B: Backbone> Stepper<B> {
     /// # Errors
     /// As [`Moco::step`].
     pub(super) fn step(&mut self, views: Views, lr: f64, clip_norm: Option<f64>) -> Result<Measures> {
-        let update = Step { index: self.done, lr, clip_norm };
+        let update = Step { index: self.done, lr, done: 0.0, clip_norm };
         let measures = self.moco.step(vec![views], &mut self.optimizer, &update)?;
         self.done += 1;
         Ok(measures)
@@ -84,21 +94,12 @@ impl<B: Backbone> Stepper<B> {
     /// Seconds of a whole step, from the upload of its batch until everything is computed.
     ///
     /// # Errors
-    /// As [`Self::step`] and [`Self::wait`].
+    /// As [`Self::step`] and [`wait`].
     pub(super) fn timed(&mut self, batch: &HostBatch, lr: f64, clip_norm: Option<f64>) -> Result<f64> {
         let start = Instant::now();
         let views = upload(batch, &self.device)?;
         self.step(views, lr, clip_norm)?;
-        self.wait()?;
+        wait(&self.device)?;
         Ok(start.elapsed().as_secs_f64())
-    }
-
-    /// Waits until the device has computed everything asked of it.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub(super) fn wait(&self) -> Result<()> {
-        let failed = |e: String| moco_core::Error::Device { what: "waiting for the device", reason: e };
-        Ok(self.device.sync().map_err(|e| failed(e.to_string()))?)
     }
 }

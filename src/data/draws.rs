@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use cxr_data::{Dataset, splits};
+use eval::FewLabels;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
@@ -185,10 +186,17 @@ impl Rarest {
     }
 }
 
-/// A note if the penalty is chosen in fewer folds than requested.
+/// A note if the penalty is chosen in fewer folds than requested, or is fixed because a draw has few labels.
 pub(crate) fn fewer_folds(fraction: f64, draws: &[LabelDraw], settings: Draws) -> Option<String> {
-    let fewest = draws.iter().map(|draw| draw.folds).min().filter(|&folds| folds < settings.folds)?;
-    let affected = draws.iter().filter(|draw| draw.folds < settings.folds).count();
+    let FewLabels { below, l2 } = FewLabels::default();
+    let (few, many): (Vec<_>, Vec<_>) = draws.iter().partition(|draw| draw.places.len() < below);
+    if many.is_empty() && !few.is_empty() {
+        return Some(format!(
+            "fraction {fraction}: the penalty is {l2}, because below {below} labels folds choose by chance"
+        ));
+    }
+    let fewest = many.iter().map(|draw| draw.folds).min().filter(|&folds| folds < settings.folds)?;
+    let affected = many.iter().filter(|draw| draw.folds < settings.folds).count();
     Some(format!(
         "fraction {fraction}: {affected} of {} label draws choose the penalty in fewer than {} folds (minimum {fewest}), because \
          a class has too few patients",
@@ -225,7 +233,7 @@ mod tests {
             tasks: vec![task.to_owned()],
             records: (0..images).map(record).collect(),
             patients_known: true,
-            notes: Vec::new(),
+            ..Manifest::default()
         }
     }
 
@@ -236,6 +244,17 @@ mod tests {
     fn labelled(manifest: &Manifest, readable: &[usize], task: &str) -> Labelled {
         let rows = Arc::new(Rows::of_table(manifest.clone(), readable.to_vec()));
         Labelled::new(&rows, &Labels::new([task])).unwrap()
+    }
+
+    #[test]
+    fn a_penalty_that_is_fixed_or_chosen_in_fewer_folds_is_said() {
+        let draw = |images: usize, folds| LabelDraw { places: (0..images).collect(), folds };
+        let said = |draws: &[LabelDraw]| fewer_folds(0.1, draws, settings(5));
+        assert_eq!(said(&[draw(60, 5), draw(20, 2)]), None);
+        let fixed = said(&[draw(49, 2), draw(20, 5)]).unwrap();
+        assert!(fixed.contains("the penalty is 10, because below 50 labels"), "{fixed}");
+        let fewer = said(&[draw(60, 5), draw(50, 3), draw(20, 2)]).unwrap();
+        assert!(fewer.contains("1 of 3 label draws choose the penalty in fewer than 5 folds (minimum 3)"), "{fewer}");
     }
 
     #[test]

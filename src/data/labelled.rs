@@ -28,7 +28,7 @@ impl Labelled {
     pub fn new(rows: &Arc<Rows>, labels: &Labels) -> Result<Self> {
         labels.validate()?;
         let manifest = rows.manifest();
-        let columns = manifest.task_indices(&labels.tasks)?;
+        let columns = labels.columns(manifest)?;
         let policy = admitted(rows, &columns, labels.policy)?;
         let mut numbers = HashMap::new();
         let number = |&row: &usize| {
@@ -37,6 +37,15 @@ impl Labelled {
         };
         let patients = policy.rows.iter().map(number).collect();
         Ok(Self { rows: rows.clone(), labels: labels.clone(), policy, patients })
+    }
+
+    /// These places alone, ascending. The counts stay those of all rows.
+    pub(crate) fn at(&self, places: &[usize]) -> Self {
+        let mut policy = self.policy.clone();
+        policy.targets = policy.targets.select(Axis(0), places);
+        policy.rows = places.iter().map(|&place| policy.rows[place]).collect();
+        let patients = places.iter().map(|&place| self.patients[place]).collect();
+        Self { rows: self.rows.clone(), labels: self.labels.clone(), policy, patients }
     }
 
     /// The set that these rows are taken from.

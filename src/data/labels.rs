@@ -1,6 +1,6 @@
 //! Label columns and their policy.
 
-use cxr_data::LabelPolicy;
+use cxr_data::{LabelPolicy, Manifest};
 
 use crate::error::{Error, Result};
 
@@ -12,6 +12,9 @@ pub struct Labels {
     pub tasks: Vec<String>,
     /// How to treat uncertain and unmentioned labels, and which views to include. Default: the paper's policy.
     pub policy: LabelPolicy,
+    /// Whether a set's own names of its labels are the only ones; otherwise a finding is found by the name that another set
+    /// gives it. Default: no.
+    pub exact: bool,
     /// Whether to merge the images of a study by their highest logit, as the paper does; otherwise every image is a row of
     /// the results. Default: yes.
     pub fold_studies: bool,
@@ -20,7 +23,12 @@ pub struct Labels {
 impl Labels {
     /// These label columns, with the paper's policy, merged to studies.
     pub fn new<S: Into<String>>(tasks: impl IntoIterator<Item = S>) -> Self {
-        Self { tasks: tasks.into_iter().map(Into::into).collect(), policy: LabelPolicy::default(), fold_studies: true }
+        Self {
+            tasks: tasks.into_iter().map(Into::into).collect(),
+            policy: LabelPolicy::default(),
+            exact: false,
+            fold_studies: true,
+        }
     }
 
     /// Checks the settings.
@@ -42,6 +50,24 @@ impl Labels {
             }
             None => Ok(()),
         }
+    }
+
+    /// Columns of a set's labels.
+    pub(crate) fn columns(&self, manifest: &Manifest) -> Result<Vec<usize>> {
+        let found =
+            if self.exact { manifest.exact_task_indices(&self.tasks) } else { manifest.task_indices(&self.tasks) };
+        Ok(found?)
+    }
+
+    /// What to say of labels that the set calls otherwise.
+    pub(crate) fn notes(&self, manifest: &Manifest) -> Vec<String> {
+        let said = |(asked, own): (&str, &str)| {
+            format!(
+                "the label \"{asked}\" is \"{own}\" in {}; --exact-task takes a set's own names only",
+                manifest.root.display()
+            )
+        };
+        manifest.named_otherwise(&self.tasks).into_iter().map(said).collect()
     }
 
     /// The unit of the results: `studies` or `images`.

@@ -3,7 +3,7 @@
 
 use std::{fmt, path::Path};
 
-use cxr_data::Role;
+use cxr_data::{Manifest, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -127,9 +127,21 @@ impl Lineage {
             let manifest = images.load()?;
             let known = manifest.patients_known && evaluated.iter().all(|(.., part)| part.manifest().patients_known);
             let pixels = if known { Vec::new() } else { images.pixels(&manifest, name, watch)? };
+            let trained_on_dicom = mostly_dicom(&manifest);
+            if let Some((part, ..)) =
+                evaluated.iter().find(|(.., part)| mostly_dicom(part.manifest()) != trained_on_dicom)
+            {
+                let kind = |dicom: bool| if dicom { "DICOM" } else { "JPEG or PNG" };
+                watch.note(&format!(
+                    "the weights were trained on {}, and the {part} part is {}: grey values differ by the window, so features may too",
+                    kind(trained_on_dicom),
+                    kind(!trained_on_dicom)
+                ));
+            }
             for (part, role_of_part, evaluated) in evaluated {
                 let seen = (name, *role, &manifest, &pixels[..]);
-                leak_free(&[seen, (part, *role_of_part, evaluated.manifest(), evaluated.pixels())], watch)?;
+                leak_free(&[seen, (part, *role_of_part, evaluated.manifest(), evaluated.pixels())], watch)
+                    .map_err(|fault| way_out(fault, &manifest, images))?;
             }
         }
         if !self.complete {
@@ -141,6 +153,30 @@ impl Lineage {
             (true, false) => Pretraining::Checked,
         })
     }
+}
+
+/// A leak with what can be done about it: a set without published parts was pretrained on as a whole.
+fn way_out(fault: Error, manifest: &Manifest, images: &Origin) -> Error {
+    match fault {
+        Error::Data(cxr_data::Error::Leak(text)) if !manifest.has_parts && images.divided.is_none() => {
+            Error::Data(cxr_data::Error::Leak(format!(
+                "{text} (the weights were trained on all of {}, which has no published parts: pretrain with --part train and \
+                 the same --seed to leave out what is chosen and reported on, or name other data with --test-data)",
+                images.dir.display()
+            )))
+        }
+        other => other,
+    }
+}
+
+/// Whether most images are DICOM files, by their names.
+fn mostly_dicom(manifest: &Manifest) -> bool {
+    let dicom = |path: &str| {
+        let ending =
+            path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, ending)| ending.to_lowercase());
+        matches!(ending.as_deref(), Some("dcm" | "dicom"))
+    };
+    2 * manifest.records.iter().filter(|record| dicom(&record.path)).count() > manifest.len()
 }
 
 /// Whether the checks for images seen in the first role include those for the second.

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use cxr_data::{
-    Dataset, Label, LoadOptions, Manifest, OnBad, Part, PixelHash, load_with, prescan,
+    Dataset, Label, Manifest, OnBad, Part, PixelHash, prescan,
     splits::{ShenzhenSplit, shenzhen_split},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    data::{Sources, shares::shares},
+    data::{ReadAs, Sources, shares::shares},
     error::{Error, Result},
     files::Watch,
 };
@@ -27,6 +27,9 @@ pub struct Origin {
     /// Regular expression for the patients in the paths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patient_regex: Option<String>,
+    /// What was said of the folder beyond its layout.
+    #[serde(default, skip_serializing_if = "ReadAs::is_default")]
+    pub read: ReadAs,
     /// How unreadable images were treated.
     pub on_bad: OnBad,
     /// Number of readable rows.
@@ -84,6 +87,7 @@ impl Origin {
             dataset: sources.dataset,
             part,
             patient_regex: sources.patient_regex.clone(),
+            read: sources.read_of(dir)?,
             on_bad: sources.on_bad,
             images,
             patients_known: manifest.patients_known,
@@ -95,10 +99,11 @@ impl Origin {
 
     /// Reads the rows again and checks that they are unchanged.
     pub(crate) fn load(&self) -> Result<Manifest> {
-        let options =
-            LoadOptions { on_bad: self.on_bad, patient_regex: self.patient_regex.clone(), ..LoadOptions::default() };
+        let mut sources = Sources::new(&self.dir);
+        (sources.dataset, sources.on_bad) = (self.dataset, self.on_bad);
+        (sources.patient_regex, sources.read) = (self.patient_regex.clone(), self.read.clone());
         let part = if self.divided.is_some() { Part::Train } else { self.part };
-        let manifest = load_with(&self.dir, self.dataset, part, &options).map_err(|e| self.gone(e.to_string()))?;
+        let (manifest, _) = sources.table_for(&self.dir, part).map_err(|e| self.gone(e.to_string()))?;
         let hash = manifest.hash();
         if hash != self.hash {
             return Err(self.gone(format!("changed rows (hash {hash}, was {})", self.hash)));

@@ -40,18 +40,13 @@ impl Sources {
         self.reading.validate()?;
         let watch = &Once::new(watch); // one folder may be read for several parts
         let train = Arc::new(self.rows_of(&self.train, Part::Train, views, watch)?);
-        let parts = if self.test.is_none() && self.has_no_parts(&train) {
+        let parts = if self.test.is_none() && !train.manifest().has_parts {
             self.divided(&train, seed, views, watch)?
         } else {
             self.published(train, seed, views, watch)?
         };
         parts.leak_free(watch)?;
         Ok(parts)
-    }
-
-    /// Whether the folder has the same rows in every part.
-    fn has_no_parts(&self, train: &Rows) -> bool {
-        self.table(&self.train, Part::Test).is_ok_and(|test| test.records == train.manifest().records)
     }
 
     fn published(
@@ -62,16 +57,17 @@ impl Sources {
         watch: &dyn Watch,
     ) -> Result<Parts> {
         let dir = self.test.as_ref().unwrap_or(&self.train);
-        let part = match self.table(dir, Part::Test) {
+        let (part, read) = match self.table_for(dir, Part::Test) {
             // Only for a set without a test part; any other error is reported when the part is read.
             Err(cxr_data::Error::Layout { .. }) => {
                 watch.note("no test part: results are for the valid part, which is not used for any choice");
-                Part::Valid
+                (Part::Valid, Part::Valid)
             }
-            _ => Part::Test,
+            Ok((_, read)) => (Part::Test, read),
+            Err(_) => (Part::Test, Part::Test),
         };
-        let test = self.rows_of(dir, part, views, watch)?;
-        let read_valid = |dir: &Path| Ok::<_, Error>(Arc::new(self.rows_of(dir, Part::Valid, views, watch)?));
+        let test = self.rows_of(dir, read, views, watch)?.in_place_of(part);
+        let read_valid = |dir: &Path| self.valid_rows(dir, views, watch);
         let (valid, held_out) = match &self.valid {
             ValidFrom::Nowhere => (None, false),
             ValidFrom::Folder(dir) => (Some(read_valid(dir)?), false),
@@ -102,6 +98,12 @@ impl Sources {
         }
     }
 
+    /// The valid part of a folder that was named for it, or all of it.
+    pub(crate) fn valid_rows(&self, dir: &Path, views: Option<&ViewConfig>, watch: &dyn Watch) -> Result<Arc<Rows>> {
+        let read = self.table_for(dir, Part::Valid).map_or(Part::Valid, |(_, read)| read);
+        Ok(Arc::new(self.rows_of(dir, read, views, watch)?.in_place_of(Part::Valid)))
+    }
+
     fn divided(&self, all: &Arc<Rows>, seed: u64, views: Option<&ViewConfig>, watch: &dyn Watch) -> Result<Parts> {
         let split = shares(all.manifest(), seed)?;
         let share = |rows: &[usize], part| Arc::new(all.select(rows, part).divided_by(seed));
@@ -109,16 +111,14 @@ impl Sources {
         let held_out = share(&split.valid, Part::Valid);
         let test = share(&split.test, Part::Test);
         watch.note(&format!(
-            "the data set has no published parts: divided by patient (seed {seed}) into {} training, {} validation and {} test images",
+            "the data set has no published parts: divided by patient (seed {seed}) into {} training, {} validation and {} test images; pretrain --part train --seed {seed} takes the same training images",
             train.readable().len(),
             held_out.readable().len(),
             test.readable().len(),
         ));
         let valid = match &self.valid {
             ValidFrom::Nowhere => None,
-            ValidFrom::Folder(dir) if !same_folder(dir, &self.train) => {
-                Some(Arc::new(self.rows_of(dir, Part::Valid, views, watch)?))
-            }
+            ValidFrom::Folder(dir) if !same_folder(dir, &self.train) => Some(self.valid_rows(dir, views, watch)?),
             _ => Some(held_out),
         };
         Ok(Parts { train, valid, test, held_out: false, on_bad: self.on_bad })

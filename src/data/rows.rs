@@ -11,7 +11,7 @@ use cxr_data::{
 };
 
 use crate::{
-    data::{Origin, Sources, origin::Division},
+    data::{Origin, Sources, origin::Division, scans::scan_store, shares::shares},
     error::{Error, Result},
     files::Watch,
 };
@@ -73,7 +73,7 @@ impl Rows {
                 if manifest.len() >= MANY {
                     watch.note(&format!("checking {} images against the cache {}", manifest.len(), folder.display()));
                 }
-                let (cache, report) = open_cache(folder, &manifest, &views, workers, false)?;
+                let (cache, report) = open_cache(folder, &manifest, &views, (workers, false), watch)?;
                 watch.note(&format!("cache {}: {report}", folder.display()));
                 let pixels = cache.pixels();
                 let mut source: Arc<dyn ImageSource> = Arc::new(cache);
@@ -89,7 +89,7 @@ impl Rows {
                     Keep::All(views) => Some(views),
                     Keep::Nothing | Keep::Cached(_) => None,
                 };
-                let (bad, pixels, memory) = scan(&manifest, workers, kept, watch);
+                let (bad, pixels, memory) = scan(&manifest, dir, workers, kept, watch);
                 if let (Some(memory), Some(views)) = (memory, views) {
                     prepared.push((views, Arc::new(memory)));
                 }
@@ -138,6 +138,33 @@ impl Rows {
             origin: self.origin.clone(),
             images: Images::Of(self.clone(), rows),
         }
+    }
+
+    /// The share that an evaluation with this seed makes of a set without published parts.
+    pub(crate) fn share(self: Arc<Self>, part: Part, seed: u64) -> Result<Self> {
+        let rows = share_of(&self.manifest, part, seed)?;
+        Ok(self.select(&rows, part).divided_by(seed))
+    }
+
+    /// Checks that the images are not all the same, which trains to nothing.
+    ///
+    /// # Errors
+    /// At least two images, and all of them equal pixel for pixel.
+    pub(crate) fn check_differ(&self) -> Result<()> {
+        let mut pixels = self.readable.iter().map(|&row| self.pixels[row]);
+        let Some(Some(first)) = pixels.next() else { return Ok(()) };
+        if self.readable.len() < 2 || pixels.any(|other| other != Some(first)) {
+            return Ok(());
+        }
+        let found = format!("{} images that are all equal, pixel for pixel", self.readable.len());
+        let expected = "images that differ; `moco-cxr audit` says what they look like".to_owned();
+        Err(Error::Setting { key: self.manifest.root.display().to_string(), found, expected })
+    }
+
+    /// These rows in the place of a part: those of a folder that was named for it.
+    pub(crate) fn in_place_of(mut self, part: Part) -> Self {
+        self.part = part;
+        self
     }
 
     /// Marks the rows as a share of a set that was divided by `seed`.
@@ -192,7 +219,9 @@ impl Rows {
                     return Ok(source.clone());
                 }
                 let source: Arc<dyn ImageSource> = match cache {
-                    Some((folder, workers)) => Arc::new(open_cache(folder, &self.manifest, views, *workers, false)?.0),
+                    Some((folder, workers)) => {
+                        Arc::new(open_cache(folder, &self.manifest, views, (*workers, false), &())?.0)
+                    }
                     None => {
                         let files = Arc::new(Files::new(&self.manifest));
                         match fits(self.manifest.len(), views) {
@@ -230,23 +259,36 @@ impl Sources {
     }
 }
 
+/// Rows of the share that an evaluation with this seed makes of a set without published parts.
+pub(crate) fn share_of(manifest: &Manifest, part: Part, seed: u64) -> Result<Vec<usize>> {
+    let split = shares(manifest, seed)?;
+    Ok(match part {
+        Part::Valid => split.valid,
+        Part::Test => split.test,
+        _ => split.train,
+    })
+}
+
 /// Whether this many prepared images may stay in memory.
 fn fits(images: usize, views: &ViewConfig) -> bool {
     // 16 bit, and the longer side a little longer than the shorter.
     images.saturating_mul(views.size * views.size * 3) <= KEPT_BYTES
 }
 
-/// Opens and completes the cache of a manifest.
+/// Opens and completes the cache of a manifest; `options` are its workers, and whether every entry is verified.
 pub(crate) fn open_cache(
     folder: &Path,
     manifest: &Manifest,
     views: &ViewConfig,
-    workers: usize,
-    verify: bool,
+    (workers, verify): (usize, bool),
+    watch: &dyn Watch,
 ) -> Result<(ImageCache, CacheReport)> {
     if folder.exists() && !folder.is_dir() {
         let found = format!("{}, which is a file", folder.display());
         return Err(Error::Setting { key: "data.cache".into(), found, expected: "the folder of a cache".into() });
+    }
+    if ImageCache::is_busy(folder, views) {
+        watch.note(&format!("another process is completing the cache {}; waiting for it", folder.display()));
     }
     Ok(ImageCache::open(folder, manifest, views, CacheOptions { workers, verify })?)
 }
@@ -254,15 +296,31 @@ pub(crate) fn open_cache(
 /// Unreadable rows with the reason, the pixel hash of each row, and the images if they are kept.
 type Scanned = (Vec<(usize, String)>, Vec<Option<PixelHash>>, Option<MemoryCache>);
 
-fn scan(manifest: &Manifest, workers: usize, keep: Option<&ViewConfig>, watch: &dyn Watch) -> Scanned {
+fn scan(manifest: &Manifest, dir: &Path, workers: usize, keep: Option<&ViewConfig>, watch: &dyn Watch) -> Scanned {
     let images = manifest.len();
     if images >= MANY {
         watch.note(&format!("checking {images} images for unreadable files and duplicates"));
     }
     let total = images as u64;
     watch.progress(0, total);
-    let (Prescan { faults, mislabelled, pixels }, memory) =
-        prescan_with(manifest, workers, keep, &mut |done| watch.progress(done as u64, total));
+    // Small sets are decoded in a moment.
+    let mut store = if images >= MANY { scan_store(dir) } else { None };
+    let (Prescan { faults, mislabelled, pixels, remarks }, memory) =
+        prescan_with(manifest, workers, keep, store.as_mut(), &mut |done| watch.progress(done as u64, total));
+    if let Some(store) = store {
+        if store.reused() > 0 {
+            watch.note(&format!(
+                "{} of {images} images have not changed since they were last looked at",
+                store.reused()
+            ));
+        }
+        // What is kept can be made again.
+        let _ = store.save();
+    }
+    for (remark, (count, first)) in remarks {
+        let path = &manifest.records[first].path;
+        watch.note(&format!("{count} of {images}: {} (the first: {path})", remark.words()));
+    }
     if let Some(&first) = mislabelled.first() {
         let (files, path) = (mislabelled.len(), &manifest.records[first].path);
         watch.note(&format!(

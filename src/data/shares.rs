@@ -45,7 +45,7 @@ pub(crate) mod tests {
             tasks: vec!["Tuberculosis".into()],
             records: (0..200).map(record).collect(),
             patients_known: true,
-            notes: Vec::new(),
+            ..Manifest::default()
         }
     }
 

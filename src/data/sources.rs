@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use cxr_data::{Dataset, LoadOptions, Manifest, OnBad, Part, load_with};
+use cxr_data::{Dataset, LoadOptions, Manifest, OnBad, Part, load_together, load_with};
 
 use crate::{
-    data::Reading,
+    data::{Labels, ReadAs, Reading},
     error::{Error, Result},
     files::Watch,
 };
@@ -26,6 +26,8 @@ pub struct Sources {
     pub on_bad: OnBad,
     /// For a set without patients: a regular expression whose first group, in an image's path, is the patient.
     pub patient_regex: Option<String>,
+    /// What the folder does not say by itself: further folders, the table, its columns.
+    pub read: ReadAs,
     /// Folder of a cache of decoded, resized images, as used by `pretrain --cache`. Missing images are added when read.
     pub cache: Option<PathBuf>,
     /// Batch size and decoding threads.
@@ -55,6 +57,7 @@ impl Sources {
             dataset: Dataset::Auto,
             on_bad: OnBad::Fail,
             patient_regex: None,
+            read: ReadAs::default(),
             cache: None,
             reading: Reading::default(),
         }
@@ -62,12 +65,40 @@ impl Sources {
 
     /// Options for reading a folder.
     pub(crate) fn options(&self) -> LoadOptions {
-        LoadOptions { on_bad: self.on_bad, patient_regex: self.patient_regex.clone(), ..LoadOptions::default() }
+        let patient_regex = self.patient_regex.clone();
+        self.read.apply(LoadOptions { on_bad: self.on_bad, patient_regex, ..LoadOptions::default() })
     }
 
     /// The rows of a part of a folder; no image is opened.
     pub(crate) fn table(&self, dir: &Path, part: Part) -> cxr_data::Result<Manifest> {
-        load_with(dir, self.dataset, part, &self.options())
+        if self.read.more.is_empty() || dir != self.train {
+            return load_with(dir, self.dataset, part, &self.options());
+        }
+        let all: Vec<PathBuf> = std::iter::once(&self.train).chain(&self.read.more).cloned().collect();
+        load_together(&all, self.dataset, part, &self.options())
+    }
+
+    /// A part of a folder that was named for it, and the part that is read: all of a set without published parts.
+    pub(crate) fn table_for(&self, dir: &Path, part: Part) -> cxr_data::Result<(Manifest, Part)> {
+        match self.table(dir, part) {
+            Err(fault @ cxr_data::Error::Layout { .. }) => match self.table(dir, Part::All) {
+                Ok(all) if !all.has_parts => Ok((all, Part::All)),
+                _ => Err(fault),
+            },
+            found => Ok((found?, part)),
+        }
+    }
+
+    /// What is said of a folder of these sources, with absolute paths, for the record.
+    pub(crate) fn read_of(&self, dir: &Path) -> Result<ReadAs> {
+        let mut read = self.read.clone();
+        if dir != self.train {
+            read.more.clear();
+        }
+        for more in &mut read.more {
+            *more = std::path::absolute(&*more).map_err(Error::io(&*more))?;
+        }
+        Ok(read)
     }
 
     /// As [`Self::table`], for the first use of a folder: passes its notes on, and fails if the folder does not exist.
@@ -78,6 +109,7 @@ impl Sources {
         }
         let manifest = self.table(dir, part)?;
         manifest.notes.iter().for_each(|note| watch.note(note));
+        manifest.account.warnings().for_each(|left| watch.note(&format!("{}: not used: {left}", dir.display())));
         Ok(manifest)
     }
 
@@ -86,9 +118,9 @@ impl Sources {
     ///
     /// # Errors
     /// A missing column; the message lists the columns found.
-    pub fn check_tasks(&self, tasks: &[String]) -> Result<()> {
+    pub fn check_tasks(&self, labels: &Labels) -> Result<()> {
         if let Ok(manifest) = self.table(&self.train, Part::Train) {
-            manifest.task_indices(tasks)?;
+            labels.columns(&manifest)?;
         }
         Ok(())
     }

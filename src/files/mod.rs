@@ -3,12 +3,14 @@
 mod json;
 mod new_folder;
 mod run_folder;
+mod run_lock;
 mod watch;
 mod whole;
 
 pub(crate) use json::read_json;
-pub(crate) use new_folder::NewFolder;
+pub use new_folder::NewFolder;
 pub use run_folder::{Existing, RunFolder};
+pub(crate) use run_lock::RunLock;
 pub use watch::Watch;
 pub(crate) use watch::{Notes, Once, over};
 pub use whole::write_whole;

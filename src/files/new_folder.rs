@@ -1,36 +1,46 @@
 //! A folder of results that appears only when it is complete.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
 
 use crate::{
     error::{Error, Result},
     files::{Existing, RunFolder},
 };
 
+/// Held by the process that writes a folder, so that what a killed process left can be told from what is being written.
+pub(super) const LOCK: &str = ".lock";
+
 /// A folder written under a temporary name next to its own and renamed when complete. If dropped before that, it is removed.
 #[derive(Debug)]
-pub(crate) struct NewFolder {
+pub struct NewFolder {
     partial: PathBuf,
     out: PathBuf,
-    finished: bool,
+    /// `None` where the file system has no locks.
+    lock: Option<File>,
 }
 
 impl NewFolder {
-    /// Begins the folder `out`, which must be new or empty.
+    /// Begins the folder `out`, which must be new or empty. What killed processes left of the same folder is removed.
     ///
     /// # Errors
     /// [`Error::NotEmpty`], or an I/O error.
-    pub(crate) fn begin(out: &Path) -> Result<Self> {
+    pub fn begin(out: &Path) -> Result<Self> {
         RunFolder::check(out, Existing::Refuse)?;
         let out = std::path::absolute(out).map_err(Error::io(out))?; // `.` has no name
         let name = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let partial = out.with_file_name(format!(".{name}.partial-{}", std::process::id()));
-        std::fs::create_dir_all(&partial).map_err(Error::io(&partial))?;
-        Ok(Self { partial, out, finished: false })
+        let prefix = format!(".{name}.partial-");
+        remove_left_over(&out, &prefix);
+        let partial = out.with_file_name(format!("{prefix}{}", std::process::id()));
+        fs::create_dir_all(&partial).map_err(Error::io(&partial))?;
+        let lock = File::create(partial.join(LOCK)).ok().filter(|file| file.try_lock().is_ok());
+        Ok(Self { partial, out, lock })
     }
 
     /// The temporary path, to write the files to.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.partial
     }
 
@@ -38,23 +48,37 @@ impl NewFolder {
     ///
     /// # Errors
     /// An I/O error, for example because the folder is no longer empty.
-    pub(crate) fn finish(mut self) -> Result<()> {
+    pub fn finish(mut self) -> Result<()> {
         if self.out.exists() {
             // Fails unless the folder is empty, so nothing is lost.
-            std::fs::remove_dir(&self.out).map_err(Error::io(&self.out))?;
+            fs::remove_dir(&self.out).map_err(Error::io(&self.out))?;
         }
-        std::fs::rename(&self.partial, &self.out).map_err(Error::io(&self.out))?;
-        self.finished = true;
-        Ok(())
+        // Removed while it is held: without it nobody takes the folder for one that was left over.
+        let lock = self.partial.join(LOCK);
+        fs::remove_file(&lock).or_else(|e| if lock.exists() { Err(e) } else { Ok(()) }).map_err(Error::io(&lock))?;
+        drop(self.lock.take());
+        fs::rename(&self.partial, &self.out).map_err(Error::io(&self.out))
+    }
+}
+
+/// Removes folders of killed processes: those whose lock is free.
+fn remove_left_over(out: &Path, prefix: &str) {
+    let Some(entries) = out.parent().and_then(|parent| fs::read_dir(parent).ok()) else { return };
+    for entry in entries.flatten() {
+        let number = entry.file_name().to_str().and_then(|name| name.strip_prefix(prefix)?.parse::<u32>().ok());
+        let free = || File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
+        if number.is_some() && free() {
+            // A failure to clean up does not matter here.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
 impl Drop for NewFolder {
     fn drop(&mut self) {
-        if !self.finished {
-            // A failure to clean up matters less than the error that led here.
-            let _ = std::fs::remove_dir_all(&self.partial);
-        }
+        drop(self.lock.take());
+        // After `finish` there is nothing; otherwise a failure to clean up matters less than the error that led here.
+        let _ = fs::remove_dir_all(&self.partial);
     }
 }
 
@@ -79,6 +103,29 @@ mod tests {
         assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
         finished.finish().unwrap();
         assert_eq!(std::fs::read_to_string(out.join("a")).unwrap(), "a");
+        assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1); // no lock
         assert!(matches!(NewFolder::begin(&out), Err(Error::NotEmpty { .. })));
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_what_is_being_written_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = |number: u32| dir.path().join(format!(".out.partial-{number}"));
+        for (path, locked) in [(folder(4_000_000_001), true), (folder(4_000_000_002), false)] {
+            std::fs::create_dir(&path).unwrap();
+            std::fs::write(path.join("scores.csv"), "a").unwrap();
+            if locked {
+                std::fs::write(path.join(LOCK), "").unwrap();
+            }
+        }
+        let being_written = File::create(folder(4_000_000_002).join(LOCK)).unwrap();
+        being_written.try_lock().unwrap();
+        std::fs::create_dir(dir.path().join(".out.partial-mine")).unwrap(); // not ours
+        std::fs::create_dir(dir.path().join(".output.partial-1")).unwrap(); // of another folder
+
+        NewFolder::begin(&dir.path().join("out")).unwrap().finish().unwrap();
+        let mut left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".out.partial-4000000002", ".out.partial-mine", ".output.partial-1", "out"]);
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     error::{Error, Result},
-    files::whole::write_whole,
+    files::{RunLock, new_folder, run_lock::LOCK, whole::write_whole},
 };
 
 /// What to do with a folder that is not empty.
@@ -38,8 +38,13 @@ impl RunFolder {
     /// Checks that the folder may be used, without changing it.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`] or [`Error::NotARun`].
+    /// [`Error::InUse`], [`Error::NotEmpty`] or [`Error::NotARun`].
     pub fn check(root: &Path, existing: Existing) -> Result<()> {
+        RunLock::check(root)?;
+        Self::check_contents(root, existing)
+    }
+
+    fn check_contents(root: &Path, existing: Existing) -> Result<()> {
         if root.exists() && !root.is_dir() {
             let (found, expected) = ("a file".to_owned(), "a folder".to_owned());
             return Err(Error::Setting { key: root.display().to_string(), found, expected });
@@ -49,8 +54,9 @@ impl RunFolder {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(Error::io(root)(e)),
         };
-        // A run killed while writing its first file leaves only this.
-        if entries.all(|entry| entry.file_name().to_string_lossy().starts_with("run.partial")) {
+        // A run killed before it wrote its first file leaves only these; the second is in a folder that is being made.
+        let left_over = |name: &str| [LOCK, new_folder::LOCK].contains(&name) || name.starts_with("run.partial");
+        if entries.all(|entry| left_over(&entry.file_name().to_string_lossy())) {
             return Ok(());
         }
         match existing {
@@ -63,11 +69,11 @@ impl RunFolder {
     /// Opens the folder: creates it if needed, and empties it with [`Existing::Overwrite`].
     ///
     /// # Errors
-    /// As [`Self::check`], or an I/O error.
+    /// [`Error::NotEmpty`] or [`Error::NotARun`], or an I/O error.
     pub fn open(root: &Path, existing: Existing) -> Result<Self> {
-        Self::check(root, existing)?;
+        Self::check_contents(root, existing)?;
         if existing == Existing::Overwrite && root.exists() {
-            fs::remove_dir_all(root).map_err(Error::io(root))?;
+            empty(root).map_err(Error::io(root))?;
         }
         fs::create_dir_all(root).map_err(Error::io(root))?;
         Ok(Self { root: root.to_owned() })
@@ -110,4 +116,17 @@ impl RunFolder {
         let text = serde_json::to_string_pretty(&run).unwrap_or_default();
         self.write("run.json", format!("{text}\n").as_bytes())
     }
+}
+
+/// Removes everything in a folder but the lock of a run, which its caller may hold.
+fn empty(root: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false if entry.file_name() == LOCK => (),
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
 }

@@ -1,12 +1,15 @@
 //! The `export/` of a pretraining run.
 
-use backbones::{ExportInfo, Network, export as write_weights};
+use std::path::Path;
+
+use backbones::{ExportInfo, Metric, Network, export as write_weights};
+use moco_core::Best;
 
 use crate::{
     data::Lineage,
     error::{Error, Result},
     files::RunFolder,
-    pretrain::PretrainSettings,
+    pretrain::{PretrainSettings, probe::Probe},
     weights::EXPORT,
 };
 
@@ -14,13 +17,25 @@ use crate::{
 pub(crate) fn export(
     folder: &RunFolder,
     settings: &PretrainSettings,
-    network: &Network,
-    steps: u64,
+    (network, steps): (&Network, u64),
+    chosen: Option<(&Probe, Best)>,
     lineage: &Lineage,
 ) -> Result<()> {
     let out = folder.join(EXPORT);
     if out.exists() {
         std::fs::remove_dir_all(&out).map_err(Error::io(&out))?;
+    }
+    let mut data =
+        format!("Images of {}, without labels, {} epochs.", folder_name(&settings.data.dir), settings.train.epochs);
+    let mut metrics = Vec::new();
+    if let Some((probe, best)) = chosen {
+        data += &format!(
+            " Of these epochs the one was chosen that scored best for {} on labelled images of {}.",
+            probe.task,
+            folder_name(&settings.probe.data)
+        );
+        let name = format!("AUROC, {}, nearest neighbours, on the images that the epoch was chosen by", probe.task);
+        metrics.push(Metric { name, value: best.auc, interval: None });
     }
     let info = ExportInfo {
         name: format!("{}, pretrained on chest X-rays with momentum contrast", settings.arch),
@@ -28,15 +43,22 @@ pub(crate) fn export(
         channels: settings.channels,
         normalization: settings.normalization,
         image_size: settings.views.size,
+        assumed: Vec::new(),
         resample: "bilinear".into(),
         labels: Vec::new(),
-        data: format!("Images of {}, without labels, {} epochs.", settings.data.dir.display(), settings.train.epochs),
+        data,
         data_licence: "that of the data set; it governs the use of these weights".into(),
         label_policy: None,
         licence: "other".into(),
         steps,
-        metrics: Vec::new(),
+        metrics,
     };
     write_weights(&out, network, &info)?;
     lineage.write(&out)
+}
+
+/// The last part of a path: what is above it is a matter of the machine, and often of a person.
+fn folder_name(dir: &Path) -> String {
+    let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    whole.file_name().map_or_else(|| "a folder".to_owned(), |name| name.to_string_lossy().into_owned())
 }

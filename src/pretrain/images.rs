@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use cxr_data::{CacheReport, ImageSource, Part};
 
 use crate::{
-    data::{Keep, Rows, Sources, open_cache, without},
+    data::{Keep, Rows, Sources, open_cache, share_of, without},
     error::{Error, Result},
     files::Watch,
     pretrain::PretrainSettings,
@@ -23,7 +23,9 @@ impl TrainImages {
         let sources = settings.sources();
         let views = &settings.views;
         let keep = if settings.data.in_memory { Keep::All(views) } else { Keep::Cached(views) };
-        let rows = Rows::read(&sources, &sources.train, Part::Train, keep, watch)?;
+        let rows = Rows::read(&sources, &sources.train, settings.read_part(), keep, watch)?;
+        let rows = settings.share(rows, watch)?;
+        rows.check_differ()?;
         let source = match (settings.data.in_memory, &sources.cache) {
             // Neither in memory nor in a cache: set after set of threads decodes the files.
             (false, None) => rows.files(),
@@ -34,7 +36,8 @@ impl TrainImages {
 
     /// As [`Self::open`] for a few batches: straight from the files, which are checked only where that changes the rows.
     pub(crate) fn sample(settings: &PretrainSettings, watch: &dyn Watch) -> Result<Self> {
-        let rows = Rows::listed(&settings.sources(), Part::Train, watch)?;
+        let rows = Rows::listed(&settings.sources(), settings.read_part(), watch)?;
+        let rows = settings.share(rows, watch)?;
         let source = rows.files();
         Ok(Self { rows, source })
     }
@@ -48,9 +51,53 @@ impl PretrainSettings {
         sources.dataset = self.data.dataset;
         sources.on_bad = self.data.on_bad;
         sources.patient_regex = self.data.load_options().patient_regex;
+        sources.read = self.data.read.clone();
         sources.cache = some(&self.data.cache);
         sources.reading.workers = self.workers();
         sources
+    }
+
+    /// Number of images that would be trained on, by the tables alone.
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    pub fn count_images(&self) -> Result<usize> {
+        let manifest = self.sources().table(&self.data.dir, self.read_part())?;
+        match self.data.part {
+            Some(part) if part != Part::All && !manifest.has_parts => {
+                Ok(share_of(&manifest, part, self.train.seed)?.len())
+            }
+            _ => Ok(manifest.len()),
+        }
+    }
+
+    /// The part that is read from the folder.
+    fn read_part(&self) -> Part {
+        match self.data.part {
+            // Of a set without published parts the training part is all there is.
+            None | Some(Part::Train) => Part::Train,
+            Some(part) => {
+                let parts = self.sources().table(&self.data.dir, Part::Train).is_ok_and(|set| set.has_parts);
+                if parts || part == Part::All { part } else { Part::Train }
+            }
+        }
+    }
+
+    /// The share of a set without published parts that the settings ask for.
+    fn share(&self, rows: Rows, watch: &dyn Watch) -> Result<Rows> {
+        match self.data.part {
+            _ if rows.manifest().has_parts => Ok(rows),
+            Some(part @ (Part::Train | Part::Valid | Part::Test)) => {
+                let rows = Arc::new(rows).share(part, self.train.seed)?;
+                let (images, seed) = (rows.readable().len(), self.train.seed);
+                watch.note(&format!("the {part} share of the division by patient with seed {seed}: {images} images"));
+                Ok(rows)
+            }
+            _ => {
+                watch.note("all images are pretrained on, so none is left to evaluate on; --part train leaves out what linear, knn and finetune with the same --seed choose and report on");
+                Ok(rows)
+            }
+        }
     }
 
     /// Threads that decode and augment.
@@ -75,8 +122,8 @@ pub fn build_cache(settings: &PretrainSettings, verify: bool, watch: &dyn Watch)
         let (found, expected) = ("nothing".into(), "the folder of a cache".into());
         return Err(Error::Setting { key: "data.cache".into(), found, expected });
     };
-    let manifest = sources.table_with_notes(&sources.train, Part::Train, watch)?;
-    let (_, report) = open_cache(folder, &manifest, &settings.views, settings.workers(), verify)?;
+    let manifest = sources.table_with_notes(&sources.train, settings.read_part(), watch)?;
+    let (_, report) = open_cache(folder, &manifest, &settings.views, (settings.workers(), verify), watch)?;
     without(&manifest, &report.unreadable, settings.data.on_bad, watch)?;
     Ok(report)
 }

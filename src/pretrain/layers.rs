@@ -24,9 +24,15 @@ pub(crate) fn assignment(text: &str) -> Result<Table> {
     }
 }
 
+/// Two ways to say the same: whichever is set later stands alone.
+const EITHER: [&str; 2] = ["warmup_epochs", "warmup_share"];
+
 /// Merges tables and replaces everything else. A choice with settings of its own, such as an optimiser's rule, is merged if
 /// it has the same `name` and replaced if it has another.
 pub(crate) fn lay_over(base: &mut Table, over: Table) {
+    if let [Some(_), None] | [None, Some(_)] = EITHER.map(|key| over.get(key)) {
+        EITHER.iter().filter(|key| !over.contains_key(**key)).for_each(|key| zero(base, key));
+    }
     for (key, value) in over {
         match (base.get_mut(&key), value) {
             (Some(Value::Table(base)), Value::Table(over)) if !is_another_choice(base, &over) => lay_over(base, over),
@@ -36,6 +42,12 @@ pub(crate) fn lay_over(base: &mut Table, over: Table) {
                 base.insert(key, value);
             }
         }
+    }
+}
+
+fn zero(table: &mut Table, key: &str) {
+    if let Some(value) = table.get_mut(key) {
+        *value = Value::Float(0.0);
     }
 }
 

@@ -3,25 +3,26 @@
 use std::{path::Path, sync::Arc};
 
 use backbones::{Network, NetworkConfig};
-use cxr_data::{
-    BatchLoader, BatchOptions, Manifest, OnBad, PairSampling, Radiograph, Role, SameGroup, SameImage, preview,
-};
-use moco_core::{BatchSource, Checkpoints, End, MocoImport, differences};
-use serde_json::json;
+use cxr_data::{BatchLoader, BatchOptions, Manifest, PairSampling, Radiograph, Role, SameGroup, SameImage, preview};
+use moco_core::{BatchSource, Best, Checkpoints, End, MocoImport, differences};
+use serde_json::{Value, json};
 
 use crate::{
     device::guard,
     error::{Error, Result},
-    files::{Existing, Notes, RunFolder, Watch},
+    files::{Existing, Notes, RunFolder, RunLock, Watch},
     pretrain::{
         AugmentOn, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, TrainImages, TrainingWatch, export::export,
-        log::RunLog,
+        log::RunLog, probe::Probe,
     },
     weights,
 };
 
 /// Pairs on the contact sheet of a run, and pairs in a row.
 const SHEET: (usize, usize) = (16, 4);
+
+/// Replaced images that a note names.
+const NAMED: usize = 3;
 
 /// The result of [`pretrain`].
 #[derive(Debug)]
@@ -53,28 +54,41 @@ pub fn pretrain(
     settings.validate()?;
     RunFolder::check(out, existing)?;
     let resuming = existing == Existing::Resume && out.join("config.toml").is_file();
+    let mut settings = settings.clone();
     if resuming {
-        check_same(settings, out)?;
+        settings = same_settings(settings, out)?;
     }
     let device = settings.device.select()?;
     settings.precision.check(&device)?;
     let notes = Notes::new(&*watch);
-    let images = TrainImages::open(settings, &notes)?;
+    let images = TrainImages::open(&settings, &notes)?;
+    let readable = images.rows.readable().len();
+    let by_size = settings.train.moco.queue_size == 0;
+    let settings = &settings.for_images(readable);
+    if by_size {
+        let keys = settings.train.moco.queue_size;
+        notes.note(&format!("the queue holds {keys} keys, by the size of the set ({readable} images)"));
+    }
     let loader = loader(settings, &images)?;
+    settings.forecast(readable).iter().for_each(|problem| notes.note(problem));
+    let probe = Probe::open(settings, &images.rows, &notes)?;
     let mut source: Box<dyn BatchSource> = match settings.augment_on {
         AugmentOn::Host => Box::new(LoaderSource(loader.clone())),
         AugmentOn::Device => Box::new(PlaneSource(loader.clone())),
     };
     let sheet = if resuming { None } else { Some(contact_sheet(settings, &images)?) };
     let rows = images.rows;
-    let (manifest, readable) = (rows.manifest(), rows.readable().len());
+    let manifest = rows.manifest();
+    let probed = probe.as_ref().map(Probe::record);
     if resuming {
-        check_same_data(manifest, out)?;
+        check_same_data(manifest, probed.as_ref(), out)?;
     }
     let network =
         NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
-    let (mut network, init, lineage) = weights::initial(&network, &settings.init, settings.train.seed, &device)?;
+    let (mut network, init, lineage) =
+        weights::initial(&network, &settings.init, settings.train.seed, &device, &notes)?;
     let lineage = lineage.then(Role::Pretrain, Some(rows.origin()));
+    let lineage = probe.iter().fold(lineage, |lineage, probe| probe.extend(lineage));
     network.set_precision(settings.precision);
     let mut trainer = settings.train.init(network)?;
     if settings.init_moco {
@@ -87,14 +101,21 @@ pub fn pretrain(
         ));
     }
 
+    trainer.probe = probe.as_ref().map(|probe| probe.online.clone());
     // Calls to the CPU block; a GPU computes while the next batch is made.
     trainer.in_flight = if settings.device.is_cpu() { 0 } else { 2 };
+    let _lock = RunLock::take(out)?;
     let folder = RunFolder::open(out, existing)?;
     trainer.checkpoints = Some(Checkpoints::new(folder.join("checkpoints"), settings.checkpoints.keep));
     if resuming {
         let found = trainer.resume_newest()?;
         for ignored in &found.ignored {
             notes.note(&format!("{} is ignored: {}", ignored.path.display(), ignored.reason));
+        }
+        // An interrupted writing of the first one lost nothing; anything else is evidence that a new start would overwrite.
+        let damaged = found.ignored.iter().find(|ignored| ignored.path.extension().is_none_or(|end| end != "partial"));
+        if let (None, Some(first)) = (&found.newest, damaged) {
+            return Err(Error::NoCheckpoint { path: first.path.clone(), reason: first.reason.clone() });
         }
         notes.note(&format!("resuming at step {}", trainer.position().step));
     }
@@ -105,7 +126,8 @@ pub fn pretrain(
             "seed": settings.train.seed,
             "device": settings.device.resolved(),
             "init": init,
-            "data": { "dir": settings.data.dir, "images": readable, "patients_known": manifest.patients_known, "hash": manifest.hash() },
+            "data": { "dir": settings.data.dir, "images": readable, "patients_known": manifest.patients_known, "hash": manifest.hash(), "account": manifest.account },
+            "probe": probed,
             "trained_on": lineage,
         }),
     )?;
@@ -124,10 +146,9 @@ pub fn pretrain(
     }
     let end = guard(settings.device, || Ok::<_, Error>(trainer.run(source.as_mut(), &mut log)?));
     let step = trainer.position().step;
-    let replaced = loader.replaced();
-    let vanished = format!("{replaced} times an image had vanished and was replaced by the next one of its epoch");
-    if replaced > 0 {
-        log.note(&format!("note: {vanished}"))?;
+    let replaced = replaced(&loader, manifest);
+    if let Some(text) = &replaced {
+        log.note(&format!("note: {text}"))?;
     }
     log.close(&match &end {
         Ok(End::Finished) => format!("finished at step {step}"),
@@ -135,19 +156,46 @@ pub fn pretrain(
         Err(fault) => format!("error: {fault}"),
     })?;
     let end = end?;
-    if replaced > 0 {
-        watch.note(&vanished);
+    if let Some(text) = &replaced {
+        watch.note(text);
     }
-    let network = trainer.moco.encoder_q.backbone.clone();
+    let chosen = probe.as_ref().zip(trainer.best()).filter(|_| end == End::Finished);
+    let (network, steps) = match chosen {
+        Some((_, best)) => (trainer.best_backbone()?, best.step),
+        None => (trainer.moco.encoder_q.backbone.clone(), step),
+    };
+    if let Some((probe, best)) = chosen {
+        let Best { auc, .. } = best;
+        watch.note(&format!("exported: the weights after step {steps}, the best for {} (AUROC {auc:.3})", probe.task));
+    }
     if end == End::Finished {
-        export(&folder, settings, &network, step, &lineage)?;
+        export(&folder, settings, (&network, steps), chosen, &lineage)?;
     }
     Ok(Pretrained { folder, end, step, network, manifest: manifest.clone() })
 }
 
-/// A resume may only change settings that do not change the numbers.
-fn check_same(settings: &PretrainSettings, out: &Path) -> Result<()> {
+/// Images that could not be read any more and were replaced, which happens with `on_bad = "skip"` only.
+fn replaced(loader: &BatchLoader, manifest: &Manifest) -> Option<String> {
+    let replaced = loader.replaced();
+    let times: usize = replaced.values().sum();
+    let names: Vec<String> = replaced.keys().take(NAMED).map(|&row| manifest.records[row].path.clone()).collect();
+    (times > 0).then(|| {
+        format!(
+            "{times} times an image that was there at the start could not be read and the next one of its epoch was taken \
+             instead; {} image(s), such as {}",
+            replaced.len(),
+            names.join(", ")
+        )
+    })
+}
+
+/// The settings to resume with, which may only differ in those that do not change the numbers. A length of the queue that is
+/// left to the size of the set is the run's.
+fn same_settings(mut settings: PretrainSettings, out: &Path) -> Result<PretrainSettings> {
     let before = PretrainSettings::read(&out.join("config.toml"))?;
+    if settings.train.moco.queue_size == 0 {
+        settings.train.moco.queue_size = before.train.moco.queue_size;
+    }
     // The data may have moved; that they are the same is what `check_same_data` checks.
     let free = |key: &str| {
         matches!(
@@ -160,24 +208,29 @@ fn check_same(settings: &PretrainSettings, out: &Path) -> Result<()> {
                 | "data.dir"
                 | "data.in_memory"
                 | "data.cache"
+                | "probe.data"
         ) || key.starts_with("checkpoints.")
     };
-    let keys = differences(&before, settings, free);
-    if keys.is_empty() { Ok(()) } else { Err(Error::ResumeDiffers { path: out.into(), keys }) }
+    let keys = differences(&before, &settings, free);
+    if keys.is_empty() { Ok(settings) } else { Err(Error::ResumeDiffers { path: out.into(), keys }) }
 }
 
 /// The data must be those that the run began with.
-fn check_same_data(manifest: &Manifest, out: &Path) -> Result<()> {
+fn check_same_data(manifest: &Manifest, probe: Option<&Value>, out: &Path) -> Result<()> {
     let path = out.join("run.json");
     let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-    let run: serde_json::Value = serde_json::from_str(&text)
+    let run: Value = serde_json::from_str(&text)
         .map_err(|e| Error::Config { origin: path.display().to_string(), reason: e.to_string() })?;
-    let (then, now) = (run["data"]["hash"].as_str().unwrap_or_default(), manifest.hash());
-    if then == now {
-        return Ok(());
-    }
-    let keys = vec![format!("data: was {then}, is {now} (hash of paths, patients and labels)")];
-    Err(Error::ResumeDiffers { path: out.into(), keys })
+    let hash = |value: &Value| value["data"]["hash"].as_str().unwrap_or_default().to_owned();
+    let sets = [
+        ("data", hash(&run), manifest.hash()),
+        ("probe.data", hash(&run["probe"]), probe.map_or_else(String::new, hash)),
+    ];
+    let differing = sets.into_iter().filter(|(_, then, now)| then != now);
+    let keys: Vec<String> = differing
+        .map(|(name, then, now)| format!("{name}: was {then}, is {now} (hash of paths, patients and labels)"))
+        .collect();
+    if keys.is_empty() { Ok(()) } else { Err(Error::ResumeDiffers { path: out.into(), keys }) }
 }
 
 /// A contact sheet of the first pairs of views of the run.
@@ -204,7 +257,7 @@ pub(crate) fn loader(settings: &PretrainSettings, images: &TrainImages) -> Resul
         batch_size,
         workers: settings.workers(),
         seed: settings.train.seed,
-        on_bad: OnBad::Fail,
+        on_bad: settings.data.on_bad,
         ..BatchOptions::default()
     };
     let pairs: Arc<dyn PairSampling> = match settings.data.key_from {

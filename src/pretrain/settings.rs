@@ -9,12 +9,13 @@ use std::{
 };
 
 use backbones::{Arch, Normalization, Precision};
-use cxr_data::{Dataset, LoadOptions, OnBad, ViewConfig, did_you_mean};
-use moco_core::{Keep, TrainConfig};
+use cxr_data::{Dataset, LoadOptions, OnBad, Part, ViewConfig, did_you_mean};
+use moco_core::{Forecast, Keep, TrainConfig};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::{
+    data::ReadAs,
     device::DeviceChoice,
     error::{Error, Result},
     pretrain::layers,
@@ -66,6 +67,9 @@ pub struct PretrainSettings {
     pub normalization: Normalization,
     /// When checkpoints are written, and which are kept.
     pub checkpoints: CheckpointSettings,
+    /// Labelled images by which the best epoch is chosen.
+    #[serde(default)]
+    pub probe: ProbeSettings,
     /// Augmentation.
     pub views: ViewConfig,
     /// Method, optimiser, schedule.
@@ -123,6 +127,13 @@ pub struct DataSettings {
     /// empty for none.
     #[serde(default)]
     pub patient_regex: String,
+    /// The part to train on. Not set: the published training part, or all images of a set without published parts. `train`,
+    /// `valid` or `test` of such a set is the share that an evaluation with the same seed makes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+    /// What the folder does not say by itself.
+    #[serde(default, skip_serializing_if = "ReadAs::is_default")]
+    pub read: ReadAs,
 }
 
 /// Which image the key view is taken from.
@@ -149,11 +160,44 @@ pub struct CheckpointSettings {
     pub keep: Keep,
 }
 
+/// Labelled images, scored after every epoch; the best epoch is kept and exported. That is a choice by labels, and recorded
+/// with the weights. Both empty: none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ProbeSettings {
+    /// Folder whose valid part (or all of a set without parts) is scored. A resume may change it, not its images.
+    #[serde(default)]
+    pub data: PathBuf,
+    /// Label column.
+    #[serde(default)]
+    pub task: String,
+}
+
+impl ProbeSettings {
+    /// Whether there is one.
+    pub fn is_set(&self) -> bool {
+        !self.task.is_empty()
+    }
+
+    fn validate(&self) -> Result<()> {
+        let fault = |key: &str, expected: &str| {
+            let (found, expected) = ("nothing".into(), expected.into());
+            Err(Error::Setting { key: key.into(), found, expected })
+        };
+        match (self.data.as_os_str().is_empty(), self.is_set()) {
+            (true, true) => fault("probe.data", "the folder of labelled images (--probe-data) for probe.task"),
+            (false, false) => fault("probe.task", "a label column (--probe-task) of the images in probe.data"),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl DataSettings {
     /// These settings as options of [`cxr_data::load_with`].
     pub fn load_options(&self) -> LoadOptions {
         let patient_regex = Some(self.patient_regex.clone()).filter(|pattern| !pattern.is_empty());
-        LoadOptions { on_bad: self.on_bad, patient_regex, ..LoadOptions::default() }
+        self.read.apply(LoadOptions { on_bad: self.on_bad, patient_regex, ..LoadOptions::default() })
     }
 }
 
@@ -208,12 +252,16 @@ impl PretrainSettings {
         toml::to_string_pretty(self).map_err(|e| layers::fault("settings", &e.to_string(), None))
     }
 
-    /// These settings with those of a TOML file, which may have any subset, laid over them.
+    /// These settings with those of a TOML file, which may have any subset, laid over them. A complete file, as of a run,
+    /// stands alone: a setting that its version did not have means what it did then, not what a preset says.
     ///
     /// # Errors
     /// A file that cannot be read, an unknown key (with a suggestion), a value of the wrong type.
     pub fn with_file(&self, path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        if let Ok(complete) = toml::from_str(&text) {
+            return Ok(complete);
+        }
         let mut table = self.table()?;
         let over: Table = toml::from_str(&text).map_err(|e| layers::in_file(path, &text, &e, Some(&table)))?;
         let known = table.clone();
@@ -237,6 +285,28 @@ impl PretrainSettings {
         Table::try_from(self).map_err(|e| layers::fault("settings", &e.to_string(), None))
     }
 
+    /// These settings for a set of so many images: a queue whose length is 0 gets one by the size of the set, see
+    /// [`MocoConfig::queue_for`](moco_core::MocoConfig::queue_for).
+    #[must_use]
+    pub fn for_images(&self, images: usize) -> Self {
+        let mut settings = self.clone();
+        let train = &mut settings.train;
+        if train.moco.queue_size == 0 {
+            train.moco.queue_size = train.moco.queue_for(images, train.batch_size);
+        }
+        settings
+    }
+
+    /// What is known to be wrong with a run of so many images before it begins, each with the setting that solves it. To be
+    /// called with the settings [for these images](Self::for_images).
+    pub fn forecast(&self, images: usize) -> Vec<String> {
+        let words = |found: Forecast| {
+            let Forecast { diagnosis, found, setting, value } = found;
+            format!("{}: {found}; try --set train.{setting}={value}", diagnosis.cause())
+        };
+        self.train.forecast(images).into_iter().map(words).collect()
+    }
+
     /// Checks everything that can be checked without the data.
     ///
     /// # Errors
@@ -246,6 +316,16 @@ impl PretrainSettings {
             let found = self.channels.to_string();
             return Err(Error::Setting { key: "channels".into(), found, expected: "1 or 3".into() });
         }
+        let Normalization { mean, std } = self.normalization;
+        let within = |key: &str, values: [f64; 3], range: std::ops::RangeInclusive<f64>, expected: &str| match values
+            .iter()
+            .all(|value| range.contains(value))
+        {
+            true => Ok(()),
+            false => Err(Error::Setting { key: key.into(), found: format!("{values:?}"), expected: expected.into() }),
+        };
+        within("normalization.mean", mean, -1e3..=1e3, "three numbers, of intensities in [0, 1]")?;
+        within("normalization.std", std, 1e-6..=1e6, "three numbers above 0, of intensities in [0, 1]")?;
         self.data.load_options().validate()?;
         let of_views = |reason: &'static str| {
             move |e| match e {
@@ -259,7 +339,9 @@ impl PretrainSettings {
         if self.augment_on == AugmentOn::Device {
             self.views.validate_map_only().map_err(of_views(" where views are sampled on the device (augment_on)"))?;
         }
-        self.train.validate().map_err(|e| match e {
+        self.probe.validate()?;
+        // A length by the size of the set is never out of range.
+        self.for_images(1).train.validate().map_err(|e| match e {
             moco_core::Error::Config { key, found, expected } => {
                 Error::Setting { key: format!("train.{key}"), found, expected: expected.into() }
             }
@@ -271,6 +353,7 @@ impl PretrainSettings {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use cxr_data::{Crop, Operation, Sampling};
     use moco_core::{Decay, QueueInit, Rule};
 
     use super::*;
@@ -286,8 +369,10 @@ mod tests {
             settings.validate().unwrap();
             assert_eq!(settings.data.dir, Path::new("data"));
             assert_eq!(settings.normalization, Normalization::MOCO_CXR, "{name}");
-            let views = if name == "small" { ViewConfig::small } else { ViewConfig::moco_cxr };
-            assert_eq!(settings.views, views(settings.views.size), "{name}");
+            if name != "moco-v2" {
+                let views = if name == "small" { ViewConfig::small } else { ViewConfig::moco_cxr };
+                assert_eq!(settings.views, views(settings.views.size), "{name}");
+            }
             assert_eq!(toml::from_str::<PretrainSettings>(&settings.to_toml().unwrap()).unwrap(), settings);
         }
     }
@@ -298,8 +383,13 @@ mod tests {
         let facts = |name| {
             let PretrainSettings { arch, init, data, views, train: t, .. } =
                 PretrainSettings::named(name, "data").unwrap();
-            // In every preset: dimensions, momentum, temperature and head of MoCo v2; weight decay on all tensors.
-            assert_eq!((t.moco.dim, t.moco.momentum, t.moco.temperature, t.moco.mlp), (128, 0.999, 0.2, true));
+            // In every preset: dimensions, temperature and head of MoCo v2; weight decay on all tensors.
+            assert_eq!((t.moco.dim, t.moco.temperature, t.moco.mlp), (128, 0.2, true));
+            // In those of papers: their momentum, and none of this project's options.
+            let (options, own) = ((t.moco.head_norm, t.moco.batch_negatives), name == "small");
+            assert_eq!((t.moco.momentum, options), if own { (0.99, (true, true)) } else { (0.999, (false, false)) });
+            assert_eq!((t.moco.momentum_end, t.moco.symmetric), (None, false));
+            assert_eq!(t.schedule.warmup_share, if own { 0.1 } else { 0.0 });
             assert_eq!((t.optimizer.weight_decay, t.optimizer.decay_norm_and_bias), (1e-4, true));
             assert_eq!(
                 (t.accumulate, t.clip_norm, t.moco.shuffle_keys, t.moco.mask_same_patient),
@@ -342,12 +432,57 @@ mod tests {
         // This project's own.
         let expected = (
             (Arch::ResNet18, "random".into(), KeyFrom::Image, 128),
-            (100, 32),
-            (1024, QueueInit::Masked, 2),
+            (100, 64),
+            (0, QueueInit::Masked, 2),
             adam,
-            (3e-4, 2.0, Decay::Cosine),
+            (1e-3, 0.0, Decay::Cosine),
         );
         assert_eq!(facts("small"), expected);
+    }
+
+    /// `main_moco.py --aug-plus` of facebookresearch/moco, without colour.
+    #[test]
+    fn views_of_moco_v2_are_those_published() {
+        let views = PretrainSettings::named("moco-v2", "data").unwrap().views;
+        assert_eq!((views.size, views.flip, views.sampling), (224, 0.5, Sampling::Bilinear));
+        let Crop::Resized { min_area, max_area, max_aspect } = views.crop else { panic!("{:?}", views.crop) };
+        assert_eq!((min_area, max_area, max_aspect), (0.2, 1.0, 4.0 / 3.0));
+        let facts = |operation: Operation| (operation.probability, operation.strength);
+        assert_eq!([views.brightness, views.contrast, views.blur].map(facts), [(0.8, 0.4), (0.8, 0.4), (0.5, 2.0)]);
+        let off = [views.rotation, views.gamma, views.noise, views.erasing].map(|operation| operation.probability);
+        assert_eq!((off, views.clahe.probability), ([0.0; 4], 0.0));
+    }
+
+    #[test]
+    fn the_queue_gets_its_length_from_the_set() {
+        for (images, expected) in [(800, 128), (2_200, 512), (5_000, 512), (223_414, 512)] {
+            assert_eq!(small().for_images(images).train.moco.queue_size, expected, "{images} images");
+        }
+        let set = small().with_set("train.moco.queue_size=77").unwrap();
+        assert_eq!(set.for_images(5_000).train.moco.queue_size, 77, "a number stays");
+    }
+
+    #[test]
+    fn the_later_of_two_kinds_of_warm_up_stands_alone() {
+        let warmup = |settings: &PretrainSettings| {
+            settings.validate().unwrap();
+            (settings.train.schedule.warmup_epochs, settings.train.schedule.warmup_share)
+        };
+        let number = small().with_set("train.schedule.warmup_epochs=2").unwrap();
+        assert_eq!((warmup(&small()), warmup(&number)), ((0.0, 0.1), (2.0, 0.0)));
+        assert_eq!(warmup(&number.with_set("train.schedule.warmup_share=0.05").unwrap()), (0.0, 0.05));
+        assert_eq!(warmup(&small().with_set("train.schedule.warmup_epochs=0").unwrap()), (0.0, 0.0));
+    }
+
+    #[test]
+    fn a_probe_needs_images_and_a_task() {
+        let fault = |set: &str| small().with_set(set).unwrap().validate().unwrap_err().to_string();
+        assert!(
+            fault("probe.data=labelled").contains("probe.task") && fault("probe.task=Edema").contains("probe.data")
+        );
+        let both = small().with_set("probe.data=labelled").unwrap().with_set("probe.task=Edema").unwrap();
+        both.validate().unwrap();
+        assert_eq!(toml::from_str::<PretrainSettings>(&both.to_toml().unwrap()).unwrap(), both);
     }
 
     #[test]
@@ -406,10 +541,20 @@ mod tests {
         for name in PretrainSettings::PRESETS {
             let mut settings = PretrainSettings::named(name, "data").unwrap();
             settings.augment_on = "device".parse().unwrap();
-            assert_eq!(settings.validate().is_ok(), name != "small", "{name}");
+            assert_eq!(settings.validate().is_ok(), !matches!(name, "small" | "moco-v2"), "{name}");
         }
         let fault = small().with_set("augment_on=device").unwrap().validate().unwrap_err().to_string();
         assert!(fault.contains("views.crop: found resized") && fault.contains("augment_on"), "{fault}");
+    }
+
+    #[test]
+    fn a_normalization_that_gives_no_numbers_is_refused() {
+        for (key, value) in
+            [("std", "[0, 0, 0]"), ("std", "[0.2, nan, 0.2]"), ("std", "[-0.1, 1, 1]"), ("mean", "[inf, 0, 0]")]
+        {
+            let fault = small().with_set(&format!("normalization.{key}={value}")).unwrap().validate().unwrap_err();
+            assert!(fault.to_string().starts_with(&format!("normalization.{key}: found [")), "{fault}");
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@ const DEFINITIONS: &[(&str, &str)] = &[
     (
         "95 % interval",
         "Percentile interval of a bootstrap that resamples whole patients, so that images of one patient are not counted as \
-         independent. Of a hundred such intervals from new patients, about ninety-five would contain the true value.",
+         independent. Of a hundred such intervals from new patients, about ninety-five would contain the true value. Where several \
+         label draws were made, it is widened by their variation (Student's t over the draws).",
     ),
     (
         "alignment",

@@ -22,8 +22,8 @@ impl Evaluations {
             value: format!("{:.3}", task.auroc.estimate),
             detail: format!(
                 "{:.3} to {:.3}; {what}, {} of labels",
-                task.auroc.lower,
-                task.auroc.upper,
+                task.auroc.limits().0,
+                task.auroc.limits().1,
                 percent(most.fraction)
             ),
         })
@@ -33,7 +33,7 @@ impl Evaluations {
     pub(super) fn fractions_section(&self) -> Section {
         let lead = format!(
             "{} by the share of training patients whose labels were used. Error bars show the {}. With several label draws, \
-             the value is their mean.",
+             the value is their mean, and the interval also holds other draws from the same training patients.",
             term("AUROC"),
             term("95 % interval")
         );
@@ -72,7 +72,7 @@ fn chart(task: &str, results: &[FractionResult]) -> String {
     let found: Vec<(f64, &TaskResult)> =
         results.iter().zip(0..).filter_map(|(r, i)| Some((f64::from(i), of(r, task)?))).collect();
     let all = found.iter().flat_map(|(_, t)| std::iter::once(&t.auroc).chain(t.baseline.as_ref()));
-    let y = Axis::around("AUROC", all.flat_map(|i| [i.lower, i.upper]).chain([0.5]), false);
+    let y = Axis::around("AUROC", all.flat_map(|i| <[f64; 2]>::from(i.limits())).chain([0.5]), false);
     let x = Axis::named("labels used", results.iter().map(|r| percent(r.fraction)));
     let paired = found.iter().any(|(_, t)| t.baseline.is_some());
     let labels: &[&str] = if paired { &["pretrained", "random"] } else { &[] };
@@ -86,7 +86,7 @@ fn chart(task: &str, results: &[FractionResult]) -> String {
             found.iter().filter_map(|(x, t)| Some((x + if paired { shift } else { 0.0 }, interval(t)?))).collect();
         let line: Vec<(f64, f64)> = points.iter().map(|(x, i)| (*x, i.estimate)).collect();
         for (x, i) in &points {
-            chart.interval(*x, (i.lower, i.upper), series);
+            chart.interval(*x, i.limits(), series);
         }
         if !line.is_empty() {
             chart.line(&line, series);

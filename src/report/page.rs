@@ -155,8 +155,8 @@ impl DataTable {
 /// An interval as `0.838 (0.797 to 0.873)`, which breaks only between the value and the limits.
 pub(super) fn interval(interval: &eval::Interval) -> String {
     let number = |x: f64| signed(&format!("{x:.3}"));
-    let eval::Interval { estimate, lower, upper, .. } = interval;
-    format!("<b>{}</b> <span class=\"ci\">({} to {})</span>", number(*estimate), number(*lower), number(*upper))
+    let (lower, upper) = interval.limits();
+    format!("<b>{}</b> <span class=\"ci\">({} to {})</span>", number(interval.estimate), number(lower), number(upper))
 }
 
 /// A command to type.

@@ -6,6 +6,7 @@ use eval::paper_epochs;
 use serde::Serialize;
 
 use super::{Arm, PaperTable, files::draws_folder};
+use crate::study::Choosing;
 
 /// A model at one label fraction of one task: the unit of work for a table. Each task has its own model, so that a result
 /// does not depend on the table it was computed for.
@@ -58,7 +59,11 @@ impl PaperTable {
 impl Cost {
     /// Cost of these fits on `images` training images and `valid` validation images.
     pub fn of(fits: &[Fit], images: f64, valid: f64) -> Self {
-        let passes = |fraction: f64| paper_epochs(fraction * images) as f64 * (fraction * images + valid);
+        let passes = |fraction: f64| {
+            let labelled = fraction * images;
+            let scored = valid.min(Choosing::most(labelled as usize) as f64);
+            paper_epochs(labelled) as f64 * (labelled + scored)
+        };
         Self {
             fits: fits.iter().map(|fit| fit.draws).sum(),
             images: fits.iter().map(|fit| fit.draws as f64 * passes(fit.fraction)).sum(),

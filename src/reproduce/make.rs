@@ -53,6 +53,8 @@ pub struct Reproduction {
     pub image_size: Option<usize>,
     /// Device of the networks.
     pub device: DeviceChoice,
+    /// Folder of features kept between fits and commands ([`Study::with_features_kept_in`]).
+    pub features: Option<PathBuf>,
 }
 
 /// A fit that could not be computed.
@@ -149,12 +151,13 @@ impl Reproduction {
         };
         weights.load(&|text: &str| watch.note(&format!("{}: {text}", arm.start())))
     }
-    /// The initial weights of a model, checked against the parts, once for all its tasks. Random ones get running
-    /// statistics of the training images, without which their features in eval mode say nothing. Then the folder of the
-    /// model is taken.
+
+    /// The initial weights of a model, checked against the parts, once for all its tasks. Random ones that are trained on get
+    /// running statistics of the training images, without which their features in eval mode say nothing; for features every
+    /// network gets them later. Then the folder of the model is taken.
     fn checked(&self, arm: Arm, parts: &Parts, watch: &dyn Watch) -> Result<(LoadedNetwork, Pretraining)> {
         let mut start = self.start(arm, watch)?;
-        if start.is_raw() {
+        if start.is_raw() && !self.by_features(arm.tuning) {
             let mut network = start.network().clone();
             let (reading, seed) = (self.sources.reading, self.protocol.seed);
             adapt_statistics(&mut network, parts.train(), start.views, reading, seed, watch)?;
@@ -179,7 +182,10 @@ impl Reproduction {
             let labels = self.labels([fits[0].task]);
             let opened = (parts.clone(), start.clone(), pretraining);
             let study = match Study::of(opened, self.sources.reading, &labels, &self.protocol, &watch) {
-                Ok(study) => study,
+                Ok(study) => match &self.features {
+                    Some(folder) => study.with_features_kept_in(folder),
+                    None => study,
+                },
                 Err(fault) => {
                     not_made.extend(all_not_made(fits, fault)?);
                     continue;
@@ -228,8 +234,10 @@ impl Reproduction {
     fn stamp(&self, tuning: Tuning, parts: &Parts) -> Stamp {
         let training = self.training(tuning);
         let method = match self.by_features(tuning) {
-            true => Method::Linear { chosen_on_valid: parts.valid().is_some() },
-            false => Method::Trained(&training),
+            true => Method::Linear { chosen_on_valid: parts.valid().is_some(), statistics: self.protocol.statistics },
+            false => {
+                Method::Trained { settings: &training, valid: parts.valid().map_or(0, |valid| valid.readable().len()) }
+            }
         };
         let labels = self.labels([]);
         Conditions { parts, labels: &labels, protocol: &self.protocol }.stamp(method, None)

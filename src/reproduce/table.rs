@@ -50,9 +50,10 @@ pub fn reproduction_conditions(cells: &[Reproduced]) -> Vec<String> {
         let pretraining = cell.stamp.pretraining.as_deref().unwrap_or(unknown);
         let (policy, split, rows) = (said(&cell.stamp.label_policy), said(&cell.stamp.split), said(&cell.stamp.rows));
         add(format!(
-            "{}: {protocol}labels {policy}; {split}; rows {rows}; patients {patients}; pretraining images {pretraining}; interval {}",
+            "{}: {protocol}labels {policy}; {split}; rows {rows}; patients {patients}; pretraining images {pretraining}; interval {} over {}",
             cell.what,
-            format!("{:?}", ours.method).to_lowercase()
+            format!("{:?}", ours.method).to_lowercase(),
+            ours.holds()
         ));
     }
     lines

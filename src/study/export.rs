@@ -69,7 +69,7 @@ impl Exported {
                     result.fraction * 100.0,
                 ),
                 value: task.auroc.estimate,
-                interval: Some((task.auroc.lower, task.auroc.upper, task.auroc.level)),
+                interval: Some((task.auroc.limits().0, task.auroc.limits().1, task.auroc.level)),
             })
         });
         let protocol = outcome.stamp().protocol.as_deref().unwrap_or_default();
@@ -79,6 +79,7 @@ impl Exported {
             channels: start.config.channels,
             normalization: start.config.normalization,
             image_size: start.views.size,
+            assumed: Vec::new(),
             resample: "bilinear".into(),
             labels: self.labels.tasks.clone(),
             data: format!(

@@ -1,61 +1,15 @@
-//! Features of rows, computed by a frozen network.
-
-use std::sync::Arc;
+//! Rows of images to features, by a frozen network.
 
 use backbones::Network;
-use cxr_data::{BatchLoader, BatchOptions, OnBad, ViewBatch, ViewConfig};
+use cxr_data::{BatchLoader, BatchOptions, OnBad, ViewBatch, ViewConfig, seed};
 use eval::{estimate_running_statistics, extract_features};
 use ndarray::{Array2, Array3};
 
 use crate::{
-    data::{Labelled, Reading, Rows},
+    data::{Reading, Rows},
     error::{Error, Result},
     files::{Watch, over},
 };
-
-/// Features of labelled rows, together with the rows.
-#[derive(Debug, Clone)]
-pub(crate) struct Features {
-    labelled: Arc<Labelled>,
-    /// `[N, D]`, one row per labelled row.
-    values: Array2<f32>,
-}
-
-impl Features {
-    /// Computes features in eval mode, and checks afterwards that no weight and no running statistic changed.
-    ///
-    /// # Errors
-    /// An image that cannot be read, a device error, or a network that changed.
-    pub(crate) fn of(
-        network: &Network,
-        labelled: &Arc<Labelled>,
-        views: ViewConfig,
-        reading: Reading,
-        watch: &dyn Watch,
-    ) -> Result<Self> {
-        let values = features(network, labelled.set(), labelled.rows(), views, reading, watch)?;
-        Ok(Self { labelled: labelled.clone(), values })
-    }
-
-    /// The labelled rows.
-    pub(crate) fn labelled(&self) -> &Labelled {
-        &self.labelled
-    }
-
-    /// `[N, D]`.
-    pub(crate) fn values(&self) -> &Array2<f32> {
-        &self.values
-    }
-}
-
-/// Features of all parts, computed by one network.
-pub(crate) struct Arm {
-    /// The network itself.
-    pub(crate) network: Network,
-    pub(crate) train: Features,
-    pub(crate) valid: Option<Features>,
-    pub(crate) test: Features,
-}
 
 /// Features `[N, D]` of the `wanted` rows of a set, in their order.
 pub(crate) fn features(
@@ -73,7 +27,22 @@ pub(crate) fn features(
     Ok(values)
 }
 
-/// Estimates the running statistics of a network on these rows, as training would, without changing its weights.
+/// Images from which running statistics are estimated, if a set has as many. The mean and the variance of a channel are over
+/// all positions of these images; the sampling error of 2,048 is far below the difference between two batches of a training.
+const STATISTICS_IMAGES: usize = 2_048;
+
+/// The rows from which running statistics are estimated, ascending: the same for every network.
+pub(crate) fn statistics_rows(rows: &Rows, run_seed: u64) -> Vec<usize> {
+    let readable = rows.readable();
+    // An epoch that no training reaches, so that these are not the images of a first epoch.
+    let order = seed::epoch_order(run_seed, u64::MAX, readable.len());
+    let mut drawn: Vec<usize> = order.into_iter().take(STATISTICS_IMAGES).map(|place| readable[place]).collect();
+    drawn.sort_unstable();
+    drawn
+}
+
+/// Estimates the running statistics of a network on [`statistics_rows`], as training would but without augmentation, and
+/// without changing its weights.
 ///
 /// # Errors
 /// As [`features`].
@@ -85,8 +54,9 @@ pub(crate) fn adapt_statistics(
     seed: u64,
     watch: &dyn Watch,
 ) -> Result<()> {
-    let loader = loader(rows, rows.readable(), views, reading, seed)?;
-    let batches = over(watch, rows.readable().len(), loader.shuffled::<u8>(0, 0)?.map(one_view));
+    let drawn = statistics_rows(rows, seed);
+    let loader = loader(rows, &drawn, views, reading, seed)?;
+    let batches = over(watch, drawn.len(), loader.shuffled::<u8>(0, 0)?.map(one_view));
     Ok(estimate_running_statistics(network, batches)?)
 }
 

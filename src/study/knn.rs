@@ -4,9 +4,9 @@ use eval::Knn;
 use ndarray::Axis;
 
 use crate::{
-    data::label_draws,
+    data::{LabelDraw, label_draws},
     error::Result,
-    study::{Method, Outcome, Study, outcome::scores},
+    study::{Method, Outcome, Study, arm::union, outcome::scores},
 };
 
 impl Study<'_> {
@@ -16,13 +16,17 @@ impl Study<'_> {
     /// # Errors
     /// As [`Knn::scores`]; a statistic that is undefined; an image that cannot be read; or a device error.
     pub fn knn(&self, neighbours: Knn) -> Result<Outcome> {
-        let arm = self.arm()?;
+        let wanted = self.protocol.label_draws();
+        let draws = self.protocol.fractions.iter();
+        let draws = draws.map(|&fraction| Ok((fraction, label_draws(&self.train, fraction, wanted, 0)?)));
+        let draws: Vec<(f64, Vec<LabelDraw>)> = draws.collect::<Result<_>>()?;
+        let arm = self.arm(&union(draws.iter().flat_map(|(_, draws)| draws)))?;
         let targets = self.train.targets();
-        let mut outcome = self.outcome("knn", Method::Neighbours(neighbours));
-        for &fraction in &self.protocol.fractions {
-            let draws = label_draws(&self.train, fraction, self.protocol.label_draws(), 0)?;
+        let statistics = self.protocol.statistics;
+        let mut outcome = self.outcome("knn", Method::Neighbours { neighbours, statistics });
+        for (fraction, draws) in draws {
             let each = draws.iter().map(|draw| {
-                let bank = arm.train.values().select(Axis(0), &draw.places);
+                let bank = arm.train.at(&draw.places)?;
                 let labels = targets.select(Axis(0), &draw.places);
                 scores(&self.test, &neighbours.scores(bank.view(), labels.view(), arm.test.values().view())?)
             });

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use backbones::{Classifier, Network};
-use cxr_data::{Role, ViewConfig};
+use backbones::Classifier;
+use cxr_data::Role;
 use eval::{LinearProbe, LinearProbeConfig, Scores, Selection};
 use ndarray::Axis;
 
@@ -13,9 +13,9 @@ use crate::{
     files::NewFolder,
     study::{
         Method, Outcome, Protocol, Study,
+        arm::{Arm, Features, union},
         export::Exported,
-        features::{Arm, Features, adapt_statistics},
-        outcome::{check_reported, scores},
+        outcome::scores,
     },
     weights::LoadedNetwork,
 };
@@ -26,7 +26,7 @@ pub enum Baseline {
     /// Nothing.
     #[default]
     None,
-    /// The same network with random weights, with running statistics estimated on the training images.
+    /// The same network with random weights. Both have running statistics of the same training images.
     Random,
 }
 
@@ -44,7 +44,8 @@ pub struct LinearOutcome {
 
 impl Study<'_> {
     /// Fits heads on every draw of every fraction and evaluates them on the test rows. The penalty is chosen on the
-    /// validation rows or, without them, by cross-validation over the patients of a draw.
+    /// validation rows or, without them, by cross-validation over the patients of a draw, and is fixed for tasks with few
+    /// labels ([`eval::FewLabels`]).
     ///
     /// # Errors
     /// Test rows with fewer than two patients of a class in some task, an image that cannot be read, a device error, a fit
@@ -53,21 +54,23 @@ impl Study<'_> {
         self.linear_at(&self.protocol.fractions, self.protocol.draws, baseline)
     }
 
-    /// As [`Self::linear`], at other fractions and with another number of draws than those of the protocol. Features are
-    /// computed once for all calls.
+    /// As [`Self::linear`], at other fractions and with another number of draws than those of the protocol. The labels are
+    /// drawn first: features are computed of the rows of some draw, once for all draws and calls.
     pub(crate) fn linear_at(&self, fractions: &[f64], count: usize, baseline: Baseline) -> Result<LinearOutcome> {
-        let model = self.arm()?;
+        let wanted = Draws { count, ..self.protocol.label_draws() };
+        let draws = fractions.iter().map(|&fraction| Ok((fraction, label_draws(&self.train, fraction, wanted, 2)?)));
+        let draws: Vec<(f64, Vec<LabelDraw>)> = draws.collect::<Result<_>>()?;
+        let drawn = union(draws.iter().flat_map(|(_, draws)| draws));
+        let model = &*self.arm(&drawn)?;
         let other = match baseline {
             Baseline::None => None,
-            Baseline::Random => Some(self.random_arm()?),
+            Baseline::Random => Some(self.random_arm(&drawn)?),
         };
         let chosen_on_valid = model.valid.is_some();
-        let method = Method::Linear { chosen_on_valid };
+        let method = Method::Linear { chosen_on_valid, statistics: self.protocol.statistics };
         let mut outcome = self.outcome("linear", method);
         let mut kept: Option<(f64, LinearProbe)> = None;
-        let wanted = Draws { count, ..self.protocol.label_draws() };
-        for &fraction in fractions {
-            let draws = label_draws(&self.train, fraction, wanted, 2)?;
+        for (fraction, draws) in draws {
             if !chosen_on_valid {
                 self.note(fewer_folds(fraction, &draws, wanted));
             }
@@ -95,41 +98,6 @@ impl Study<'_> {
             Exported { how: "linear heads", steps: 0, labels: self.labels.clone(), seed: self.protocol.seed };
         Ok(LinearOutcome { outcome, probe, start: self.network.adapted(model.network.clone()), lineage, exported })
     }
-
-    /// Features of all parts, computed by the study's network. For random weights, running statistics are first estimated on
-    /// the training images; without them, features in eval mode are meaningless.
-    pub(super) fn arm(&self) -> Result<&Arm> {
-        if let Some(arm) = self.arm.get() {
-            return Ok(arm);
-        }
-        check_reported(&self.test)?;
-        let mut network = self.network.network.clone();
-        if self.network.is_raw() {
-            self.watch.note("random weights: running statistics are estimated on the training images");
-            self.adapt(&mut network)?;
-        }
-        let arm = self.arm_of(network)?;
-        Ok(self.arm.get_or_init(|| arm))
-    }
-
-    fn random_arm(&self) -> Result<Arm> {
-        let mut network = self.network.config.init(self.protocol.seed, &self.network.device());
-        self.adapt(&mut network)?;
-        self.arm_of(network)
-    }
-
-    fn adapt(&self, network: &mut Network) -> Result<()> {
-        let views: ViewConfig = self.network.views;
-        adapt_statistics(network, self.parts.train(), views, self.reading, self.protocol.seed, self.watch)
-    }
-
-    fn arm_of(&self, network: Network) -> Result<Arm> {
-        let of = |part| Features::of(&network, part, self.network.views, self.reading, self.watch);
-        let train = of(&self.train)?;
-        let valid = self.valid.as_ref().map(of).transpose()?;
-        let test = of(&self.test)?;
-        Ok(Arm { network, train, valid, test })
-    }
 }
 
 /// Fits a head on one draw of the training rows.
@@ -145,7 +113,7 @@ pub(super) fn fit_probe(
     let labelled = train.labelled();
     let patients: Vec<u64> = draw.places.iter().map(|&i| labelled.patients()[i]).collect();
     let config = LinearProbeConfig { folds: draw.folds, seed: protocol.seed, ..LinearProbeConfig::default() };
-    let rows = train.values().select(Axis(0), &draw.places);
+    let rows = train.at(&draw.places)?;
     let labels = labelled.targets().select(Axis(0), &draw.places);
     let targets = valid.map(|valid| valid.labelled().targets());
     let selection = match (valid, &targets) {

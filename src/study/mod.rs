@@ -3,9 +3,11 @@
 //! All results come from [`Study`]: it opens images, weights, labels and protocol together, checks that test images were not
 //! used for training, model selection or pretraining, and records the conditions in the results.
 
+mod arm;
 mod conditions;
 mod embed;
 mod export;
+mod feature_cache;
 mod features;
 mod finetune;
 mod knn;
@@ -19,7 +21,9 @@ mod training;
 
 pub(crate) use conditions::Conditions;
 pub use embed::Embedding;
+pub use feature_cache::feature_folder;
 pub(crate) use features::{adapt_statistics, one_view};
+pub(crate) use finetune::Choosing;
 pub use finetune::{FineTuneOutcome, Measurement, TrainingRun};
 pub use linear::{Baseline, LinearOutcome};
 pub(crate) use method::Method;
@@ -28,5 +32,5 @@ pub(crate) use open::check_pretraining;
 pub use outcome::Outcome;
 pub(crate) use outcome::fraction_name;
 pub use predict::{Predicted, Scoring};
-pub use protocol::Protocol;
+pub use protocol::{Protocol, Statistics};
 pub use training::{CheckpointChoice, FineTuneSettings};

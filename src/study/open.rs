@@ -1,14 +1,14 @@
 //! A study: network, data and protocol, checked together.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::{cell::RefCell, path::PathBuf, sync::Arc};
 
 use cxr_data::Part;
 
 use crate::{
     data::{Labelled, Labels, Lineage, Parts, Pretraining, Reading, Sources},
     error::Result,
-    files::Watch,
-    study::{Conditions, Method, Outcome, Protocol, features::Arm},
+    files::{Once, Watch},
+    study::{Conditions, Method, Outcome, Protocol, arm::Arm, feature_cache::FeatureCache},
     weights::{LoadedNetwork, Weights},
 };
 
@@ -28,8 +28,10 @@ pub struct Study<'w> {
     pub(super) reading: Reading,
     pretraining: Pretraining,
     pub(super) watch: &'w dyn Watch,
-    /// Features of all parts, computed when they are first needed.
-    pub(super) arm: OnceCell<Arm>,
+    /// The network with the features computed so far.
+    pub(super) arm: RefCell<Option<Arm>>,
+    /// Features kept between commands.
+    pub(super) cache: Option<FeatureCache>,
 }
 
 impl std::fmt::Debug for Study<'_> {
@@ -57,7 +59,7 @@ impl<'w> Study<'w> {
         protocol.validate()?;
         sources.reading.validate()?;
         let network = weights.load(watch)?;
-        sources.check_tasks(&labels.tasks)?;
+        sources.check_tasks(labels)?;
         let parts = sources.parts(protocol.seed, Some(&network.views), watch)?;
         let pretraining = check_pretraining(&parts, &network, protocol, watch)?;
         Self::of((parts, network, pretraining), sources.reading, labels, protocol, watch)
@@ -82,13 +84,27 @@ impl<'w> Study<'w> {
             watch.note(&format!("{name}: {}", labelled.counts()));
             Ok(Arc::new(labelled))
         };
+        let said = Once::new(watch); // the parts are mostly of one set
+        for rows in [Some(parts.train()), parts.valid(), Some(parts.test())].into_iter().flatten() {
+            labels.notes(rows.manifest()).iter().for_each(|note| said.note(note));
+        }
         let train = labelled("train", parts.train())?;
         let valid = parts.valid().map(|valid| labelled("valid", valid)).transpose()?;
         let name = if parts.test().part() == Part::Test { "test" } else { "valid, reported on" };
         let test = labelled(name, parts.test())?;
         let (labels, protocol) = (labels.clone(), protocol.clone());
-        let arm = OnceCell::new();
-        Ok(Self { network, parts, train, valid, test, labels, protocol, reading, pretraining, watch, arm })
+        let (arm, cache) = (RefCell::new(None), None);
+        Ok(Self { network, parts, train, valid, test, labels, protocol, reading, pretraining, watch, arm, cache })
+    }
+
+    /// The same study with features kept in a folder, usually [`feature_folder`](crate::study::feature_folder): those that
+    /// another study of the same weights, images and settings left there on this machine are not computed again, and new ones
+    /// are added. Results are the same with and without. Images are known by their pixels; no path and no patient is kept.
+    /// Above 4 GiB the features that were not used for the longest time are deleted.
+    #[must_use]
+    pub fn with_features_kept_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache = Some(FeatureCache::new(folder.into()));
+        self
     }
 
     /// The network and its weights.

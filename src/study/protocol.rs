@@ -1,5 +1,7 @@
 //! Protocol of a study: label fractions and draws, folds, seed, intervals.
 
+use std::{fmt, str::FromStr};
+
 use eval::Bootstrap;
 
 use crate::{
@@ -18,8 +20,10 @@ pub struct Protocol {
     /// Rule of the draws. Default: whole patients.
     pub draw_rule: DrawRule,
     /// Cross-validation folds for choosing the penalty, at least 2. If a class has fewer patients, fewer folds are used and a
-    /// note says so. Default: 5.
+    /// note says so. Tasks with few labels have a fixed penalty instead ([`eval::FewLabels`]). Default: 5.
     pub folds: usize,
+    /// Running statistics of the networks whose features are taken. Default: those of the training images.
+    pub statistics: Statistics,
     /// Random seed of divisions, draws, folds, heads, order of images and random networks. Default: 0.
     pub seed: u64,
     /// Bootstrap for the intervals.
@@ -29,6 +33,43 @@ pub struct Protocol {
     pub unchecked_pretraining: bool,
 }
 
+/// The running statistics with which a frozen network computes features (`linear` on features, and `knn`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Statistics {
+    /// Estimated anew, for every network from the same training images of the set, not augmented and in the same batches: the
+    /// networks of a comparison then differ in their weights alone. A pretraining leaves statistics of augmented views, often in
+    /// groups of a batch, and random weights have none.
+    #[default]
+    Training,
+    /// Those that came with the weights.
+    Own,
+}
+
+impl FromStr for Statistics {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        match s {
+            "training" => Ok(Self::Training),
+            "own" => Ok(Self::Own),
+            _ => Err(Error::Setting {
+                key: "statistics".into(),
+                found: format!("{s:?}"),
+                expected: "training or own".into(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Statistics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Training => "training",
+            Self::Own => "own",
+        })
+    }
+}
+
 impl Default for Protocol {
     fn default() -> Self {
         Self {
@@ -36,6 +77,7 @@ impl Default for Protocol {
             draws: 5,
             draw_rule: DrawRule::Patients,
             folds: 5,
+            statistics: Statistics::Training,
             seed: 0,
             bootstrap: Bootstrap::default(),
             unchecked_pretraining: false,

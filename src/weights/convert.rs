@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use backbones::{Arch, ExportInfo, ImportOptions, NetworkConfig, Report, WeightFile, export, export_with_onnx, import};
+use backbones::{ExportInfo, ImportOptions, NetworkConfig, Report, WeightFile, export, export_with_onnx, import};
 use burn::{module::Module, tensor::Device};
 
 use super::{
-    folder::Preprocessing,
-    load::{LoadedNetwork, lineage_of, provenance, unknown_architecture},
+    advice::advised,
+    import_settings::ImportSettings,
+    load::{LoadedNetwork, lineage_of, provenance, remarks, unknown_architecture, unsaid},
+    open::open,
+    preprocessing::{Asked, Preprocessing},
     source::Source,
 };
 use crate::{
@@ -15,70 +18,70 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Settings of `moco-cxr import`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ImportSettings {
-    /// A weight file in any supported format, or any other source that [`load_weights`](crate::load_weights) resolves to a
-    /// file.
-    pub source: String,
-    /// Architecture. `None`: recognised from the tensors.
-    pub arch: Option<Arch>,
-    /// Prefixes of tensor names to drop. Heads (unless [`Self::labels`] are given) and everything but the query encoder of a
-    /// MoCo checkpoint are always dropped.
-    pub drop: Vec<String>,
-    /// Tensors that may be missing; they get torchvision's initial values.
-    pub allow_missing: Vec<String>,
-    /// Names of the classifier's outputs, in order. If given, the classifier is kept.
-    pub labels: Vec<String>,
-    /// Also write `model.onnx`.
-    pub onnx: bool,
+/// What became of an imported file.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Imported {
+    /// Every tensor of the file.
+    pub report: Report,
+    /// What was assumed of the images, what the user stated against a known value, and which of several networks was taken.
+    pub notes: Vec<String>,
 }
 
 /// Writes the weights of a file as an export folder, which [`load_weights`](crate::load_weights) reads. Image size, mean and
-/// standard deviation come from a `preprocessor_config.json` next to the file, or from the defaults of `load_weights`.
+/// standard deviation are those of the settings, else of a configuration next to the file, or else the defaults of
+/// `load_weights`, which are written down as assumptions.
 ///
 /// # Errors
-/// The folder exists, the file is not a weight file, or tensors are missing, left over or of another shape
-/// ([`backbones::Error::Import`] reports every tensor).
-pub fn import_weights(settings: &ImportSettings, out: &Path, device: &Device) -> Result<Report> {
+/// The folder exists, the file is not a weight file, tensors are missing, left over or of another shape
+/// ([`backbones::Error::Import`] reports every tensor, within [`Error::Weights`]), not finite, or it is unclear which of
+/// several networks is meant.
+pub fn import_weights(settings: &ImportSettings, out: &Path, device: &Device) -> Result<Imported> {
     absent(out)?;
     let Source::File(path, assumed) = Source::parse(&settings.source, settings.arch)? else {
         return Err(Error::Setting {
             key: "file".into(),
             found: settings.source.clone(),
-            expected: "weights in a file".into(),
+            expected: "weights in a file (`moco-cxr export random` writes random ones)".into(),
         });
     };
-    let file = WeightFile::open(&path)?;
-    let inspection = file.inspect();
-    let arch = settings.arch.or(inspection.arch).ok_or_else(|| unknown_architecture(&path, &inspection))?;
-    let (size, normalization) = match Preprocessing::beside(&path)? {
-        Some(p) => (p.size, p.normalization),
-        None => (assumed.size, assumed.normalization),
+    let file = open(&path)?;
+    let advised = |fault| advised(fault, settings, Some(out));
+    let (prefix, dictionary) = (settings.prefix.clone(), settings.dictionary.clone());
+    let mut options = ImportOptions { prefix, dictionary, drop: settings.drop.clone(), ..ImportOptions::strict() };
+    let found = match (settings.arch, file.find(&options)) {
+        (Some(_), found) => found.ok().flatten(),
+        (None, found) => found.map_err(advised)?,
     };
-    let config = NetworkConfig { arch, channels: inspection.channels.unwrap_or(3), normalization };
-    let ImportOptions { mut drop, .. } = ImportOptions::backbone(arch);
-    if !settings.labels.is_empty() {
-        drop.retain(|name| name != arch.head_name());
-    }
-    drop.extend(settings.drop.iter().cloned());
-    let options = ImportOptions { drop, allow_missing: settings.allow_missing.clone() };
+    let arch = settings.arch.or(found.as_ref().map(|found| found.arch));
+    let arch = arch.ok_or_else(|| unknown_architecture(&path, &file.inspect()))?;
+    let channels = found.map_or_else(|| file.inspect().channels.unwrap_or(3), |found| found.channels);
+    let asked = Asked { size: settings.image_size, mean: settings.mean, std: settings.std, overrides: true };
+    let preprocessing = Preprocessing::find(&file, channels, assumed.of(&file), &asked)?;
+    let config = NetworkConfig { arch, channels, normalization: preprocessing.normalization() };
+    let backbone = ImportOptions::backbone(arch).drop;
+    options.drop.extend(backbone.into_iter().filter(|name| settings.labels.is_empty() || name != arch.head_name()));
+    options.allow_missing.clone_from(&settings.allow_missing);
     let info = ExportInfo {
         steps: steps(&file),
-        ..info(&config, size, settings.labels.clone(), &provenance(&file, &inspection))
+        assumed: preprocessing.assumptions(),
+        ..info(&config, preprocessing.size(), settings.labels.clone(), &provenance(&file, &file.inspect()))
     };
     let lineage = lineage_of(&settings.source, &path)?;
     let report = if settings.labels.is_empty() {
-        let (network, report) = import(&file, config.init(0, device), &options)?;
+        let (network, report) = import(&file, config.init(0, device), &options).map_err(advised)?;
         write(out, &network, &info, settings.onnx)?;
         report
     } else {
-        let (classifier, report) = import(&file, config.init_classifier(settings.labels.len(), 0, device), &options)?;
+        let classifier = config.init_classifier(settings.labels.len(), 0, device);
+        let (classifier, report) = import(&file, classifier, &options).map_err(advised)?;
         write(out, &classifier, &info, settings.onnx)?;
         report
     };
     pass_on(&lineage, out)?;
-    Ok(report)
+    let mut notes = preprocessing.notes(&unsaid(&path));
+    notes.extend(remarks(&file, &report));
+    Ok(Imported { report, notes })
 }
 
 /// Writes a loaded network, with its head if it has one, as an export folder. Returns the files written.
@@ -87,7 +90,10 @@ pub fn import_weights(settings: &ImportSettings, out: &Path, device: &Device) ->
 /// The folder exists or cannot be written.
 pub fn export_weights(loaded: &LoadedNetwork, out: &Path, onnx: bool) -> Result<Vec<PathBuf>> {
     absent(out)?;
-    let info = info(&loaded.config, loaded.views.size, loaded.labels.clone(), &loaded.provenance);
+    let info = ExportInfo {
+        assumed: loaded.assumed.clone(),
+        ..info(&loaded.config, loaded.views.size, loaded.labels.clone(), &loaded.provenance)
+    };
     let files = match loaded.classifier() {
         Some(classifier) => write(out, &classifier, &info, onnx),
         None => write(out, &loaded.network, &info, onnx),
@@ -120,6 +126,7 @@ fn info(config: &NetworkConfig, image_size: usize, labels: Vec<String>, provenan
         channels: config.channels,
         normalization: config.normalization,
         image_size,
+        assumed: Vec::new(),
         resample: "bilinear".into(),
         label_policy: (!labels.is_empty()).then(|| "unknown".to_owned()),
         labels,

@@ -2,18 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
-use backbones::{Arch, Classifier, ImportOptions, Inspection, Linear, Network, NetworkConfig, WeightFile, import};
+use backbones::{
+    Arch, Classifier, ImportOptions, Inspection, Linear, Network, NetworkConfig, Other, Report, WeightFile, import,
+    printable,
+};
 use burn::{module::Module, tensor::Device};
 use cxr_data::ViewConfig;
 
 use super::{
+    advice::advised,
     cache::sha256,
-    folder::{NetworkFile, Preprocessing, run_of, weight_file},
+    folder::{NetworkFile, run_of, weight_file},
+    import_settings::ImportSettings,
+    open::open,
+    preprocessing::{Asked, Preprocessing},
     source::{Assumed, Source},
 };
 use crate::{
     data::Lineage,
     error::{Error, Result},
+    files::Watch,
 };
 
 /// A network with its weights, and everything needed to use it.
@@ -38,18 +46,13 @@ pub struct LoadedNetwork {
     pub(crate) lineage: Lineage,
     /// Notes for the user: what was assumed, and what was not used.
     pub notes: Vec<String>,
+    /// What is assumed of the images, by its keys in `preprocessor_config.json`.
+    pub(crate) assumed: Vec<String>,
     /// Whether the weights were drawn, and have the running statistics of initialisation, which say nothing of any image.
     raw: bool,
 }
 
 impl LoadedNetwork {
-    /// Replaces the assumed image size, for weights that do not specify one.
-    pub(crate) fn take_images_of(&mut self, side: usize) {
-        let assumed = images_of(self.views.size);
-        self.notes.iter_mut().for_each(|note| *note = note.replace(&assumed, &format!("{} as asked", images_of(side))));
-        self.views = ViewConfig::eval(side);
-    }
-
     /// The network itself.
     pub fn network(&self) -> &Network {
         &self.network
@@ -90,9 +93,10 @@ impl LoadedNetwork {
 /// Loads a network from any source of weights:
 ///
 /// - the folder of a finished pretraining run (with `export/`), or an export folder,
-/// - a weight file in any supported format. Its architecture is recognised from its tensors unless `arch` is given. Image
-///   size, mean and standard deviation come from a `preprocessor_config.json` next to it; without one, MoCo-CXR's are
-///   assumed and a note says so,
+/// - a weight file in any supported format. Its architecture is recognised from its tensors unless `arch` is given, and the
+///   network by the ends of their names, under any prefix. Image size, mean and standard deviation are those of a
+///   `preprocessor_config.json` next to it, or of a configuration of timm or lightly; without one, MoCo-CXR's are assumed
+///   and a note says so,
 /// - `imagenet` (needs `arch`), which are torchvision's weights, or `moco-cxr:NAME`, such as `moco-cxr:r8w-00001`, from the
 ///   folder of published weights, where [`fetch_weights`](crate::weights::fetch_weights) stores them: `MOCO_CXR_CACHE`,
 ///   else `moco-cxr` in `XDG_CACHE_HOME` or in `~/.cache`. The checksum of a file is recorded when it is first used,
@@ -104,11 +108,22 @@ impl LoadedNetwork {
 /// An unknown source, a file that is not a weight file or is of another architecture, or a file next to it that cannot be
 /// parsed.
 pub fn load_weights(source: &str, arch: Option<Arch>, seed: u64, device: &Device) -> Result<LoadedNetwork> {
+    load(source, arch, seed, &Asked::default(), device)
+}
+
+/// As [`load_weights`], with what the user states of the images.
+pub(super) fn load(
+    source: &str,
+    arch: Option<Arch>,
+    seed: u64,
+    asked: &Asked,
+    device: &Device,
+) -> Result<LoadedNetwork> {
     match Source::parse(source, arch)? {
-        Source::Random => random(arch, seed, device),
+        Source::Random => random(arch, seed, asked, device),
         Source::File(path, assumed) => {
             let lineage = lineage_of(source, &path)?;
-            Ok(LoadedNetwork { lineage, ..from_file(&path, arch, assumed, device)? })
+            Ok(LoadedNetwork { lineage, ..from_file(&path, arch, assumed, asked, device)? })
         }
     }
 }
@@ -129,100 +144,116 @@ pub fn load_run(run: &Path, device: &Device) -> Result<LoadedNetwork> {
         expected: "the folder of a finished pretraining run".into(),
     })?;
     let lineage = Lineage::of_file(&path)?;
-    Ok(LoadedNetwork { lineage, ..from_file(&path, None, Assumed::MOCO_CXR, device)? })
+    Ok(LoadedNetwork { lineage, ..from_file(&path, None, Assumed::MOCO_CXR, &Asked::default(), device)? })
 }
 
 /// A network of this `config` with the weights of `init`, their description, and the images they were trained on. A head in
-/// the file is dropped by name.
+/// the file is dropped by name. `watch` is told which of several networks in the file was taken.
 pub(crate) fn initial(
     config: &NetworkConfig,
     init: &str,
     seed: u64,
     device: &Device,
+    watch: &dyn Watch,
 ) -> Result<(Network, String, Lineage)> {
     let network = config.init(seed, device);
     match Source::parse(init, Some(config.arch))? {
         Source::Random => Ok((network, format!("random {}, seed {seed}", config.arch), Lineage::none())),
         Source::File(path, _) => {
-            let file = WeightFile::open(&path)?;
-            let (network, _) = import(&file, network, &ImportOptions::backbone(config.arch))?;
+            let file = open(&path)?;
+            let (network, report) = import(&file, network, &ImportOptions::backbone(config.arch))
+                .map_err(|fault| advised(fault, &ImportSettings::of(init, Some(config.arch)), None))?;
+            remarks(&file, &report).iter().for_each(|text| watch.note(text));
             let provenance = provenance(&file, &file.inspect());
             Ok((network, provenance, lineage_of(init, &path)?))
         }
     }
 }
 
-/// Opens the weight file of a source.
+/// Opens the weight file of a source, to continue the whole run that it is a checkpoint of.
+///
+/// # Errors
+/// As [`load_weights`]; a number in it that is not finite.
 pub(crate) fn weight_file_of(source: &str, arch: Arch) -> Result<WeightFile> {
-    match Source::parse(source, Some(arch))? {
-        Source::File(path, _) => Ok(WeightFile::open(path)?),
-        Source::Random => Err(Error::Setting {
+    let Source::File(path, _) = Source::parse(source, Some(arch))? else {
+        return Err(Error::Setting {
             key: "init".into(),
             found: "random".into(),
             expected: "a checkpoint of MoCo to continue from".into(),
-        }),
+        });
+    };
+    let file = open(&path)?;
+    let found: Vec<String> =
+        file.faults().into_iter().map(|fault| format!("{}: {}", printable(&fault.name), fault.fault)).collect();
+    match found.is_empty() {
+        true => Ok(file),
+        false => Err(backbones::Error::NotFinite { path: file.path().to_owned(), found }.into()),
     }
 }
 
-/// The image size as it stands in a note.
-fn images_of(side: usize) -> String {
-    format!("images of {side} px")
-}
-
-fn random(arch: Option<Arch>, seed: u64, device: &Device) -> Result<LoadedNetwork> {
+fn random(arch: Option<Arch>, seed: u64, asked: &Asked, device: &Device) -> Result<LoadedNetwork> {
     let arch = arch.ok_or_else(|| Error::Setting {
         key: "arch".into(),
         found: "none, for random weights".into(),
         expected: format!("one of {}", Arch::ALL.map(Arch::name).join(", ")),
     })?;
-    let Assumed { size, normalization, whose } = Assumed::MOCO_CXR;
-    let config = NetworkConfig { normalization, ..NetworkConfig::new(arch) };
+    let preprocessing = Preprocessing::assumed(Assumed::MOCO_CXR, asked)?;
+    let config = NetworkConfig { normalization: preprocessing.normalization(), ..NetworkConfig::new(arch) };
     Ok(LoadedNetwork {
         network: config.init(seed, device),
         config,
         head: None,
         labels: Vec::new(),
-        views: ViewConfig::eval(size),
+        views: ViewConfig::eval(preprocessing.size()),
         provenance: format!("random {arch}, seed {seed}"),
         run: None,
         lineage: Lineage::none(),
-        notes: vec![format!("random weights: {}, {whose} mean and standard deviation", images_of(size))],
+        notes: preprocessing.notes("random weights"),
+        assumed: preprocessing.assumptions(),
         raw: true,
     })
 }
 
-fn from_file(path: &Path, arch: Option<Arch>, assumed: Assumed, device: &Device) -> Result<LoadedNetwork> {
-    let file = WeightFile::open(path)?;
-    let inspection = file.inspect();
+fn from_file(
+    path: &Path,
+    arch: Option<Arch>,
+    assumed: Assumed,
+    asked: &Asked,
+    device: &Device,
+) -> Result<LoadedNetwork> {
+    let file = open(path)?;
     let described = NetworkFile::beside(path)?;
-    let mut notes = Vec::new();
-    let (size, normalization) = match Preprocessing::beside(path)? {
-        Some(p) => (p.size, p.normalization),
-        None => {
-            let Assumed { size, normalization, whose } = assumed;
-            notes.push(format!(
-                "{} has no preprocessor_config.json next to it; assuming {whose} settings: {}, mean {:?}, standard deviation {:?}",
-                path.display(),
-                images_of(size),
-                normalization.mean,
-                normalization.std,
-            ));
-            (size, normalization)
-        }
+    let settings = ImportSettings::of(path.display().to_string(), arch);
+    let advised = |fault| advised(fault, &settings, None);
+    let found = match arch {
+        Some(_) => None,
+        None => file.find(&ImportOptions::strict()).map_err(advised)?,
     };
-    let arch = arch.or(inspection.arch).or(described.as_ref().map(|d| d.model_type));
+    let inspection = file.inspect();
+    let arch = arch.or(found.as_ref().map(|found| found.arch)).or(described.as_ref().map(|d| d.model_type));
     let arch = arch.ok_or_else(|| unknown_architecture(path, &inspection))?;
-    let config = NetworkConfig { arch, channels: inspection.channels.unwrap_or(3), normalization };
+    let channels = found.map(|found| found.channels).or(inspection.channels).unwrap_or(3);
+    let preprocessing = Preprocessing::find(&file, channels, assumed.of(&file), asked)?;
+    let config = NetworkConfig { arch, channels, normalization: preprocessing.normalization() };
+    let mut notes = preprocessing.notes(&unsaid(path));
+    if described.is_some() && !file.is_checked() {
+        notes.push(format!(
+            "{}: an export without a checksum, from an earlier version; a damaged number in it would not be noticed",
+            path.display()
+        ));
+    }
     let labels = described.map(|d| d.labels()).unwrap_or_default();
     let (network, head) = if labels.is_empty() {
-        let (network, _) = import(&file, config.init(0, device), &ImportOptions::backbone(arch))?;
+        let (network, report) =
+            import(&file, config.init(0, device), &ImportOptions::backbone(arch)).map_err(advised)?;
+        notes.extend(remarks(&file, &report));
         if let Some(classes) = inspection.classes {
             notes.push(format!("{}: its classifier of {classes} classes is not used", path.display()));
         }
         (network, None)
     } else {
         let classifier = config.init_classifier(labels.len(), 0, device);
-        let (classifier, _) = import(&file, classifier, &ImportOptions::strict())?;
+        let (classifier, _) = import(&file, classifier, &ImportOptions::strict()).map_err(advised)?;
         (classifier.backbone, Some(classifier.head))
     };
     let provenance = provenance(&file, &inspection);
@@ -231,13 +262,41 @@ fn from_file(path: &Path, arch: Option<Arch>, assumed: Assumed, device: &Device)
         config,
         head,
         labels,
-        views: ViewConfig::eval(size),
+        views: ViewConfig::eval(preprocessing.size()),
         provenance,
         run: run_of(path),
         lineage: Lineage::default(),
         notes,
+        assumed: preprocessing.assumptions(),
         raw: false,
     })
+}
+
+/// Why something is assumed of the images of a file.
+pub(super) fn unsaid(path: &Path) -> String {
+    format!("{}: nothing says which images it was trained on", path.display())
+}
+
+/// Which of several networks in the file was taken, if there are several.
+pub(super) fn remarks(file: &WeightFile, report: &Report) -> Vec<String> {
+    let others: Vec<&Other> = report.others.iter().collect();
+    if others.is_empty() {
+        return Vec::new();
+    }
+    let listed: Vec<String> = others
+        .iter()
+        .map(|other| {
+            let same = if other.same { ", which has the same numbers" } else { "" };
+            format!("{:?}{same}", printable(&other.prefix))
+        })
+        .collect();
+    vec![format!(
+        "{}: took the network under {:?}, not {} (the network that was trained goes before its average; `moco-cxr import \
+         --prefix` takes another)",
+        file.path().display(),
+        printable(&report.prefix),
+        listed.join(", ")
+    )]
 }
 
 /// `a backbone resnet18 without classifier, from runs/first/export/model.safetensors (SHA-256 ...)`
@@ -247,9 +306,22 @@ pub(super) fn provenance(file: &WeightFile, inspection: &Inspection) -> String {
 
 pub(super) fn unknown_architecture(path: &Path, inspection: &Inspection) -> Error {
     let names = Arch::ALL.map(Arch::name).join(", ");
+    let inside = match inspection.objects.first() {
+        None => String::new(),
+        // Two lines of Python, as for a file that holds nothing but such an object.
+        Some((name, _)) => {
+            let keys: String = name.split('.').map(|key| format!("[{key:?}]")).collect();
+            let load =
+                format!("torch.load({:?}, map_location=\"cpu\", weights_only=False)", path.display().to_string());
+            format!(
+                "; if that object is the network and you trust the file: `import torch` and \
+                 `torch.save({load}{keys}.state_dict(), \"state_dict.pt\")` make a weight file of it"
+            )
+        }
+    };
     Error::Setting {
         key: path.display().to_string(),
         found: inspection.looks_like.clone(),
-        expected: format!("the weights of {names} (`moco-cxr inspect` lists the contents of the file)"),
+        expected: format!("the weights of {names} (`moco-cxr inspect` lists the contents of the file{inside})"),
     }
 }

@@ -1,26 +1,20 @@
 //! A request for weights, with the user's settings for their images.
 
-use std::path::Path;
-
 use backbones::Arch;
-use cxr_data::ViewConfig;
 
-use crate::{
-    device::DeviceChoice,
-    error::{Error, Result},
-    files::Watch,
-    weights::{LoadedNetwork, load_weights},
+use super::{
+    load::{LoadedNetwork, load},
+    preprocessing::Asked,
 };
-
-const PREPROCESSOR: &str = "preprocessor_config.json";
+use crate::{device::DeviceChoice, error::Result, files::Watch};
 
 /// Weights to load, and the device to load them on. Size, mean and standard deviation of the images normally come with the
-/// weights; values that contradict them are refused.
+/// weights; values that contradict what is known are refused, and others take the place of what would be assumed.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Weights {
     /// Folder of a run or of an export, a weight file, `moco-cxr:NAME`, or `imagenet` or `random` (with [`Self::arch`]);
-    /// see [`load_weights`].
+    /// see [`load_weights`](crate::load_weights).
     pub source: String,
     /// Architecture. Default: recognised from the file.
     pub arch: Option<Arch>,
@@ -28,10 +22,11 @@ pub struct Weights {
     pub seed: u64,
     /// Side of the images in pixels, for weights that do not specify it.
     pub image_size: Option<usize>,
-    /// Mean of the intensities, in `[0, 1]`; must equal that of the weights.
-    pub mean: Option<f64>,
-    /// Standard deviation of the intensities, above 0; must equal that of the weights.
-    pub std: Option<f64>,
+    /// Mean of the intensities, in `[0, 1]`, for each of three channels (of one, the first), for weights that do not
+    /// specify it.
+    pub mean: Option<[f64; 3]>,
+    /// Standard deviation of the intensities, above 0, as [`Self::mean`].
+    pub std: Option<[f64; 3]>,
     /// Device of the network.
     pub device: DeviceChoice,
 }
@@ -51,48 +46,12 @@ impl Weights {
     /// Loads the weights, and notes what was assumed and what they are.
     ///
     /// # Errors
-    /// As [`load_weights`]; a size, mean or standard deviation other than the weights'; a device that is not available.
+    /// As [`load_weights`](crate::load_weights); a size, mean or standard deviation other than what is known of the weights;
+    /// a device that is not available.
     pub fn load(&self, watch: &dyn Watch) -> Result<LoadedNetwork> {
-        let loaded = load_weights(&self.source, self.arch, self.seed, &self.device.select()?)?;
-        let loaded = self.checked(loaded)?;
+        let asked = Asked { size: self.image_size, mean: self.mean, std: self.std, overrides: false };
+        let loaded = load(&self.source, self.arch, self.seed, &asked, &self.device.select()?)?;
         loaded.notes.iter().chain([&loaded.provenance]).for_each(|text| watch.note(text));
         Ok(loaded)
     }
-
-    /// Checks that the request does not contradict the weights. If they specify no image size, applies the requested one.
-    fn checked(&self, mut loaded: LoadedNetwork) -> Result<LoadedNetwork> {
-        let source = self.source.as_str();
-        let refuse = |key: &str, found: String, expected: String| {
-            let expected = format!("{expected}, as {source} was trained with ({PREPROCESSOR})");
-            Err(Error::Setting { key: key.into(), found, expected })
-        };
-        if let Some(size) = self.image_size.filter(|size| *size != loaded.views.size) {
-            if described(source) {
-                return refuse("image size", size.to_string(), loaded.views.size.to_string());
-            }
-            if size < Arch::MIN_SIDE {
-                let (found, expected) = (size.to_string(), format!("at least {}", Arch::MIN_SIDE));
-                return Err(Error::Setting { key: "image size".into(), found, expected });
-            }
-            ViewConfig::eval(size).validate()?;
-            loaded.take_images_of(size);
-        }
-        let channels = loaded.config.channels;
-        let normalization = loaded.config.normalization;
-        for (key, asked, own) in [("mean", self.mean, normalization.mean), ("std", self.std, normalization.std)] {
-            // Equal up to the digits that a user would copy.
-            if let Some(asked) = asked.filter(|asked| own[..channels].iter().any(|own| (own - asked).abs() > 1e-6)) {
-                return refuse(key, asked.to_string(), format!("{:?}", &own[..channels]));
-            }
-        }
-        Ok(loaded)
-    }
-}
-
-/// Whether the weights specify how to preprocess images.
-fn described(source: &str) -> bool {
-    let path = Path::new(source);
-    let beside = [path.join("export"), path.to_owned(), path.parent().map(Path::to_owned).unwrap_or_default()];
-    let folders = if path.is_dir() { &beside[..2] } else { &beside[2..] };
-    folders.iter().any(|folder| folder.join(PREPROCESSOR).is_file())
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use backbones::{Arch, Normalization};
+use backbones::{Arch, Normalization, WeightFile};
 
 use super::{cache::Published, folder::weight_file};
 use crate::error::{Error, Result};
@@ -22,13 +22,35 @@ pub(super) struct Assumed {
     pub(super) size: usize,
     pub(super) normalization: Normalization,
     pub(super) whose: &'static str,
+    /// Whether the weights are published ones, whose publisher says it; a file that lies beside them in a folder of
+    /// downloads is not theirs.
+    pub(super) published: bool,
 }
 
 impl Assumed {
     /// 320 px, and mean and standard deviation from `image_transform.py` (the paper's code; its text says 224).
-    pub(super) const MOCO_CXR: Self = Self { size: 320, normalization: Normalization::MOCO_CXR, whose: "MoCo-CXR's" };
+    pub(super) const MOCO_CXR: Self =
+        Self { size: 320, normalization: Normalization::MOCO_CXR, whose: "MoCo-CXR's", published: false };
     /// 224 px, and torchvision's mean and standard deviation.
-    pub(super) const IMAGENET: Self = Self { size: 224, normalization: Normalization::IMAGENET, whose: "ImageNet's" };
+    pub(super) const IMAGENET: Self =
+        Self { size: 224, normalization: Normalization::IMAGENET, whose: "ImageNet's", published: true };
+    /// 224 px, and grey values from -1024 to 1024 (`torchxrayvision.datasets.normalize`): `(x - 1/2) * 2048`.
+    pub(super) const TORCHXRAYVISION: Self = Self {
+        size: 224,
+        normalization: Normalization { mean: [0.5; 3], std: [1.0 / 2048.0; 3] },
+        whose: "torchxrayvision's",
+        published: false,
+    };
+
+    /// What is assumed of this file: of a network of torchxrayvision, which keeps its thresholds beside the network, its own
+    /// settings.
+    pub(super) fn of(self, file: &WeightFile) -> Self {
+        let thresholds = |name: &str| name.rsplit('.').next() == Some("op_threshs");
+        match file.tensors().iter().any(|tensor| thresholds(&tensor.name)) {
+            true if !self.published => Self::TORCHXRAYVISION,
+            _ => self,
+        }
+    }
 }
 
 const EXPECTED: &str = "random, imagenet, moco-cxr:NAME, the folder of a finished pretraining run, an export folder, \
@@ -47,7 +69,7 @@ impl Source {
         }
         if let Some(published) = Published::parse(source, arch)? {
             let imagenet = matches!(published, Published::ImageNet(_));
-            let assumed = if imagenet { Assumed::IMAGENET } else { Assumed::MOCO_CXR };
+            let assumed = if imagenet { Assumed::IMAGENET } else { Assumed { published: true, ..Assumed::MOCO_CXR } };
             return Ok(Self::File(published.find()?, assumed));
         }
         let file = |path| Self::File(path, Assumed::MOCO_CXR);

@@ -29,6 +29,8 @@ macro_rules! arguments {
 pub fn tool(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_moco-cxr"));
     command.args(arguments.into_iter().map(Into::into));
+    // Features kept by a test must not be found by another version of it, nor in the cache of a person.
+    command.env("MOCO_CXR_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
     command
 }
 

@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         channels: config.channels,
         normalization: config.normalization,
         image_size: 224,
+        assumed: Vec::new(),
         resample: "bilinear".to_owned(),
         labels: Vec::new(),
         data: "None.".to_owned(),

@@ -68,6 +68,10 @@ pub trait FeatureMaps: Backbone {
 
 /// Mean over positions, `[B, C, h, w]` to `[B, C]`: from [`FeatureMaps::feature_maps`] to [`Backbone::features`].
 pub fn global_average(maps: Tensor<4>) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if let Some(means) = crate::cpu::plane_means(&maps) {
+        return means;
+    }
     let [b, c, h, w] = maps.dims();
     maps.reshape([b, c, h * w]).mean_dim(2).reshape([b, c])
 }

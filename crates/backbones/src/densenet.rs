@@ -3,12 +3,12 @@
 
 use burn::{
     module::Module,
-    tensor::{Device, Tensor, activation::relu, module::avg_pool2d, ops::AvgPoolOptions},
+    tensor::{Device, Tensor, module::avg_pool2d, ops::AvgPoolOptions},
 };
 
 use crate::{
     Backbone, BatchNorm, Conv2d, FeatureMaps, Initializer, Mode, Normalization, Precision, Stem,
-    backbone::global_average, named::Named, resnet::max_pool,
+    backbone::global_average, named::Named, pieces::Pieces, resnet::max_pool,
 };
 
 /// Channels that each dense layer adds.
@@ -93,15 +93,30 @@ impl DenseNet {
     /// # Shapes
     /// - images `[B, 1 or 3, H, W]`, see [`Backbone::features`]
     pub fn stages(&mut self, images: Tensor<4>, mode: Mode) -> [Tensor<4>; 5] {
+        let mut stages = Vec::with_capacity(4);
+        let last = self.run(images, mode, |pieces| stages.push(pieces.joined()));
+        stages.push(last);
+        stages.try_into().expect("the stem, three blocks and the last maps")
+    }
+
+    /// The last feature maps; `see` is shown the output of the stem and of the first three dense blocks.
+    fn run(&mut self, images: Tensor<4>, mode: Mode, mut see: impl FnMut(&Pieces)) -> Tensor<4> {
         let f = &mut self.features;
-        let x = relu(f.norm0.forward(f.conv0.forward(images), mode)); // [B, 64, H/2, W/2]
-        let stem = max_pool(x); // [B, 64, H/4, W/4]
-        let b1 = run(&mut f.denseblock1, stem.clone(), mode); // [B, 256, H/4, W/4]
-        let b2 = run(&mut f.denseblock2, f.transition1.forward(b1.clone(), mode), mode); // [B, 512, H/8, W/8]
-        let b3 = run(&mut f.denseblock3, f.transition2.forward(b2.clone(), mode), mode); // [B, 1024, H/16, W/16]
-        let b4 = run(&mut f.denseblock4, f.transition3.forward(b3.clone(), mode), mode); // [B, 1024, H/32, W/32]
-        let last = relu(f.norm5.forward(b4, mode));
-        [stem, b1, b2, b3, last]
+        let x = f.norm0.forward_relu(f.conv0.forward(images), mode); // [B, 64, H/2, W/2]
+        let mut x = Pieces::new(max_pool(x)); // [B, 64, H/4, W/4]
+        see(&x);
+        let blocks = [
+            (&mut f.denseblock1, &mut f.transition1),
+            (&mut f.denseblock2, &mut f.transition2),
+            (&mut f.denseblock3, &mut f.transition3),
+        ];
+        for (block, transition) in blocks {
+            dense(block, &mut x, mode);
+            see(&x);
+            x = Pieces::new(transition.forward(x, mode));
+        }
+        dense(&mut f.denseblock4, &mut x, mode);
+        f.norm5.forward_pieces_relu(&mut x, mode) // [B, 1024, H/32, W/32]
     }
 }
 
@@ -124,7 +139,7 @@ impl Backbone for DenseNet {
 
 impl FeatureMaps for DenseNet {
     fn feature_maps(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<4> {
-        let [.., x] = self.stages(images, mode);
+        let x = self.run(images, mode, |_| ());
         self.features.conv0.precision.leave(x)
     }
 }
@@ -140,11 +155,11 @@ fn dense_block(init: &mut Initializer, width: &mut usize, layers: usize) -> Name
     Named::new("denselayer", layers)
 }
 
-fn run(block: &mut Named<DenseLayer>, x: Tensor<4>, mode: Mode) -> Tensor<4> {
-    block.iter_mut().fold(x, |x, layer| {
-        let new = layer.forward(x.clone(), mode); // [B, 32, H, W]
-        Tensor::cat(vec![x, new], 1)
-    })
+fn dense(block: &mut Named<DenseLayer>, pieces: &mut Pieces, mode: Mode) {
+    for layer in block.iter_mut() {
+        let new = layer.forward(pieces, mode); // [B, 32, H, W]
+        pieces.push(new);
+    }
 }
 
 impl DenseLayer {
@@ -158,10 +173,19 @@ impl DenseLayer {
         }
     }
 
-    fn forward(&mut self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
-        let x = self.conv1.forward(relu(self.norm1.forward(x, mode))); // [B, 128, H, W]
-        self.conv2.forward(relu(self.norm2.forward(x, mode))) // [B, 32, H, W]
+    fn forward(&mut self, pieces: &mut Pieces, mode: Mode) -> Tensor<4> {
+        let x = self.conv1.forward(self.norm1.forward_pieces_relu(pieces, mode)); // [B, 128, H, W]
+        self.conv2.forward(self.norm2.forward_relu(x, mode)) // [B, 32, H, W]
     }
+}
+
+/// 2x2 mean with stride 2. `[B, C, H, W]` to `[B, C, H/2, W/2]`
+fn avg_pool(x: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if let Some(y) = crate::cpu::avg_pool_2x2(&x) {
+        return y;
+    }
+    avg_pool2d(x, AvgPoolOptions::new([2, 2]).with_stride([2, 2]))
 }
 
 impl Transition {
@@ -171,8 +195,10 @@ impl Transition {
         Self { norm: init.batch_norm(input), conv: init.conv2d_fan_in(input, *width, 1, 1, 0) }
     }
 
-    fn forward(&mut self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
-        let x = self.conv.forward(relu(self.norm.forward(x, mode))); // [B, C/2, H, W]
-        avg_pool2d(x, AvgPoolOptions::new([2, 2]).with_stride([2, 2])) // [B, C/2, H/2, W/2]
+    fn forward(&mut self, mut pieces: Pieces, mode: Mode) -> Tensor<4> {
+        let x = self.norm.forward_pieces_relu(&mut pieces, mode); // [B, C, H, W]
+        drop(pieces);
+        let x = self.conv.forward(x); // [B, C/2, H, W]
+        avg_pool(x) // [B, C/2, H/2, W/2]
     }
 }

@@ -72,6 +72,50 @@ pub enum Error {
         /// The value found, and the one expected.
         problem: String,
     },
+    /// A network saved with its code, not its tensors.
+    #[error(
+        "{} is {found}, expected its tensors (nothing was executed); if you trust the file, two lines of Python make a \
+         weight file of it: `import torch` and `torch.save({load}.state_dict(), \"state_dict.pt\")`",
+        path.display()
+    )]
+    WholeModel {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        found: String,
+        /// The Python expression that loads it.
+        load: String,
+    },
+    /// The file holds several networks, and the rule does not say which one is meant.
+    #[error(
+        "{} holds {} networks with different numbers, and none of them is named as the one that was trained: {}; expected \
+         the prefix of one",
+        path.display(), networks.len(), networks.iter().map(|(prefix, arch)| format!("{arch} under {prefix:?}")).collect::<Vec<_>>().join(", ")
+    )]
+    Ambiguous {
+        /// The file.
+        path: PathBuf,
+        /// Prefix and architecture of each.
+        networks: Vec<(String, String)>,
+    },
+    /// No network lies where it was asked for.
+    #[error("{}: found no tensors of the network under {asked:?}, expected {}", path.display(), expected(networks))]
+    NoSuchPlace {
+        /// The file.
+        path: PathBuf,
+        /// The prefix or dictionary that was asked for.
+        asked: String,
+        /// Prefix and architecture of the networks in the file.
+        networks: Vec<(String, String)>,
+    },
+    /// Weights that cannot be used.
+    #[error("{}: found {}, expected finite numbers, and variances of at least 0", path.display(), found.join("; "))]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// Tensors and what is wrong with them.
+        found: Vec<String>,
+    },
     /// The tensors of a weight file are not those of the network.
     #[error("weights do not fit the network: {0}")]
     Import(Box<Report>),
@@ -109,6 +153,13 @@ pub enum Error {
         /// The names known.
         expected: String,
     },
+}
+
+fn expected(networks: &[(String, String)]) -> String {
+    match networks {
+        [] => "the prefix of one".to_owned(),
+        _ => networks.iter().map(|(prefix, arch)| format!("{prefix:?} ({arch})")).collect::<Vec<_>>().join(" or "),
+    }
 }
 
 /// Result of this crate.

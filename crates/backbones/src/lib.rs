@@ -1,5 +1,5 @@
-//! Images to features: ResNet and DenseNet on [Burn](burn), with torchvision's structure and tensor names; and [`optim`],
-//! PyTorch's optimisers.
+//! Images to features: ResNet and DenseNet on [Burn](burn), with torchvision's structure and tensor names; [`optim`],
+//! PyTorch's optimisers; [`cpu_times`], where the time of a step on the CPU goes.
 
 #![recursion_limit = "256"]
 
@@ -9,6 +9,7 @@ mod classifier;
 mod conv;
 #[cfg(feature = "flex")]
 mod cpu;
+pub mod cpu_times;
 mod densenet;
 mod error;
 mod init;
@@ -17,12 +18,19 @@ mod mode;
 mod named;
 mod norm;
 pub mod optim;
+mod pieces;
 mod precision;
 mod resnet;
 mod state_dict;
 mod stem;
 mod traverse;
 mod weights;
+
+/// Kernels for the CPU that a method needs beside a network.
+#[cfg(feature = "flex")]
+pub mod kernels {
+    pub use crate::cpu::contrast::{Contrast, contrast};
+}
 
 pub use arch::{Arch, Network, NetworkConfig};
 pub use backbone::{Backbone, FeatureMaps, global_average};
@@ -40,6 +48,7 @@ pub use state_dict::{StateDict, load_state_dict, state_dict};
 pub use stem::{Normalization, Stem};
 pub use traverse::{TensorKind, TensorMapper, TensorVisitor, map_tensors, tensor_names, update_tensors, visit_tensors};
 pub use weights::{
-    Dtype, ExportInfo, Fate, Format, ImportOptions, Inspection, Metric, Report, Scalar, TensorInfo, WeightFile, export,
-    export_with_onnx, import, import_dict, inspect, layout, onnx_bytes, safetensors_bytes,
+    Dtype, ExportInfo, Fate, Format, ImportOptions, Inspection, Metric, NetworkInFile, Other, Report, Scalar,
+    TensorFault, TensorInfo, WeightFile, export, export_with_onnx, import, import_dict, inspect, layout, onnx_bytes,
+    printable, safetensors_bytes,
 };

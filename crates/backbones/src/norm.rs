@@ -1,15 +1,17 @@
 //! Batch normalisation with an explicit mode, groups, and PyTorch's running statistics.
 //!
 //! Why not Burn's layer: it picks batch or running statistics by the kind of device, shares running statistics between
-//! clones of a module, and keeps the biased variance (`docs/deviations.md`). In training the arithmetic is Burn's
-//! one-node `batch_norm_train`, or on the CPU the kernel in `cpu/norm.rs`; the statistics around it are ours.
+//! clones of a module, and keeps the biased variance (`docs/deviations.md`). The arithmetic is Burn's one-node
+//! `batch_norm_train`, or on the CPU the kernels in `cpu/norm/`; the statistics around it are ours.
 
 use burn::{
     module::{Module, Param},
-    tensor::{DType, FloatDType, Tensor, module},
+    tensor::{DType, FloatDType, Tensor, activation::relu, module},
 };
 
-use crate::Mode;
+#[cfg(feature = "flex")]
+use crate::cpu::norm::{self, Gathered, Moments, Norm, Source};
+use crate::{Mode, pieces::Pieces};
 
 /// Batch normalisation over `[B, C, H, W]`, per channel.
 ///
@@ -54,14 +56,52 @@ impl BatchNorm {
     /// # Panics
     /// When `groups` does not divide the batch: configurations are checked before training begins.
     pub fn forward(&mut self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
-        // Statistics of thousands of values need more than eight bits of mantissa.
-        let half = x.dtype() == DType::BF16;
-        let x = if half { x.cast(FloatDType::F32) } else { x };
-        let y = self.normalise(x, mode);
-        if half { y.cast(FloatDType::BF16) } else { y }
+        self.layer(x, None, false, mode)
     }
 
-    fn normalise(&mut self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+    /// `relu(self.forward(x, mode))`, on the CPU in one pass.
+    ///
+    /// # Shapes, panics
+    /// As [`Self::forward`].
+    pub fn forward_relu(&mut self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        self.layer(x, None, true, mode)
+    }
+
+    /// `relu(self.forward(x, mode) + residual)`, on the CPU in one pass.
+    ///
+    /// # Shapes, panics
+    /// As [`Self::forward`]; the residual has the shape of `x`.
+    pub fn forward_add_relu(&mut self, x: Tensor<4>, residual: Tensor<4>, mode: Mode) -> Tensor<4> {
+        self.layer(x, Some(residual), true, mode)
+    }
+
+    /// [`Self::forward_relu`] of pieces joined along the channels, on the CPU without joining them.
+    ///
+    /// # Shapes
+    /// - pieces `[B, c, H, W]` of Σ c = C to `[B, C, H, W]`
+    pub(crate) fn forward_pieces_relu(&mut self, pieces: &mut Pieces, mode: Mode) -> Tensor<4> {
+        #[cfg(feature = "flex")]
+        if let Some(y) = self.fused_pieces(pieces, mode) {
+            return y;
+        }
+        self.forward_relu(pieces.joined(), mode)
+    }
+
+    fn layer(&mut self, x: Tensor<4>, residual: Option<Tensor<4>>, rectify: bool, mode: Mode) -> Tensor<4> {
+        if x.dtype() == DType::BF16 {
+            // Statistics of thousands of values need more than eight bits of mantissa.
+            let y = self.layer(x.cast(FloatDType::F32), None, false, mode);
+            return finish(y.cast(FloatDType::BF16), residual, rectify);
+        }
+        #[cfg(feature = "flex")]
+        if let Some(y) = self.fused(&x, residual.as_ref(), rectify, mode) {
+            return y;
+        }
+        finish(self.plain(x, mode), residual, rectify)
+    }
+
+    /// By operations on whole tensors, on any device.
+    fn plain(&mut self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
         match mode {
             Mode::Eval => self.eval(x),
             Mode::Train { groups } => self.train(x, groups),
@@ -79,7 +119,7 @@ impl BatchNorm {
 
     fn train(&mut self, x: Tensor<4>, groups: usize) -> Tensor<4> {
         let [b, c, h, w] = x.dims();
-        assert!(groups > 0 && b % groups == 0, "batch normalisation: {groups} groups do not divide a batch of {b}");
+        check(groups, b);
         let (out, mean, variance) = batch_norm_train(x, self.weight.val(), self.bias.val(), groups, self.eps);
         for g in 0..groups {
             let part = g * c..(g + 1) * c;
@@ -98,6 +138,78 @@ impl BatchNorm {
     }
 }
 
+#[cfg(feature = "flex")]
+impl BatchNorm {
+    fn fused(&mut self, x: &Tensor<4>, residual: Option<&Tensor<4>>, rectify: bool, mode: Mode) -> Option<Tensor<4>> {
+        let (out, moments) = self.on_cpu(std::slice::from_ref(x), residual, rectify, mode, &[], None)?;
+        self.update_running(&moments, x.dims(), mode)?;
+        Some(out)
+    }
+
+    fn fused_pieces(&mut self, pieces: &mut Pieces, mode: Mode) -> Option<Tensor<4>> {
+        let (tensors, known, gathered) = pieces.separate()?;
+        let shape = tensors[0].dims();
+        let (out, moments) = self.on_cpu(tensors, None, true, mode, known, Some(gathered))?;
+        self.update_running(&moments, shape, mode)?;
+        if let Mode::Train { groups } = mode {
+            pieces.learn(&moments, groups);
+        }
+        Some(out)
+    }
+
+    /// The result, and in training the moments of the batch.
+    fn on_cpu(
+        &self,
+        pieces: &[Tensor<4>],
+        residual: Option<&Tensor<4>>,
+        rectify: bool,
+        mode: Mode,
+        known: &[Vec<Moments>],
+        gathered: Option<&Gathered>,
+    ) -> Option<(Tensor<4>, Vec<Moments>)> {
+        let given;
+        let (groups, source) = match mode {
+            Mode::Train { groups } => {
+                let [b, ..] = pieces[0].dims();
+                check(groups, b);
+                (groups, Source::Batch(known))
+            }
+            Mode::Eval => {
+                given = norm::moments([&self.running_mean.val(), &self.running_var.val()])?;
+                (1, Source::Given(&given))
+            }
+        };
+        let norm = Norm { groups, eps: self.eps, rectify };
+        norm::batch_norm(norm, pieces, [&self.weight.val(), &self.bias.val()], residual, source, gathered)
+    }
+
+    fn update_running(&mut self, moments: &[Moments], [b, _, h, w]: [usize; 4], mode: Mode) -> Option<()> {
+        let Mode::Train { groups } = mode else { return Some(()) };
+        let running = [&self.running_mean.val(), &self.running_var.val()];
+        let [mean, variance] = norm::update_running(running, moments, b / groups * h * w, self.momentum)?;
+        self.running_mean = self.running_mean.clone().map(|_| mean);
+        self.running_var = self.running_var.clone().map(|_| variance);
+        Some(())
+    }
+}
+
+/// # Panics
+/// When `groups` does not divide a batch of `b`.
+fn check(groups: usize, b: usize) {
+    assert!(
+        groups > 0 && b.is_multiple_of(groups),
+        "batch normalisation: {groups} groups do not divide a batch of {b}"
+    );
+}
+
+fn finish(y: Tensor<4>, residual: Option<Tensor<4>>, rectify: bool) -> Tensor<4> {
+    let y = match residual {
+        Some(residual) => y + residual,
+        None => y,
+    };
+    if rectify { relu(y) } else { y }
+}
+
 /// Normalised batch, and mean and biased variance of each channel in each group.
 ///
 /// # Shapes
@@ -109,10 +221,6 @@ fn batch_norm_train(
     groups: usize,
     eps: f64,
 ) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
-    #[cfg(feature = "flex")]
-    if let Some(out) = crate::cpu::batch_norm_train(&x, &weight, &bias, groups, eps) {
-        return out;
-    }
     if groups == 1 {
         let out = module::batch_norm_train(x, weight, bias, eps);
         return (out.output, out.mean, out.variance);
@@ -130,3 +238,7 @@ fn blend(running: &mut Param<Tensor<1>>, batch: Tensor<1>, m: f64) {
     let old = running.val().detach();
     *running = running.clone().map(|_| old * (1.0 - m) + batch.detach() * m);
 }
+
+#[cfg(all(test, feature = "flex"))]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -3,7 +3,7 @@
 
 use burn::{
     module::Module,
-    tensor::{Device, Tensor, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
+    tensor::{Device, Tensor, module::max_pool2d, ops::MaxPoolOptions},
 };
 
 use crate::{
@@ -79,7 +79,7 @@ impl ResNet {
     /// - images `[B, 1 or 3, H, W]`, see [`Backbone::features`]
     pub fn stages(&mut self, images: Tensor<4>, mode: Mode) -> [Tensor<4>; 5] {
         let x = self.conv1.forward(images); // [B, 64, H/2, W/2]
-        let x = relu(self.bn1.forward(x, mode));
+        let x = self.bn1.forward_relu(x, mode);
         let stem = max_pool(x); // [B, 64, H/4, W/4]
         let c1 = run(&mut self.layer1, stem.clone(), mode);
         let c2 = run(&mut self.layer2, c1.clone(), mode); // [B, 128, H/8, W/8] (times 4 with bottlenecks)
@@ -144,15 +144,18 @@ impl Block {
     }
 
     fn forward(&mut self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
-        let y = relu(self.bn1.forward(self.conv1.forward(x.clone()), mode));
-        let mut y = self.bn2.forward(self.conv2.forward(y), mode);
-        if let (Some(conv3), Some(bn3)) = (&self.conv3, &mut self.bn3) {
-            y = bn3.forward(conv3.forward(relu(y)), mode);
-        }
+        let y = self.bn1.forward_relu(self.conv1.forward(x.clone()), mode);
+        let y = self.conv2.forward(y);
         let shortcut = match &mut self.downsample {
             Some((conv, bn)) => bn.forward(conv.forward(x), mode),
             None => x,
         };
-        relu(y + shortcut)
+        match (&self.conv3, &mut self.bn3) {
+            (Some(conv3), Some(bn3)) => {
+                let y = self.bn2.forward_relu(y, mode);
+                bn3.forward_add_relu(conv3.forward(y), shortcut, mode)
+            }
+            _ => self.bn2.forward_add_relu(y, shortcut, mode),
+        }
     }
 }

@@ -4,7 +4,8 @@
 //! first convolution and the memory of its input; folding the weight gives the same numbers:
 //! `Σ_c W_c * ((x - m_c) / s_c) = (Σ_c W_c / s_c) * x - Σ_c W_c * (m_c / s_c)`.
 //! The second term is constant inside the image but not at its border, where zero padding hides part of it, so it is a
-//! map over positions, made by convolving a constant image.
+//! map over positions, made by convolving a constant image. Where mean and deviation are those of grey, the same for all
+//! channels, the map is not needed: the plane is normalised, and the folded weight is `Σ_c W_c`.
 
 use burn::{
     module::{Module, Param},
@@ -63,6 +64,12 @@ impl Stem {
         let [_, channels, ..] = weight.dims();
         if planes == channels && channels > 1 {
             return conv2d(self.precision.enter(x), weight, self.stride, self.padding);
+        }
+        let Normalization { mean: [mean, ..], std: [deviation, ..] } = self.normalization;
+        if channels == 1 || self.normalization == (Normalization { mean: [mean; 3], std: [deviation; 3] }) {
+            let folded = if channels == 1 { weight } else { weight.sum_dim(1) }; // [out, 1, k, k]
+            let x = (x - mean) / deviation;
+            return conv2d(self.precision.enter(x), folded, self.stride, self.padding);
         }
         let device = x.device();
         let per_channel = |f: fn(f64, f64) -> f64| {

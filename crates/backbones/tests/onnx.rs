@@ -91,6 +91,7 @@ fn info(arch: Arch, channels: usize) -> ExportInfo {
         channels,
         normalization: NetworkConfig::new(arch).normalization,
         image_size: 224,
+        assumed: Vec::new(),
         resample: "bilinear".to_owned(),
         labels: vec!["Edema".to_owned(), "Cardiomegaly".to_owned()],
         data: "None.".to_owned(),

@@ -32,6 +32,7 @@ fn info(arch: Arch) -> ExportInfo {
         channels: config.channels,
         normalization: config.normalization,
         image_size: 224,
+        assumed: Vec::new(),
         resample: "bilinear".to_owned(),
         labels: Vec::new(),
         data: "Synthetic radiographs.".to_owned(),

@@ -72,7 +72,7 @@ fn views(criterion: &mut Criterion) {
                 black_box(prepare(image, &config));
             });
         }
-        // (c): from the memory-mapped cache.
+        // (c): from the cache.
         let cache = Cache::of(kind, &config);
         cycle(criterion, &format!("{kind}_cached_to_two_views"), &cache.rows, |&row, sample| {
             two_views(&cache.images.image(row).unwrap(), &config, sample);

@@ -2,21 +2,23 @@
 
 mod report;
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::decode::Format;
 use crate::labels::{LabelPolicy, NotMentioned, TaskCounts, Uncertain, Views};
 use crate::leak::{ImageRef, LeakReport, NearDuplicate, Role, Scan, Subset, Unreadable, compare, image_ref};
-use crate::phash::{Fingerprint, near_between};
-use crate::{Manifest, Projection, Result, Sex, View};
+use crate::looks::Remark;
+use crate::phash::{Fingerprint, near_within};
+use crate::scan::{ScanStore, Seen};
+use crate::{Account, Manifest, Projection, Result, Sex, View};
 
 /// Result of an audit. `Display` writes Markdown; programs read the serialised form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditReport {
+    /// What became of every file below the folder; of the first part, unless whoever reads the whole set says more.
+    #[serde(default)]
+    pub account: Account,
     /// One entry per part, in the order given.
     pub subsets: Vec<SubsetAudit>,
     /// The leak check between the parts, images included.
@@ -52,10 +54,26 @@ pub struct SubsetAudit {
     pub unreadable: Vec<Unreadable>,
     /// Images whose extension does not match their format. They are decoded anyway.
     pub mislabelled: Vec<ImageRef>,
+    /// What the images look like: remarks with their numbers and examples.
+    #[serde(default)]
+    pub looks: Vec<LooksAudit>,
     /// Groups of images that are equal pixel for pixel.
     pub duplicates: Vec<Duplicates>,
     /// Images of different patients that look alike.
     pub near_duplicates: Vec<NearDuplicate>,
+}
+
+/// Images of which there is one thing to say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LooksAudit {
+    /// What they have in common.
+    pub remark: Remark,
+    /// Their number.
+    pub images: usize,
+    /// The first of them.
+    pub examples: Vec<String>,
+    /// Whether there are so many that the set cannot be meant.
+    pub fails: bool,
 }
 
 /// Label counts under one policy.
@@ -98,10 +116,23 @@ pub fn label_policies() -> Vec<LabelPolicy> {
 /// # Errors
 /// None in practice: faults in the data are in the report.
 pub fn audit(subsets: &[Subset<'_>], policies: &[LabelPolicy]) -> Result<AuditReport> {
-    let scan = Scan::new(subsets, |path| crate::decode::read(path));
+    audit_with(subsets, policies, None)
+}
+
+/// As [`audit`], without decoding images that `store` knows and that have not changed.
+///
+/// # Errors
+/// None in practice: faults in the data are in the report.
+pub fn audit_with(
+    subsets: &[Subset<'_>],
+    policies: &[LabelPolicy],
+    store: Option<&mut ScanStore>,
+) -> Result<AuditReport> {
+    let scan = Scan::new(subsets, |path| crate::decode::decoded(path).map(|decoded| Seen::of(&decoded)), store);
     let leaks = compare(subsets, &scan);
+    let account = subsets.first().map(|subset| subset.manifest.account.clone()).unwrap_or_default();
     let subsets = subsets.iter().map(|subset| one(subset, policies, &scan)).collect::<Result<_>>()?;
-    Ok(AuditReport { subsets, leaks })
+    Ok(AuditReport { account, subsets, leaks })
 }
 
 fn one(subset: &Subset<'_>, policies: &[LabelPolicy], scan: &Scan) -> Result<SubsetAudit> {
@@ -126,11 +157,12 @@ fn one(subset: &Subset<'_>, policies: &[LabelPolicy], scan: &Scan) -> Result<Sub
         ages,
         labels: labels(manifest, policies)?,
         unreadable: scan.unreadable(subset).collect(),
-        mislabelled: all
-            .par_iter()
-            .filter(|&&row| is_mislabelled(&manifest.image_path(row)))
-            .map(|&row| image_ref(subset, row))
+        mislabelled: scan
+            .seen(subset)
+            .filter(|(row, seen)| !seen.format.fits_name(&manifest.image_path(*row)))
+            .map(|(row, _)| image_ref(subset, row))
             .collect(),
+        looks: looks(manifest, scan.seen(subset)),
         duplicates: duplicates(manifest, &images),
         near_duplicates: near_duplicates(subset, &images),
     })
@@ -187,12 +219,27 @@ fn labels(manifest: &Manifest, policies: &[LabelPolicy]) -> Result<Vec<PolicyAud
     policies.iter().map(under).collect()
 }
 
-/// Whether a file's extension does not match its format. A file of no known format is unreadable, not mislabelled.
-fn is_mislabelled(path: &Path) -> bool {
-    use std::io::Read;
-    let mut start = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(132).read_to_end(&mut start));
-    read.is_ok() && Format::of(&start).is_some_and(|format| !format.fits_name(path))
+/// Examples shown of a remark.
+const EXAMPLES: usize = 5;
+
+fn looks<'s>(manifest: &Manifest, seen: impl Iterator<Item = (usize, &'s Seen)>) -> Vec<LooksAudit> {
+    let mut found: BTreeMap<Remark, LooksAudit> = BTreeMap::new();
+    let mut readable = 0;
+    for (row, seen) in seen {
+        readable += 1;
+        for remark in seen.remarks() {
+            let of = LooksAudit { remark, images: 0, examples: Vec::new(), fails: false };
+            let audit = found.entry(remark).or_insert(of);
+            audit.images += 1;
+            if audit.examples.len() < EXAMPLES {
+                audit.examples.push(manifest.records[row].path.clone());
+            }
+        }
+    }
+    let fails = |audit: &LooksAudit| {
+        audit.remark.fails_from().is_some_and(|share| audit.images as f64 >= share * readable as f64)
+    };
+    found.into_values().map(|audit| LooksAudit { fails: fails(&audit), ..audit }).collect()
 }
 
 fn duplicates(manifest: &Manifest, images: &[(usize, &Fingerprint)]) -> Vec<Duplicates> {
@@ -218,7 +265,7 @@ fn duplicates(manifest: &Manifest, images: &[(usize, &Fingerprint)]) -> Vec<Dupl
 /// Only pairs of different patients: images of one patient often look alike.
 fn near_duplicates(subset: &Subset<'_>, images: &[(usize, &Fingerprint)]) -> Vec<NearDuplicate> {
     let patient = |at: usize| &subset.manifest.records[images[at].0].patient;
-    let pairs = near_between(images, images).into_iter().filter(|&(i, j, ..)| i < j && patient(i) != patient(j));
+    let pairs = near_within(images).into_iter().filter(|&(i, j, ..)| patient(i) != patient(j));
     pairs
         .map(|(i, j, distance, correlation)| NearDuplicate {
             images: [image_ref(subset, images[i].0), image_ref(subset, images[j].0)],

@@ -5,9 +5,9 @@
 
 mod planes;
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{Array2, Array3};
 use rand_chacha::ChaCha8Rng;
@@ -43,8 +43,8 @@ pub struct BatchOptions {
     /// Random seed of order, pairs and views. Default 0.
     pub seed: u64,
     /// How to treat an image that cannot be decoded in training ([`BatchLoader::pairs`], [`BatchLoader::shuffled`]):
-    /// [`OnBad::Fail`] returns the error, [`OnBad::Skip`] takes the next image of the epoch instead and counts it. A
-    /// file that has vanished is replaced in either case. Evaluation ([`BatchLoader::in_order`]) never replaces an
+    /// [`OnBad::Fail`] returns the error, [`OnBad::Skip`] takes the next image of the epoch instead and remembers it
+    /// ([`BatchLoader::replaced`]). Evaluation ([`BatchLoader::in_order`]) never replaces an
     /// image. Default: fail.
     pub on_bad: OnBad,
 }
@@ -87,7 +87,7 @@ pub struct BatchLoader {
     options: BatchOptions,
     source: Arc<dyn ImageSource>,
     pairs: Arc<dyn PairSampling>,
-    replaced: Arc<AtomicUsize>,
+    replaced: Arc<Mutex<BTreeMap<usize, usize>>>,
 }
 
 impl BatchLoader {
@@ -112,7 +112,7 @@ impl BatchLoader {
             options,
             source: Arc::new(Files::new(manifest)),
             pairs: Arc::new(SameImage),
-            replaced: Arc::new(AtomicUsize::new(0)),
+            replaced: Arc::default(),
         })
     }
 
@@ -173,10 +173,14 @@ impl BatchLoader {
         self.rows.len() / self.options.batch_size
     }
 
-    /// Number of images replaced so far, in all iterators of this loader and its clones.
+    /// Images replaced so far, in all iterators of this loader and its clones: row of the manifest, and how often.
     #[must_use]
-    pub fn replaced(&self) -> usize {
-        self.replaced.load(Ordering::Relaxed)
+    pub fn replaced(&self) -> BTreeMap<usize, usize> {
+        self.replaced.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, row: usize) {
+        *self.replaced.lock().unwrap_or_else(PoisonError::into_inner).entry(row).or_default() += 1;
     }
 
     /// An epoch of pretraining from batch `first_batch` on: shuffled, two views per sample, full batches only.
@@ -322,8 +326,8 @@ impl BatchLoader {
             let row = order[(place + offset) % order.len()];
             match self.source.image(row) {
                 Ok(image) => return Ok((row, image)),
-                Err(fault) if self.replaces(&fault) => {
-                    self.replaced.fetch_add(1, Ordering::Relaxed);
+                Err(fault) if self.replaces() => {
+                    self.remember(row);
                     first_fault.get_or_insert(fault);
                 }
                 Err(fault) => return Err(fault),
@@ -336,20 +340,16 @@ impl BatchLoader {
     fn partner_image(&self, row: usize) -> Result<Option<Arc<Radiograph>>> {
         match self.source.image(row) {
             Ok(image) => Ok(Some(image)),
-            Err(fault) if self.replaces(&fault) => {
-                self.replaced.fetch_add(1, Ordering::Relaxed);
+            Err(_) if self.replaces() => {
+                self.remember(row);
                 Ok(None)
             }
             Err(fault) => Err(fault),
         }
     }
 
-    /// A missing file is always replaced, a damaged one if the options say so.
-    fn replaces(&self, fault: &Error) -> bool {
-        match fault {
-            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => true,
-            _ => self.options.on_bad == OnBad::Skip,
-        }
+    fn replaces(&self) -> bool {
+        self.options.on_bad == OnBad::Skip
     }
 }
 

@@ -16,7 +16,7 @@ pub enum Error {
         /// The system's error.
         source: std::io::Error,
     },
-    /// A table is not well-formed CSV.
+    /// A table that this crate writes or reads by position is not well-formed CSV.
     #[error("{}: {source}", path.display())]
     Csv {
         /// The table.
@@ -24,40 +24,14 @@ pub enum Error {
         /// The CSV reader's error, with the line.
         source: csv::Error,
     },
-    /// A table without rows, as a full disk or an interrupted copy leaves behind.
-    #[error("{}: found {found}, expected a header and a row for each image", path.display())]
-    EmptyTable {
-        /// The table.
-        path: PathBuf,
-        /// What was found.
-        found: &'static str,
-    },
-    /// A table lacks columns that the loader reads by name.
-    #[error("{}: column{} {} not found; the header has {}", path.display(), plural(missing), quoted(missing), quoted(found))]
-    MissingColumns {
-        /// The table.
-        path: PathBuf,
-        /// Names that were not found.
-        missing: Vec<String>,
-        /// Names in the header.
-        found: Vec<String>,
-    },
-    /// A cell holds a value that the data set's format does not allow.
-    #[error("{} line {line}, column \"{column}\": found \"{value}\", expected {expected}", path.display())]
-    Cell {
-        /// The table.
-        path: PathBuf,
-        /// Line in the file, the header being line 1.
-        line: u64,
-        /// Name of the column.
-        column: String,
-        /// What the cell holds.
-        value: String,
-        /// The allowed values.
-        expected: String,
-    },
+    /// A table that cannot be read, lacks columns or rows, or has an invalid cell.
+    #[error(transparent)]
+    Table(#[from] tables::Error),
     /// A row names an image that does not exist, whatever prefix of its path is dropped.
-    #[error("{} line {line}: image \"{image}\" not found under {} (nor without its leading folders)", table.display(), root.display())]
+    #[error(
+        "{} line {line}: image \"{image}\" not found under {} (nor without its leading folders){hint}",
+        table.display(), root.display()
+    )]
     MissingImage {
         /// The table.
         table: PathBuf,
@@ -67,6 +41,8 @@ pub enum Error {
         image: String,
         /// Folder that was searched.
         root: PathBuf,
+        /// What was found instead; empty if nothing.
+        hint: String,
     },
     /// A folder does not have the layout of the data set.
     #[error("{}: expected {expected}; found {found}", dir.display())]
@@ -177,17 +153,6 @@ pub enum Error {
 
 /// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
-
-fn plural(names: &[String]) -> &'static str {
-    if names.len() == 1 { "" } else { "s" }
-}
-
-fn quoted(names: &[String]) -> String {
-    if names.is_empty() {
-        return "no columns".into();
-    }
-    names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
-}
 
 /// `expected one of a, b, c; did you mean "b"?`
 fn choices(value: &str, expected: &[String]) -> String {

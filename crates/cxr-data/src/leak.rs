@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::decode::Decoded;
 use crate::phash::{Fingerprint, near_between};
+use crate::scan::{ScanStore, Seen};
 use crate::{Error, Manifest, PixelHash, Radiograph, Result};
 
 /// What a part of the data is used for.
@@ -152,16 +154,28 @@ fn files_of(subset: &Subset<'_>) -> Vec<PathBuf> {
     (0..subset.manifest.len()).into_par_iter().map(real).collect()
 }
 
-/// Pairs of indices, one from each list, with equal keys.
+/// Pairs of indices, one from each list, with equal keys: every index of either list that has an equal in the other, the
+/// first of those. All pairs would be as many as the product of the numbers of equal images.
 fn equal_pairs<K: Hash + Eq>(
     of_a: impl Iterator<Item = (usize, K)>,
     of_b: impl Iterator<Item = (usize, K)>,
 ) -> BTreeSet<(usize, usize)> {
-    let mut places: HashMap<K, Vec<usize>> = HashMap::new();
+    let mut places: HashMap<K, (Vec<usize>, Option<usize>)> = HashMap::new();
     for (j, key) in of_b {
-        places.entry(key).or_default().push(j);
+        places.entry(key).or_default().0.push(j);
     }
-    of_a.flat_map(|(i, key)| places.get(&key).into_iter().flatten().map(move |&j| (i, j))).collect()
+    let mut pairs = BTreeSet::new();
+    for (i, key) in of_a {
+        let Some((others, first)) = places.get_mut(&key) else { continue };
+        match first {
+            Some(_) => drop(pairs.insert((i, others[0]))),
+            None => {
+                *first = Some(i);
+                pairs.extend(others.iter().map(|&j| (i, j)));
+            }
+        }
+    }
+    pairs
 }
 
 /// Compares patient ids and images. Valid and test must share neither with pretraining, with labelled training data or
@@ -178,7 +192,8 @@ pub fn check_leaks_with<F>(subsets: &[Subset<'_>], read: F) -> LeakReport
 where
     F: Fn(&Path) -> Result<Radiograph> + Sync,
 {
-    compare(subsets, &Scan::new(subsets, read))
+    let seen = |path: &Path| read(path).map(|image| Seen::of(&Decoded::plain(image)));
+    compare(subsets, &Scan::new(subsets, seen, None))
 }
 
 /// The whole check, on images already scanned.
@@ -216,33 +231,49 @@ pub(crate) fn image_ref(subset: &Subset<'_>, row: usize) -> ImageRef {
 }
 
 /// Fingerprints of all images of some parts, each file decoded once.
-pub(crate) struct Scan(HashMap<PathBuf, std::result::Result<Fingerprint, String>>);
+pub(crate) struct Scan(HashMap<PathBuf, std::result::Result<Seen, String>>);
 
 impl Scan {
-    pub(crate) fn new<F>(subsets: &[Subset<'_>], read: F) -> Self
+    /// Reads the images that the store does not know, and adds them to it.
+    pub(crate) fn new<F>(subsets: &[Subset<'_>], read: F, store: Option<&mut ScanStore>) -> Self
     where
-        F: Fn(&Path) -> Result<Radiograph> + Sync,
+        F: Fn(&Path) -> Result<Seen> + Sync,
     {
         let paths: BTreeSet<PathBuf> = subsets
             .iter()
             .flat_map(|subset| (0..subset.manifest.len()).map(|row| subset.manifest.image_path(row)))
             .collect();
-        Self(
-            paths
-                .into_par_iter()
-                .map(|path| {
-                    let print = read(&path).map(|image| Fingerprint::of(&image)).map_err(|error| error.to_string());
-                    (path, print)
-                })
-                .collect(),
-        )
+        let known = store.as_deref();
+        let outcomes: Vec<(PathBuf, bool, std::result::Result<Seen, String>)> = paths
+            .into_par_iter()
+            .map(|path| match known.and_then(|store| store.get(&path)) {
+                Some(seen) => (path, true, Ok(seen.clone())),
+                None => {
+                    let seen = read(&path).map_err(|error| error.to_string());
+                    (path, false, seen)
+                }
+            })
+            .collect();
+        if let Some(store) = store {
+            store.count_reused(outcomes.iter().filter(|(_, known, _)| *known).count());
+            for (path, _, seen) in outcomes.iter().filter(|(_, known, _)| !known) {
+                if let Ok(seen) = seen {
+                    store.put(path, seen);
+                }
+            }
+        }
+        Self(outcomes.into_iter().map(|(path, _, seen)| (path, seen)).collect())
     }
 
     /// Rows of a part that could be decoded.
     pub(crate) fn readable(&self, subset: &Subset<'_>) -> Vec<(usize, &Fingerprint)> {
-        (0..subset.manifest.len())
-            .filter_map(|row| Some((row, self.0.get(&subset.manifest.image_path(row))?.as_ref().ok()?)))
-            .collect()
+        self.seen(subset).map(|(row, seen)| (row, &seen.print)).collect()
+    }
+
+    /// Rows of a part that could be decoded, with all that was seen in them.
+    pub(crate) fn seen(&self, subset: &Subset<'_>) -> impl Iterator<Item = (usize, &Seen)> {
+        let manifest = subset.manifest;
+        (0..manifest.len()).filter_map(move |row| Some((row, self.0.get(&manifest.image_path(row))?.as_ref().ok()?)))
     }
 
     /// Images of a part that could not be decoded.

@@ -5,9 +5,11 @@ mod batches;
 mod cache;
 pub mod decode;
 mod error;
+mod inventory;
 mod labels;
 mod leak;
 mod loaders;
+mod looks;
 mod manifest;
 mod nearest;
 mod ordered;
@@ -17,33 +19,39 @@ mod pixel_hash;
 mod prescan;
 pub mod preview;
 mod radiograph;
+mod scan;
 pub mod seed;
 mod source;
 pub mod splits;
 pub mod synth;
 mod views;
+mod vocabulary;
 
-pub use audit::{AuditReport, audit, label_policies};
+pub use audit::{AuditReport, audit, audit_with, label_policies};
 pub use batches::{BatchLoader, BatchOptions, Batches, PairBatch, PlaneBatch, ViewBatch};
 pub use cache::{CacheOptions, CacheReport, ImageCache};
 pub use error::{Error, Result};
+pub use inventory::{Account, LeftOut};
 pub use labels::{LabelCounts, LabelPolicy, NotMentioned, PolicyResult, TargetCounts, Uncertain, Views};
 pub use leak::{LeakReport, Role, Subset, check_files, check_leaks, check_leaks_with, check_patients, check_scanned};
-pub use loaders::{Dataset, LoadOptions, OnBad, Part, load, load_with};
-pub use manifest::{Label, Manifest, Projection, Record, Sex, View};
+pub use loaders::{Column, Columns, Dataset, Folder, LoadOptions, OnBad, Part, load, load_together, load_with};
+pub use looks::Remark;
+pub use manifest::{Manifest, Record};
 pub use nearest::{did_you_mean, nearest_name};
 pub use pairs::{PairSampling, SameGroup, SameImage};
 pub use pixel_hash::PixelHash;
 pub use prescan::{Prescan, prescan, prescan_with};
 pub use radiograph::{Level, Pixels, Radiograph};
+pub use scan::ScanStore;
 pub use source::{Files, ImageSource, MemoryCache, SelectedRows};
+pub use tables::{Label, Projection, Sex, View};
 pub use views::{
     Clahe, Crop, Operation, Rect, Sampling, ViewConfig, ViewMap, ViewParams, clahe, prepare, render, render_with,
 };
 
 /// Parts of [`AuditReport`], [`LeakReport`] and [`PolicyResult`].
 pub mod report {
-    pub use crate::audit::{Duplicates, PolicyAudit, SubsetAudit};
+    pub use crate::audit::{Duplicates, LooksAudit, PolicyAudit, SubsetAudit};
     pub use crate::labels::TaskCounts;
     pub use crate::leak::{ImageRef, NearDuplicate, SharedPatients, Unreadable};
 }

@@ -5,56 +5,15 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Dataset, Error, Result};
-
-/// A label as recorded. A [`LabelPolicy`](crate::LabelPolicy) decides how uncertain and unmentioned labels are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Label {
-    /// The finding is present (`1.0`).
-    Positive,
-    /// The finding is explicitly absent (`0.0`).
-    Negative,
-    /// The report is uncertain (`-1.0`).
-    Uncertain,
-    /// The report does not mention the finding (a blank cell).
-    NotMentioned,
-}
-
-/// View of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum View {
-    /// AP or PA.
-    Frontal,
-    /// From the side.
-    Lateral,
-}
-
-/// Direction of the beam, as in CheXpert's column `AP/PA`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Projection {
-    /// Anteroposterior, usually of a patient in bed.
-    Ap,
-    /// Posteroanterior, of a standing patient.
-    Pa,
-    /// Left lateral (16 rows of CheXpert).
-    Ll,
-    /// Right lateral (one row of CheXpert).
-    Rl,
-}
-
-/// Sex as recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Sex {
-    /// Female.
-    Female,
-    /// Male.
-    Male,
-}
+use crate::inventory::{Account, to_path};
+use crate::loaders::plain;
+use crate::{Dataset, Error, Label, Projection, Result, Sex, View, vocabulary};
 
 /// One image and its metadata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Path of the image relative to [`Manifest::root`], with `/` as separator.
+    /// Path of the image relative to [`Manifest::root`], with `/` as separator. Bytes that are not UTF-8 are written as
+    /// `\\xNN`; [`Manifest::image_path`] has the path on disk.
     pub path: String,
     /// Patient, unique within the data set.
     pub patient: String,
@@ -73,7 +32,7 @@ pub struct Record {
 }
 
 /// A data set: one record per image, in file order, and the names of its label columns.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Folder that the paths of the records are relative to.
     pub root: PathBuf,
@@ -86,6 +45,13 @@ pub struct Manifest {
     pub records: Vec<Record>,
     /// Whether patients are known; if not, each file counts as its own patient.
     pub patients_known: bool,
+    /// Whether parts are published (tables, lists, folders or a column of them). If not, a load of the training part has
+    /// every image. Not part of [`Manifest::hash`].
+    #[serde(default)]
+    pub has_parts: bool,
+    /// What became of every file below the folder. Not part of [`Manifest::hash`].
+    #[serde(default)]
+    pub account: Account,
     /// Notes for the user on what the loader decided or repaired (a rewritten path prefix, a label that contradicts its
     /// source).
     pub notes: Vec<String>,
@@ -107,7 +73,7 @@ impl Manifest {
     /// # Panics
     /// When `row` is not below [`Manifest::len`].
     pub fn image_path(&self, row: usize) -> PathBuf {
-        self.root.join(&self.records[row].path)
+        self.root.join(to_path(&self.records[row].path))
     }
 
     /// Number of patients.
@@ -126,6 +92,8 @@ impl Manifest {
             tasks: self.tasks.clone(),
             records: rows.iter().map(|&row| self.records[row].clone()).collect(),
             patients_known: self.patients_known,
+            has_parts: self.has_parts,
+            account: self.account.clone(),
             notes: self.notes.clone(),
         }
     }
@@ -148,24 +116,42 @@ impl Manifest {
     }
 
     /// Columns of the tasks with these names. Case, spaces, hyphens and underscores do not matter
-    /// (`pleural-effusion` is `Pleural Effusion`), and `Airspace Opacity`, the name in the MoCo-CXR code, is
-    /// CheXpert's `Lung Opacity`.
+    /// (`pleural-effusion` is `Pleural Effusion`), and a name by which another set calls the same finding is understood
+    /// (`Pleural Effusion` is NIH's `Effusion`, and the MoCo-CXR code's `Airspace Opacity` is `Lung Opacity`); see
+    /// [`Self::named_otherwise`].
     ///
     /// # Errors
     /// [`Error::UnknownName`] with the known names.
     pub fn task_indices<S: AsRef<str>>(&self, names: &[S]) -> Result<Vec<usize>> {
-        let find = |name: &str| {
-            let wanted = match plain(name).as_str() {
-                "airspaceopacity" => "lungopacity".into(),
-                other => other.to_string(),
-            };
-            self.tasks.iter().position(|task| plain(task) == wanted).ok_or_else(|| Error::UnknownName {
-                what: "label",
-                value: name.into(),
-                expected: self.tasks.clone(),
-            })
-        };
-        names.iter().map(|name| find(name.as_ref())).collect()
+        names.iter().map(|name| self.task(name.as_ref(), false)).collect()
+    }
+
+    /// As [`Self::task_indices`], by the set's own names only.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`] with the known names.
+    pub fn exact_task_indices<S: AsRef<str>>(&self, names: &[S]) -> Result<Vec<usize>> {
+        names.iter().map(|name| self.task(name.as_ref(), true)).collect()
+    }
+
+    /// Of these names those that the set calls otherwise, each with the set's own name.
+    pub fn named_otherwise<'n, S: AsRef<str>>(&self, names: &'n [S]) -> Vec<(&'n str, &str)> {
+        let pairs = names.iter().filter_map(|name| {
+            let own = self.tasks.get(self.task(name.as_ref(), false).ok()?)?;
+            (plain(own) != plain(name.as_ref())).then_some((name.as_ref(), own.as_str()))
+        });
+        pairs.collect()
+    }
+
+    fn task(&self, name: &str, exact: bool) -> Result<usize> {
+        let wanted = plain(name);
+        let own = || self.tasks.iter().position(|task| plain(task) == wanted);
+        let other = || self.tasks.iter().position(|task| vocabulary::same(&plain(task), &wanted));
+        own().or_else(|| if exact { None } else { other() }).ok_or_else(|| Error::UnknownName {
+            what: "label",
+            value: name.into(),
+            expected: self.tasks.clone(),
+        })
     }
 
     /// Identity of the data set: a 128-bit BLAKE3 hash, in hex, over tasks, paths, patients, studies, views,
@@ -197,27 +183,20 @@ impl Manifest {
                 Some(Projection::Ll) => b"ll",
                 Some(Projection::Rl) => b"rl",
             });
-            field(&record.labels.iter().map(|label| label.code()).collect::<Vec<u8>>());
+            field(&record.labels.iter().map(|&label| code(label)).collect::<Vec<u8>>());
         }
         hasher.finalize().to_hex()[..32].to_string()
     }
 }
 
-impl Label {
-    /// One letter for files and hashes; part of [`Manifest::hash`], so it never changes.
-    fn code(self) -> u8 {
-        match self {
-            Label::Positive => b'1',
-            Label::Negative => b'0',
-            Label::Uncertain => b'u',
-            Label::NotMentioned => b'-',
-        }
+/// One letter for files and hashes; part of [`Manifest::hash`], so it never changes.
+fn code(label: Label) -> u8 {
+    match label {
+        Label::Positive => b'1',
+        Label::Negative => b'0',
+        Label::Uncertain => b'u',
+        Label::NotMentioned => b'-',
     }
-}
-
-/// Lower case, letters and digits only.
-fn plain(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 fn group_by<'a>(rows: &[usize], key: impl Fn(usize) -> &'a str) -> Vec<Vec<usize>> {
@@ -263,7 +242,7 @@ mod tests {
             tasks: vec!["T".into()],
             records: vec![record],
             patients_known: true,
-            notes: Vec::new(),
+            ..Manifest::default()
         };
         let changed = |change: fn(&mut Manifest)| {
             let mut other = set.clone();

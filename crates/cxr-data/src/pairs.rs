@@ -98,7 +98,7 @@ mod tests {
             tasks: Vec::new(),
             records: of.iter().map(record).collect(),
             patients_known: true,
-            notes: Vec::new(),
+            ..Manifest::default()
         }
     }
 

@@ -7,6 +7,7 @@
 use std::f32::consts::PI;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{PixelHash, Pixels, Radiograph};
 
@@ -27,29 +28,81 @@ pub(crate) const NEAR_DISTANCE: u32 = 12;
 pub(crate) const NEAR_CORRELATION: f64 = 0.98;
 
 /// About 1 KB per image: 230 MB for the whole of CheXpert.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
     /// Equal exactly for equal images.
     pub(crate) pixels: PixelHash,
     /// Width, height and bits per pixel.
     pub(crate) size: (usize, usize, u8),
     hash: u64,
+    #[serde(with = "hexadecimal")]
     thumbnail: Box<[u8; SIDE * SIDE]>,
+}
+
+/// The thumbnail as text, two digits a pixel.
+mod hexadecimal {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::SIDE;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8; SIDE * SIDE], serializer: S) -> Result<S::Ok, S::Error> {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+        let text: String = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
+        serializer.serialize_str(&text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<[u8; SIDE * SIDE]>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut bytes = Box::new([0; SIDE * SIDE]);
+        if text.len() != 2 * bytes.len() || !text.is_ascii() {
+            return Err(D::Error::custom("expected the digits of a thumbnail"));
+        }
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(D::Error::custom)?;
+        }
+        Ok(bytes)
+    }
 }
 
 /// Two images that look alike without being equal: their indices in the compared lists, distance, correlation.
 pub(crate) type NearPair = (usize, usize, u32, f64);
 
-/// Near duplicates between two lists of rows and their fingerprints.
-pub(crate) fn near_between(left: &[(usize, &Fingerprint)], right: &[(usize, &Fingerprint)]) -> Vec<NearPair> {
-    // The hashes contiguous in memory, because most of the search reads only them.
-    let hashes: Vec<u64> = right.iter().map(|(_, print)| print.hash).collect();
-    let of_one = |(i, (_, print)): (usize, &(usize, &Fingerprint))| {
-        let found = hashes.iter().enumerate().filter(|&(_, hash)| (hash ^ print.hash).count_ones() <= NEAR_DISTANCE);
-        let found = found.filter_map(|(j, _)| print.near(right[j].1).map(|(distance, r)| (i, j, distance, r)));
+/// The first of each group of equal images: what is equal is compared once.
+fn different<'p>(images: &[(usize, &'p Fingerprint)]) -> Vec<(usize, &'p Fingerprint)> {
+    let mut known = std::collections::HashSet::new();
+    let first = |(_, (_, print)): &(usize, &(usize, &Fingerprint))| known.insert(print.pixels);
+    images.iter().enumerate().filter(first).map(|(at, (_, print))| (at, *print)).collect()
+}
+
+/// Near duplicates within a list of rows and their fingerprints, each pair once, of equal images the first alone.
+pub(crate) fn near_within(images: &[(usize, &Fingerprint)]) -> Vec<NearPair> {
+    let images = different(images);
+    let hashes: Vec<u64> = images.iter().map(|(_, print)| print.hash).collect();
+    let of_one = |(i, (at, print)): (usize, &(usize, &Fingerprint))| {
+        let later = hashes[i + 1..].iter().enumerate();
+        let found = later.filter(|&(_, hash)| (hash ^ print.hash).count_ones() <= NEAR_DISTANCE);
+        let found = found.filter_map(|(j, _)| {
+            let (other_at, other) = images[i + 1 + j];
+            print.near(other).map(|(distance, r)| (*at, other_at, distance, r))
+        });
         found.collect::<Vec<_>>()
     };
-    left.par_iter().enumerate().flat_map_iter(of_one).collect()
+    images.par_iter().enumerate().flat_map_iter(of_one).collect()
+}
+
+/// Near duplicates between two lists of rows and their fingerprints, of equal images the first alone.
+pub(crate) fn near_between(left: &[(usize, &Fingerprint)], right: &[(usize, &Fingerprint)]) -> Vec<NearPair> {
+    let (left, right) = (different(left), different(right));
+    // The hashes contiguous in memory, because most of the search reads only them.
+    let hashes: Vec<u64> = right.iter().map(|(_, print)| print.hash).collect();
+    let of_one = |(at, print): &(usize, &Fingerprint)| {
+        let found = hashes.iter().enumerate().filter(|&(_, hash)| (hash ^ print.hash).count_ones() <= NEAR_DISTANCE);
+        let found =
+            found.filter_map(|(j, _)| print.near(right[j].1).map(|(distance, r)| (*at, right[j].0, distance, r)));
+        found.collect::<Vec<_>>()
+    };
+    left.par_iter().flat_map_iter(of_one).collect()
 }
 
 impl Fingerprint {

@@ -1,10 +1,13 @@
 //! Every image decoded once before work begins: which cannot be read, which are named for another format, and a hash of the
 //! pixels of each, by which equal images in two parts are found.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::decode;
+use crate::looks::Remark;
 use crate::ordered::Ordered;
+use crate::scan::{ScanStore, Seen};
 use crate::views::prepare;
 use crate::{Error, Manifest, MemoryCache, PixelHash, Radiograph, ViewConfig};
 
@@ -17,6 +20,8 @@ pub struct Prescan {
     pub mislabelled: Vec<usize>,
     /// `[N]`: the pixels of each row; `None` where they cannot be read.
     pub pixels: Vec<Option<PixelHash>>,
+    /// What there is to say of the images: a remark, the number of images, and the first row.
+    pub remarks: BTreeMap<Remark, (usize, usize)>,
 }
 
 /// Decodes every image of a manifest once, in `workers` threads. It keeps 16 bytes an image.
@@ -25,31 +30,51 @@ pub struct Prescan {
 /// and equal images in two parts are found ([`check_scanned`](crate::check_scanned)).
 #[must_use]
 pub fn prescan(manifest: &Manifest, workers: usize) -> Prescan {
-    prescan_with(manifest, workers, None, &mut |_| {}).0
+    prescan_with(manifest, workers, None, None, &mut |_| {}).0
 }
 
-/// As [`prescan`], calling `done` with the number of images decoded so far after each. With `keep`, every image stays in
-/// memory, prepared for these views, so that it is not decoded again to be used.
+/// As [`prescan`], calling `done` with the number of images seen so far after each. With `keep`, every image stays in
+/// memory, prepared for these views, so that it is not decoded again to be used; without, images that `store` knows are not
+/// decoded. What is seen is added to the store.
 pub fn prescan_with(
     manifest: &Manifest,
     workers: usize,
     keep: Option<&ViewConfig>,
+    mut store: Option<&mut ScanStore>,
     done: &mut dyn FnMut(usize),
 ) -> (Prescan, Option<MemoryCache>) {
     let paths: Arc<[_]> = (0..manifest.len()).map(|row| manifest.image_path(row)).collect();
     let (count, views) = (paths.len(), keep.copied());
+    // What is known already; an image that stays in memory has to be decoded all the same.
+    let known: Arc<[Option<Seen>]> = match (&store, views) {
+        (Some(store), None) => paths.iter().map(|path| store.get(path).cloned()).collect(),
+        _ => std::iter::repeat_with(|| None).take(count).collect(),
+    };
+    let (files, seen_before) = (paths.clone(), known.clone());
     let outcomes = Ordered::new(0..count, workers, 64 + workers, move |row, _| {
-        let (image, format) = decode::read_with_format(&paths[row])?;
-        let kept = views.map(|views| prepare(&image, &views).into_owned());
-        Ok((PixelHash::of(&image), format.fits_name(&paths[row]), kept))
+        if let Some(seen) = &seen_before[row] {
+            return Ok((seen.clone(), None));
+        }
+        let decoded = decode::decoded(&files[row])?;
+        let kept = views.map(|views| prepare(&decoded.image, &views).into_owned());
+        Ok((Seen::of(&decoded), kept))
     });
     let mut scan = Prescan { pixels: Vec::with_capacity(count), ..Prescan::default() };
     let mut kept: Vec<Option<Radiograph>> = Vec::new();
     for (row, outcome) in outcomes.enumerate() {
         match outcome {
-            Ok((pixels, named, image)) => {
-                scan.mislabelled.extend((!named).then_some(row));
-                scan.pixels.push(Some(pixels));
+            Ok((seen, image)) => {
+                scan.mislabelled.extend((!seen.format.fits_name(&paths[row])).then_some(row));
+                scan.pixels.push(Some(seen.pixels()));
+                for remark in seen.remarks() {
+                    scan.remarks.entry(remark).or_insert((0, row)).0 += 1;
+                }
+                if let Some(store) = &mut store {
+                    match &known[row] {
+                        Some(_) => store.count_reused(1),
+                        None => store.put(&paths[row], &seen),
+                    }
+                }
                 kept.push(image);
             }
             Err(fault) => {

@@ -140,6 +140,7 @@ fn a_mislabelled_file_and_unknown_patients_are_warned_of() {
     assert_eq!(
         report.warnings(),
         [
+            "not used: 4 images that no row of the set names: 1.png, 2.png, 4.png, ...",
             "mislabelled: train 3.jpg: its format is not the one of its extension",
             "patients: unknown in train; only images could be compared there",
         ]

@@ -46,16 +46,16 @@ proptest! {
         let cached = loader(2).with_source(memory);
         prop_assert_eq!(&pairs(&cached, epoch, 0), &expected, "cold cache");
         prop_assert_eq!(&pairs(&cached, epoch, 0), &expected, "warm cache");
-        let (mapped, _) = ImageCache::open(&dir.path().join("cache"), &manifest, &views, CacheOptions::default()).unwrap();
-        let mapped = loader(8).with_source(Arc::new(mapped));
-        prop_assert_eq!(&pairs(&mapped, epoch, 0), &expected, "mapped cache");
+        let (on_disk, _) = ImageCache::open(&dir.path().join("cache"), &manifest, &views, CacheOptions::default()).unwrap();
+        let on_disk = loader(8).with_source(Arc::new(on_disk));
+        prop_assert_eq!(&pairs(&on_disk, epoch, 0), &expected, "on disk");
         let first = (resume * (expected.len() + 1) as f64) as usize;
         prop_assert_eq!(&pairs(&loader(2), epoch, first), &expected[first..], "resumed at {}", first);
-        prop_assert_eq!(&pairs(&mapped, epoch, first), &expected[first..], "resumed at {}, mapped cache", first);
+        prop_assert_eq!(&pairs(&on_disk, epoch, first), &expected[first..], "resumed at {}, on disk", first);
         // The same views in 16 bit, of which 8 and 16 bit images are cached.
         let wide = pairs::<u16>(&loader(1), epoch, 0);
         prop_assert_eq!(&pairs(&loader(8), epoch, first), &wide[first..], "16 bit, resumed at {}", first);
-        prop_assert_eq!(&pairs(&mapped, epoch, 0), &wide, "16 bit, mapped cache");
+        prop_assert_eq!(&pairs(&on_disk, epoch, 0), &wide, "16 bit, on disk");
     }
 }
 
@@ -147,20 +147,30 @@ fn evaluation_keeps_the_order_and_the_short_batch() {
 }
 
 #[test]
-fn a_file_that_vanishes_is_replaced_by_the_next_and_counted() {
+fn a_file_that_vanishes_is_an_error_or_is_replaced_by_the_next_and_remembered() {
     let dir = tempfile::tempdir().unwrap();
     let manifest = data_set(dir.path(), 8);
-    let loader = BatchLoader::new(&manifest, ViewConfig::moco_cxr(24), options(4, 2)).unwrap();
+    let loader = |on_bad| {
+        let options = BatchOptions { on_bad, ..options(4, 2) };
+        BatchLoader::new(&manifest, ViewConfig::moco_cxr(24), options).unwrap()
+    };
     let order = seed::epoch_order(11, 0, 8);
     std::fs::remove_file(manifest.image_path(order[5])).unwrap();
-    let batches = pairs::<u8>(&loader, 0, 0);
-    assert_eq!(batches[1].rows, [order[4], order[6], order[6], order[7]]);
-    assert_eq!(loader.replaced(), 1);
+    let failing = loader(OnBad::Fail);
+    let outcomes: Vec<_> = failing.pairs::<u8>(0, 0).unwrap().collect();
+    assert!(outcomes[0].is_ok());
+    let error = outcomes[1].as_ref().unwrap_err().to_string();
+    assert!(error.contains(&format!("{}.png", order[5])), "{error}");
+    assert!(failing.replaced().is_empty());
+
+    let skipping = loader(OnBad::Skip);
+    assert_eq!(pairs::<u8>(&skipping, 0, 0)[1].rows, [order[4], order[6], order[6], order[7]]);
+    assert_eq!(skipping.replaced(), [(order[5], 1)].into());
     // All gone: the folder, not a file. The first missing file is named.
     for row in 0..8 {
         let _ = std::fs::remove_file(manifest.image_path(row));
     }
-    let error = loader.pairs::<u8>(0, 0).unwrap().next().unwrap().unwrap_err();
+    let error = skipping.pairs::<u8>(0, 0).unwrap().next().unwrap().unwrap_err();
     assert!(error.to_string().contains(&format!("{}.png", order[0])), "{error}");
 }
 
@@ -184,7 +194,7 @@ fn an_evaluation_names_the_file_that_vanished_and_puts_no_other_in_its_place() {
             let error = outcomes[1].as_ref().unwrap_err().to_string();
             assert!(error.contains("4.png"), "{error}");
             assert_eq!(outcomes[2].as_ref().unwrap().rows, [6]);
-            assert_eq!(loader.replaced(), 0);
+            assert!(loader.replaced().is_empty());
             std::fs::write(&gone, &whole).unwrap();
         }
     }
@@ -205,7 +215,7 @@ fn a_damaged_file_fails_in_its_place_or_is_skipped() {
     options.on_bad = OnBad::Skip;
     let loader = BatchLoader::new(&manifest, ViewConfig::moco_cxr(24), options).unwrap();
     assert_eq!(pairs::<u8>(&loader, 0, 0)[1].rows, [order[2], order[4]]);
-    assert_eq!(loader.replaced(), 1);
+    assert_eq!(loader.replaced(), [(order[3], 1)].into());
     let found = prescan(&manifest, 3).faults;
     assert_eq!(found.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [order[3]]);
     assert!(found[0].1.to_string().contains("empty"));

@@ -95,6 +95,40 @@ fn a_damaged_entry_is_never_served_and_is_mended() {
     assert_eq!(counts(&open(&folder, &manifest, true).1), [6, 0, 0, 0]);
 }
 
+/// By another program, while this one is running: a mapped file would end it with a bus error.
+#[test]
+fn a_file_that_is_cut_off_while_it_is_used_costs_entries_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = data_set(dir.path(), 6);
+    let folder = dir.path().join("cache");
+    let expected = batches(&manifest, None);
+    let cache = Arc::new(open(&folder, &manifest, false).0);
+    let data = std::fs::File::options().write(true).open(folder.join("images-24.bin")).unwrap();
+    data.set_len(data.metadata().unwrap().len() / 2).unwrap();
+    assert_eq!(batches(&manifest, Some(cache.clone())), expected);
+    assert!(cache.damaged() >= 3, "{}", cache.damaged());
+}
+
+#[test]
+fn a_cache_that_another_completes_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = data_set(dir.path(), 3);
+    let folder = dir.path().join("cache");
+    open(&folder, &manifest, false);
+    let views = VIEWS(24);
+    assert!(!ImageCache::is_busy(&folder, &views));
+    let lock = std::fs::File::open(folder.join("images-24.lock")).unwrap();
+    lock.lock().unwrap();
+    assert!(ImageCache::is_busy(&folder, &views));
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| open(&folder, &manifest, false).1);
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(!second.is_finished());
+        drop(lock);
+        assert_eq!(counts(&second.join().unwrap()), [3, 0, 0, 0]);
+    });
+}
+
 #[test]
 fn a_lost_or_damaged_index_starts_anew() {
     let dir = tempfile::tempdir().unwrap();

@@ -79,7 +79,11 @@ fn what_is_no_image_is_named_with_its_reason() {
     damaged[middle] ^= 0xff;
     for (name, bytes, expected) in [
         ("empty.jpg", &[][..], "the file is empty (0 bytes)"),
-        ("notes.txt", b"hello, world", "neither JPEG, PNG nor DICOM (first bytes 68 65 6c 6c 6f 2c 20 77)"),
+        (
+            "notes.txt",
+            b"hello, world",
+            "neither JPEG, PNG, WebP, TIFF, BMP nor DICOM (first bytes 68 65 6c 6c 6f 2c 20 77)",
+        ),
         ("half.jpg", &jpeg[..jpeg.len() / 2], "a truncated JPEG"),
         ("no_tail.jpg", &jpeg[..jpeg.len() - 2], "a truncated JPEG"),
         ("half_progressive.jpg", &progressive[..progressive.len() / 2], "a truncated JPEG"),

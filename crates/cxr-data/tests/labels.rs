@@ -25,7 +25,7 @@ fn record(labels: Vec<Label>, view: Option<View>, projection: Option<Projection>
 fn manifest(records: Vec<Record>) -> Manifest {
     let tasks = (0..records.first().map_or(0, |record| record.labels.len())).map(|task| format!("T{task}")).collect();
     let dataset = Dataset::Folder;
-    Manifest { root: "/".into(), dataset, tasks, records, patients_known: true, notes: Vec::new() }
+    Manifest { root: "/".into(), dataset, tasks, records, patients_known: true, ..Manifest::default() }
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn set(root: &str, images: &[(&str, &str)]) -> Manifest {
             })
             .collect(),
         patients_known: true,
-        notes: Vec::new(),
+        ..Manifest::default()
     }
 }
 

@@ -136,7 +136,7 @@ fn faults_name_file_line_and_column() {
 
     let short = chexpert(&format!("{ONE},Male,61\n"));
     let short = message(train(&short));
-    assert!(short.contains("train.csv") && short.contains("line: 2") && short.contains("3 fields"), "{short}");
+    assert!(short.contains("train.csv line 2: found 3 cells, expected 19"), "{short}");
 
     let columns = chexpert("");
     let header = HEADER.replace("Edema,", "").replace("Fracture", "Fractures");
@@ -284,14 +284,24 @@ fn shenzhen_labels_by_suffix_and_reports_what_readings_say() {
         "1 clinical readings without a legible sex or age: CHNCXR_0003_1.png",
         "1 clinical readings that mention more than one patient; the first was used: CHNCXR_0003_1.png",
         "1 clinical readings that contradict the suffix of the file name; the suffix was used: CHNCXR_0003_1.png (\"normale\")",
-        "2 other files ignored",
     ] {
         assert!(notes.contains(part), "{part} in {notes}");
     }
-    // Nothing is published as a part: the whole set comes, and that is said.
-    let test = load(&root, Dataset::Shenzhen, Part::Test).unwrap();
-    assert_eq!(test.len(), 4);
-    assert!(test.notes.last().unwrap().contains("no published parts: all its 4 images"));
+    let left: Vec<String> = set.account.left_out.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        left,
+        [
+            "1 images that no row of the set names: ChinaSet_AllFiles/CXR_png/CHNCXR_0005_2.png",
+            "1 thumbnails and other files of the system: ChinaSet_AllFiles/CXR_png/Thumbs.db",
+        ]
+    );
+    // Nothing is published as a part: the whole set comes for training, which is said, and no other part.
+    let train = load(&root, Dataset::Shenzhen, Part::Train).unwrap();
+    assert_eq!((train.len(), train.has_parts), (4, false));
+    assert!(train.notes.last().unwrap().contains("no published parts: all its 4 images"));
+    assert!(
+        message(load(&root, Dataset::Shenzhen, Part::Test)).contains("expected the part \"test\"; found the data set")
+    );
     assert!(
         message(load(&root.join("ClinicalReadings"), Dataset::Shenzhen, Part::All))
             .contains("expected CXR_png/CHNCXR_0001_0.png")
@@ -382,9 +392,19 @@ fn a_folder_of_images_and_other_files() {
     assert!(!set.patients_known && set.tasks.is_empty());
     assert_eq!((set.dataset, set.patient_count()), (Dataset::Folder, 4));
     let notes = set.notes.join("\n");
-    for part in ["\"folder\"", "2 other files ignored", "no published parts", "patients: unknown"] {
+    for part in ["\"folder\"", "no published parts", "patients: unknown"] {
         assert!(notes.contains(part), "{part} in {notes}");
     }
+    let left: Vec<String> = set.account.left_out.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        left,
+        [
+            "2 hidden files and folders: .git/, a/.hidden.jpg",
+            "1 thumbnails and other files of the system: a/Thumbs.db",
+            "1 other files: readme.txt",
+        ]
+    );
+    assert_eq!((set.account.images, set.account.files()), (4, 8));
 
     let with = |pattern: &str| {
         let options = LoadOptions { patient_regex: Some(pattern.into()), ..LoadOptions::default() };
@@ -409,7 +429,7 @@ fn a_folder_of_images_and_other_files() {
 
     let empty = tempfile::tempdir().unwrap();
     touch(empty.path(), &["a.txt", "b.txt"]);
-    assert!(message(auto(empty.path(), Part::All)).contains("expected images (JPEG, PNG, DICOM)"));
+    assert!(message(auto(empty.path(), Part::All)).contains("expected images (JPEG, PNG, WebP, TIFF, BMP, DICOM)"));
     assert!(message(auto(&empty.path().join("nowhere"), Part::All)).contains("nowhere"));
 }
 
@@ -441,7 +461,7 @@ fn a_table_without_rows_is_an_error_and_never_turns_the_set_into_a_plain_folder(
         fs::write(root.join("train.csv"), text).unwrap();
         message(load(&root, Dataset::Auto, Part::Train))
     };
-    assert!(words("").contains("train.csv: found an empty file, expected a header and a row for each image"));
+    assert!(words("").contains("train.csv: found an empty file, expected a header and rows below it"));
     assert!(words(HEADER).contains("train.csv: found a header and no rows"));
 
     let flat = tempfile::tempdir().unwrap();
@@ -512,8 +532,12 @@ fn a_table_of_ones_own() {
     };
     let set = named(&["Mass"]).unwrap();
     assert_eq!((set.tasks.as_slice(), set.patients_known), (&["Mass".to_string()][..], false));
+    // A column that is asked for has labels and nothing else.
+    let error = message(named(&["Count"]));
+    assert!(error.contains("line 3, column \"Count\": found \"7\""), "{error}");
     assert!(
-        message(named(&["Masse"])).contains("column \"Masse\" not found; the header has \"path\", \"Mass\", \"Count\"")
+        message(named(&["Masse"]).and_then(|set| set.task_indices(&["Masse"]).map(|_| set)))
+            .contains("unknown label \"Masse\"")
     );
 
     write("path,patient\nimg/1.png,\n");
@@ -537,8 +561,11 @@ fn automatic_recognition_is_not_fooled_by_names() {
     assert!(set.notes[0].contains("recognised as the data set \"chexpert\""), "{}", set.notes[0]);
 
     assert_eq!("NIH".parse::<Dataset>().unwrap(), Dataset::Nih);
-    let error = "mimic".parse::<Dataset>().unwrap_err().to_string();
-    assert_eq!(error, "unknown data set \"mimic\"; expected one of auto, chexpert, shenzhen, montgomery, nih, folder");
+    let error = "radnet".parse::<Dataset>().unwrap_err().to_string();
+    assert!(
+        error.starts_with("unknown data set \"radnet\"; expected one of auto, chexpert, chexpert-plus, mimic, "),
+        "{error}"
+    );
     let error = "chexprt".parse::<Dataset>().unwrap_err().to_string();
     assert!(error.ends_with("folder; did you mean \"chexpert\"?"), "{error}");
 }

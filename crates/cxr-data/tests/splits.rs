@@ -95,7 +95,7 @@ fn set(images: &[usize], ill: impl Fn(usize) -> bool) -> Manifest {
         tasks: vec!["Tuberculosis".into()],
         records: records.collect(),
         patients_known: true,
-        notes: Vec::new(),
+        ..Manifest::default()
     }
 }
 

@@ -27,9 +27,11 @@ pub struct Comparison {
     /// The difference with its interval, from the same resamples for both models.
     pub difference: Interval,
     /// Two-sided p-value of the bootstrap: min(1, 2 (k + 1) / (R + 1)) for R replicates, of which k are on the rarer
-    /// side of zero (a replicate of zero counts on both sides). It cannot be smaller than 2 / (R + 1).
+    /// side of zero (a replicate of zero counts on both sides). It cannot be smaller than 2 / (R + 1). It is over other test
+    /// rows and takes the label draws as they are; of the two, only [`Interval::with_draws`] holds the draws.
     pub p_bootstrap: f64,
-    /// Two-sided p-value of DeLong's paired test, with the unit of the bootstrap as cluster; AUROC only.
+    /// Two-sided p-value of DeLong's paired test, with the unit of the bootstrap as cluster; AUROC only. Over other test rows,
+    /// as the p-value above.
     pub p_delong: Option<f64>,
     /// Why DeLong's test is undefined, for AUROC.
     pub delong_undefined: Option<Undefined>,
@@ -175,9 +177,11 @@ pub fn compare_under(
 
 impl Comparisons {
     /// A table to read: task, both values, their difference with interval, and p-values before and after Holm's
-    /// correction.
+    /// correction. With several label draws a last column says what the interval holds; the p-values hold the test rows only.
     pub fn table(&self) -> Table {
-        let mut table = Table::new([
+        let drawn =
+            self.tasks.iter().filter_map(|task| task.comparison.as_ref()).any(|c| c.difference.with_draws.is_some());
+        let columns = [
             "task",
             "statistic",
             "first",
@@ -187,7 +191,9 @@ impl Comparisons {
             "p (Holm)",
             "p (DeLong)",
             "p (DeLong, Holm)",
-        ]);
+            "interval holds",
+        ];
+        let mut table = Table::new(columns.into_iter().take(if drawn { 10 } else { 9 }));
         let p = |value: Option<f64>| value.map_or("-".to_owned(), |p| format!("{p:.4}"));
         for task in &self.tasks {
             match (&task.comparison, &task.undefined) {
@@ -201,6 +207,7 @@ impl Comparisons {
                     p(task.p_bootstrap_holm),
                     p(comparison.p_delong),
                     p(task.p_delong_holm),
+                    comparison.difference.holds(),
                 ]),
                 (None, reason) => {
                     let reason = reason.as_ref().map(ToString::to_string).unwrap_or_default();

@@ -6,6 +6,7 @@
 //! (<https://doi.org/10.2307/2533958>) sums them within clusters, so that several images of a patient do not count as
 //! independent; with one row per patient the result equals DeLong's.
 
+use crate::auroc::auroc;
 use crate::checked;
 use crate::cohort::Cohort;
 use crate::error::{Error, Result};
@@ -18,7 +19,7 @@ use crate::undefined::Undefined;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct DeLongTest {
-    /// The difference, first minus second, with its normal interval (not cut off at -1 and 1).
+    /// The difference, first minus second, with its normal interval (not cut off at -1 and 1), for other test rows alone.
     pub difference: Interval,
     /// The difference divided by its standard error.
     pub z: f64,
@@ -26,7 +27,7 @@ pub struct DeLongTest {
     pub p_value: f64,
 }
 
-/// The AUROC (mean over label draws) with DeLong's interval, cut off at 0 and 1.
+/// The AUROC (mean over label draws) with DeLong's interval, cut off at 0 and 1, and with the limits that also hold the draws.
 ///
 /// # Shapes
 /// `draws`: score vectors `[n]`, one per label draw.
@@ -37,7 +38,8 @@ pub fn delong<S: AsRef<[f64]>>(cohort: &Cohort, draws: &[S], unit: Unit, level: 
     let mut interval = Components::of(cohort, draws)?.interval(cohort, unit, level)?;
     interval.lower = interval.lower.max(0.0);
     interval.upper = interval.upper.min(1.0);
-    Ok(interval)
+    let per_draw = draws.iter().map(|scores| auroc(cohort.labels(), scores.as_ref(), None));
+    Ok(interval.with_draws(&per_draw.collect::<Result<Vec<_>>>()?, (0.0, 1.0)))
 }
 
 /// DeLong's paired test of two models; the AUROC of each is the mean over its label draws.
@@ -171,6 +173,7 @@ impl Components {
             positives: cohort.positives(),
             patients: cohort.patient_count(),
             seed: None,
+            with_draws: None,
         })
     }
 }

@@ -97,6 +97,27 @@ pub enum Error {
         /// Label in the second input.
         right: String,
     },
+    /// A table that cannot be read, or has an invalid cell.
+    #[error(transparent)]
+    Table(#[from] ::tables::Error),
+    /// Two inputs that should have the same patients do not.
+    #[error(
+        "the patients contradict: row {id:?} is of {first:?} in {left} and of {second:?} in {right}, where row {other:?} says otherwise"
+    )]
+    MismatchedPatients {
+        /// A row.
+        id: String,
+        /// A row that one of the two patients also has, or should have.
+        other: String,
+        /// Name of the first input.
+        left: String,
+        /// Name of the second input.
+        right: String,
+        /// Patient in the first input.
+        first: String,
+        /// Patient in the second input.
+        second: String,
+    },
     /// Images of one study have different labels.
     #[error(
         "study {study:?}, task {task:?}: its images have different labels ({first:?} has {first_label}, {second:?} has {second_label})"
@@ -309,6 +330,8 @@ pub struct RowMismatch {
     pub only_right: usize,
     /// One of them.
     pub right_example: Option<String>,
+    /// Whether the first is a ground truth of which only some rows have scores.
+    pub scored_only_helps: bool,
 }
 
 impl RowMismatch {
@@ -323,18 +346,20 @@ impl RowMismatch {
             only_right: right.1.len(),
             right_example: first(right.1),
             right: right.0,
+            scored_only_helps: false,
         }))
     }
 }
 
 impl fmt::Display for RowMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, left, right, only_left, left_example, only_right, right_example } = self;
+        let Self { key, left, right, only_left, left_example, only_right, right_example, .. } = self;
         let (left_example, right_example) = (example(left_example), example(right_example));
         write!(
             f,
             "rows differ by {key}: {only_left} only in {left}{left_example}, {only_right} only in {right}{right_example}"
-        )
+        )?;
+        if self.scored_only_helps { write!(f, " (--scored-only evaluates the rows with scores alone)") } else { Ok(()) }
     }
 }
 

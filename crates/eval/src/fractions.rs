@@ -82,24 +82,38 @@ impl FractionResult {
         Ok(Self { fraction, draws: model_scores.len(), images: labelled_images, tasks })
     }
 
-    /// A table to read, with one row per fraction and task; baseline and difference where there are any.
+    /// A table to read, with one row per fraction and task; baseline and difference where there are any. The column
+    /// `interval holds` says what varies within the intervals of a row: the test patients, and the label draws if there are
+    /// several ([`Interval::with_draws`]).
     pub fn table(results: &[Self]) -> Table {
         let paired = results.iter().flat_map(|r| &r.tasks).any(|t| t.difference.is_some());
-        let columns =
-            ["labels", "images", "draws", "task", "AUROC (95 % interval)", "random network", "difference, paired"];
-        let mut table = Table::new(columns.into_iter().take(if paired { 7 } else { 5 }));
+        let columns = [
+            "labels",
+            "images",
+            "draws",
+            "task",
+            "AUROC (95 % interval)",
+            "random network",
+            "difference, paired",
+            "interval holds",
+        ];
+        let shown = |name: &&str| paired || !["random network", "difference, paired"].contains(name);
+        let mut table = Table::new(columns.into_iter().filter(shown));
         let cell = |interval: Option<&Interval>| interval.map_or_else(|| "-".to_owned(), ToString::to_string);
         for FractionResult { fraction, images, draws, tasks } in results {
             for TaskResult { task, auroc, baseline, difference } in tasks {
-                table.push([
+                let mut cells = vec![
                     format!("{} %", fraction * 100.0),
                     format!("{images:.0}"),
                     draws.to_string(),
                     task.clone(),
                     auroc.to_string(),
-                    cell(baseline.as_ref()),
-                    cell(difference.as_ref()),
-                ]);
+                ];
+                if paired {
+                    cells.extend([cell(baseline.as_ref()), cell(difference.as_ref())]);
+                }
+                cells.push(auroc.holds());
+                table.push(cells);
             }
         }
         table

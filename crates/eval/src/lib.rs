@@ -53,12 +53,14 @@ mod results;
 mod row;
 mod scores;
 mod stamp;
+mod student;
 mod subgroups;
 mod tables;
 #[cfg(feature = "train")]
 mod train;
 mod undefined;
 
+pub use self::tables::Table;
 pub use auprc::auprc;
 pub use auroc::auroc;
 pub use bootstrap::{Bootstrap, Resamples, Rule, TaskScores};
@@ -69,15 +71,18 @@ pub use delong::{delong, delong_test};
 pub use epochs::{PAPER_EPOCHS, paper_epochs};
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, subgroups};
-pub use files::{Predictions, join_ground_truth, read_predictions, read_stamp_beside, write_new, write_predictions};
+pub use files::{
+    Predictions, ReadOptions, RecordedLabels, join_ground_truth, read_predictions, read_stamp_beside, write_new,
+    write_predictions,
+};
 pub use fold::fold_studies;
 pub use fractions::{FractionResult, TaskResult};
-pub use interval::{Interval, Method, Unit};
+pub use interval::{Interval, Method, Unit, WithDraws};
 pub use metric::Metric;
 pub use operating_point::sensitivity_at_specificity;
 pub use plots::{Curve, pr_svg, reliability_svg, roc_curve, roc_svg};
 pub use probe::{
-    Convergence, Knn, LinearProbe, LinearProbeConfig, LogisticProbe, PenaltyChoice, Selection, Standardizer,
+    Convergence, FewLabels, Knn, LinearProbe, LinearProbeConfig, LogisticProbe, PenaltyChoice, Selection, Standardizer,
     check_disjoint,
 };
 pub use results::{ResultRow, Results};
@@ -85,11 +90,11 @@ pub use row::{PatientSource, Row};
 pub use scores::Scores;
 pub use stamp::Stamp;
 pub use subgroups::Subgroup;
-pub use tables::Table;
 #[cfg(feature = "train")]
 pub use train::{
     Checkpoint, Features, FineTune, FineTuned, Frozen, MayMove, Measured, Supervised, SupervisedConfig, Trained,
     ensemble, estimate_running_statistics, extract_features, masked_bce, mean_auroc, predict, read_checkpoints,
+    running_statistics, set_running_statistics,
 };
 #[cfg(feature = "train")]
 pub use train::{GradCam, grad_cam};

@@ -85,11 +85,14 @@ impl Results {
     }
 
     /// A table to read: task, statistic, value with interval (three decimals), numbers of rows, positive rows and
-    /// patients, with a group column if there are subgroups. An undefined value is a dash with the reason.
+    /// patients, with a group column if there are subgroups. With several label draws a last column says what the interval
+    /// holds. An undefined value is a dash with the reason.
     pub fn table(&self) -> Table {
         let grouped = self.rows.iter().any(|row| row.group.is_some());
-        let columns = ["task", "group", "statistic", "value", "n", "positives", "patients"];
-        let mut table = Table::new(columns.into_iter().filter(|name| grouped || *name != "group"));
+        let drawn = self.rows.iter().filter_map(|row| row.interval.as_ref()).any(|i| i.with_draws.is_some());
+        let columns = ["task", "group", "statistic", "value", "n", "positives", "patients", "interval holds"];
+        let shown = |name: &&str| (grouped || *name != "group") && (drawn || *name != "interval holds");
+        let mut table = Table::new(columns.into_iter().filter(shown));
         for row in &self.rows {
             let value = match (&row.interval, &row.undefined) {
                 (Some(interval), _) => interval.to_string(),
@@ -101,6 +104,7 @@ impl Results {
             cells.extend(grouped.then_some(group));
             cells.extend([row.metric.to_string(), value]);
             cells.extend([row.n, row.positives, row.patients].map(|count| count.to_string()));
+            cells.extend(drawn.then(|| row.interval.as_ref().map(Interval::holds).unwrap_or_default()));
             table.push(cells);
         }
         table

@@ -1,6 +1,10 @@
 //! The rows that scores belong to, and where their patient ids come from.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
 
 /// Description of a row of scores: an image or a study.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -33,4 +37,32 @@ pub enum PatientSource {
     Path,
     /// Unknown: every row counts as a patient of its own.
     Row,
+}
+
+/// Checks that two inputs divide the same rows into the same patients, whatever these are called in each.
+///
+/// # Errors
+/// [`Error::MismatchedPatients`] with a row.
+pub(crate) fn same_patients<'r>(
+    rows: impl Iterator<Item = (&'r str, &'r str, &'r str)>,
+    (left, right): (&str, &str),
+) -> Result<()> {
+    let mut forth: HashMap<&str, (&str, &str)> = HashMap::new();
+    let mut back: HashMap<&str, (&str, &str)> = HashMap::new();
+    for (id, first, second) in rows {
+        let one = *forth.entry(first).or_insert((second, id));
+        let other = *back.entry(second).or_insert((first, id));
+        if one.0 != second || other.0 != first {
+            let elsewhere = if one.0 != second { one.1 } else { other.1 };
+            return Err(Error::MismatchedPatients {
+                id: id.to_owned(),
+                other: elsewhere.to_owned(),
+                left: left.to_owned(),
+                right: right.to_owned(),
+                first: first.to_owned(),
+                second: second.to_owned(),
+            });
+        }
+    }
+    Ok(())
 }

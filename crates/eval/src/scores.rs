@@ -8,7 +8,7 @@ use crate::checked;
 use crate::cohort::Cohort;
 use crate::error::{Error, Result, RowMismatch};
 use crate::names::{find_task, unique};
-use crate::row::{PatientSource, Row};
+use crate::row::{PatientSource, Row, same_patients};
 
 /// Scores and labels of a set of rows, checked on construction.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,7 +138,7 @@ impl Scores {
     /// `other` with its rows and tasks in the order of `self`. Both must have the same rows and labels.
     ///
     /// # Errors
-    /// [`Error::MismatchedRows`], [`Error::MismatchedLabels`], [`Error::UnknownTask`].
+    /// [`Error::MismatchedRows`], [`Error::MismatchedLabels`], [`Error::MismatchedPatients`], [`Error::UnknownTask`].
     pub fn align(&self, other: &Self) -> Result<Self> {
         let places: HashMap<&str, usize> =
             other.rows.iter().enumerate().map(|(place, row)| (row.path.as_str(), place)).collect();
@@ -153,6 +153,11 @@ impl Scores {
         }
         let order: Vec<usize> = self.rows.iter().map(|row| places[row.path.as_str()]).collect();
         let aligned = other.select_tasks(&self.tasks)?.select_rows(&order)?;
+        if self.patient_source != PatientSource::Row && aligned.patient_source != PatientSource::Row {
+            let pairs = self.rows.iter().zip(&aligned.rows);
+            let pairs = pairs.map(|(row, other)| (row.path.as_str(), row.patient.as_str(), other.patient.as_str()));
+            same_patients(pairs, ("the first", "the second"))?;
+        }
         for ((row, column), &label) in self.labels.indexed_iter() {
             let theirs = aligned.labels[[row, column]];
             if label != theirs && !(label.is_nan() && theirs.is_nan()) {

@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use eval::{
-    Bootstrap, Curve, Error, Evaluation, Metric, PatientSource, Results, Row, Scores, Stamp, Subgroup, Undefined,
-    compare, fold_studies, join_ground_truth, read_predictions, read_stamp_beside, subgroups, write_predictions,
+    Bootstrap, Curve, Error, Evaluation, Metric, PatientSource, Predictions, ReadOptions, RecordedLabels, Results, Row,
+    Scores, Stamp, Subgroup, Undefined, compare, fold_studies, join_ground_truth, read_predictions, read_stamp_beside,
+    subgroups, write_predictions,
 };
 use ndarray::array;
 use tempfile::TempDir;
@@ -78,18 +79,97 @@ fn faults_of_a_file_name_line_and_column() {
     for (text, expected) in [
         ("path,score_a\nx,0.5\ny,NaN\n", "line 3, column \"score_a\": found \"NaN\""),
         ("path,score_a\nx,\n", "found \"\", expected a finite score"),
-        ("path,score_a,label_a\nx,0.5,-1\n", "apply a label policy to -1 beforehand"),
+        ("path,score_a,label_a\nx,0.5,-1\n", "--policy says what becomes of -1"),
         ("path,score_a\nx,0.5\nx,0.6\n", "path \"x\" appears twice (rows 1 and 2)"),
-        ("path,score_a,score_a\nx,0.5,0.6\n", "column \"score_a\" appears twice"),
-        ("Pfad,score_a\nx,0.5\n", "no column \"path\""),
+        ("path,score_a,score_a\nx,0.5,0.6\n", "two columns are named \"score_a\""),
         ("path,probability\nx,0.5\n", "no column named score_<task>"),
-        ("path,score_a\n", "no rows"),
+        ("path,score_a\n", "a header and no rows"),
     ] {
         let message = error(text).to_string();
         assert!(message.contains(expected), "{message}");
     }
-    assert!(matches!(read_predictions(Path::new("absent.csv")), Err(Error::Io { .. })));
-    assert!(matches!(error("path,score_a\nx,0.5,7\n"), Error::Csv { .. }));
+    assert!(matches!(read_predictions(Path::new("absent.csv")), Err(Error::Table(tables::Error::Io { .. }))));
+    assert!(error("path,score_a\nx,0.5,7\n").to_string().contains("line 2: found 3 cells, expected 2"));
+}
+
+/// C25, C62, C70: the line an editor shows, labels and scores alone, ages as NIH writes them.
+#[test]
+fn c25_c62_c70_score_files_are_read_as_tables_are() {
+    let folder = TempDir::new().unwrap();
+    let read = |text: &str| read_predictions(&write(&folder, "s.csv", text));
+    for end in ["\n", "\r\n"] {
+        let error = read(&["path,label_A,score_A", "a,0,0.1", "b,1,oops", ""].join(end)).unwrap_err().to_string();
+        assert!(error.contains("s.csv line 3, column \"score_A\": found \"oops\""), "{error}");
+    }
+    for text in ["label_A;score_A\n0;0,1\n1;0,9\n", "label_A\tscore_A\n0\t0.1\n1\t0.9\n"] {
+        let scores = read(text).unwrap();
+        assert_eq!((scores.rows()[1].path.as_str(), scores.patient_source()), ("row 2", PatientSource::Row));
+        assert_eq!(scores.scores(), array![[0.1], [0.9]].view());
+    }
+    let scores = read("patient,label_A,score_A\nx,0,0.1\nx,1,0.9\n").unwrap();
+    assert_eq!((scores.rows()[1].patient.as_str(), scores.patient_source()), ("x", PatientSource::Column));
+    let ages = read("path,age,label_A,score_A\na,020Y,0,0.1\nb,40-50,1,0.9\nc,011M,1,0.9\n").unwrap();
+    let found: Vec<_> = ages.rows().iter().map(|row| row.age.map(|age| (age * 12.0).round())).collect();
+    assert_eq!(found, [Some(240.0), None, Some(11.0)]);
+    assert!(read("path,age,score_A\na,old,0.1\n").unwrap_err().to_string().contains("found \"old\", expected an age"));
+}
+
+/// C76, C77: a table of labels as the loaders read it, under the same policy; rows without scores on demand.
+#[test]
+fn c76_c77_recorded_labels_follow_the_policy() {
+    let folder = TempDir::new().unwrap();
+    let truth = write(&folder, "train.csv", "Path,Sex,Edema\na,F,1.0\nb,M,0.0\nc,F,-1.0\nd,M,\n");
+    let scores = write(&folder, "scores.csv", "Path,Edema\na,0.9\nb,0.1\nc,0.5\nd,0.2\n");
+    let key = Some((truth.as_path(), "Path"));
+    let read = |recorded: Option<RecordedLabels>, file: &Path, scored_only| {
+        let options = ReadOptions { ground_truth: key, recorded, scored_only, ..ReadOptions::default() };
+        Predictions::read_with(&[file.to_owned()], &options)
+    };
+    let labels = |predictions: &Predictions| {
+        predictions.draws[0]
+            .labels()
+            .iter()
+            .map(|label| if label.is_nan() { -1 } else { *label as i32 })
+            .collect::<Vec<_>>()
+    };
+    // The paper's policy, as `linear` has it by default.
+    let default = read(None, &scores, false).unwrap();
+    assert_eq!(labels(&default), [1, 0, -1, 0]);
+    assert_eq!(default.stamp.label_policy.as_deref(), Some("uncertain=ignore,not-mentioned=negative,views=all"));
+    let ones = RecordedLabels { uncertain: 1.0, not_mentioned: f64::NAN, policy: "ones".into() };
+    let ones = read(Some(ones), &scores, false).unwrap();
+    assert_eq!((labels(&ones), ones.stamp.label_policy.as_deref()), (vec![1, 0, 1, -1], Some("ones")));
+
+    let some = write(&folder, "some.csv", "Path,Edema\nb,0.1\na,0.9\n");
+    let error = read(None, &some, false).unwrap_err().to_string();
+    assert!(
+        error.contains("2 only in") && error.ends_with("(--scored-only evaluates the rows with scores alone)"),
+        "{error}"
+    );
+    let part = read(None, &some, true).unwrap();
+    assert_eq!((labels(&part), part.stamp.split.as_deref()), (vec![0, 1], Some("2 of 4 rows, those with scores")));
+    let more = write(&folder, "more.csv", "Path,Edema\nb,0.1\nz,0.9\n");
+    assert!(read(None, &more, true).is_err());
+}
+
+/// Two inputs that put the same rows into different patients are refused, whatever the patients are called.
+#[test]
+fn contradicting_patients_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let truth = write(&folder, "truth.csv", "path,patient,Edema\na,1,1\nb,1,0\nc,2,0\n");
+    let read = |patients: [&str; 3]| {
+        let text = format!("path,patient,Edema\na,{},0.5\nb,{},0.5\nc,{},0.5\n", patients[0], patients[1], patients[2]);
+        join_ground_truth(&truth, &write(&folder, "scores.csv", &text), "path", None)
+    };
+    assert!(read(["x", "x", "y"]).is_ok());
+    for patients in [["x", "y", "y"], ["x", "x", "x"], ["x", "y", "z"]] {
+        let error = read(patients).unwrap_err().to_string();
+        assert!(error.contains("the patients contradict: row "), "{error}");
+    }
+    let (one, other) =
+        (read(["x", "x", "y"]).unwrap(), "path,patient,label_Edema,score_Edema\na,p,1,0.5\nb,q,0,0.5\nc,r,0,0.5\n");
+    let other = read_predictions(&write(&folder, "other.csv", other)).unwrap();
+    assert!(one.align(&other).unwrap_err().to_string().contains("the patients contradict"));
 }
 
 /// CheXpert's test answers: truth by `Study`, columns in another order, no prefixes.

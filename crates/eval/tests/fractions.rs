@@ -1,7 +1,9 @@
 //! Results by label fraction: the numbers of the bootstrap itself, and the file format.
 #![allow(clippy::unwrap_used)]
 
-use eval::{Bootstrap, Cohort, Evaluation, FractionResult, Metric, Row, Rule, Scores, Stamp, TaskScores, Undefined};
+use eval::{
+    Bootstrap, Cohort, Evaluation, FractionResult, Metric, Row, Rule, Scores, Stamp, TaskResult, TaskScores, Undefined,
+};
 use ndarray::Array2;
 
 const TASKS: [&str; 3] = ["Edema", "Cardiomegaly", "Fracture"];
@@ -92,6 +94,34 @@ fn without_a_baseline_there_is_no_difference_and_one_task_has_no_mean() {
     );
     assert!(json.ends_with(r#""baseline":null,"difference":null}]}"#), "{json}");
     assert_eq!(serde_json::from_str::<FractionResult>(&json).unwrap(), found);
+}
+
+#[test]
+fn the_table_says_what_its_intervals_hold() {
+    let bootstrap = Bootstrap { replicates: 100, ..Bootstrap::default() };
+    let (model, baseline) = arms(false);
+    let two = FractionResult::new(0.1, 12.5, &evaluated(&bootstrap, &model), &model, Some(&baseline)).unwrap();
+    let one = FractionResult::new(1.0, 90.0, &evaluated(&bootstrap, &model[..1]), &model[..1], Some(&baseline[..1]));
+    let table = FractionResult::table(&[two.clone(), one.unwrap()]);
+    assert_eq!(table.columns().last().unwrap(), "interval holds");
+    let [first, mean, last] = [0, 3, 7].map(|row| table.rows()[row].last().unwrap());
+    assert_eq!([first, mean, last], ["patients and 2 draws", "patients and 2 draws", "patients"]);
+    // What is printed is the wider pair of limits; the difference of a draw is paired.
+    let TaskResult { auroc, difference, .. } = &two.tasks[0];
+    let (lower, upper) = auroc.limits();
+    assert!(lower < auroc.lower && upper > auroc.upper);
+    assert_eq!(table.rows()[0][4], format!("{:.3} ({lower:.3}, {upper:.3})", auroc.estimate));
+    let of = |draw: &Scores, rows: &str| {
+        evaluated(&bootstrap, std::slice::from_ref(draw)).of_task(rows).rows[0].interval.clone()
+    };
+    let value = |draw: &Scores| of(draw, "Edema").unwrap().estimate;
+    let paired = [0, 1].map(|draw| value(&model[draw]) - value(&baseline[draw]));
+    let spread = (paired[0] - paired[1]).abs() / 2.0_f64.sqrt(); // the deviation of two numbers
+    assert!((difference.as_ref().unwrap().with_draws.as_ref().unwrap().between_draws - spread).abs() < 1e-12);
+    // The paper's intervals stay the paper's.
+    let paper = Bootstrap { replicates: 100, ..Bootstrap::paper(0) };
+    let found = FractionResult::new(0.1, 12.5, &evaluated(&paper, &model), &model, None).unwrap();
+    assert!(found.tasks.iter().all(|task| task.auroc.with_draws.is_none()));
 }
 
 #[test]

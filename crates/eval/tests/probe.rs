@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use eval::{
-    Convergence, Error, LinearProbeConfig, LogisticProbe, PenaltyChoice, Selection, Standardizer, auroc, check_disjoint,
+    Convergence, Error, FewLabels, LinearProbeConfig, LogisticProbe, PenaltyChoice, Selection, Standardizer, auroc,
+    check_disjoint,
 };
 use ndarray::{Array1, Array2, Axis, s};
 use rand::RngExt;
@@ -151,6 +152,30 @@ fn rows_held_out_of_a_fold_have_no_part_in_its_fit() {
     // 60 patients, AUROC under the null has a deviation of about 0.075; the largest of 8 correlated tries stays below 0.5
     // plus four of them. Rows of a patient torn apart give the labels away.
     assert!(whole < 0.8 && torn > 0.99, "{whole} {torn}");
+}
+
+#[test]
+fn few_labels_have_a_fixed_penalty_and_need_no_folds() {
+    let Data { features, mut targets, patients } = data(40, 8, 1.0, 4);
+    let few = FewLabels { below: 50, l2: 30.0 };
+    let config = LinearProbeConfig { few: Some(few), ..LinearProbeConfig::default() };
+    // The first task keeps 120 labels, the second 49 (all of 17 patients).
+    let first = targets.column(0).to_owned();
+    targets.column_mut(1).assign(&first);
+    targets.slice_mut(s![49.., 1]).fill(f64::NAN);
+    let found = config.fit(features.view(), targets.view(), Selection::Nested(&patients)).unwrap();
+    assert_eq!(found.choices()[0].tried.len(), config.penalties.len());
+    assert_eq!(found.choices()[1], PenaltyChoice { l2: 30.0, tried: Vec::new() });
+    let fixed = config.fit(features.view(), targets.view(), Selection::Fixed(30.0)).unwrap();
+    assert_eq!(found.tasks()[1], fixed.tasks()[1]);
+    // One more label, and folds choose; a part that is given to choose on always does.
+    targets[[49, 1]] = targets[[49, 0]];
+    let found = config.fit(features.view(), targets.view(), Selection::Nested(&patients)).unwrap();
+    assert_eq!(found.choices()[1].tried.len(), config.penalties.len());
+    targets[[49, 1]] = f64::NAN;
+    let valid = Selection::Validation { features: features.view(), targets: targets.view() };
+    let found = config.fit(features.view(), targets.view(), valid).unwrap();
+    assert_eq!(found.choices()[1].tried.len(), config.penalties.len());
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn measure(arch: Arch, side: usize, n: usize, rule: Rule) -> (f64, f64) {
     let (mut updates, mut rests) = (Vec::new(), Vec::new());
     for index in 0..=STEPS {
         let views = batch(side, n, index as usize).to_device(n, &device).unwrap();
-        moco.step(vec![views], &mut optimizer, &Step { index, lr: 1e-4, clip_norm: None }).unwrap();
+        moco.step(vec![views], &mut optimizer, &Step { index, lr: 1e-4, done: 0.0, clip_norm: None }).unwrap();
         let times = moco.times();
         if index > 0 {
             updates.push(1e3 * (times.update_s + times.wait_s));

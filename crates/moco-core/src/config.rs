@@ -32,10 +32,19 @@ pub struct MocoConfig {
     pub queue_size: usize,
     /// Momentum of the key encoder, the paper's m, in `[0, 1]`.
     pub momentum: f64,
+    /// Momentum at the end of the run, approached along half a cosine as in BYOL (arXiv:2006.07733) and MoCo v3
+    /// (arXiv:2104.02057, whose end is 1); `None` keeps `momentum` throughout.
+    #[serde(default)]
+    pub momentum_end: Option<f64>,
     /// Softmax temperature, the paper's τ, above 0.
     pub temperature: f64,
     /// Head of MoCo v2 (d-d-128 with ReLU) instead of v1's single layer.
     pub mlp: bool,
+    /// Batch norm behind both layers of the head, the last without scale and offset, as in MoCo v3 (arXiv:2104.02057;
+    /// its head begins as SimCLR's). A drift that all embeddings share, by which keys would tell their age, is
+    /// subtracted with the mean of the batch, and no coordinate can die. It needs `mlp`.
+    #[serde(default)]
+    pub head_norm: bool,
     /// Initial content of the queue.
     pub queue_init: QueueInit,
     /// Number of equal parts of a batch with separate batch-norm statistics, in both encoders, as on that many devices.
@@ -47,6 +56,16 @@ pub struct MocoConfig {
     pub shuffle_keys: bool,
     /// Excludes negatives of the query's own patient. Not part of the published method.
     pub mask_same_patient: bool,
+    /// The keys of a batch are negatives of each other, beside those of the queue (as in SimCLR, arXiv:2002.05709, and
+    /// MoCo v3). They are as old as the positive, so that age alone does not tell it apart. A micro-batch of
+    /// `accumulate` is a batch of its own.
+    #[serde(default)]
+    pub batch_negatives: bool,
+    /// Each view is query once and key once, and the two losses are averaged (as in MoCo v3 and SimSiam,
+    /// arXiv:2011.10566). A step costs twice as much and learns from twice as many pairs; the keys of both views go
+    /// into the queue.
+    #[serde(default)]
+    pub symmetric: bool,
 }
 
 impl MocoConfig {
@@ -57,13 +76,35 @@ impl MocoConfig {
             dim: 128,
             queue_size: 24_576,
             momentum: 0.999,
+            momentum_end: None,
             temperature: 0.2,
             mlp: true,
+            head_norm: false,
             queue_init: QueueInit::Random,
             groups: 1,
             shuffle_keys: true,
             mask_same_patient: false,
+            batch_negatives: false,
+            symmetric: false,
         }
+    }
+
+    /// Momentum of a step when a share `done` of the run's steps, from 0 to 1, is done.
+    pub fn momentum_at(&self, done: f64) -> f64 {
+        let Some(end) = self.momentum_end else { return self.momentum };
+        end - (end - self.momentum) * 0.5 * (1.0 + (std::f64::consts::PI * done.clamp(0.0, 1.0)).cos())
+    }
+
+    /// A length of the queue for a set of so many images: the largest power of two that keeps the negatives
+    ///
+    /// - *others*: at most a quarter of the images, so that hardly a query (one in 32) meets an older key of its own image;
+    /// - *young*: at most as many as are written in a tenth of the key encoder's time constant `1 / (1 - m)`, within which
+    ///   it hardly changes, so that a key does not tell its age. One batch is never too old.
+    pub fn queue_for(&self, images: usize, batch_size: usize) -> usize {
+        let written = batch_size * if self.symmetric { 2 } else { 1 };
+        let young = written as f64 * (0.1 / (1.0 - self.momentum).max(f64::MIN_POSITIVE) + 1e-9).max(1.0);
+        let most = (images / 4).min(young as usize).max(1); // the cast saturates
+        1 << most.ilog2()
     }
 
     /// Checks every setting, and that batches of `batch_size` images can be normalised.
@@ -71,14 +112,34 @@ impl MocoConfig {
     /// # Errors
     /// [`Error::Config`] for the first setting that is out of range.
     pub fn validate(&self, batch_size: usize) -> Result<()> {
-        at_least_one("moco.dim", self.dim)?;
-        at_least_one("moco.queue_size", self.queue_size)?;
-        at_least_one("moco.groups", self.groups)?;
+        check((1..=1 << 16).contains(&self.dim), "moco.dim", self.dim, "a number from 1 to 65536")?;
+        // Keys are found by 32-bit positions; 256 times the queue of MoCo's ImageNet.
+        check(
+            (1..=1 << 24).contains(&self.queue_size),
+            "moco.queue_size",
+            self.queue_size,
+            "a number from 1 to 16777216",
+        )?;
+        check((1..=1 << 16).contains(&self.groups), "moco.groups", self.groups, "a number from 1 to 65536")?;
         check(
             (0.0..=1.0).contains(&self.momentum),
             "moco.momentum",
             self.momentum,
             "a number in [0, 1] (0.999 in the paper)",
+        )?;
+        if let Some(end) = self.momentum_end {
+            check(
+                (0.0..=1.0).contains(&end),
+                "moco.momentum_end",
+                end,
+                "a number in [0, 1] (1 in MoCo v3), or nothing",
+            )?;
+        }
+        check(
+            self.mlp || !self.head_norm,
+            "moco.head_norm",
+            "true with moco.mlp = false",
+            "the two-layer head, moco.mlp = true: batch norm is between and behind its layers",
         )?;
         check(
             self.temperature > 0.0 && self.temperature.is_finite(),
@@ -107,10 +168,6 @@ impl Default for MocoConfig {
     }
 }
 
-pub(crate) fn at_least_one(key: &'static str, found: usize) -> Result<()> {
-    check(found > 0, key, found, "at least 1")
-}
-
 pub(crate) fn check(ok: bool, key: &'static str, found: impl ToString, expected: &'static str) -> Result<()> {
     if ok { Ok(()) } else { Err(Error::Config { key: key.to_owned(), found: found.to_string(), expected }) }
 }
@@ -129,15 +186,52 @@ mod tests {
     fn bad_settings_are_refused_by_name() {
         assert!(MocoConfig::new().validate(16).is_ok());
         assert!(fault(|c| c.queue_size = 0, 16).contains("moco.queue_size is 0"));
+        // As a user may type it: memory was asked for before anything was checked.
+        assert!(fault(|c| c.queue_size = 4_294_967_296, 16).contains("moco.queue_size is 4294967296"));
+        assert!(fault(|c| c.queue_size = usize::MAX, 16).contains("moco.queue_size"));
+        assert!(fault(|c| c.dim = 4_294_967_296, 16).contains("moco.dim is 4294967296"));
         assert!(fault(|c| c.temperature = 0.0, 16).contains("moco.temperature is 0"));
         assert!(fault(|c| c.temperature = f64::NAN, 16).contains("moco.temperature is NaN"));
         assert!(fault(|c| c.momentum = 1.1, 16).contains("moco.momentum is 1.1"));
         assert!(fault(|c| c.momentum = -0.1, 16).contains("moco.momentum is -0.1"));
         assert!(fault(|c| c.momentum = f64::NAN, 16).contains("moco.momentum is NaN"));
+        assert!(fault(|c| c.momentum_end = Some(1.5), 16).contains("moco.momentum_end is 1.5"));
+        assert!(
+            fault(|c| (c.mlp, c.head_norm) = (false, true), 16)
+                .contains("moco.head_norm is true with moco.mlp = false")
+        );
         assert!(fault(|c| c.groups = 3, 16).contains("moco.groups is 3 with batches of 16"));
         assert!(fault(|c| c.groups = 0, 16).contains("moco.groups is 0"));
         assert!(fault(|_| (), 1).contains("batch_size is 1"));
         assert!(fault(|c| c.groups = 16, 16).contains("batch_size is 16 with 16 groups"));
         assert!(fault(|_| (), 0).contains("batch_size is 0"));
+    }
+
+    #[test]
+    fn momentum_follows_byols_formula() {
+        let mut config = MocoConfig::new();
+        assert_eq!([0.0, 0.5, 1.0].map(|done| config.momentum_at(done)), [0.999; 3]);
+        (config.momentum, config.momentum_end) = (0.99, Some(1.0));
+        // 1 - (1 - 0.99) (cos(pi k / K) + 1) / 2, arXiv:2006.07733, section 3.2.
+        let quarter = 1.0 - 0.01 * (0.5_f64.sqrt() + 1.0) / 2.0;
+        for (done, expected) in [(0.0, 0.99), (0.25, quarter), (0.5, 0.995), (1.0, 1.0), (2.0, 1.0)] {
+            assert!((config.momentum_at(done) - expected).abs() < 1e-12, "after {done}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_the_queue_follows_the_set_and_the_age_of_its_keys() {
+        let mut config = MocoConfig::new();
+        config.momentum = 0.99;
+        // A tenth of 100 steps of 64 are 640 keys.
+        let found = [200, 1_000, 3_000, 5_000, 223_414].map(|images| config.queue_for(images, 64));
+        assert_eq!(found, [32, 128, 512, 512, 512]);
+        assert_eq!(config.queue_for(5_000, 32), 256, "of 32");
+        config.symmetric = true;
+        assert_eq!(config.queue_for(5_000, 32), 512, "both views are written");
+        config.momentum = 1.0;
+        assert_eq!(config.queue_for(223_414, 64), 32_768, "keys that never change have no age");
+        config.momentum = 0.0;
+        assert_eq!((config.queue_for(5_000, 32), config.queue_for(0, 32)), (64, 1));
     }
 }

@@ -5,7 +5,12 @@
 
 use std::collections::HashMap;
 
-use backbones::{TensorKind, TensorMapper, TensorVisitor, optim::moving_average, update_tensors, visit_tensors};
+use backbones::{
+    TensorKind, TensorMapper, TensorVisitor,
+    cpu_times::{self, Part},
+    optim::moving_average,
+    update_tensors, visit_tensors,
+};
 use burn::{
     module::{Module, Param},
     tensor::Tensor,
@@ -22,6 +27,7 @@ pub(crate) fn momentum_copy<M: Module>(query: &M) -> M {
 /// # Panics
 /// When the two modules have different tensors.
 pub(crate) fn ema_update<M: Module>(key: &mut M, query: &M, momentum: f64) {
+    let _t = cpu_times::time(Part::Average);
     let mut parameters = Parameters::default();
     visit_tensors(query, &mut parameters);
     update_tensors(key, &mut Blend { query: parameters.0, momentum });

@@ -10,7 +10,7 @@
 //! - [`TrainConfig`] -> `init` -> [`Trainer`]: epochs over a [`BatchSource`], reported to an [`Observer`]. Its
 //!   `Default` is MoCo v2 as published.
 //! - [`Checkpoints`]: the complete state of a run, written atomically; resuming is exact on the CPU.
-//! - [`EpochReport`] and [`Diagnosis`]: the run doctor. [`OnlineProbe`]: a labelled set, scored during training.
+//! - [`EpochReport`] and [`Diagnosis`]: the run doctor; [`TrainConfig::forecast`]: what it knows before the first step. [`OnlineProbe`]: a labelled set, scored during training.
 //!
 //! If you use this crate alone, enable a backend of Burn, for example `burn/flex` (CPU). Burn's features `simd` and
 //! `rayon` are already on; add `autotune` for GPUs. Do not enable `fusion`, which is one of Burn's default features:
@@ -73,10 +73,13 @@
 
 mod checkpoint;
 mod config;
+mod diagnosis;
 mod doctor;
 mod ema;
 mod encoder;
+mod epoch_sums;
 mod error;
+mod forecast;
 mod loss;
 mod metrics;
 mod moco;
@@ -95,9 +98,11 @@ mod train_loop;
 pub use backbones::optim::{NamedGradients, Optimizer, OptimizerConfig, Rule};
 pub use checkpoint::{Checkpoints, Found, Ignored, Keep, MocoImport, RunState, differences};
 pub use config::{MocoConfig, QueueInit};
-pub use doctor::{Diagnosis, EpochReport};
-pub use encoder::{Encoder, ProjectionHead};
+pub use diagnosis::Diagnosis;
+pub use doctor::EpochReport;
+pub use encoder::{Encoder, PlainNorm, Projection, ProjectionHead};
 pub use error::{BoxError, Error, Result};
+pub use forecast::Forecast;
 pub use loss::{InfoNce, info_nce};
 pub use metrics::{Measures, StepMetrics, StepTimes};
 pub use moco::{Moco, Step};
@@ -111,4 +116,4 @@ pub use source::{Batch, BatchSource, HostBatch, Views};
 pub use train_config::TrainConfig;
 pub use train_loop::{End, Position, Trainer};
 
-pub(crate) use doctor::EpochSums;
+pub(crate) use epoch_sums::EpochSums;

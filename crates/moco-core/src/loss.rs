@@ -2,7 +2,10 @@
 //!
 //! Letters: N batch, D embedding, n negatives.
 
-use burn::tensor::{Int, Tensor};
+use backbones::cpu_times::{self, Part};
+#[cfg(feature = "flex")]
+use burn::tensor::TensorData;
+use burn::tensor::{Bool, FloatDType, Int, Tensor};
 
 use crate::{queue::Negatives, similarities};
 
@@ -11,10 +14,14 @@ use crate::{queue::Negatives, similarities};
 pub struct InfoNce {
     /// Mean over the batch, `[1]`, on the tape.
     pub loss: Tensor<1>,
-    /// `[5]`, off the tape: loss, top-1, top-5 (fractions of the batch), mean similarity of positives, of negatives.
+    /// `[5]`, off the tape: loss, top-1, top-5 (fractions of the batch), mean similarity of positives, of negatives (those
+    /// of the queue, where it has any).
     pub measures: Tensor<1>,
-    /// `[N, 1]` and `[N, at most 1024]`, off the tape: similarities of positives, and of negatives.
-    pub similarities: (Tensor<2>, Tensor<2>),
+    /// `[N, 1]` and `[N, at most 1024]`, off the tape: similarities of positives, and of the negatives of the queue; `None`
+    /// where it has none.
+    pub similarities: Option<(Tensor<2>, Tensor<2>)>,
+    /// `[n]`, off the tape: mean similarity of the queries to each row of the queue; `None` where it has none.
+    pub(crate) rows: Option<Tensor<1>>,
 }
 
 /// Cross entropy of picking the positive among `1 + n` candidates:
@@ -26,26 +33,165 @@ pub struct InfoNce {
 ///
 /// # Shapes
 /// - q `[N, D]` on the tape, k `[N, D]` off it, both of unit length
+///
+/// # Panics
+/// When there are no negatives at all.
 pub fn info_nce(q: Tensor<2>, k: Tensor<2>, negatives: Negatives, temperature: f64) -> InfoNce {
+    let _t = cpu_times::time(Part::Loss);
     let [n, _] = q.dims();
-    let pos = (q.clone() * k).sum_dim(1); // [N, 1]
-    let neg = q.matmul(negatives.rows.transpose()); // [N, n]
-    let similarity = (pos.clone().inner().mean(), neg.clone().inner().mean());
-    let similarities = similarities::keep(pos.clone().inner(), neg.clone().inner());
+    let pos = (q.clone() * k.clone()).sum_dim(1); // [N, 1]
+    let positive = pos.clone().inner();
+    let (mut rows, mut similarities, mut parts) = (None, None, Vec::new());
+    if negatives.rows.dims()[0] > 0 {
+        let neg = q.clone().matmul(negatives.rows.transpose()); // [N, n]
+        rows = Some(neg.clone().inner().mean_dim(0).reshape([-1])); // [n]
+        similarities = Some(similarities::keep(positive.clone(), neg.clone().inner()));
+        parts.push((neg, negatives.excluded));
+    }
+    if let Some(excluded) = negatives.batch {
+        parts.push((q.matmul(k.transpose()), Some(excluded))); // [N, N]
+    }
+    let negative = match (&rows, parts.first()) {
+        (Some(rows), _) => rows.clone().mean(),
+        // The mean over all pairs but those of a query and its own key.
+        (None, Some((batch, _))) => {
+            (batch.clone().inner().sum() - positive.clone().sum()) / (n * n.saturating_sub(1)).max(1) as f64
+        }
+        (None, None) => panic!("InfoNCE without negatives"),
+    };
 
     // A product: Burn's backward of a division takes its reciprocal in single precision, in f64 too.
     let sharpness = 1.0 / temperature;
-    let l_pos = pos * sharpness; // [N, 1]
-    let mut l_neg = neg * sharpness; // [N, n]
-    if let Some(excluded) = negatives.excluded {
-        l_neg = l_neg.mask_fill(excluded, f64::NEG_INFINITY); // exp gives 0, and so does its gradient
-    }
-    let largest = l_neg.clone().inner().max_dim(1).max_pair(l_pos.clone().inner()); // [N, 1]
-    let sum = (l_neg.clone() - largest.clone()).exp().sum_dim(1) + (l_pos.clone() - largest.clone()).exp(); // [N, 1]
-    let loss = (sum.log() + largest - l_pos.clone()).mean(); // [1]
+    let (loss, top) = contrast(pos, parts, sharpness);
+    let measures = vec![loss.clone().inner(), top, positive.mean(), negative];
+    InfoNce { loss, measures: Tensor::cat(measures, 0), similarities, rows }
+}
 
-    let better: Tensor<2, Int> = l_neg.inner().greater_equal(l_pos.inner()).int().sum_dim(1); // [N, 1]
-    let top = |m: i32| better.clone().lower_elem(m).float().sum() / n as f64; // [1]
-    let measures = vec![loss.clone().inner(), top(1), top(5), similarity.0, similarity.1];
-    InfoNce { loss, measures: Tensor::cat(measures, 0), similarities }
+/// Similarities of queries with negatives, `[N, n]`, and which of them do not count.
+type Negative = (Tensor<2>, Option<Tensor<2, Bool>>);
+
+/// The loss `[1]`, and top-1 and top-5, `[2]` off the tape.
+fn contrast(pos: Tensor<2>, parts: Vec<Negative>, sharpness: f64) -> (Tensor<1>, Tensor<1>) {
+    #[cfg(feature = "flex")]
+    if let Some(found) = on_cpu(&pos, &parts, sharpness) {
+        return found;
+    }
+    by_tensors(pos, parts, sharpness)
+}
+
+/// By operations on whole tensors, on any device.
+fn by_tensors(pos: Tensor<2>, parts: Vec<Negative>, sharpness: f64) -> (Tensor<1>, Tensor<1>) {
+    let [n, _] = pos.dims();
+    let l_pos = pos * sharpness; // [N, 1]
+    let logits = |(similarity, excluded): Negative| {
+        let l = similarity * sharpness;
+        // exp gives 0, and so does its gradient
+        if let Some(excluded) = excluded { l.mask_fill(excluded, f64::NEG_INFINITY) } else { l }
+    };
+    let l_neg: Vec<Tensor<2>> = parts.into_iter().map(logits).collect();
+    let largest = l_neg.iter().fold(l_pos.clone().inner(), |largest, l| largest.max_pair(l.clone().inner().max_dim(1)));
+    let share = |l: Tensor<2>| (l - largest.clone()).exp().sum_dim(1); // [N, 1]
+    let sum = l_neg.iter().fold(share(l_pos.clone()), |sum, l| sum + share(l.clone())); // [N, 1]
+    let loss = (sum.log() + largest.clone() - l_pos.clone()).mean(); // [1]
+
+    let l_pos = l_pos.inner();
+    let better = |l: Tensor<2>| -> Tensor<2, Int> { l.inner().greater_equal(l_pos.clone()).int().sum_dim(1) }; // [N, 1]
+    let better = l_neg.into_iter().map(better).reduce(|a, b| a + b).expect("one part at least");
+    let top = |m: i32| better.clone().lower_elem(m).float().cast(FloatDType::from(loss.dtype())).sum() / n as f64; // [1]
+    let top = Tensor::cat(vec![top(1), top(5)], 0);
+    (loss, top)
+}
+
+/// The same in one pass over the similarities; `None` on another device than the CPU.
+#[cfg(feature = "flex")]
+fn on_cpu(pos: &Tensor<2>, parts: &[Negative], sharpness: f64) -> Option<(Tensor<1>, Tensor<1>)> {
+    let neg = match parts {
+        [(neg, _)] => neg.clone(),
+        parts => Tensor::cat(parts.iter().map(|(neg, _)| neg.clone()).collect(), 1),
+    };
+    let excluded = if parts.iter().any(|(_, excluded)| excluded.is_some()) { Some(joined(parts)?) } else { None };
+    let contrast = backbones::kernels::contrast(pos, &neg, excluded.as_deref(), sharpness)?;
+    let (loss, n) = (contrast.loss, contrast.better.len() as f64);
+    let top = |m: usize| contrast.better.iter().filter(|&&better| better < m).count() as f64 / n;
+    let top = TensorData::new(vec![top(1), top(5)], [2]);
+    let top = Tensor::from_data(top, (&loss.clone().inner().device(), loss.dtype()));
+    Some((loss, top))
+}
+
+/// The masks side by side, in row-major order.
+#[cfg(feature = "flex")]
+fn joined(parts: &[Negative]) -> Option<Vec<bool>> {
+    let masks = parts.iter().map(|(neg, excluded)| {
+        let width = neg.dims()[1];
+        let mask = excluded.as_ref().map(|mask| mask.to_data().try_to_vec::<bool>()).transpose().ok()?;
+        Some((width, mask))
+    });
+    let masks: Vec<(usize, Option<Vec<bool>>)> = masks.collect::<Option<_>>()?;
+    let rows = parts.first()?.0.dims()[0];
+    let of_row = |row: usize| {
+        masks.iter().flat_map(move |(width, mask)| {
+            (0..*width).map(move |i| mask.as_ref().is_some_and(|mask| mask[row * width + i]))
+        })
+    };
+    Some((0..rows).flat_map(of_row).collect())
+}
+
+#[cfg(all(test, feature = "flex"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::tensor::{DType, Device};
+
+    use super::*;
+
+    /// Similarities in [-1, 1], with ties.
+    fn similarities(shape: [usize; 2], seed: usize, dtype: DType) -> Tensor<2> {
+        let value = |i: usize| ((i + seed).wrapping_mul(2_654_435_761) % 2_001) as f64 / 1_000.0 - 1.0;
+        let values: Vec<f64> = (0..shape[0] * shape[1]).map(value).collect();
+        Tensor::from_data(TensorData::new(values, shape), (&Device::flex().autodiff(), dtype)).require_grad()
+    }
+
+    #[test]
+    fn one_pass_gives_what_operations_on_whole_tensors_give() {
+        let values = |t: Tensor<1>| t.into_data().convert::<f64>().try_to_vec::<f64>().unwrap();
+        // f32: sums of ten thousand terms, in another order.
+        for (dtype, bound) in [(DType::F64, 1e-13), (DType::F32, 1e-5)] {
+            for (n, masked) in [(1, false), (33, true), (10_007, false), (10_007, true)] {
+                let mask = |n: usize| {
+                    let mask = (0..3 * n).map(|i| i % 7 == 2).collect::<Vec<bool>>();
+                    Tensor::<2, Bool>::from_data(TensorData::new(mask, [3, n]), &Device::flex())
+                };
+                let run = |fused: bool| {
+                    let (pos, neg) = (similarities([3, 1], 11, dtype), similarities([3, n], 5, dtype));
+                    let batch = similarities([3, 3], 7, dtype);
+                    // The queue alone, or the queue and the batch.
+                    let mut parts = vec![(neg.clone(), masked.then(|| mask(n)))];
+                    if masked {
+                        parts.push((batch.clone(), Some(mask(3))));
+                    }
+                    let (loss, top) = match fused {
+                        true => on_cpu(&pos, &parts, 5.0).unwrap(),
+                        false => by_tensors(pos.clone(), parts, 5.0),
+                    };
+                    let measures = Tensor::cat(vec![loss.clone().inner(), top], 0);
+                    let gradients = (loss * 3.0).backward();
+                    let of_batch = batch.grad(&gradients).map_or_else(Vec::new, |g| values(g.reshape([-1])));
+                    let of_pos = pos.grad(&gradients).unwrap().reshape([-1]);
+                    [values(measures), values(of_pos), values(neg.grad(&gradients).unwrap().reshape([-1])), of_batch]
+                };
+                for (found, expected) in run(true).iter().zip(&run(false)) {
+                    assert_eq!(found.len(), expected.len());
+                    for (a, b) in found.iter().zip(expected) {
+                        assert!((a - b).abs() <= bound * (1.0 + b.abs()), "{dtype:?}, {n}, {masked}: {a} and {b}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_similarity_that_is_not_a_number_reaches_the_loss() {
+        let (pos, neg) = (similarities([2, 1], 1, DType::F32), similarities([2, 40], 2, DType::F32));
+        let (loss, _) = on_cpu(&pos, &[(neg.log(), None)], 5.0).unwrap(); // of negative numbers
+        assert!(loss.into_data().iter::<f32>().all(f32::is_nan));
+    }
 }

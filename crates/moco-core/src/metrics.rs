@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 /// Measurements of one optimizer step, averaged over its micro-batches.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
     /// InfoNCE, in nats; 0 while a masked queue is still empty.
     pub loss: f64,
@@ -20,6 +20,12 @@ pub struct Measures {
     pub positive: f64,
     /// Mean cosine similarity of queries and the queue.
     pub negative: f64,
+    /// The same for the newest quarter of the keys in the queue; `None` while all keys have one age.
+    #[serde(default)]
+    pub young: Option<f64>,
+    /// And for the oldest quarter.
+    #[serde(default)]
+    pub old: Option<f64>,
     /// Norm of the gradient over all tensors, before clipping; `None` if there was no optimizer step.
     pub gradient_norm: Option<f64>,
 }
@@ -27,7 +33,7 @@ pub struct Measures {
 /// Measurements of a step, still on the device.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    /// `[5]` per micro-batch, see [`crate::loss::InfoNce`].
+    /// `[5]` per micro-batch, see [`crate::loss::InfoNce`], or `[7]` with the similarities of young and old keys.
     pub(crate) measures: Vec<Tensor<1>>,
     pub(crate) norm: Option<Tensor<1>>,
     pub(crate) step: u64,
@@ -41,24 +47,31 @@ impl Pending {
     pub(crate) fn read(self) -> Result<Measures> {
         let Self { measures, norm, step } = self;
         let parts = measures.len();
-        let Some(norm) = norm.filter(|_| parts > 0) else {
-            let (loss, top1, top5, positive, negative) = Default::default();
-            return Ok(Measures { loss, top1, top5, positive, negative, gradient_norm: None });
-        };
-        let all = Tensor::cat(measures.into_iter().chain([norm]).collect(), 0); // [5·parts + 1]
+        let Some(norm) = norm.filter(|_| parts > 0) else { return Ok(Measures::default()) };
+        let width = measures[0].dims()[0]; // the same for all: the queue does not change within a step
+        let all = Tensor::cat(measures.into_iter().chain([norm]).collect(), 0); // [width·parts + 1]
         let values = all.try_into_data().map_err(|e| e.to_string());
         let values: Vec<f64> = values
             .and_then(|data| data.convert::<f64>().try_to_vec().map_err(|e| e.to_string()))
             .map_err(|reason| Error::Device { what: "reading the loss", reason })?;
-        let mean = |i: usize| (0..parts).map(|part| values[5 * part + i]).sum::<f64>() / parts as f64;
-        let (loss, norm) = (mean(0), values[5 * parts]);
+        let mean = |i: usize| (0..parts).map(|part| values[width * part + i]).sum::<f64>() / parts as f64;
+        let (loss, norm) = (mean(0), values[width * parts]);
         for (what, value) in [("loss", loss), ("gradient norm", norm)] {
             if !value.is_finite() {
                 return Err(Error::NonFinite { step, what, value });
             }
         }
-        let gradient_norm = Some(norm);
-        Ok(Measures { loss, top1: mean(1), top5: mean(2), positive: mean(3), negative: mean(4), gradient_norm })
+        let age = |i: usize| (width > i).then(|| mean(i));
+        Ok(Measures {
+            loss,
+            top1: mean(1),
+            top5: mean(2),
+            positive: mean(3),
+            negative: mean(4),
+            young: age(5),
+            old: age(6),
+            gradient_norm: Some(norm),
+        })
     }
 }
 
@@ -110,6 +123,9 @@ pub struct StepMetrics {
     /// The measurements.
     #[serde(flatten)]
     pub measures: Measures,
+    /// Momentum of the key encoder; 0 in logs of earlier versions.
+    #[serde(default)]
+    pub momentum: f64,
     /// Loss of guessing, `ln(1 + negatives)`.
     pub chance: f64,
     /// Seconds spent waiting for data.

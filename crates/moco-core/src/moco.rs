@@ -2,14 +2,17 @@
 //!
 //! Letters: N batch, S image side, D embedding (the paper's C), K queue, n its filled part.
 
-use backbones::{Backbone, Mode};
+use backbones::{
+    Backbone, Mode,
+    cpu_times::{self, Part},
+};
 use burn::{
     module::Module,
     tensor::{Device, Int, Tensor, TensorData},
 };
 
 use crate::{
-    Encoder, Error, MocoConfig, NamedGradients, Optimizer, Queue, Result, Views,
+    Encoder, Error, MocoConfig, NamedGradients, Negatives, Optimizer, Queue, Result, Views,
     ema::{ema_update, momentum_copy},
     loss::info_nce,
     metrics::{Laps, Measures, Pending, StepTimes},
@@ -49,7 +52,7 @@ impl MocoConfig {
                 "its tensor {name} has the name of the projection head; rename the field"
             )));
         }
-        let encoder_q = Encoder::new(backbone, self.dim, self.mlp, seed).train();
+        let encoder_q = Encoder::new(backbone, self, seed).train();
         let encoder_k = momentum_copy(&encoder_q);
         let device = encoder_q.devices().into_iter().next().unwrap_or_default();
         let queue = Queue::new(self.queue_size, self.dim, self.queue_init, seed, &device);
@@ -59,7 +62,8 @@ impl MocoConfig {
 }
 
 impl<B: Backbone> Moco<B> {
-    /// One optimizer step on a batch, given as one or several micro-batches whose gradients are averaged.
+    /// One optimizer step on a batch, given as one or several micro-batches whose gradients are averaged. A symmetric
+    /// loss is the average over the two directions, each a pass of its own, so that it needs no more memory.
     ///
     /// On error the query encoder's weights and the queue are unchanged, but running statistics and the key encoder
     /// have been updated.
@@ -92,21 +96,27 @@ impl<B: Backbone> Moco<B> {
     fn contrast(&mut self, batch: Vec<Views>, update: &Step) -> Work {
         let (mut clock, mut times) = (Laps::start(), StepTimes::default());
         // With the query encoder's weights before this step's update, as in `forward` of the reference.
-        ema_update(&mut self.encoder_k, &self.encoder_q, self.config.momentum);
+        self.average_keys(update.done);
         times.update_s += clock.lap();
+        let batch = if self.config.symmetric { batch.into_iter().flat_map(both_ways).collect() } else { batch };
         let parts = batch.len();
         let (mut gradients, mut measures, mut written) = (NamedGradients::default(), Vec::new(), Vec::new());
         for (part, views) in batch.into_iter().enumerate() {
             let q = self.encoder_q.encode(views.query, self.mode()); //                            [N, D]
             let k = self.keys(views.key, update.index, part as u64); //                            [N, D], no tape
-            let negatives = self.queue.negatives(&views.patients, self.config.mask_same_patient); // [n, D]
-            if self.queue.filled() > 0 {
+            if self.negatives(views.patients.len()) > 0 {
+                let negatives = self.negatives_of(&views.patients); //                             [n, D]
                 let contrast = info_nce(q, k.clone(), negatives, self.config.temperature); // [N, 1+n] logits
                 times.forward_s += clock.lap();
-                gradients.add(NamedGradients::take(&self.encoder_q, contrast.loss.backward()));
+                let tape = {
+                    let _t = cpu_times::time_until_next(Part::Loss);
+                    contrast.loss.backward()
+                };
+                gradients.add(NamedGradients::take(&self.encoder_q, tape));
                 times.backward_s += clock.lap();
-                measures.push(contrast.measures);
-                self.similarities = Some(contrast.similarities);
+                let ages = contrast.rows.and_then(|rows| self.queue.young_and_old(rows)); // [2]
+                measures.push(Tensor::cat([contrast.measures].into_iter().chain(ages).collect(), 0));
+                self.similarities = contrast.similarities.or(self.similarities.take());
             }
             written.push((k, views.patients));
             times.forward_s += clock.lap();
@@ -114,6 +124,11 @@ impl<B: Backbone> Moco<B> {
         gradients.scale(1.0 / parts as f64);
         self.times = times;
         Work { gradients, measures, written, step: update.index }
+    }
+
+    /// Moves the key encoder towards the query encoder, which every step does first; `done` is as in [`Step`].
+    pub fn average_keys(&mut self, done: f64) {
+        ema_update(&mut self.encoder_k, &self.encoder_q, self.config.momentum_at(done));
     }
 
     /// Updates the query encoder and enqueues the keys.
@@ -126,6 +141,19 @@ impl<B: Backbone> Moco<B> {
             self.queue.enqueue(k, &patients, update.index);
         }
         self.times.update_s += clock.lap();
+    }
+
+    fn negatives_of(&self, patients: &[u32]) -> Negatives {
+        let masked = self.config.mask_same_patient;
+        match self.config.batch_negatives {
+            true => self.queue.negatives_with_batch(patients, masked),
+            false => self.queue.negatives(patients, masked),
+        }
+    }
+
+    /// Number of negatives of a query in a batch of `batch_size` images, without regard to patients.
+    pub(crate) fn negatives(&self, batch_size: usize) -> usize {
+        self.queue.filled() + if self.config.batch_negatives { batch_size.saturating_sub(1) } else { 0 }
     }
 
     /// Embeddings of the key views, with batch statistics and without a tape. With several groups the batch is shuffled
@@ -164,7 +192,7 @@ impl<B: Backbone> Moco<B> {
 /// The result of a step before its update.
 struct Work {
     gradients: NamedGradients,
-    /// `[5]` of each micro-batch; empty while the queue is, when there is no update.
+    /// `[5]` or `[7]` of each micro-batch; empty while there are no negatives, when there is no update.
     measures: Vec<Tensor<1>>,
     /// Keys and patients of each micro-batch.
     written: Vec<(Tensor<2>, Vec<u32>)>,
@@ -184,8 +212,16 @@ pub struct Step {
     pub index: u64,
     /// Learning rate.
     pub lr: f64,
+    /// Share of the run's steps that are done before this one, which the momentum's schedule follows; from 0 to below 1.
+    pub done: f64,
     /// Largest norm of the gradient, over all tensors; `None` does not clip.
     pub clip_norm: Option<f64>,
+}
+
+/// Both views as query, one after the other.
+fn both_ways(views: Views) -> [Views; 2] {
+    let Views { query, key, patients } = views.clone();
+    [views, Views { query: key, key: query, patients }]
 }
 
 fn indices(order: &[usize], device: &Device) -> Tensor<1, Int> {

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use backbones::StateDict;
+use backbones::{
+    StateDict,
+    cpu_times::{self, Part},
+};
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 
 use crate::{Error, QueueInit, Result, random::unit_rows};
@@ -25,10 +28,12 @@ pub struct Queue {
 /// The negatives of a batch.
 #[derive(Debug)]
 pub struct Negatives {
-    /// `[n, D]`, `n <= K`.
+    /// `[n, D]`, `n <= K`; may be 0 if keys of the batch are negatives.
     pub rows: Tensor<2>,
     /// `[N, n]`, true where a row is not a negative of a query; `None` if all are.
     pub excluded: Option<Tensor<2, Bool>>,
+    /// `[N, N]`, true where a key of the batch is not a negative of a query, as its own is not; `None` if none is.
+    pub batch: Option<Tensor<2, Bool>>,
 }
 
 impl Queue {
@@ -78,10 +83,38 @@ impl Queue {
 
     /// The negatives of a batch; with `mask_same_patient`, rows of a query's own patient are excluded for that query.
     pub fn negatives(&self, patients: &[u32], mask_same_patient: bool) -> Negatives {
+        let _t = cpu_times::time(Part::Loss);
         let n = self.filled;
         let rows = if n == self.size() { self.rows.clone() } else { self.rows.clone().slice_dim(0, 0..n) };
         let excluded = if mask_same_patient { self.same_patient(patients) } else { None };
-        Negatives { rows, excluded }
+        Negatives { rows, excluded, batch: None }
+    }
+
+    /// As [`Self::negatives`], with the other keys of the batch beside those of the queue.
+    pub fn negatives_with_batch(&self, patients: &[u32], mask_same_patient: bool) -> Negatives {
+        let n = patients.len();
+        let other = |i: usize, j: usize| i != j && !(mask_same_patient && patients[i] == patients[j]);
+        let excluded: Vec<bool> = (0..n * n).map(|at| !other(at / n, at % n)).collect();
+        let batch = Tensor::from_data(TensorData::new(excluded, [n, n]), &self.rows.device());
+        Negatives { batch: Some(batch), ..self.negatives(patients, mask_same_patient) }
+    }
+
+    /// Means of a value of every row, `[n]`, over the newest and over the oldest quarter of the keys, `[2]`; `None`
+    /// while all keys have one age.
+    pub(crate) fn young_and_old(&self, values: Tensor<1>) -> Option<Tensor<1>> {
+        let (size, written) = (self.size(), self.written());
+        let slot_before = |n: usize| (self.pointer + size - n) % size;
+        let quarter = written / 4;
+        if quarter == 0 || self.written_at[slot_before(1)] == self.written_at[slot_before(written)] {
+            return None;
+        }
+        let mean = |start: usize| {
+            let first = quarter.min(size - start); // rows before the end of the ring
+            let sum = |start: usize, n: usize| values.clone().slice([start..start + n]).sum();
+            let sums = if first == quarter { sum(start, first) } else { sum(start, first) + sum(0, quarter - first) };
+            sums / quarter as f64
+        };
+        Some(Tensor::cat(vec![mean(slot_before(quarter)), mean(slot_before(written))], 0))
     }
 
     fn same_patient(&self, patients: &[u32]) -> Option<Tensor<2, Bool>> {
@@ -111,6 +144,7 @@ impl Queue {
     /// # Panics
     /// When the number of patients is not N, or keys have another length than the rows.
     pub fn enqueue(&mut self, keys: Tensor<2>, patients: &[u32], step: u64) {
+        let _t = cpu_times::time(Part::Loss);
         let [n, _] = keys.dims();
         assert_eq!(n, patients.len(), "queue: {n} keys, {} patients", patients.len());
         let size = self.size();

@@ -36,6 +36,10 @@ pub struct Schedule {
     pub lr: f64,
     /// Epochs over which the rate rises linearly from 0, may be a fraction; a cosine then falls over the rest.
     pub warmup_epochs: f64,
+    /// The same as a share of all steps of the run, from 0 to below 1, in place of `warmup_epochs`: it fits a run of any
+    /// length.
+    #[serde(default)]
+    pub warmup_share: f64,
     /// Its decay.
     pub decay: Decay,
 }
@@ -43,7 +47,7 @@ pub struct Schedule {
 impl Schedule {
     /// Start value and decay, without warm-up.
     pub fn new(lr: f64, decay: Decay) -> Self {
-        Self { lr, warmup_epochs: 0.0, decay }
+        Self { lr, warmup_epochs: 0.0, warmup_share: 0.0, decay }
     }
 
     /// A constant rate.
@@ -54,7 +58,7 @@ impl Schedule {
     /// Learning rate of an optimizer step (from 0) in a run of `epochs` epochs of `steps_per_epoch` steps.
     pub fn lr_at(&self, step: u64, steps_per_epoch: usize, epochs: u64) -> f64 {
         let per_epoch = steps_per_epoch.max(1) as f64;
-        let warmup = self.warmup_epochs * per_epoch;
+        let warmup = self.warmup(epochs) * per_epoch;
         if (step as f64) < warmup {
             return self.lr * (step + 1) as f64 / warmup.max((step + 1) as f64); // above 0 in the first step already
         }
@@ -72,6 +76,11 @@ impl Schedule {
         }
     }
 
+    /// Length of the warm-up in a run of `epochs` epochs, in epochs.
+    pub fn warmup(&self, epochs: u64) -> f64 {
+        if self.warmup_share > 0.0 { self.warmup_share * epochs as f64 } else { self.warmup_epochs }
+    }
+
     /// Checks all settings.
     ///
     /// # Errors
@@ -80,6 +89,11 @@ impl Schedule {
         check(self.lr > 0.0 && self.lr.is_finite(), "schedule.lr", self.lr, "above 0")?;
         let ok = self.warmup_epochs >= 0.0 && self.warmup_epochs.is_finite();
         check(ok, "schedule.warmup_epochs", self.warmup_epochs, "0 or more")?;
+        let share = self.warmup_share;
+        check((0.0..1.0).contains(&share), "schedule.warmup_share", share, "0 to below 1, a share of all steps")?;
+        let both = share > 0.0 && self.warmup_epochs > 0.0;
+        let found = format!("{share} beside schedule.warmup_epochs = {}", self.warmup_epochs);
+        check(!both, "schedule.warmup_share", found, "one of the two: set the other to 0")?;
         if let Decay::Milestones { epochs, factor } = &self.decay {
             check(epochs.is_sorted(), "schedule.decay.epochs", format!("{epochs:?}"), "ascending")?;
             check(*factor > 0.0 && *factor <= 1.0, "schedule.decay.factor", factor, "in (0, 1]")?;
@@ -94,7 +108,7 @@ mod tests {
 
     #[test]
     fn warm_up_is_linear_and_meets_the_cosine_without_a_jump() {
-        let schedule = Schedule { lr: 30.0, warmup_epochs: 2.0, decay: Decay::Cosine };
+        let schedule = Schedule { warmup_epochs: 2.0, ..Schedule::new(30.0, Decay::Cosine) };
         let at = |step| schedule.lr_at(step, 10, 6);
         assert_eq!([at(0), at(9), at(19)], [1.5, 15.0, 30.0]);
         assert_eq!(at(20), 30.0);
@@ -104,11 +118,31 @@ mod tests {
     }
 
     #[test]
+    fn a_share_of_the_steps_is_the_same_warm_up_at_any_length() {
+        let share = Schedule { warmup_share: 0.1, ..Schedule::new(1.0, Decay::Cosine) };
+        for epochs in [10, 40] {
+            let number = Schedule { warmup_epochs: epochs as f64 / 10.0, warmup_share: 0.0, ..share.clone() };
+            for step in 0..epochs * 7 {
+                assert_eq!(
+                    share.lr_at(step, 7, epochs),
+                    number.lr_at(step, 7, epochs),
+                    "step {step} of {epochs} epochs"
+                );
+            }
+        }
+        let both = Schedule { warmup_epochs: 2.0, ..share }.validate().expect_err("one of the two").to_string();
+        assert!(both.contains("warmup_share is 0.1 beside schedule.warmup_epochs = 2"), "{both}");
+    }
+
+    #[test]
     fn bad_settings_are_refused() {
         let bad = |s: Schedule| s.validate().is_err();
         assert!(bad(Schedule::constant(0.0)) && bad(Schedule::constant(f64::NAN)) && bad(Schedule::constant(-1.0)));
         let unsorted = Decay::Milestones { epochs: vec![12, 6], factor: 0.1 };
-        assert!(bad(Schedule { lr: 1.0, warmup_epochs: 0.0, decay: unsorted }));
-        assert!(bad(Schedule { lr: 1.0, warmup_epochs: -1.0, decay: Decay::Cosine }));
+        assert!(bad(Schedule::new(1.0, unsorted)));
+        assert!(bad(Schedule { warmup_epochs: -1.0, ..Schedule::new(1.0, Decay::Cosine) }));
+        for share in [-0.1, 1.0, f64::NAN] {
+            assert!(bad(Schedule { warmup_share: share, ..Schedule::new(1.0, Decay::Cosine) }), "{share}");
+        }
     }
 }

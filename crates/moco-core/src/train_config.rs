@@ -3,10 +3,7 @@
 use backbones::Backbone;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Decay, Error, MocoConfig, OptimizerConfig, Result, Rule, Schedule, Trainer,
-    config::{at_least_one, check},
-};
+use crate::{Decay, Error, MocoConfig, OptimizerConfig, Result, Rule, Schedule, Trainer, config::check};
 
 /// A pretraining run, but for its data and its network. Begin with [`Default`] and set the fields that differ.
 ///
@@ -60,9 +57,10 @@ impl TrainConfig {
     /// # Errors
     /// [`Error::Config`] for the first setting that is out of range.
     pub fn validate(&self) -> Result<()> {
-        at_least_one("batch_size", self.batch_size)?;
-        at_least_one("accumulate", self.accumulate)?;
-        check(self.epochs > 0, "epochs", self.epochs, "at least 1")?;
+        check((1..=1 << 16).contains(&self.batch_size), "batch_size", self.batch_size, "a number from 1 to 65536")?;
+        check((1..=1 << 16).contains(&self.accumulate), "accumulate", self.accumulate, "a number from 1 to 65536")?;
+        // So that numbers of steps stay in range for any set.
+        check((1..=10_000_000).contains(&self.epochs), "epochs", self.epochs, "a number from 1 to 10000000")?;
         if let Some(max) = self.clip_norm {
             check(max > 0.0 && max.is_finite(), "clip_norm", max, "above 0, or nothing")?;
         }

@@ -175,12 +175,14 @@ impl<B: Backbone> Trainer<B> {
         let start = Instant::now();
         let TrainConfig { batch_size, accumulate, clip_norm, epochs, .. } = self.config;
         let index = self.position.step;
-        let lr = self.config.schedule.lr_at(index, batches.div_ceil(accumulate), epochs);
+        let per_epoch = batches.div_ceil(accumulate);
+        let lr = self.config.schedule.lr_at(index, per_epoch, epochs);
+        let done = index as f64 / (per_epoch as u64 * epochs) as f64;
         let device = self.moco.device();
         let views = group.iter().map(|batch| batch.to_device(batch_size, &device)).collect::<Result<_>>()?;
         let upload_s = start.elapsed().as_secs_f64();
-        let negatives = self.moco.queue.filled();
-        let update = Step { index, lr, clip_norm };
+        let negatives = self.moco.negatives(batch_size);
+        let update = Step { index, lr, done, clip_norm };
         let measured = if self.in_flight == 0 || clip_norm.is_some() {
             Measured::Read(self.moco.step(views, &mut self.optimizer, &update)?)
         } else {
@@ -192,6 +194,7 @@ impl<B: Backbone> Trainer<B> {
             measured,
             position: self.position,
             lr,
+            momentum: self.config.moco.momentum_at(done),
             chance: (1.0 + negatives as f64).ln(),
             data_s,
             start,
@@ -201,7 +204,7 @@ impl<B: Backbone> Trainer<B> {
 
     /// Reads the measurements of a step.
     fn land(&mut self, flying: Flying) -> Result<StepMetrics> {
-        let Flying { measured, position, lr, chance, data_s, start, mut times } = flying;
+        let Flying { measured, position, lr, momentum, chance, data_s, start, mut times } = flying;
         let measures = match measured {
             Measured::Read(measures) => measures,
             Measured::Pending(pending) => {
@@ -216,7 +219,7 @@ impl<B: Backbone> Trainer<B> {
         let step_s = begun.elapsed().as_secs_f64();
         self.landed = Some(Instant::now());
         let Position { step, epoch, batch } = position;
-        let metrics = StepMetrics { step, epoch, batch, lr, measures, chance, data_s, step_s, times };
+        let metrics = StepMetrics { step, epoch, batch, lr, measures, momentum, chance, data_s, step_s, times };
         self.sums.add(&metrics);
         Ok(metrics)
     }
@@ -225,7 +228,9 @@ impl<B: Backbone> Trainer<B> {
     fn finish_epoch(&mut self, batches: usize) -> Result<EpochReport> {
         let Position { step, epoch, .. } = self.position;
         let images = batches * self.config.batch_size;
-        let mut report = EpochReport::new(epoch, step, &self.sums, &self.moco.queue, images, self.is_judged(epoch))?;
+        let settings = (self.moco.config(), images);
+        let mut report =
+            EpochReport::new((epoch, step), &self.sums, &self.moco.queue, settings, self.is_judged(epoch))?;
         report.similarities = self.moco.similarities.take().map(Similarities::read).transpose()?;
         if let Some(probe) = self.probe.as_ref().filter(|probe| probe.is_due(epoch)) {
             let result = probe.look(&self.moco.encoder_q, &self.moco.device())?;
@@ -234,15 +239,15 @@ impl<B: Backbone> Trainer<B> {
             }
             report.probe = Some(result);
         }
-        self.sums = EpochSums::default();
+        self.sums = self.sums.next();
         self.position = Position { step, epoch: epoch + 1, batch: 0 };
         Ok(report)
     }
 
-    /// Whether a loss at chance level is a problem. It is not during warm-up, when rates are small, nor in the first
+    /// Whether queries that do not find their keys are a problem. It is not during warm-up, when rates are small, nor in the first
     /// epoch after it.
     fn is_judged(&self, epoch: u64) -> bool {
-        let warmup = self.config.schedule.warmup_epochs;
+        let warmup = self.config.schedule.warmup(self.config.epochs);
         warmup == 0.0 || epoch as f64 >= warmup + 1.0
     }
 
@@ -261,6 +266,7 @@ struct Flying {
     /// Position after it.
     position: Position,
     lr: f64,
+    momentum: f64,
     chance: f64,
     data_s: f64,
     start: Instant,

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use backbones::{Linear, WeightFile};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
-use moco_core::{Decay, NamedGradients, Negatives, OptimizerConfig, Rule, Schedule, Step, info_nce};
+use moco_core::{Decay, MocoConfig, NamedGradients, Negatives, OptimizerConfig, Rule, Schedule, Step, info_nce};
 use support::{K, gap, golden, list, numbers, value};
 
 static DEVICE: LazyLock<Device> = LazyLock::new(|| {
@@ -37,6 +37,38 @@ fn ten_steps_of_moco_equal_pytorch() {
     }
 }
 
+/// Batch norm in the head, negatives from the batch, both directions, a momentum that rises; each alone, and together. The
+/// bound is that of the ten steps.
+#[test]
+fn ten_steps_of_every_option_equal_pytorch() {
+    type Change = fn(&mut MocoConfig);
+    let golden = golden("variants");
+    let cases: [(&str, Change); 6] = [
+        ("head_norm", |c| c.head_norm = true),
+        ("batch_negatives", |c| c.batch_negatives = true),
+        ("batch_negatives_masked", |c| (c.batch_negatives, c.mask_same_patient) = (true, true)),
+        ("symmetric", |c| c.symmetric = true),
+        ("momentum_end", |c| c.momentum_end = Some(1.0)),
+        ("together", |c| {
+            (c.head_norm, c.batch_negatives, c.symmetric, c.momentum_end) = (true, true, true, Some(1.0));
+        }),
+    ];
+    assert_eq!(golden.as_object().unwrap().len(), cases.len());
+    for (name, change) in cases {
+        let mut config = support::moco_config(K);
+        change(&mut config);
+        // The script masks in the batch alone, so that no patient comes again in a later batch.
+        let patients = |step: u64| [0, 1, 0, 2].map(|patient| step as u32 * 10 + patient);
+        let found = support::run_with("sgd", &config, patients, &DEVICE);
+        let expected = golden[name].as_object().unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{name}: tensors by name");
+        for (key, values) in &found {
+            let gap = gap(values, &list(&expected[key]));
+            assert!(gap < 1e-8, "{name}, {key}: off by {gap:e}");
+        }
+    }
+}
+
 /// A checkpoint that PyTorch wrote after six of those steps, as MoCo's `main_moco.py` saves it (the SGD one in the form of
 /// PyTorch 1.4), and the other four steps here. The bound is that of the ten steps.
 #[test]
@@ -51,7 +83,7 @@ fn a_run_of_pytorch_goes_on() {
         assert_eq!((import.epoch, import.keys, import.optimizer_states, import.lr), (Some(1), K, 10, Some(lr)));
         for index in 6..support::STEPS {
             let views = vec![support::batch(index as usize).to_device(support::N, &DEVICE).unwrap()];
-            let step = Step { index, lr, clip_norm: None };
+            let step = Step { index, lr, done: 0.0, clip_norm: None };
             trainer.moco.step(views, &mut trainer.optimizer, &step).unwrap();
         }
         let expected = golden[name]["values"].as_object().unwrap();
@@ -88,7 +120,7 @@ fn info_nce_and_its_gradient_equal_pytorch() {
     let golden = golden("info_nce");
     let rows = |p: usize, n: usize| tensor((0..n * 5).map(|i| value(p, i)).collect(), [n, 5]);
     let q = rows(1, 3).autodiff().require_grad();
-    let loss = info_nce(q.clone(), rows(2, 3), Negatives { rows: rows(3, 7), excluded: None }, 0.2).loss;
+    let loss = info_nce(q.clone(), rows(2, 3), Negatives { rows: rows(3, 7), excluded: None, batch: None }, 0.2).loss;
     let gradients = loss.backward();
     let gradient = numbers(q.grad(&gradients).unwrap().into_data());
     // A handful of f64 operations on numbers of order 10.

@@ -82,11 +82,16 @@ fn bytes(folder: &Path, step: u64) -> Vec<(String, Vec<u8>)> {
 fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
     let mut accumulating = config(Rule::ADAM);
     accumulating.accumulate = 2;
+    let mut all_options = config(Rule::ADAM);
+    (all_options.schedule.warmup_epochs, all_options.schedule.warmup_share) = (0.0, 0.2);
+    let moco = &mut all_options.moco;
+    (moco.head_norm, moco.batch_negatives, moco.symmetric, moco.momentum_end) = (true, true, true, Some(1.0));
     for (config, stops) in [
         (config(Rule::SGD), vec![1, 4, 5, 8, 14]),
         (config(Rule::ADAM), vec![2, 5, 7]),
         (config(Rule::LARS), vec![6]),
         (accumulating, vec![1, 2, 3, 4]),
+        (all_options, vec![1, 4, 7]),
     ] {
         let whole = tempfile::tempdir().unwrap();
         let mut log = Log::default();

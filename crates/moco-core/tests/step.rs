@@ -31,7 +31,7 @@ fn sgd() -> moco_core::Optimizer {
 }
 
 fn step(index: u64) -> Step {
-    Step { index, lr: 0.05, clip_norm: None }
+    Step { index, lr: 0.05, done: 0.0, clip_norm: None }
 }
 
 fn tensor(values: Vec<f64>, n: usize, d: usize) -> Tensor<2> {
@@ -47,7 +47,7 @@ fn parameters(dict: &StateDict, kind: TensorKind) -> StateDict {
 fn parallel_embeddings_have_the_loss_of_guessing() {
     for (k, temperature) in [(1, 0.2), (65_536, 0.07), (24_576, 0.2)] {
         let row = |n: usize| tensor([0.6, 0.8].repeat(n), n, 2);
-        let negatives = Negatives { rows: row(k), excluded: None };
+        let negatives = Negatives { rows: row(k), excluded: None, batch: None };
         let contrast = info_nce(row(3).autodiff().require_grad(), row(3), negatives, temperature);
         let measures = numbers(contrast.measures.into_data());
         let expected = (1.0 + k as f64).ln();
@@ -75,7 +75,7 @@ fn a_double_loop_in_f64_gives_the_same_loss_and_ranks() {
         top5 += f64::from(better < 5);
     }
     let excluded = Tensor::from_data(TensorData::new(mask, [n, k]), &Device::flex());
-    let negatives = Negatives { rows: tensor(queue, k, d), excluded: Some(excluded) };
+    let negatives = Negatives { rows: tensor(queue, k, d), excluded: Some(excluded), batch: None };
     let q = tensor(q, n, d).autodiff().require_grad();
     let contrast = info_nce(q.clone(), tensor(key, n, d), negatives, t);
     let found = numbers(contrast.measures.into_data());
@@ -244,7 +244,7 @@ fn clipping_bounds_the_first_step() {
         let before = state_dict(&moco.encoder_q).unwrap();
         let optimizer = OptimizerConfig::new(Rule::Sgd { momentum: 0.0, nesterov: false }, 0.0);
         let measures =
-            moco.step(vec![views(0)], &mut optimizer.init(), &Step { index: 0, lr: 1.0, clip_norm }).unwrap();
+            moco.step(vec![views(0)], &mut optimizer.init(), &Step { lr: 1.0, clip_norm, ..step(0) }).unwrap();
         let after = state_dict(&moco.encoder_q).unwrap();
         let change = |(name, old): (&String, &TensorData)| -> f64 {
             let (old, new) = (numbers(old.clone()), numbers(after[name].clone()));

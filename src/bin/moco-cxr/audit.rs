@@ -1,7 +1,15 @@
 //! `moco-cxr audit`.
 
+use std::path::PathBuf;
+
 use clap::Args;
-use moco_cxr::cxr_data::{self, LoadOptions, OnBad, Part, Role, Subset, audit, label_policies, load_with};
+use moco_cxr::{
+    cxr_data::{
+        self, Account, Folder, LoadOptions, Manifest, OnBad, Part, Role, Subset, audit_with, label_policies,
+        load_together,
+    },
+    data::scan_store,
+};
 
 use crate::{
     Fault,
@@ -9,52 +17,109 @@ use crate::{
         output::{JsonArguments, print_json},
         source::SourceArguments,
     },
+    terminal::print::out,
 };
 
-/// Check a data set: patients shared between its parts, duplicate and near-duplicate images, unreadable files, label
-/// counts.
+/// Check a data set: what became of every file of the folder, patients shared between its parts, duplicate and
+/// near-duplicate images, unreadable files, what the images look like, label counts.
 ///
-/// The exit status is 1 if anything is wrong.
+/// The exit status is 1 if anything is wrong. What was seen in an image is kept by path, size and time of its file, so that
+/// a second audit does not decode it again.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  moco-cxr audit --data CheXpert-v1.0-small")]
+#[command(
+    after_help = "Example:\n  moco-cxr audit --data CheXpert-v1.0-small\n  moco-cxr audit --data films --columns path=ImageID,patient=PatientID --task Effusion"
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     source: SourceArguments,
+    /// Label column of your own table: a cell in it that is no label is an error; may be repeated.
+    #[arg(long = "task", value_name = "NAME")]
+    tasks: Vec<String>,
     #[command(flatten)]
     output: JsonArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    let Arguments { source, output } = arguments;
+    let Arguments { source, tasks, output } = arguments;
     // The audit counts missing files, so the loader must neither stop at them nor drop them.
-    let options = LoadOptions { keep_missing: true, ..source.load_options(OnBad::Fail) };
-    // A set without published parts is returned as a whole for each of them; it is audited once.
-    let whole = load_with(&source.data, source.dataset(), Part::All, &options).ok();
+    let tasks = Some(tasks.clone()).filter(|tasks| !tasks.is_empty());
+    let options = LoadOptions { keep_missing: true, tasks, ..source.load_options(OnBad::Fail) };
+    let read = Read::open(source, options)?;
     let mut parts = Vec::new();
     for (name, part, role) in
         [("train", Part::Train, Role::Train), ("valid", Part::Valid, Role::Valid), ("test", Part::Test, Role::Test)]
     {
-        match load_with(&source.data, source.dataset(), part, &options) {
-            Ok(manifest)
-                if part != Part::Train && whole.as_ref().is_some_and(|whole| whole.records == manifest.records) => {}
+        match read.part(part) {
             Ok(manifest) => parts.push((name, role, manifest)),
             // Only the training part is required.
             Err(cxr_data::Error::Layout { .. }) if part != Part::Train => {}
             Err(fault) => return Err(fault.into()),
         }
     }
+    let account = read.account(&parts)?;
     let subsets: Vec<Subset<'_>> =
         parts.iter().map(|(name, role, manifest)| Subset { name, role: *role, manifest }).collect();
-    let report = audit(&subsets, &label_policies())?;
+    let mut store = scan_store(source.dir());
+    let mut report = audit_with(&subsets, &label_policies(), store.as_mut())?;
+    report.account = account;
+    if let Some(store) = store {
+        store.save()?;
+    }
     if output.json {
         print_json(&report)?;
     } else {
-        print!("{report}");
+        out!("{report}")?;
     }
     match &report.faults()[..] {
         [] => Ok(()),
         [fault] => Err(fault.as_str().into()),
         // The report lists all of them.
         [first, others @ ..] => Err(format!("{first}; and {} more faults, see the report", others.len()).into()),
+    }
+}
+
+/// One folder, listed once, or several.
+struct Read {
+    one: Option<Folder>,
+    dirs: Vec<PathBuf>,
+    dataset: cxr_data::Dataset,
+    options: LoadOptions,
+}
+
+impl Read {
+    fn open(source: &SourceArguments, options: LoadOptions) -> Result<Self, Fault> {
+        let mut dirs = vec![source.dir().to_path_buf()];
+        dirs.extend(source.read_as(&[]).more);
+        for dir in &dirs {
+            if dir.is_file() {
+                return Err(format!(
+                    "{}: a file, expected the folder of a data set; --data {} --table {} reads this table",
+                    dir.display(),
+                    dir.parent()
+                        .filter(|above| !above.as_os_str().is_empty())
+                        .map_or(".".into(), |above| above.display().to_string()),
+                    dir.file_name().unwrap_or_default().to_string_lossy()
+                )
+                .into());
+            }
+        }
+        let one = if dirs.len() == 1 { Some(Folder::open(source.dir())?) } else { None };
+        Ok(Self { one, dirs, dataset: source.dataset(), options })
+    }
+
+    fn part(&self, part: Part) -> cxr_data::Result<Manifest> {
+        match &self.one {
+            Some(folder) => folder.load(self.dataset, part, &self.options),
+            None => load_together(&self.dirs, self.dataset, part, &self.options),
+        }
+    }
+
+    /// What became of every file: of the whole set, where all of it loads.
+    fn account(&self, parts: &[(&str, Role, Manifest)]) -> Result<Account, Fault> {
+        match (self.part(Part::All), parts.first()) {
+            (Ok(whole), _) => Ok(whole.account),
+            (Err(_), Some((.., manifest))) => Ok(manifest.account.clone()),
+            (Err(fault), None) => Err(fault.into()),
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         output::{OutputArguments, print_json},
         settings::{SettingsArguments, set},
     },
+    terminal::print::outln,
     terminal::watch::Terminal,
 };
 
@@ -45,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     if output.json() {
         print_json(&report)?;
     } else {
-        println!("{}: {report}", settings.data.cache.display());
+        outln!("{}: {report}", settings.data.cache.display())?;
     }
     Ok(())
 }

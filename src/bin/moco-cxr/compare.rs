@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use moco_cxr::{
     Existing, RunFolder,
     eval::{self, Conditions, Metric, compare_under, write_new},
+    files::NewFolder,
 };
 
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
         output::{OutputArguments, print_json},
         predictions::{PredictionArguments, note_patients},
     },
+    terminal::print::out,
 };
 
 /// Compare two models on the same rows: differences with paired confidence intervals, and tests corrected over tasks.
@@ -102,6 +104,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
                 other => other.into(),
             })?;
     note_patients(&first, output);
+    predictions.note_policy(&first, output);
     let unchecked = first.stamp.unchecked(&second.stamp);
     if !unchecked.is_empty() {
         output.note(&format!("unknown for at least one model, so not checked: {}", unchecked.join(", ")));
@@ -110,14 +113,15 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
         output.note(&format!("compared although they differ in {difference}"));
     }
     if let Some(out) = &arguments.out {
-        RunFolder::open(out, Existing::Refuse)?;
-        comparisons.write_json(&out.join("comparison.json"))?;
-        write_new(&out.join("comparison.csv"), comparisons.table().to_csv().as_bytes())?;
+        let folder = NewFolder::begin(out)?;
+        comparisons.write_json(&folder.path().join("comparison.json"))?;
+        write_new(&folder.path().join("comparison.csv"), comparisons.table().to_csv().as_bytes())?;
+        folder.finish()?;
     }
     if output.json() {
         print_json(&comparisons)?;
     } else {
-        print!("{}", comparisons.table().to_markdown());
+        out!("{}", comparisons.table().to_markdown())?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use crate::{Cli, Fault};
+use crate::{Cli, Fault, terminal::print};
 
 /// Print a script for a shell that completes commands and flags.
 #[derive(Debug, Args)]
@@ -13,8 +13,8 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-#[allow(clippy::unnecessary_wraps)] // the signature of every subcommand
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "moco-cxr", &mut std::io::stdout());
-    Ok(())
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "moco-cxr", &mut script);
+    print::script(&script)
 }

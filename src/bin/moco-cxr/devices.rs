@@ -9,6 +9,7 @@ use moco_cxr::{
 use crate::{
     Fault,
     flags::output::{JsonArguments, print_json},
+    terminal::print::outln,
 };
 
 /// List the available devices, and why others are not available.
@@ -26,14 +27,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     }
     for report in &reports {
         for adapter in &report.adapters {
-            println!("{}", line(adapter));
+            outln!("{}", line(adapter))?;
         }
         if let Some(reason) = &report.unavailable {
-            println!("{:<9} not available: {reason}", report.backend.name());
+            outln!("{:<9} not available: {reason}", report.backend.name())?;
         }
     }
     let first = DeviceChoice::Auto.adapter()?;
-    println!("\nauto takes {}, if it passes its self-test", DeviceChoice::On(first.backend, first.index));
+    outln!("\nauto takes {}, if it passes its self-test", DeviceChoice::On(first.backend, first.index))?;
     Ok(())
 }
 

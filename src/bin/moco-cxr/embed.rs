@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::{
     Fault,
     flags::{images::ImageArguments, output::print_json},
+    terminal::print::outln,
     terminal::watch::Terminal,
 };
 
@@ -38,7 +39,7 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
     if images.output.json() {
         print_json(&json!({ "out": out, "rows": rows, "columns": columns, "weights": embedding.weights() }))?;
     } else if !images.output.quiet() {
-        println!("{}: {rows} x {columns}", out.join("features.npy").display());
+        outln!("{}: {rows} x {columns}", out.join("features.npy").display())?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use moco_cxr::{
     Existing, RunFolder,
     eval::{Evaluation, Metric, Predictions, ResultRow, Results, Subgroup, subgroups},
+    files::NewFolder,
 };
 
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
         output::{OutputArguments, print_json},
         predictions::{PredictionArguments, note_patients},
     },
+    terminal::print::out,
 };
 
 /// Below this many positive rows, negative rows or patients, the user is warned about the intervals.
@@ -94,6 +96,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     }
     let predictions = input.fold(predictions)?;
     note_patients(&predictions, output);
+    input.note_policy(&predictions, output);
     let Predictions { draws, stamp } = predictions;
 
     let mut results = evaluation.run(&draws, stamp)?;
@@ -103,12 +106,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     check_any_metric(&results)?;
     note_few(&results, output);
     if let Some(out) = &arguments.out {
-        results.write_folder(out, &draws, arguments.plots)?;
+        let folder = NewFolder::begin(out)?;
+        results.write_folder(folder.path(), &draws, arguments.plots)?;
+        folder.finish()?;
     }
     if output.json() {
         print_json(&results)?;
     } else {
-        print!("{}", results.table().to_markdown());
+        out!("{}", results.table().to_markdown())?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::{DeviceChoice, load_weights, weights::export_weights};
+use moco_cxr::{DeviceChoice, Weights, weights::export_weights};
 use serde_json::json;
 
 use crate::{
@@ -11,9 +11,9 @@ use crate::{
     flags::{
         output::{OutputArguments, print_json},
         seed::SeedArguments,
-        weights::ArchArguments,
+        weights::{ArchArguments, PreprocessingArguments},
     },
-    terminal::fetch::fetch,
+    terminal::{fetch::fetch, print::outln, watch::Terminal},
 };
 
 /// Export weights for other tools: safetensors with torchvision's names, configuration, model card, and ONNX on request.
@@ -25,6 +25,8 @@ pub(crate) struct Arguments {
     weights: String,
     #[command(flatten)]
     arch: ArchArguments,
+    #[command(flatten)]
+    preprocessing: PreprocessingArguments,
     /// Also write model.onnx, with input pixel_values [batch, channels, height, width], normalised as
     /// preprocessor_config.json says, and outputs features and, for a classifier, logits.
     #[arg(long)]
@@ -39,10 +41,12 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    let Arguments { weights, arch, onnx, seed, out, output } = arguments;
+    let Arguments { weights, arch, preprocessing, onnx, seed, out, output } = arguments;
     fetch(weights, arch.arch, output.quiet())?;
-    let loaded = load_weights(weights, arch.arch, seed.seed(), &DeviceChoice::CPU.select()?)?;
-    loaded.notes.iter().for_each(|text| output.note(text));
+    let mut request = Weights::new(weights);
+    (request.arch, request.seed, request.device) = (arch.arch, seed.seed(), DeviceChoice::CPU);
+    preprocessing.apply(&mut request);
+    let loaded = request.load(&Terminal::new(output.quiet()))?;
     let files = export_weights(&loaded, out, *onnx)?;
     if output.json() {
         print_json(&json!({
@@ -53,7 +57,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
             "files": files,
         }))?;
     } else {
-        files.iter().for_each(|path| println!("{}", path.display()));
+        for path in &files {
+            outln!("{}", path.display())?;
+        }
     }
     Ok(())
 }

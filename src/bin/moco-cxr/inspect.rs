@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::backbones::inspect;
+use moco_cxr::backbones::{TensorFault, WeightFile, printable};
 use serde_json::json;
 
 use crate::{
     Fault,
     flags::output::{JsonArguments, print_json},
+    terminal::print::{out, outln},
 };
 
 /// List the tensors of a weight file and what kind of network they look like; nothing in the file is executed.
+///
+/// Numbers that are not finite are listed with their tensors. If the network itself has such, the exit status is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  moco-cxr inspect resnet18-5c106cde.pth")]
 pub(crate) struct Arguments {
@@ -22,7 +25,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    let found = inspect(&arguments.file)?;
+    let file = WeightFile::open(&arguments.file)?;
+    let (found, faults) = (file.inspect(), file.faults());
     if arguments.output.json {
         let tensors: Vec<_> = found
             .tensors
@@ -36,11 +40,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
             "format": found.format.to_string(),
             "looks_like": found.looks_like,
             "arch": found.arch,
+            "networks": found.networks.iter().map(|n| json!({ "prefix": n.prefix, "arch": n.arch, "classes": n.classes })).collect::<Vec<_>>(),
+            "not_finite": faults.iter().map(|f| json!({ "name": f.name, "fault": f.fault })).collect::<Vec<_>>(),
+            "not_read": found.objects.iter().map(|(name, class)| json!({ "name": name, "class": class })).collect::<Vec<_>>(),
             "tensors": tensors,
             "scalars": scalars,
         }))?;
     } else {
-        print!("{found}");
+        out!("{found}")?;
+        for TensorFault { name, fault, .. } in &faults {
+            outln!("not finite, or a variance below 0: {}: {fault}", printable(name))?;
+        }
     }
-    Ok(())
+    let of_network: Vec<String> =
+        faults.iter().filter(|f| f.in_network).map(|f| format!("{}: {}", printable(&f.name), f.fault)).collect();
+    if of_network.is_empty() {
+        return Ok(());
+    }
+    Err(moco_cxr::backbones::Error::NotFinite { path: arguments.file.clone(), found: of_network }.into())
 }

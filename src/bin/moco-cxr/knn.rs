@@ -7,6 +7,7 @@ use crate::{
     Fault,
     flags::{
         bad_argument::{BadArgument, OrBadArgument},
+        features::StatisticsArguments,
         study::StudyArguments,
     },
     terminal::watch::Terminal,
@@ -20,6 +21,8 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     study: StudyArguments,
+    #[command(flatten)]
+    statistics: StatisticsArguments,
     /// Number of neighbours that vote; all if there are fewer.
     #[arg(long, default_value_t = Knn::default().k)]
     k: usize,
@@ -29,7 +32,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    let &Arguments { ref study, k, temperature } = arguments;
+    let &Arguments { ref study, ref statistics, k, temperature } = arguments;
     study.guarded(|| {
         if study.valid_data.is_some() {
             let found = "with knn, which chooses nothing";
@@ -38,7 +41,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         let neighbours = Knn { k, temperature };
         neighbours.validate().or_bad_argument()?;
         let watch = Terminal::new(study.output.quiet());
-        let outcome = study.open(ValidFrom::Nowhere, study.reading.batch_size, &watch)?.knn(neighbours)?;
+        let opened = study.open(
+            ValidFrom::Nowhere,
+            study.reading.batch_size,
+            statistics.statistics.unwrap_or_default(),
+            &watch,
+        )?;
+        let outcome = opened.knn(neighbours)?;
         outcome.write(&study.out)?;
         study.print(&outcome)
     })

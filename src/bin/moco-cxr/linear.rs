@@ -1,11 +1,11 @@
 //! `moco-cxr linear`.
 
 use clap::{Args, ValueEnum};
-use moco_cxr::{Baseline, FineTuneSettings, ValidFrom, eval::Trained};
+use moco_cxr::{Baseline, FineTuneSettings, ValidFrom, eval::Trained, study::Statistics};
 
 use crate::{
     Fault,
-    flags::{bad_argument::BadArgument, study::StudyArguments},
+    flags::{bad_argument::BadArgument, features::StatisticsArguments, study::StudyArguments},
     terminal::watch::Terminal,
 };
 
@@ -21,10 +21,12 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     study: StudyArguments,
     /// standard: logistic regression to convergence on features in eval mode, with the L2 penalty chosen on --valid-data or,
-    /// without it, by cross-validation within the training part. faithful: the paper's protocol, a head trained by Adam for
+    /// without it, by cross-validation within the labelled part (fixed below 50 labels). faithful: the paper's protocol, a head trained by Adam for
     /// a fixed number of epochs with batch norm in train mode, chosen on validation rows.
     #[arg(long, value_enum, default_value_t = Kind::Standard)]
     protocol: Kind,
+    #[command(flatten)]
+    statistics: StatisticsArguments,
     /// Also probe the same network with random weights, and report the paired difference (standard only).
     #[arg(long)]
     baseline_random: bool,
@@ -56,7 +58,12 @@ fn standard(arguments: &Arguments) -> Result<(), Fault> {
         return Err(BadArgument::found("--epochs and --lr", "with --protocol standard", "with faithful only"));
     }
     let watch = Terminal::new(study.output.quiet());
-    let opened = study.open(ValidFrom::Nowhere, study.reading.batch_size, &watch)?;
+    let statistics = arguments.statistics.statistics.unwrap_or_default();
+    if *baseline_random && statistics == Statistics::Own {
+        let expected = "--statistics training, which treats both networks alike";
+        return Err(BadArgument::found("--baseline-random", "with --statistics own", expected));
+    }
+    let opened = study.open(ValidFrom::Nowhere, study.reading.batch_size, statistics, &watch)?;
     let found = opened.linear(if *baseline_random { Baseline::Random } else { Baseline::None })?;
     found.write(&study.out)?;
     study.print(found.outcome())
@@ -65,6 +72,10 @@ fn standard(arguments: &Arguments) -> Result<(), Fault> {
 fn faithful(arguments: &Arguments) -> Result<(), Fault> {
     if arguments.baseline_random {
         return Err(BadArgument::found("--baseline-random", "with --protocol faithful", "with standard only"));
+    }
+    if arguments.statistics.statistics.is_some() {
+        let found = "with --protocol faithful, which starts from the weights' own and moves them";
+        return Err(BadArgument::found("--statistics", found, "with standard only"));
     }
     let mut settings = FineTuneSettings::new(Trained::Head);
     settings.epochs = arguments.epochs;

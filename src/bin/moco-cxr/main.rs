@@ -2,7 +2,6 @@
 //! `terminal`.
 
 #![recursion_limit = "256"] // for Burn's GPU backends
-#![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line tool prints
 
 mod audit;
 mod bench;
@@ -32,6 +31,7 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use terminal::print::{Unwritten, errln};
 
 /// Self-supervised pretraining on chest X-rays, from radiographs to AUC with confidence intervals.
 ///
@@ -103,8 +103,10 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Who closed the pipe, as `head` does, needs no message.
+        Err(error) if error.downcast_ref::<Unwritten>().is_some_and(Unwritten::reader_is_gone) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("error: {error}");
+            errln!("error: {error}");
             if error.is::<flags::bad_argument::BadArgument>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }

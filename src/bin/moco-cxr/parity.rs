@@ -16,6 +16,10 @@ use crate::{
         describe, in_child,
         output::{JsonArguments, print_json},
     },
+    terminal::{
+        fetch::fetch,
+        print::{self, outln},
+    },
 };
 
 /// Compare every device with the CPU: features of the same network and batch, and three steps of momentum contrast.
@@ -24,9 +28,13 @@ use crate::{
     after_help = "Example:\n  moco-cxr parity --weights runs/first\n\nThe exit status is 1 if a difference exceeds its bound: ten times the change on the CPU when every weight is rounded\nto the precision of the device."
 )]
 pub(crate) struct Arguments {
-    /// Weights: the folder of a run or an export, a weight file, or random (a ResNet18).
-    #[arg(long, value_name = "RUN|FILE|random", default_value = "random")]
+    /// Weights: the folder of a run or an export, a weight file, moco-cxr:NAME, imagenet or random, of the architecture that
+    /// --arch says.
+    #[arg(long, value_name = "RUN|FILE|NAME", default_value = "random")]
     weights: String,
+    /// Architecture: resnet18, resnet34, resnet50 or densenet121. [default: detected from the tensors; resnet18 if random]
+    #[arg(long, short)]
+    arch: Option<Arch>,
     /// Compare only this device; may be repeated. [default: all except software adapters]
     #[arg(long = "device", value_name = "DEVICE")]
     devices: Vec<DeviceChoice>,
@@ -56,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     }
     if arguments.in_process {
         let [choice] = arguments.devices[..] else { return Err("expected one --device with --in-process".into()) };
-        println!("{}", serde_json::to_string(&arguments.compare(choice)?)?);
+        print::json(&serde_json::to_string(&arguments.compare(choice)?)?)?;
         return Ok(());
     }
     let choices = arguments.choices();
@@ -69,6 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let (size, batch) = (arguments.image_size.to_string(), arguments.batch_size.to_string());
     let mut options = vec!["--weights", &arguments.weights, "--image-size", &size, "--batch-size", &batch];
     options.extend(arguments.self_test.then_some("--self-test"));
+    options.extend(arguments.arch.iter().flat_map(|arch| ["--arch", arch.name()]));
     let (mut reports, mut faults) = (Vec::new(), Vec::new());
     for choice in choices {
         match in_child(&options, choice) {
@@ -79,7 +88,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     if arguments.output.json {
         print_json(&reports)?;
     } else {
-        reports.iter().for_each(|report| println!("{}", table(report)));
+        for report in &reports {
+            outln!("{}", table(report))?;
+        }
     }
     let far =
         reports.iter().filter(|r| !r.passed()).map(|r| format!("{} differs from the CPU: {}", r.device, describe(r)));
@@ -103,8 +114,11 @@ impl Arguments {
         }
         let cpu = DeviceChoice::CPU.select()?;
         let network = match self.weights.as_str() {
-            "random" => NetworkConfig::new(Arch::ResNet18).init(0, &cpu),
-            weights => load_weights(weights, None, 0, &cpu)?.into_network(),
+            "random" => NetworkConfig::new(self.arch.unwrap_or(Arch::ResNet18)).init(0, &cpu),
+            weights => {
+                fetch(weights, self.arch, true)?;
+                load_weights(weights, self.arch, 0, &cpu)?.into_network()
+            }
         };
         Ok(parity(&network, &synthetic_batch(self.batch_size, self.image_size), choice)?)
     }

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::{
     Fault,
     flags::{images::ImageArguments, labels::PolicyArguments, output::print_json},
+    terminal::print::outln,
     terminal::watch::Terminal,
 };
 
@@ -62,7 +63,7 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
             &json!({ "out": out, "rows": scores.len(), "of": rows, "scores": scores.tasks(), "networks": networks, "patients": patients }),
         )?;
     } else if !images.output.quiet() {
-        println!("{}: {} of {} {rows}", out.display(), scores.tasks().join(", "), scores.len());
+        outln!("{}: {} of {} {rows}", out.display(), scores.tasks().join(", "), scores.len())?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `moco-cxr preview`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use moco_cxr::{cxr_data::preview::pairs, pretrain::preview};
@@ -13,6 +13,7 @@ use crate::{
         seed::SeedArguments,
         settings::{SettingsArguments, set},
     },
+    terminal::print::outln,
     terminal::watch::Terminal,
 };
 
@@ -36,7 +37,7 @@ pub(crate) struct Arguments {
     batch: usize,
     /// Pairs per row of the sheet.
     #[arg(long, default_value_t = 4)]
-    columns: usize,
+    per_row: usize,
     /// PNG file to write; must not exist.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -44,20 +45,32 @@ pub(crate) struct Arguments {
     output: QuietArguments,
 }
 
+/// Refuses to write a picture into the folder of images, of which it would be one from then on.
+fn beside_images(out: &Path, data: &Path) -> Result<(), Fault> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (Ok(folder), Ok(data)) = (folder.canonicalize(), data.canonicalize()) else { return Ok(()) };
+    if folder.starts_with(&data) {
+        let expected = "a file outside of the folder of images, where it would count as one of them";
+        return Err(BadArgument::found("--out", format!("{}, below {}", out.display(), data.display()), expected));
+    }
+    Ok(())
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    if arguments.columns == 0 {
-        return Err(BadArgument::found("--columns", 0, "at least 1"));
+    if arguments.per_row == 0 {
+        return Err(BadArgument::found("--per-row", 0, "at least 1"));
     }
     let Arguments { out, output, .. } = arguments;
     if out.exists() {
         return Err(format!("{}: already exists; expected the name of a new file", out.display()).into());
     }
     let settings = arguments.settings.resolve(None, |settings| set(&mut settings.train.seed, arguments.seed.seed))?;
+    beside_images(out, &settings.data.dir)?;
     let batch = preview(&settings, arguments.epoch, arguments.batch, &Terminal::new(output.quiet))?;
-    pairs(&batch, arguments.columns)?.write_png(out)?;
+    pairs(&batch, arguments.per_row)?.write_png(out)?;
     if !output.quiet {
         let (n, side, _) = batch.query.dim();
-        println!("{}: {n} pairs of views of {side} x {side} pixels", out.display());
+        outln!("{}: {n} pairs of views of {side} x {side} pixels", out.display())?;
     }
     Ok(())
 }

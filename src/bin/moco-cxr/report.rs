@@ -8,6 +8,7 @@ use moco_cxr::{DeviceChoice, Report, ReportOptions, eval::Bootstrap};
 use crate::{
     Fault,
     flags::{bad_argument::OrBadArgument, output::QuietArguments, seed::SeedArguments},
+    terminal::print::outln,
 };
 
 /// Write the report of a run: settings, data, curves, and results with intervals in one self-contained HTML file.
@@ -63,7 +64,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     let out = out.unwrap_or_else(|| run.join("report.html"));
     report.write(&out)?;
     if !output.quiet {
-        println!("report: {}", out.display());
+        outln!("report: {}", out.display())?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use moco_cxr::{
     DeviceChoice, Existing, Protocol, RunFolder, Sources, ValidFrom,
     data::DrawRule,
     eval::{Bootstrap, write_new},
+    files::NewFolder,
     reproduce::{
         Cost, Fit, LinearProtocol, NotMade, PaperTable, Reproduced, Reproduction, reproduction_conditions,
         reproduction_table,
@@ -19,9 +20,16 @@ use moco_cxr::{
 use crate::{
     Fault,
     flags::{
-        bad_argument::BadArgument, device::DeviceArguments, labels::PolicyArguments, output::OutputArguments,
-        reading::WorkerArguments, seed::SeedArguments, source::OptionalSourceArguments,
+        bad_argument::BadArgument,
+        device::DeviceArguments,
+        features::FeatureCacheArguments,
+        labels::PolicyArguments,
+        output::{OutputArguments, print_json},
+        reading::WorkerArguments,
+        seed::SeedArguments,
+        source::OptionalSourceArguments,
     },
+    terminal::print::outln,
     terminal::{fetch::fetch, watch::Terminal},
 };
 
@@ -81,6 +89,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR", requires = "data")]
     cache: Option<PathBuf>,
     #[command(flatten)]
+    features: FeatureCacheArguments,
+    #[command(flatten)]
     device: DeviceArguments,
     /// Print which models are missing and what the table costs; compute nothing.
     #[arg(long)]
@@ -127,7 +137,7 @@ fn named(text: &str) -> Result<(String, String), String> {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let table = PaperTable::ALL[arguments.table as usize];
     let Arguments { results, out, .. } = arguments;
-    let data = arguments.source.data.as_deref();
+    let data = arguments.source.data.first().map(PathBuf::as_path);
     check_names(table, &arguments.weights)?;
     if arguments.epochs == Some(0) {
         return Err(BadArgument::found("--epochs", 0, "at least 1"));
@@ -137,8 +147,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     }
     let missing: Vec<Fit> = table.fits().into_iter().filter(|fit| !fit.is_made(results)).collect();
     if arguments.dry_run {
-        dry_run(table, &missing, arguments);
-        return Ok(());
+        return dry_run(table, &missing, arguments);
     }
     let not_made = match data {
         Some(data) => make(table, data, &missing, arguments)?,
@@ -158,25 +167,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         false => format!("{}\nOurs:\n\n- {}\n", printed.to_markdown(), conditions.join("\n- ")),
     };
     if let Some(out) = out {
-        RunFolder::open(out, Existing::Refuse)?;
-        let file = |ending: &str| out.join(format!("{}.{ending}", table.name()));
+        let folder = NewFolder::begin(out)?;
+        let file = |ending: &str| folder.path().join(format!("{}.{ending}", table.name()));
         write_new(&file("md"), format!("# {}\n\n{text}", table.title()).as_bytes())?;
         write_new(&file("csv"), printed.to_csv().as_bytes())?;
         write_new(&file("html"), printed.to_html().as_bytes())?;
         write_new(&file("json"), serde_json::to_string_pretty(&cells)?.as_bytes())?;
+        folder.finish()?;
     }
     if arguments.output.json() {
-        println!("{}", serde_json::to_string_pretty(&cells)?);
-        return Ok(());
+        return print_json(&cells);
     }
-    println!("{}\n\n{text}", table.title());
+    outln!("{}\n\n{text}", table.title())?;
     let (had, inside) = (
         cells.iter().filter(|cell| cell.ours.is_some()).count(),
         cells.iter().filter(|cell| cell.inside == Some(true)).count(),
     );
-    println!("{had} of {} cells, {inside} of them inside the paper's interval", cells.len());
+    outln!("{had} of {} cells, {inside} of them inside the paper's interval", cells.len())?;
     if data.is_none() && !missing.is_empty() {
-        print_command(table, &missing, arguments);
+        print_command(table, &missing, arguments)?;
     }
     Ok(())
 }
@@ -192,6 +201,7 @@ fn make(table: PaperTable, data: &Path, missing: &[Fit], arguments: &Arguments) 
     sources.valid = arguments.valid_data.clone().map_or(ValidFrom::HeldOut, ValidFrom::Folder);
     sources.dataset = arguments.source.layout.dataset();
     sources.patient_regex = arguments.source.layout.patient_regex.clone();
+    sources.read = arguments.source.read_as().unwrap_or_default();
     sources.cache = arguments.cache.clone();
     sources.reading.workers = arguments.workers.count().unwrap_or(sources.reading.workers);
     let mut protocol = Protocol::seeded(arguments.seed.seed());
@@ -213,6 +223,7 @@ fn make(table: PaperTable, data: &Path, missing: &[Fit], arguments: &Arguments) 
             epochs: arguments.epochs,
             image_size: arguments.image_size,
             device: arguments.device.choose(DeviceChoice::Auto, quiet)?,
+            features: arguments.features.folder(),
         };
         for fits in missing.chunk_by(|one, other| one.arm == other.arm) {
             let arm = fits[0].arm;
@@ -260,7 +271,7 @@ fn explain(cells: &mut [Reproduced], not_made: &[NotMade]) {
 }
 
 /// The command that makes the missing models, with what the user knows in capitals.
-fn print_command(table: PaperTable, missing: &[Fit], arguments: &Arguments) {
+fn print_command(table: PaperTable, missing: &[Fit], arguments: &Arguments) -> Result<(), Fault> {
     let mut starts: Vec<String> =
         missing.iter().map(|fit| fit.arm.start()).filter(|start| !start.ends_with("-imagenet")).collect();
     starts.sort();
@@ -270,8 +281,8 @@ fn print_command(table: PaperTable, missing: &[Fit], arguments: &Arguments) {
         .map(|start| format!(" --weights {start}={}_RUN", start.to_uppercase().replace('-', "_")))
         .collect();
     let results = arguments.results.display();
-    println!("\nMissing models are made by (capitals are yours to fill in):");
-    println!("  moco-cxr reproduce {} --results {results} --data DATA{}{weights}", table.name(), test_data(table));
+    outln!("\nMissing models are made by (capitals are yours to fill in):")?;
+    outln!("  moco-cxr reproduce {} --results {results} --data DATA{}{weights}", table.name(), test_data(table))
 }
 
 /// CheXpert's test part lies in a folder of its own.
@@ -285,7 +296,7 @@ fn is_shenzhen(table: PaperTable) -> bool {
 
 /// What is missing takes on the set the paper used, with the images of its training and validation parts and the studies of
 /// its test part.
-fn dry_run(table: PaperTable, missing: &[Fit], arguments: &Arguments) {
+fn dry_run(table: PaperTable, missing: &[Fit], arguments: &Arguments) -> Result<(), Fault> {
     /// Of a row of scores, in bytes: path, patient, study, label, score.
     const ROW: f64 = 120.0;
     let (set, images, valid, test) = match is_shenzhen(table) {
@@ -293,20 +304,21 @@ fn dry_run(table: PaperTable, missing: &[Fit], arguments: &Arguments) {
         false => ("CheXpert", 223_414.0, 234.0, 500.0),
     };
     let (all, cost) = (Cost::of(&table.fits(), images, valid), Cost::of(missing, images, valid));
-    println!("{}\n", table.title());
-    println!(
+    outln!("{}\n", table.title())?;
+    outln!(
         "{} of {} fits are missing, on {set} ({images} training and {valid} validation images): {:.1} million images through a network by the paper's epochs",
         cost.fits,
         all.fits,
         cost.images / 1e6
-    );
+    )?;
     match arguments.images_per_second {
-        Some(rate) => println!("about {:.1} hours at {rate} images a second", cost.images / rate / 3600.0),
-        None => println!("give --images-per-second to see hours"),
+        Some(rate) => outln!("about {:.1} hours at {rate} images a second", cost.images / rate / 3600.0)?,
+        None => outln!("give --images-per-second to see hours")?,
     }
-    println!("about {:.1} MB of scores on disk", cost.fits as f64 * test * ROW / 1e6);
-    println!("linear models by the standard protocol see every image once for all fractions instead");
-    if !missing.is_empty() && arguments.source.data.is_none() {
-        print_command(table, missing, arguments);
+    outln!("about {:.1} MB of scores on disk", cost.fits as f64 * test * ROW / 1e6)?;
+    outln!("linear models by the standard protocol see every image once for all fractions instead")?;
+    if !missing.is_empty() && arguments.source.data.is_empty() {
+        print_command(table, missing, arguments)?;
     }
+    Ok(())
 }

@@ -12,6 +12,7 @@ use crate::{
         output::{JsonArguments, print_json},
         seed::SeedArguments,
     },
+    terminal::print::outln,
 };
 
 /// Write a synthetic chest X-ray data set in the layout of CheXpert.
@@ -54,9 +55,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     if arguments.output.json {
         return print_json(&summary);
     }
-    println!("{}", summary.root.display());
+    outln!("{}", summary.root.display())?;
     for (name, part) in [("train", &summary.train), ("valid", &summary.valid), ("test", &summary.test)] {
-        println!("  {name}: {} images of {} patients", part.images, part.patients);
+        outln!("  {name}: {} images of {} patients", part.images, part.patients)?;
     }
     Ok(())
 }

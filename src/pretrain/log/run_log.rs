@@ -46,7 +46,7 @@ impl<'a> RunLog<'a> {
         watch: &'a mut dyn TrainingWatch,
     ) -> Result<Self> {
         Ok(Self {
-            metrics: MetricsLog::open(folder, done)?,
+            metrics: MetricsLog::open(folder, done, &|text| watch.note(text))?,
             text: TrainLog::open(folder)?,
             board: TensorBoard::create(&folder.join("tb"), done)?,
             watch,
@@ -109,6 +109,8 @@ impl<'a> RunLog<'a> {
                 ("train/similarity_negative", m.negative),
                 ("train/gradient_norm", norm),
             ]);
+            let ages = [("train/similarity_young", m.young), ("train/similarity_old", m.old)];
+            scalars.extend(ages.into_iter().filter_map(|(tag, value)| Some((tag, value?))));
         }
         let shares = self.speed.shares().map(|(name, share)| (format!("speed/share_{name}"), share));
         scalars.extend(shares.iter().map(|(tag, share)| (tag.as_str(), *share)));

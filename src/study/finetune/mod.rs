@@ -3,6 +3,7 @@
 //! A network and a new head (or one fitted first by the linear probe) are trained on every draw of every fraction. After each
 //! epoch the validation rows are scored; the checkpoints with the best mean AUROC score the test rows.
 
+mod choosing;
 mod finished;
 mod images;
 mod write;
@@ -16,14 +17,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+pub(crate) use self::choosing::Choosing;
 use self::{finished::FinishedDraws, images::Images};
 use crate::{
     data::{Draws, LabelDraw, Labelled, Lineage, fewer_folds, label_draws},
     error::{Error, Result},
     study::{
         CheckpointChoice, FineTuneSettings, Method, Outcome, Study,
+        arm::{Features, union},
         export::Exported,
-        features::{Features, same_rows},
+        features::same_rows,
         linear::fit_probe,
         outcome::{check_reported, scores},
     },
@@ -42,6 +45,9 @@ pub struct TrainingRun {
     pub draw: usize,
     /// Labelled images.
     pub images: usize,
+    /// Validation images that were scored after each epoch; 0 in files of earlier versions.
+    #[serde(default)]
+    pub valid_images: usize,
     /// Steps of the checkpoints that score the test rows, best first.
     pub chosen: Vec<u64>,
     /// All measurements in order.
@@ -97,8 +103,9 @@ impl Meanwhile {
 
 impl Study<'_> {
     /// Trains on every draw of every fraction, chooses checkpoints on the validation rows, and evaluates them on the test
-    /// rows. The score of a row is a probability. If images are merged to studies, a study's score is its highest logit, then
-    /// the sigmoid, then the mean over checkpoints, as in the reference.
+    /// rows. Of a large validation part, a draw uses 500 images or two for each of its labelled images, as whole patients. The
+    /// score of a row is a probability. If images are merged to studies, a study's score is its highest logit, then the sigmoid,
+    /// then the mean over checkpoints, as in the reference.
     ///
     /// Several chosen checkpoints are kept as files in the system's temporary folder, not in memory. Finished draws are kept
     /// in [`FineTuneSettings::unfinished`] and not trained again. The watcher receives a line per epoch.
@@ -129,17 +136,20 @@ impl Study<'_> {
         let store = store.map(|folder| FinishedDraws::open(folder, &self.identity(valid, settings))).transpose()?;
         let lineage = self.network.lineage.clone().then(Role::Train, Some(self.train.origin()));
         let lineage = lineage.then(Role::Valid, Some(valid.origin()));
-        let mut outcome = self.outcome(settings.command(), Method::Trained(settings));
-        let all = All::new(self, valid, settings)?;
+        let mut outcome = self.outcome(settings.command(), self.trained(settings));
         let (mut runs, mut model) = (Vec::new(), None);
         let largest = fractions.iter().copied().fold(0.0, f64::max);
         let wanted = Draws { count, ..self.protocol.label_draws() };
-        for &fraction in fractions {
-            let min_folds = if settings.from_linear { 2 } else { 0 };
-            let draws = label_draws(&self.train, fraction, wanted, min_folds)?;
+        let min_folds = if settings.from_linear { 2 } else { 0 };
+        let draws = fractions.iter();
+        let draws = draws.map(|&fraction| Ok((fraction, label_draws(&self.train, fraction, wanted, min_folds)?)));
+        let draws: Vec<(f64, Vec<LabelDraw>)> = draws.collect::<Result<_>>()?;
+        let all = All::new(self, settings, &union(draws.iter().flat_map(|(_, draws)| draws)))?;
+        for (fraction, draws) in draws {
             if settings.from_linear {
                 self.note(fewer_folds(fraction, &draws, wanted));
             }
+            self.note(fewer_chosen_on(fraction, &draws, valid));
             let mut model_scores = Vec::new();
             for (number, draw) in draws.iter().enumerate() {
                 let name = format!("fraction {fraction}, draw {} of {}", number + 1, draws.len());
@@ -161,11 +171,13 @@ impl Study<'_> {
                     None if settings.checkpoint == CheckpointChoice::Top10 => Some(Meanwhile::Temporary(temporary()?)),
                     None => None,
                 };
-                let tuned = all.train(draw, number, &name, folder.as_ref())?;
+                let chosen_on = valid.at(&Choosing::places(valid, draw.places.len(), self.protocol.seed));
+                let tuned = all.train(draw, number, &name, folder.as_ref(), &all.images(&chosen_on)?)?;
                 let scores = all.test_scores(&tuned)?;
                 let history = tuned.history.iter().map(Measurement::of).collect();
                 let chosen = tuned.top.iter().map(|checkpoint| checkpoint.step).collect();
-                let run = TrainingRun { fraction, draw: number, images: draw.places.len(), chosen, history };
+                let (images, valid_images) = (draw.places.len(), chosen_on.rows().len());
+                let run = TrainingRun { fraction, draw: number, images, valid_images, chosen, history };
                 if let Some(store) = &store {
                     store.keep(&run, &scores, exported)?;
                     if runs.is_empty() {
@@ -192,6 +204,10 @@ impl Study<'_> {
         Ok(FineTuneOutcome { outcome, runs, model, folder, start, settings, lineage, exported })
     }
 
+    fn trained<'s>(&self, settings: &'s FineTuneSettings) -> Method<'s> {
+        Method::Trained { settings, valid: self.parts.valid().map_or(0, |valid| valid.readable().len()) }
+    }
+
     /// Everything that must be equal for a finished draw to be reused.
     fn identity(&self, valid: &Labelled, settings: &FineTuneSettings) -> Value {
         let data = [&*self.train, valid, &*self.test]
@@ -204,7 +220,7 @@ impl Study<'_> {
             "label_draws": self.protocol.draw_rule.to_string(),
             "studies": self.labels.fold_studies,
             "seed": self.protocol.seed,
-            "training": Method::Trained(settings).to_string(),
+            "training": self.trained(settings).to_string(),
             "data": data,
         });
         if settings.from_linear {
@@ -219,6 +235,16 @@ impl Measurement {
         let &Measured { step, epoch, loss, auroc } = measured;
         Self { step, epoch: epoch + 1, loss, valid_auroc: auroc }
     }
+}
+
+/// A note if a draw chooses its checkpoint on fewer validation rows than there are.
+fn fewer_chosen_on(fraction: f64, draws: &[LabelDraw], valid: &Labelled) -> Option<String> {
+    let labelled = draws.iter().map(|draw| draw.places.len()).max()?;
+    let all = valid.rows().len();
+    (Choosing::most(labelled) < all).then(|| {
+        let most = Choosing::most(labelled);
+        format!("fraction {fraction}: checkpoints are chosen on about {most} of {all} validation images, as {labelled} are labelled")
+    })
 }
 
 /// Checks before the first epoch that some task has both classes, without which no checkpoint can be chosen.
@@ -244,21 +270,24 @@ struct All<'a> {
     study: &'a Study<'a>,
     settings: &'a FineTuneSettings,
     train: Images<'a>,
-    valid: Images<'a>,
     test: Images<'a>,
-    /// Features of the training rows, for the initial head.
+    /// Features of the rows of all draws, for the initial head.
     features: Option<Features>,
 }
 
 impl<'a> All<'a> {
-    fn new(study: &'a Study<'a>, valid: &'a Labelled, settings: &'a FineTuneSettings) -> Result<Self> {
+    fn new(study: &'a Study<'a>, settings: &'a FineTuneSettings, drawn: &[usize]) -> Result<Self> {
         let Study { network, train, test, reading, watch, .. } = study;
         let images = |part: &'a Labelled| Images::new(part, network.views, *reading, *watch);
         let features = match settings.from_linear {
-            true => Some(Features::of(&network.network, train, network.views, *reading, *watch)?),
+            true => Some(study.own_features(drawn)?),
             false => None,
         };
-        Ok(Self { study, settings, train: images(train)?, valid: images(valid)?, test: images(test)?, features })
+        Ok(Self { study, settings, train: images(train)?, test: images(test)?, features })
+    }
+
+    fn images<'b>(&'b self, part: &'b Labelled) -> Result<Images<'b>> {
+        Images::new(part, self.study.network.views, self.study.reading, self.study.watch)
     }
 
     fn train(
@@ -267,6 +296,7 @@ impl<'a> All<'a> {
         number: usize,
         name: &str,
         folder: Option<&Meanwhile>,
+        valid: &Images<'_>,
     ) -> Result<FineTuned<Network>> {
         if draw.places.len() < 2 {
             let found = format!("{} labelled images ({name})", draw.places.len());
@@ -280,7 +310,7 @@ impl<'a> All<'a> {
             self.head(draw, seed)?,
             self.study.network.config.arch.head_name(),
         );
-        let Self { study, settings, train, valid, .. } = self;
+        let Self { study, settings, train, .. } = self;
         let training = SupervisedConfig { trained: settings.trained, lr: settings.lr }.init(&model)?;
         let epochs = settings.epochs_for(draw.places.len());
         let config = FineTune { keep: settings.checkpoint.keep(), ..FineTune::new(epochs) };
@@ -354,5 +384,18 @@ fn inner(fault: Error) -> eval::Error {
     match fault {
         Error::Eval(fault) => fault,
         other => eval::Error::Batches(Box::new(other)),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finished_draws_of_earlier_versions_are_read() {
+        let text = "fraction = 0.1\ndraw = 0\nimages = 20\nchosen = [4]\nhistory = []\n";
+        let run: TrainingRun = toml::from_str(text).unwrap();
+        assert_eq!((run.images, run.valid_images), (20, 0));
     }
 }

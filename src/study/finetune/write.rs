@@ -48,7 +48,17 @@ impl FineTuneOutcome {
     }
 
     fn history(&self) -> Table {
-        let mut table = Table::new(["fraction", "draw", "images", "epoch", "step", "loss", "valid_auroc", "chosen"]);
+        let mut table = Table::new([
+            "fraction",
+            "draw",
+            "images",
+            "epoch",
+            "step",
+            "loss",
+            "valid_auroc",
+            "chosen",
+            "valid_images",
+        ]);
         for run in &self.runs {
             for m in &run.history {
                 let chosen = run.chosen.iter().position(|step| *step == m.step).map(|place| (place + 1).to_string());
@@ -61,6 +71,7 @@ impl FineTuneOutcome {
                     m.loss.to_string(),
                     m.valid_auroc.to_string(),
                     chosen.unwrap_or_default(),
+                    run.valid_images.to_string(),
                 ]);
             }
         }

@@ -30,13 +30,13 @@ fn main() -> Result<(), moco_cxr::Error> {
     let device = device.autodiff();
     let same = |n| rows(&vec![east; n], &device.clone().inner());
     let q = rows(&[east, east], &device).require_grad();
-    let guess = info_nce(q, same(2), Negatives { rows: same(5), excluded: None }, 0.2);
+    let guess = info_nce(q, same(2), Negatives { rows: same(5), excluded: None, batch: None }, 0.2);
     close(values(guess.loss.inner())[0], 6.0_f64.ln());
 
     // q·k₊ = 1 and two negatives at right angles, T = 1: p = e / (e + 2), the loss is -ln p, its gradient (p - 1, 0).
     let q = rows(&[east], &device).require_grad();
     let negatives = rows(&[north, south], &device.clone().inner());
-    let loss = info_nce(q.clone(), same(1), Negatives { rows: negatives, excluded: None }, 1.0).loss;
+    let loss = info_nce(q.clone(), same(1), Negatives { rows: negatives, excluded: None, batch: None }, 1.0).loss;
     let p = 1.0_f64.exp() / (1.0_f64.exp() + 2.0);
     close(values(loss.clone().inner())[0], -p.ln());
     let gradients = loss.backward();

@@ -7,19 +7,27 @@
 //!
 //! Functions return `None` for a device or precision they do not support; the caller then uses Burn's own operation.
 
+pub(crate) mod contrast;
 mod conv;
 pub(crate) mod flat;
 mod kernel;
-mod norm;
+pub(crate) mod memory;
+pub(crate) mod norm;
+mod pass;
 mod pool;
 mod simd;
 pub(crate) mod tape;
 
+pub(crate) use crate::cpu_times as clock;
 pub(crate) use conv::conv2d;
-pub(crate) use norm::batch_norm_train;
-pub(crate) use pool::max_pool_3x3_s2;
+pub(crate) use pool::{avg_pool_2x2, max_pool_3x3_s2, plane_means};
 
-use burn::tensor::Element;
+use burn::tensor::{Element, Tensor};
+
+/// Whether the kernels serve a tensor's device and precision.
+pub(crate) fn serves<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tape::operand(tensor).is_some()
+}
 
 /// Precisions the kernels support.
 pub(crate) trait Real: Element + bytemuck::Pod + num_traits::Float + kernel::Vectorized {

@@ -3,7 +3,9 @@
 use burn::{
     backend::{
         Autodiff, BackendTensor, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind, Flex,
-        autodiff::checkpoint::strategy::NoCheckpointing, flex::FlexTensor, tensor::FloatTensor,
+        autodiff::{checkpoint::strategy::NoCheckpointing, grads::Gradients, ops::Ops},
+        flex::FlexTensor,
+        tensor::FloatTensor,
     },
     tensor::{DType, Shape, Tensor, TensorData},
 };
@@ -51,6 +53,16 @@ pub(crate) fn context(operands: &[&Operand]) -> DispatchAutodiffContext {
     all.max_by_key(|c| *c != DispatchAutodiffContext::Disabled).unwrap_or_default()
 }
 
+/// Whether operations in this context are recorded: not those of the key encoder, or in evaluation.
+pub(crate) fn records(context: DispatchAutodiffContext) -> bool {
+    context != DispatchAutodiffContext::Disabled
+}
+
+/// [`wrap`] for the result of an operation that is not recorded.
+pub(crate) fn constant<const D: usize>(tensor: FlexTensor, context: DispatchAutodiffContext) -> Tensor<D> {
+    wrap(Tracked::new(tensor), context)
+}
+
 /// Converts back to a tensor of Burn's API.
 pub(crate) fn wrap<const D: usize>(tensor: Tracked, context: DispatchAutodiffContext) -> Tensor<D> {
     let kind = match context {
@@ -75,4 +87,10 @@ pub(crate) fn tensor<T: Real>(values: Vec<T>, shape: impl Into<Shape>) -> FlexTe
 /// Sizes of a tensor of known rank.
 pub(crate) fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
     tensor.layout().shape().dims()
+}
+
+/// The gradient that reached an operation, contiguous. Writing to it does not copy it where nothing else holds it.
+pub(crate) fn gradient<S, const N: usize>(grads: &mut Gradients, ops: &Ops<S, N>) -> FlexTensor {
+    let gradient = grads.consume::<Flex>(&ops.node);
+    gradient.to_contiguous() // the other reference is dropped here
 }

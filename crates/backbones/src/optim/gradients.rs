@@ -11,7 +11,11 @@ use burn::{
 
 #[cfg(feature = "flex")]
 use crate::cpu::flat;
-use crate::{TensorKind, TensorVisitor, visit_tensors};
+use crate::{
+    TensorKind, TensorVisitor,
+    cpu_times::{self, Part},
+    visit_tensors,
+};
 
 /// Gradients of a module's parameters, flat, by the parameter's name; off the tape.
 #[derive(Debug, Default)]
@@ -52,6 +56,7 @@ impl NamedGradients {
 
     /// Norm of all gradients as one vector, `[1]` on the device; `None` without gradients.
     pub fn norm(&self) -> Option<Tensor<1>> {
+        let _t = cpu_times::time(Part::GradientNorm);
         #[cfg(feature = "flex")]
         match flat::precision(self.tensors.values()) {
             Some(DType::F32) => return Some(flat::norm::<f32>(self.tensors.values().cloned())),

@@ -11,6 +11,7 @@ use super::{Rule, rule::Update};
 use crate::cpu::{
     Real,
     flat::{pass_1, pass_2, pass_3, sum_of_squares, take, wrap},
+    memory::Buffer,
     tape,
 };
 
@@ -20,7 +21,7 @@ pub(super) fn update<T: Real>(rule: Rule, at: Update, slots: Vec<Tensor<1>>) -> 
     let g: &[T] = tape::values(&gradient);
     // The first step finds no state; zeros give the same numbers.
     let mut slots: Vec<FlexTensor> = slots.into_iter().map(take).collect();
-    slots.resize_with(rule.slots().len(), || tape::tensor(vec![T::zero(); g.len()], [g.len()]));
+    slots.resize_with(rule.slots().len(), || Buffer::<T>::zeroed(g.len()).into_tensor([g.len()]));
     let w: &mut [T] = weight.storage_mut();
     let (lr, decay) = (T::narrow(at.lr), T::narrow(at.decay));
     match (rule, &mut slots[..]) {

@@ -9,7 +9,11 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use super::{NamedGradients, Rule, rule::Update};
-use crate::{Error, Result, StateDict, TensorKind, TensorMapper, map_tensors, tensor_names, update_tensors};
+use crate::{
+    Error, Result, StateDict, TensorKind, TensorMapper,
+    cpu_times::{self, Part},
+    map_tensors, tensor_names, update_tensors,
+};
 
 /// Settings of an optimiser. Made by [`Self::new`].
 ///
@@ -92,11 +96,13 @@ impl Optimizer {
 
     /// Updates every parameter that has a gradient; buffers never change.
     pub fn step<M: Module>(&mut self, module: M, gradients: NamedGradients, lr: f64) -> M {
+        let _t = cpu_times::time(Part::Optimizer);
         map_tensors(module, &mut Apply { optimizer: self, gradients, lr })
     }
 
     /// As [`Self::step`], on a module that stays where it is, without a copy of its weights.
     pub fn step_in_place<M: Module>(&mut self, module: &mut M, gradients: NamedGradients, lr: f64) {
+        let _t = cpu_times::time(Part::Optimizer);
         update_tensors(module, &mut Apply { optimizer: self, gradients, lr });
     }
 

@@ -15,6 +15,7 @@ pub(super) fn card(info: &ExportInfo, onnx: bool) -> String {
 fn write_card(text: &mut String, info: &ExportInfo, onnx: bool) -> std::fmt::Result {
     let ExportInfo { name, arch, channels, image_size, .. } = info;
     writeln!(text, "---\nlicense: {}\nlibrary_name: moco-cxr\ntags:\n- chest-x-ray\n- {arch}\n---\n", info.licence)?;
+    let (name, data, data_licence) = (inert(name), inert(&info.data), inert(&info.data_licence));
     writeln!(text, "# {name}\n")?;
     let what = if info.labels.is_empty() { "Backbone" } else { "Classifier" };
     writeln!(
@@ -22,11 +23,11 @@ fn write_card(text: &mut String, info: &ExportInfo, onnx: bool) -> std::fmt::Res
         "{what} `{arch}` with torchvision's tensor names, {channels} input channels, images of {image_size} x {image_size} pixels."
     )?;
     writeln!(text, "Research software; not a medical device, not for diagnosis.\n")?;
-    writeln!(text, "## Data\n\n{}\n\nLicence of the data: {}\n", info.data, info.data_licence)?;
+    writeln!(text, "## Data\n\n{data}\n\nLicence of the data: {data_licence}\n")?;
     let policy = info.label_policy.as_deref().unwrap_or("no labels were used");
-    writeln!(text, "Label policy: {policy}\n")?;
+    writeln!(text, "Label policy: {}\n", inert(policy))?;
     if !info.labels.is_empty() {
-        writeln!(text, "Scores, in order: {}\n", info.labels.join(", "))?;
+        writeln!(text, "Scores, in order: {}\n", inert(&info.labels.join(", ")))?;
     }
     writeln!(text, "## Input\n")?;
     let (mean, std) = (info.normalization.mean, info.normalization.std);
@@ -36,6 +37,9 @@ fn write_card(text: &mut String, info: &ExportInfo, onnx: bool) -> std::fmt::Res
         info.resample
     )?;
     writeln!(text, "mean {mean:?} and std {std:?}; one plane may be given for three equal channels.\n")?;
+    if !info.assumed.is_empty() {
+        writeln!(text, "Assumed, because nothing said it: {}.\n", info.assumed.join(", "))?;
+    }
     writeln!(text, "## Results\n")?;
     if info.metrics.is_empty() {
         writeln!(text, "None measured.\n")?;
@@ -46,7 +50,7 @@ fn write_card(text: &mut String, info: &ExportInfo, onnx: bool) -> std::fmt::Res
                 Some((low, high, level)) => format!("{low:.3} to {high:.3} ({:.0} %)", level * 100.0),
                 None => "not computed".to_owned(),
             };
-            writeln!(text, "| {name} | {value:.3} | {interval} |")?;
+            writeln!(text, "| {} | {value:.3} | {interval} |", inert(name))?;
         }
         writeln!(text)?;
     }
@@ -54,6 +58,23 @@ fn write_card(text: &mut String, info: &ExportInfo, onnx: bool) -> std::fmt::Res
     write_pytorch(text, info)?;
     write_rust(text, info)?;
     if onnx { write_onnx(text, info) } else { Ok(()) }
+}
+
+/// Text of others (names of folders, labels, tasks) as one line without meaning to HTML or Markdown's tables: a card is shown
+/// as a page.
+fn inert(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '|' => out.push_str("&#124;"),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 fn write_pytorch(text: &mut String, info: &ExportInfo) -> std::fmt::Result {
@@ -101,4 +122,16 @@ fn write_onnx(text: &mut String, info: &ExportInfo) -> std::fmt::Result {
         "images = numpy.zeros((1, {channels}, {image_size}, {image_size}), numpy.float32)  # yours, normalised as above"
     )?;
     writeln!(text, "{outputs} = session.run(None, {{\"pixel_values\": images}})\n```")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_others_cannot_become_part_of_a_page() {
+        let name = "a<script>alert(1)</script>|\n# b & c";
+        assert_eq!(inert(name), "a&lt;script&gt;alert(1)&lt;/script&gt;&#124; # b &amp; c");
+        assert_eq!(inert("Pleural Effusion, 0.5"), "Pleural Effusion, 0.5");
+    }
 }

@@ -12,7 +12,7 @@ use burn::{module::Module, tensor::TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::card;
+use super::{card, checksum};
 use crate::{Arch, Error, Normalization, Result, StateDict, state_dict};
 
 /// Description of an exported network, for the files beside its weights.
@@ -29,6 +29,10 @@ pub struct ExportInfo {
     pub normalization: Normalization,
     /// Side of its square input images, in pixels.
     pub image_size: usize,
+    /// What of image size, mean and deviation is assumed, by its key in `preprocessor_config.json`: `size`, `image_mean`,
+    /// `image_std`. Readers of this project then let the user state another.
+    #[serde(default)]
+    pub assumed: Vec<String>,
     /// Filter that resized images to it, by Pillow's name: `bilinear`.
     pub resample: String,
     /// Labels of its classifier's scores, in order; empty for a backbone.
@@ -89,7 +93,8 @@ fn files(dict: &StateDict, info: &ExportInfo, onnx: bool) -> Result<Vec<(&'stati
 }
 
 /// A state dictionary as a safetensors file for `safetensors.torch.load_file` and `load_state_dict(strict=True)`: it
-/// has the step counters of batch normalisation, which our networks do not keep.
+/// has the step counters of batch normalisation, which our networks do not keep, and a checksum of its tensors, which
+/// [`WeightFile::open`](super::WeightFile::open) verifies.
 ///
 /// # Errors
 /// When a tensor is neither f32 nor f64.
@@ -109,7 +114,9 @@ pub fn safetensors_bytes(dict: &StateDict, steps: u64) -> Result<Vec<u8>> {
     for (name, (dtype, shape, bytes)) in &tensors {
         views.push((name, TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| fail(name, e))?));
     }
-    let metadata = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
+    let parts = tensors.iter().map(|(name, (dtype, shape, bytes))| (name.as_str(), *dtype, &shape[..], &bytes[..]));
+    let sum = (checksum::KEY.to_owned(), checksum::of(parts));
+    let metadata = [("format".to_owned(), "pt".to_owned()), sum].into_iter().collect();
     ::safetensors::serialize(views, Some(metadata)).map_err(|e| fail("model.safetensors", e))
 }
 
@@ -139,7 +146,7 @@ fn config(info: &ExportInfo) -> serde_json::Value {
 }
 
 fn preprocessor(info: &ExportInfo) -> serde_json::Value {
-    json!({
+    let mut file = json!({
         "size": { "height": info.image_size, "width": info.image_size },
         "num_channels": info.channels,
         "do_rescale": true,
@@ -149,7 +156,11 @@ fn preprocessor(info: &ExportInfo) -> serde_json::Value {
         "image_std": &info.normalization.std[..info.channels.min(3)],
         "resample": info.resample,
         "photometric": "0 is black, bright is dense (MONOCHROME2)",
-    })
+    });
+    if !info.assumed.is_empty() {
+        file["assumed"] = json!(info.assumed);
+    }
+    file
 }
 
 fn pretty(value: &serde_json::Value) -> Vec<u8> {

@@ -2,12 +2,13 @@
 
 use std::{
     fmt, fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use burn::tensor::TensorData;
 
-use super::{dtype::Dtype, pickle::Fault, safetensors, torch_legacy, torch_tar, torch_zip};
+use super::{dtype::Dtype, pickle::Fault, printable::printable, safetensors, torch_legacy, torch_tar, torch_zip};
 use crate::{Error, Result};
 
 /// The format of a file, recognised by content, never by the name.
@@ -89,15 +90,31 @@ pub struct WeightFile {
     path: PathBuf,
     format: Format,
     bytes: Vec<u8>,
-    tensors: Vec<TensorInfo>,
-    scalars: Vec<(String, Scalar)>,
+    contents: Contents,
 }
 
 /// The contents of a file, as the reader of its format lists them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Contents {
     pub(super) tensors: Vec<TensorInfo>,
     pub(super) scalars: Vec<(String, Scalar)>,
+    /// Scalars beyond those that are kept.
+    pub(super) more_scalars: usize,
+    /// Names and classes of objects in which tensors are hidden, or that are all there is.
+    pub(super) objects: Vec<(String, String)>,
+    /// The file holds a network as an object, not its tensors.
+    pub(super) model: Option<PickledModel>,
+    /// Whether a checksum in the file was verified.
+    pub(super) checked: bool,
+}
+
+/// A network that is saved with its code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum PickledModel {
+    /// An object of this class.
+    Class(String),
+    /// A TorchScript archive.
+    TorchScript,
 }
 
 impl WeightFile {
@@ -106,14 +123,27 @@ impl WeightFile {
     ///
     /// # Errors
     /// When the file cannot be read, is not a weight file (the message says what it looks like), is damaged (the
-    /// message says where), or refers to anything but tensors and plain values.
+    /// message says where), or holds a whole pickled model.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let io = |source| Error::Io { path: path.to_owned(), source };
-        if fs::metadata(path).map_err(io)?.is_dir() {
-            return Err(Error::NotWeights { path: path.to_owned(), found: "a directory".to_owned() });
+        let not_weights = |found: &str| Error::NotWeights { path: path.to_owned(), found: found.to_owned() };
+        let facts = fs::metadata(path).map_err(io)?;
+        if !facts.is_file() {
+            return Err(not_weights(if facts.is_dir() { "a directory" } else { "no regular file" }));
         }
-        Self::from_bytes(path, fs::read(path).map_err(io)?)
+        let mut file = fs::File::open(path).map_err(io)?;
+        // A large file of another kind is not read to its end.
+        let mut bytes = Vec::new();
+        file.by_ref().take(BEGINNING).read_to_end(&mut bytes).map_err(io)?;
+        recognise(&bytes).map_err(not_weights)?;
+        bytes.try_reserve_exact(usize::try_from(facts.len()).unwrap_or(usize::MAX)).map_err(|_| {
+            let source =
+                io::Error::new(io::ErrorKind::OutOfMemory, format!("{} bytes do not fit into the memory", facts.len()));
+            io(source)
+        })?;
+        file.read_to_end(&mut bytes).map_err(io)?;
+        Self::from_bytes(path, bytes)
     }
 
     /// As [`WeightFile::open`], for bytes that are already in memory; errors and reports name them `path`.
@@ -130,12 +160,15 @@ impl WeightFile {
             Format::TorchLegacy => torch_legacy::read(&bytes),
             Format::TorchTar => torch_tar::read(&bytes),
         };
-        let Contents { tensors, scalars } = contents.map_err(|Fault { position, problem }| Error::WeightFile {
+        let contents = contents.map_err(|Fault { position, problem }| Error::WeightFile {
             path: path.to_owned(),
             position: position as u64,
             problem,
         })?;
-        Ok(Self { path: path.to_owned(), format, bytes, tensors, scalars })
+        if let Some(model) = contents.model {
+            return Err(whole_model(path, model));
+        }
+        Ok(Self { path: path.to_owned(), format, bytes, contents })
     }
 
     /// The path it was opened from.
@@ -155,18 +188,34 @@ impl WeightFile {
 
     /// Its tensors, in the order of the file.
     pub fn tensors(&self) -> &[TensorInfo] {
-        &self.tensors
+        &self.contents.tensors
     }
 
     /// Its numbers and texts besides tensors (`epoch`, `arch`, `optimizer.param_groups.0.lr`), by their keys joined by
     /// dots; for safetensors its metadata.
     pub fn scalars(&self) -> &[(String, Scalar)] {
-        &self.scalars
+        &self.contents.scalars
+    }
+
+    /// How many there are beyond [`WeightFile::scalars`], which lists the first 65,536.
+    pub fn more_scalars(&self) -> usize {
+        self.contents.more_scalars
+    }
+
+    /// Names and classes of pickled objects that are not read: those in which tensors are hidden, or of a file without any
+    /// tensor the first few.
+    pub fn objects(&self) -> &[(String, String)] {
+        &self.contents.objects
+    }
+
+    /// Whether the file has a checksum of its tensors, which was verified.
+    pub fn is_checked(&self) -> bool {
+        self.contents.checked
     }
 
     /// A number or text by its keys.
     pub fn scalar(&self, name: &str) -> Option<&Scalar> {
-        self.scalars.iter().find(|(n, _)| n == name).map(|(_, scalar)| scalar)
+        self.contents.scalars.iter().find(|(n, _)| n == name).map(|(_, scalar)| scalar)
     }
 
     /// The numbers of one of [`WeightFile::tensors`], widened: f16 and bf16 to f32, integers to i64, contiguous.
@@ -178,6 +227,22 @@ impl WeightFile {
             Dtype::F32 | Dtype::F16 | Dtype::BF16 => TensorData::new(self.collect(info, |v| v as f32), shape),
             _ => TensorData::new(self.integers(info), shape),
         }
+    }
+
+    /// Whether all numbers are finite, and a running variance not negative; else a number that is not, in words.
+    pub(super) fn fault_of(&self, info: &TensorInfo) -> Option<String> {
+        if !matches!(info.dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+            return None;
+        }
+        let variance = info.name.rsplit('.').next() == Some("running_var");
+        let size = info.dtype.size();
+        let number = |at: usize| info.dtype.decode(&self.bytes[info.start + at * size..][..size]);
+        let wrong = |(_, value): &(usize, f64)| !value.is_finite() || (variance && *value < 0.0);
+        let mut found = positions(info).map(number).enumerate().filter(wrong);
+        let (at, value) = found.next()?;
+        let more = found.count();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        Some(format!("{value} at place {at} of {}{more}", info.len()))
     }
 
     fn collect<T>(&self, info: &TensorInfo, number: impl Fn(f64) -> T) -> Vec<T> {
@@ -214,6 +279,24 @@ fn positions(info: &TensorInfo) -> impl Iterator<Item = usize> {
         dimensions.fold((index, 0), |(rest, at), (&size, &stride)| (rest / size, at + rest % size * stride)).1
     })
 }
+
+/// The error of a file that holds a network as an object: which one, and how to get a file of its tensors.
+fn whole_model(path: &Path, model: PickledModel) -> Error {
+    let shown = path.display().to_string();
+    let (found, load) = match model {
+        PickledModel::Class(class) => (
+            format!("a whole pickled model ({})", printable(&class)),
+            format!("torch.load({shown:?}, map_location=\"cpu\", weights_only=False)"),
+        ),
+        PickledModel::TorchScript => {
+            ("a TorchScript archive".to_owned(), format!("torch.jit.load({shown:?}, map_location=\"cpu\")"))
+        }
+    };
+    Error::WholeModel { path: path.to_owned(), found, load }
+}
+
+/// Bytes at the start of a file by which its format is recognised.
+const BEGINNING: u64 = 512;
 
 /// The format, or what the file looks like instead.
 fn recognise(bytes: &[u8]) -> std::result::Result<Format, &'static str> {

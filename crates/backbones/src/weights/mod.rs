@@ -4,6 +4,7 @@
 //! and shapes with those of the network, and only then reads numbers.
 
 mod card;
+mod checksum;
 mod dtype;
 mod export;
 mod file;
@@ -15,6 +16,8 @@ mod layout;
 mod names;
 mod onnx;
 mod pickle;
+mod places;
+mod printable;
 mod report;
 mod safetensors;
 mod torch_legacy;
@@ -27,7 +30,8 @@ pub use export::{ExportInfo, Metric, export, export_with_onnx, safetensors_bytes
 pub use file::{Format, Scalar, TensorInfo, WeightFile};
 pub use fit::ImportOptions;
 pub use import::{import, import_dict};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, NetworkInFile, TensorFault, inspect};
 pub use layout::layout;
 pub use onnx::onnx_bytes;
-pub use report::{Fate, Report};
+pub use printable::printable;
+pub use report::{Fate, Other, Report};

@@ -1,57 +1,11 @@
-//! Names that other tools give the tensors of the same networks.
+//! Names that other tools give the tensors of the same networks. What stands before them is the matter of `places`.
 
-use std::collections::BTreeSet;
-
-/// Keys and fields that wrap a network: checkpoint dictionaries, `DataParallel`, the query encoder of MoCo, lightly.
-const WRAPPERS: [&str; 12] = [
-    "state_dict",
-    "model_state_dict",
-    "model",
-    "module",
-    "net",
-    "network",
-    "encoder_q",
-    "encoder",
-    "base_encoder",
-    "backbone",
-    "resnet",
-    "densenet",
-];
-
-/// The same for the averaged copy of a network, which is used only if there is no other.
-const COPIES: [&str; 4] = ["encoder_k", "momentum_encoder", "key_encoder", "backbone_momentum"];
-
-/// A name with ever more of its wrappers removed: `module.encoder_q.fc.0.weight`, `encoder_q.fc.0.weight` and
-/// `fc.0.weight`.
-pub(super) fn unwrapped(name: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(name), |name| {
-        let (first, rest) = name.split_once('.')?;
-        (WRAPPERS.contains(&first) || COPIES.contains(&first)).then_some(rest)
-    })
-}
-
-/// The prefix (`state_dict.module.encoder_q.`, or nothing) under which most of the `expected` names are found.
-pub(super) fn prefix<'a>(names: impl Iterator<Item = &'a str> + Clone, expected: &BTreeSet<&str>) -> &'a str {
-    let candidates: BTreeSet<&str> =
-        names.clone().flat_map(|name| unwrapped(name).map(|inner| &name[..name.len() - inner.len()])).collect();
-    let found = |prefix: &str| {
-        let inner = names.clone().filter_map(|name| name.strip_prefix(prefix));
-        inner.filter(|name| expected_name(name, expected).is_some()).count()
-    };
-    let copy = |prefix: &str| prefix.split('.').any(|part| COPIES.contains(&part));
-    // The query encoder before the key encoder, then the shorter wrapping.
-    let rank = |prefix: &&str| (found(prefix), !copy(prefix), std::cmp::Reverse(prefix.len()));
-    candidates.into_iter().max_by_key(rank).unwrap_or("")
-}
-
-/// The one of the `expected` names that `name` stands for: itself, or from an old DenseNet name or an index in an
-/// `nn.Sequential`.
-pub(super) fn expected_name(name: &str, expected: &BTreeSet<&str>) -> Option<String> {
-    let known = |name: &String| expected.contains(name.as_str());
-    Some(name.to_owned())
-        .filter(known)
-        .or_else(|| old_densenet(name).filter(known))
-        .or_else(|| in_sequential(name).into_iter().flatten().find(known))
+/// The names that `name` may stand for: itself, or the torchvision name of an old DenseNet file, of a numbered
+/// `nn.Sequential`, of a DenseNet's `features` alone, or of a ResNet of transformers.
+pub(super) fn spellings(name: &str) -> impl Iterator<Item = String> {
+    let name = old_densenet(name).unwrap_or_else(|| name.to_owned());
+    let others = [in_sequential(&name), Some(format!("features.{name}")), in_transformers(&name)];
+    std::iter::once(name).chain(others.into_iter().flatten())
 }
 
 /// torchvision's first DenseNet files: `denselayer3.norm.1.weight` is `denselayer3.norm1.weight` now.
@@ -64,11 +18,12 @@ fn old_densenet(name: &str) -> Option<String> {
     Some([&parts[..=at], &[joined.as_str()], &parts[at + 3..]].concat().join("."))
 }
 
-/// lightly wraps `nn.Sequential(*list(network.children())[:-1])`, in which the parts are numbered: for ResNet `0` is the
-/// first convolution and `4` to `7` are the stages, for DenseNet `0` is `features`.
-fn in_sequential(name: &str) -> Option<[String; 2]> {
+/// lightly and fastai wrap `nn.Sequential(*list(network.children())[:-1])`, in which the parts are numbered: for ResNet `0`
+/// is the first convolution and `4` to `7` are the stages, for DenseNet `0` is `features`.
+fn in_sequential(name: &str) -> Option<String> {
     let (number, rest) = name.split_once('.')?;
-    let resnet = match number {
+    let part = match number {
+        "0" if rest.contains('.') => "features",
         "0" => "conv1",
         "1" => "bn1",
         "4" => "layer1",
@@ -77,35 +32,108 @@ fn in_sequential(name: &str) -> Option<[String; 2]> {
         "7" => "layer4",
         _ => return None,
     };
-    Some([format!("{resnet}.{rest}"), if number == "0" { format!("features.{rest}") } else { String::new() }])
+    Some(format!("{part}.{rest}"))
+}
+
+/// transformers' ResNet: `encoder.stages.0.layers.1.layer.2.convolution.weight` is `layer1.1.conv3.weight`.
+fn in_transformers(name: &str) -> Option<String> {
+    let (name, tensor) = name.rsplit_once('.')?;
+    let (name, kind) = name.rsplit_once('.')?;
+    let (layer, in_shortcut) = match kind {
+        "convolution" => ("conv", 0),
+        "normalization" => ("bn", 1),
+        _ => return None,
+    };
+    if name == "embedder.embedder" {
+        return Some(format!("{layer}1.{tensor}"));
+    }
+    let (stage, rest) = name.strip_prefix("encoder.stages.")?.split_once(".layers.")?;
+    let stage = stage.parse::<u8>().ok()?.checked_add(1)?;
+    let (block, place) = rest.split_once('.')?;
+    match place.split_once('.') {
+        None if place == "shortcut" => Some(format!("layer{stage}.{block}.downsample.{in_shortcut}.{tensor}")),
+        Some(("layer", number)) => {
+            Some(format!("layer{stage}.{block}.{layer}{}.{tensor}", number.parse::<u8>().ok()?.checked_add(1)?))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a part of a dotted prefix says that the network was trained by gradients, where there is an average of it as
+/// well: MoCo's and lightly's query network, DINO's student, BYOL's online network.
+pub(super) fn is_trained(prefix: &str) -> bool {
+    words(prefix).any(|word| matches!(word.as_str(), "q" | "query" | "student" | "online"))
+}
+
+/// Whether a part of a dotted prefix says that the network is an average of another: MoCo's key encoder, DINO's teacher,
+/// BYOL's target network, timm's `state_dict_ema`, `swa_model`.
+pub(super) fn is_average(prefix: &str) -> bool {
+    const AVERAGES: [&str; 11] =
+        ["k", "key", "momentum", "teacher", "target", "ema", "avg", "average", "averaged", "swa", "shadow"];
+    words(prefix).any(|word| AVERAGES.contains(&word.as_str()))
+}
+
+/// `model.queryEncoder_2` has the words `model`, `query`, `encoder` and `2`.
+fn words(prefix: &str) -> impl Iterator<Item = String> {
+    let mut spaced = String::new();
+    let mut lower = false;
+    for c in prefix.chars() {
+        if lower && c.is_uppercase() {
+            spaced.push(' ');
+        }
+        lower = c.is_lowercase();
+        spaced.extend(c.to_lowercase());
+    }
+    let words: Vec<String> =
+        spaced.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    words.into_iter()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NAMES: [&str; 3] = ["conv1.weight", "layer1.0.conv1.weight", "features.denseblock1.denselayer2.norm1.weight"];
-
-    fn expected() -> BTreeSet<&'static str> {
-        NAMES.into_iter().collect()
+    #[test]
+    fn other_names_are_known() {
+        let cases = [
+            ("features.denseblock1.denselayer2.norm.1.weight", "features.denseblock1.denselayer2.norm1.weight"),
+            ("0.weight", "conv1.weight"),
+            ("4.0.conv1.weight", "layer1.0.conv1.weight"),
+            ("0.denseblock1.denselayer2.norm1.weight", "features.denseblock1.denselayer2.norm1.weight"),
+            ("0.denseblock1.denselayer2.norm.1.weight", "features.denseblock1.denselayer2.norm1.weight"),
+            ("norm5.bias", "features.norm5.bias"),
+            ("embedder.embedder.convolution.weight", "conv1.weight"),
+            ("embedder.embedder.normalization.running_var", "bn1.running_var"),
+            ("encoder.stages.0.layers.1.layer.2.convolution.weight", "layer1.1.conv3.weight"),
+            ("encoder.stages.3.layers.0.shortcut.convolution.weight", "layer4.0.downsample.0.weight"),
+            ("encoder.stages.3.layers.0.shortcut.normalization.bias", "layer4.0.downsample.1.bias"),
+        ];
+        for (name, expected) in cases {
+            assert!(spellings(name).any(|spelling| spelling == expected), "{name}");
+            assert!(spellings(expected).any(|spelling| spelling == expected), "{expected}");
+        }
+        assert!(!spellings("encoder.stages.255.layers.0.shortcut.convolution.weight").any(|s| s.starts_with("layer")));
     }
 
     #[test]
-    fn old_and_numbered_names_are_known() {
-        let named = |name| expected_name(name, &expected());
-        assert_eq!(named("features.denseblock1.denselayer2.norm.1.weight").as_deref(), Some(NAMES[2]));
-        assert_eq!(named("0.weight").as_deref(), Some("conv1.weight"));
-        assert_eq!(named("4.0.conv1.weight").as_deref(), Some("layer1.0.conv1.weight"));
-        assert_eq!(named("0.denseblock1.denselayer2.norm1.weight").as_deref(), Some(NAMES[2]));
-        assert_eq!(named("layer9.weight"), None);
-    }
-
-    #[test]
-    fn the_query_encoder_is_preferred_to_its_copy() {
-        let names = ["module.encoder_k.conv1.weight", "module.encoder_q.conv1.weight", "module.queue"];
-        assert_eq!(prefix(names.into_iter(), &expected()), "module.encoder_q.");
-        assert_eq!(prefix(names[..1].iter().copied(), &expected()), "module.encoder_k.");
-        assert_eq!(prefix(["conv1.weight"].into_iter(), &expected()), "");
-        assert_eq!(prefix(["layer1.0.conv1.weight"].into_iter(), &expected()), "");
+    fn a_prefix_says_whether_a_network_was_trained_or_averaged() {
+        let trained = [
+            "module.encoder_q.",
+            "student.module.backbone.",
+            "online_encoder.net.",
+            "state_dict.query_backbone.",
+            "queryNet.",
+        ];
+        let averages = [
+            "module.encoder_k.",
+            "teacher.",
+            "state_dict_ema.",
+            "backbone_momentum.",
+            "target_network_state_dict.",
+            "emaModel.",
+        ];
+        assert!(trained.iter().all(|prefix| is_trained(prefix) && !is_average(prefix)));
+        assert!(averages.iter().all(|prefix| is_average(prefix) && !is_trained(prefix)));
+        assert!(["", "module.", "backbone.", "keyboard.", "student2"].iter().all(|p| !is_average(p) && !is_trained(p)));
     }
 }

@@ -1,8 +1,9 @@
 //! safetensors files, read with the crate of that name.
 
-use ::safetensors::SafeTensors;
+use ::safetensors::{SafeTensors, tensor::Metadata};
 
 use super::{
+    checksum,
     dtype::Dtype,
     file::{Contents, Scalar, TensorInfo},
     pickle::Fault,
@@ -29,10 +30,31 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Fault> {
         let shape = info.shape.clone();
         contents.tensors.push(TensorInfo { name, dtype, stride: contiguous(&shape), shape, start: data + start });
     }
+    let expected = header.metadata().as_ref().and_then(|metadata| metadata.get(checksum::KEY));
+    if let Some(expected) = expected {
+        let found = of_file(&header, &bytes[data..]);
+        if found != *expected {
+            return Err(fault(format!(
+                "damaged: the tensors have the checksum {found}, expected {expected:?}, as was written with them"
+            )));
+        }
+        contents.checked = true;
+    }
     let mut metadata: Vec<_> = header.metadata().iter().flatten().collect();
     metadata.sort();
     contents.scalars = metadata.into_iter().map(|(k, v)| (k.clone(), Scalar::Text(v.clone()))).collect();
     Ok(contents)
+}
+
+/// The checksum of the tensors, all of which lie in `data`.
+fn of_file(header: &Metadata, data: &[u8]) -> String {
+    let mut names = header.offset_keys();
+    names.sort();
+    checksum::of(names.iter().filter_map(|name| {
+        let info = header.info(name)?;
+        let (start, end) = info.data_offsets;
+        Some((name.as_str(), info.dtype, &info.shape[..], &data[start..end]))
+    }))
 }
 
 /// Strides of a row-major layout.

@@ -6,8 +6,8 @@ use std::{collections::HashMap, ops::Range};
 
 use super::{
     file::Contents,
-    flatten::flatten,
-    pickle::{Bytes, Fault, Persistent, Value, Values, load},
+    flatten::{Held, flatten},
+    pickle::{Bytes, Fault, Id, Persistent, Value, Values, load},
 };
 
 /// The magic number as pickled, after the two bytes of the pickle protocol.
@@ -20,10 +20,6 @@ pub(super) fn is(bytes: &[u8]) -> bool {
 
 pub(super) fn read(file: &[u8]) -> Result<Contents, Fault> {
     let mut bytes = Bytes::new(file, 2 + MAGIC.len(), file.len());
-    let plain = |bytes: &mut Bytes<'_>| {
-        let (position, mut values) = (bytes.position(), Values::default());
-        load(bytes, Persistent::Nothing, &mut values).map(|root| (position, values, root))
-    };
     let (position, values, version) = plain(&mut bytes)?;
     if !matches!(values.get(version), Value::Int(VERSION)) {
         return Err(Fault { position, problem: format!("unknown version of the legacy form, expected {VERSION}") });
@@ -42,7 +38,7 @@ pub(super) fn read(file: &[u8]) -> Result<Contents, Fault> {
     };
     let sizes = values.storages();
     let mut data = HashMap::new();
-    for &key in list {
+    for &key in list.as_slice() {
         let Some(key) = keys.text(key) else {
             return bytes.fault("a storage whose key is no text");
         };
@@ -54,12 +50,18 @@ pub(super) fn read(file: &[u8]) -> Result<Contents, Fault> {
     if !bytes.is_empty() {
         return bytes.fault("more bytes than the storages need");
     }
-    flatten(&values, root, position, &data)
+    flatten(&values, root, position, &Held { storages: data, tensors: HashMap::new() })
 }
 
-fn little_endian(values: &Values, facts: usize) -> bool {
+/// Position, values and result of a pickle that refers to nothing outside of it.
+fn plain<'f>(bytes: &mut Bytes<'f>) -> Result<(usize, Values<'f>, Id), Fault> {
+    let (position, mut values) = (bytes.position(), Values::default());
+    load(bytes, Persistent::Nothing, &mut values).map(|root| (position, values, root))
+}
+
+fn little_endian(values: &Values<'_>, facts: Id) -> bool {
     let Value::Dict(facts) = values.get(facts) else { return false };
-    facts.iter().any(|&(key, value)| {
+    facts.as_slice().iter().any(|&(key, value)| {
         values.text(key) == Some("little_endian") && matches!(values.get(value), Value::Bool(true))
     })
 }

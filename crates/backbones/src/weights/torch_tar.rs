@@ -9,7 +9,7 @@ use std::{collections::HashMap, ops::Range};
 use super::{
     dtype::Dtype,
     file::Contents,
-    flatten::flatten,
+    flatten::{Held, flatten},
     pickle::{Bytes, Fault, Id, Persistent, Storage, StridedTensor, Value, Values, load},
     torch_legacy::storage,
 };
@@ -34,7 +34,7 @@ pub(super) fn read(file: &[u8]) -> Result<Contents, Fault> {
     let position = pickle.position();
     let mut values = Values::default();
     let root = load(&mut pickle, Persistent::Tensors(&tensors), &mut values)?;
-    flatten(&values, root, position, &data)
+    flatten(&values, root, position, &Held { storages: data, tensors })
 }
 
 /// The archive's files: a header block (name at 0, size in octal digits at 124), then the content, padded to blocks.
@@ -70,7 +70,7 @@ fn octal(digits: &[u8]) -> Option<u64> {
     u64::from_str_radix(text.trim_matches([' ', '\0']), 8).ok()
 }
 
-fn pickled(bytes: &mut Bytes<'_>) -> Result<(Values, Id), Fault> {
+fn pickled<'f>(bytes: &mut Bytes<'f>) -> Result<(Values<'f>, Id), Fault> {
     let mut values = Values::default();
     let root = load(bytes, Persistent::Nothing, &mut values)?;
     Ok((values, root))
@@ -83,26 +83,27 @@ fn count(bytes: &mut Bytes<'_>) -> Result<usize, Fault> {
 }
 
 /// Keys are numbers; they are kept as text, as the pickle refers to them.
-fn key(values: &Values, id: Id) -> Option<String> {
+fn key(values: &Values<'_>, id: Id) -> Option<String> {
     match values.get(id) {
         Value::Int(key) => Some(key.to_string()),
-        Value::Text(key) if key.len() <= 64 => Some(key.clone()),
+        Value::Text(key) if key.len() <= 64 => Some((*key).to_owned()),
         _ => None,
     }
 }
 
 type Ranges = HashMap<String, Range<usize>>;
 
-fn read_storages(bytes: &mut Bytes<'_>) -> Result<(HashMap<String, Storage>, Ranges), Fault> {
+fn read_storages<'f>(bytes: &mut Bytes<'f>) -> Result<(HashMap<String, Storage<'f>>, Ranges), Fault> {
     let (mut storages, mut data) = (HashMap::new(), HashMap::new());
     for _ in 0..count(bytes)? {
         let position = bytes.position();
         let (values, root) = pickled(bytes)?;
         let described = match values.get(root) {
             Value::Tuple(items) if items.len() == 3 => match values.get(items[2]) {
-                Value::Global(class) => {
-                    let class = class.strip_prefix("torch ").or(class.strip_prefix("torch.cuda "));
-                    key(&values, items[0]).zip(class.and_then(Dtype::of_storage))
+                Value::Global(module, name) => {
+                    let known = matches!(values.text(*module), Some("torch" | "torch.cuda"));
+                    let dtype = values.text(*name).filter(|_| known).and_then(Dtype::of_storage);
+                    key(&values, items[0]).zip(dtype)
                 }
                 _ => None,
             },
@@ -113,7 +114,7 @@ fn read_storages(bytes: &mut Bytes<'_>) -> Result<(HashMap<String, Storage>, Ran
         };
         let range = storage(bytes, dtype.size())?;
         let length = range.len() / dtype.size();
-        storages.insert(key.clone(), Storage { key: key.clone(), dtype, length, start: 0 });
+        storages.insert(key.clone(), Storage { key: key.clone().into(), dtype, length, start: 0 });
         data.insert(key, range);
     }
     read_views(bytes, &mut storages)?;
@@ -121,14 +122,14 @@ fn read_storages(bytes: &mut Bytes<'_>) -> Result<(HashMap<String, Storage>, Ran
 }
 
 /// Storages that are parts of others: (key, key of the whole, first element, number of elements).
-fn read_views(bytes: &mut Bytes<'_>, storages: &mut HashMap<String, Storage>) -> Result<(), Fault> {
+fn read_views<'f>(bytes: &mut Bytes<'f>, storages: &mut HashMap<String, Storage<'f>>) -> Result<(), Fault> {
     let position = bytes.position();
     let wrong = || Fault { position, problem: "no list of storage views here".to_owned() };
     let (values, root) = pickled(bytes)?;
     let Value::List(views) = values.get(root) else { return Err(wrong()) };
-    for &view in views {
+    for &view in views.as_slice() {
         let Value::Tuple(view) = values.get(view) else { return Err(wrong()) };
-        let &[view, whole, start, length] = view.as_slice() else { return Err(wrong()) };
+        let &[view, whole, start, length] = &view[..] else { return Err(wrong()) };
         let whole = key(&values, whole).and_then(|whole| storages.get(&whole)).cloned();
         match (key(&values, view), whole, values.size(start), values.size(length)) {
             (Some(view), Some(whole), Some(start), Some(length)) => {
@@ -140,10 +141,10 @@ fn read_views(bytes: &mut Bytes<'_>, storages: &mut HashMap<String, Storage>) ->
     Ok(())
 }
 
-fn read_tensors(
-    bytes: &mut Bytes<'_>,
-    storages: &HashMap<String, Storage>,
-) -> Result<HashMap<String, StridedTensor>, Fault> {
+fn read_tensors<'f>(
+    bytes: &mut Bytes<'f>,
+    storages: &HashMap<String, Storage<'f>>,
+) -> Result<HashMap<String, StridedTensor<'f>>, Fault> {
     let mut tensors = HashMap::new();
     for _ in 0..count(bytes)? {
         let position = bytes.position();

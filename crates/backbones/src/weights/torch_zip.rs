@@ -3,8 +3,8 @@
 use std::{collections::HashMap, ops::Range};
 
 use super::{
-    file::Contents,
-    flatten::flatten,
+    file::{Contents, PickledModel},
+    flatten::{Held, flatten},
     pickle::{Bytes, Fault, Persistent, Values, load},
     zip,
 };
@@ -13,7 +13,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Fault> {
     let entries = zip::entries(bytes)?;
     let start = |problem: &str| Fault { position: 0, problem: problem.to_owned() };
     if entries.iter().any(|(name, _)| name.ends_with("/constants.pkl")) {
-        return Err(start("a TorchScript archive, expected one of torch.save (a state_dict)"));
+        return Ok(Contents { model: Some(PickledModel::TorchScript), ..Contents::default() });
     }
     let Some((name, pickle)) = entries.iter().find(|(name, _)| name.ends_with("/data.pkl")) else {
         return Err(start("a zip archive without data.pkl, expected one of torch.save"));
@@ -31,5 +31,5 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Fault> {
         entries.iter().filter_map(|(n, range)| Some((n.strip_prefix(&prefix)?.to_owned(), range.clone()))).collect();
     let mut values = Values::default();
     let root = load(&mut Bytes::new(bytes, pickle.start, pickle.end), Persistent::Storages, &mut values)?;
-    flatten(&values, root, pickle.start, &data)
+    flatten(&values, root, pickle.start, &Held { storages: data, tensors: HashMap::new() })
 }

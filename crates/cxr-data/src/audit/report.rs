@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{AuditReport, Duplicates, SubsetAudit};
+use super::{AuditReport, Duplicates, LooksAudit, SubsetAudit};
 use crate::leak::{NearDuplicate, Unreadable};
 
 /// Entries shown of a list; the serialised report has all.
@@ -26,19 +26,26 @@ impl AuditReport {
             let across: Vec<_> = subset.duplicates.iter().filter(|group| group.across_patients).collect();
             faults.extend(listed(&across, |group| {
                 let whose = if subset.patients.is_some() { "different patients" } else { "patients unknown" };
-                format!("duplicate: {name}, {whose}, equal pixel for pixel: {}", group.paths.join(" = "))
+                format!("duplicate: {name}, {whose}, equal pixel for pixel: {}", joined(&group.paths))
             }));
+            let failing = subset.looks.iter().filter(|looks| looks.fails);
+            faults.extend(failing.map(|looks| format!("looks: {name}, {}", said(looks))));
         }
         faults
     }
 
     /// One line per warning: repeated exports of one patient, near duplicates, mislabelled files, unknown patients.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = listed(&self.leaks.near_duplicates, near);
+        let mut warnings: Vec<String> = self.account.warnings().map(|left| format!("not used: {left}")).collect();
+        for subset in &self.subsets {
+            let odd = subset.looks.iter().filter(|looks| !looks.fails && !looks.remark.is_note());
+            warnings.extend(odd.map(|looks| format!("looks: {}, {}", subset.name, said(looks))));
+        }
+        warnings.extend(listed(&self.leaks.near_duplicates, near));
         for subset in &self.subsets {
             let repeated: Vec<_> = subset.duplicates.iter().filter(|group| !group.across_patients).collect();
             warnings.extend(listed(&repeated, |Duplicates { paths, .. }| {
-                format!("repeated export: {}, one patient, equal pixel for pixel: {}", subset.name, paths.join(" = "))
+                format!("repeated export: {}, one patient, equal pixel for pixel: {}", subset.name, joined(paths))
             }));
             warnings.extend(listed(&subset.near_duplicates, near));
             warnings.extend(listed(&subset.mislabelled, |image| {
@@ -58,6 +65,20 @@ fn near(NearDuplicate { images: [a, b], distance, correlation }: &NearDuplicate)
         "near duplicates: {} {} and {} {} (hash distance {distance} of 63, correlation {correlation:.4})",
         a.subset, a.path, b.subset, b.path
     )
+}
+
+/// `3 images of one grey: a.png, b.png, c.png`
+fn said(LooksAudit { remark, images, examples, .. }: &LooksAudit) -> String {
+    let more = if *images > examples.len() { ", ..." } else { "" };
+    format!("{images} {}: {}{more}", remark.words(), examples.join(", "))
+}
+
+/// Equal images, the first of them where there are many.
+fn joined(paths: &[String]) -> String {
+    match paths.len() {
+        many if many > SHOWN => format!("{} = ... ({many} in all)", paths[..SHOWN].join(" = ")),
+        _ => paths.join(" = "),
+    }
 }
 
 /// The first entries of a list, and how many more there are.
@@ -83,6 +104,15 @@ impl fmt::Display for AuditReport {
         if !pairs.is_empty() {
             writeln!(f, "Compared for leaks, patients and images: {}.\n", pairs.join(", "))?;
         }
+        let account = &self.account;
+        if account.files() > 0 {
+            writeln!(f, "## Files\n\n- {} taken as images", account.images)?;
+            if !account.tables.is_empty() {
+                writeln!(f, "- read: {}", account.tables.join(", "))?;
+            }
+            account.left_out.iter().try_for_each(|left| writeln!(f, "- left out: {left}"))?;
+            writeln!(f)?;
+        }
         self.subsets.iter().try_for_each(|subset| write!(f, "{subset}"))
     }
 }
@@ -102,6 +132,7 @@ impl fmt::Display for SubsetAudit {
         if let Some((low, high)) = self.ages {
             writeln!(f, "- ages {low} to {high} years")?;
         }
+        self.looks.iter().try_for_each(|looks| writeln!(f, "- {}", said(looks)))?;
         self.notes.iter().try_for_each(|note| writeln!(f, "- note: {note}"))?;
         let Some(recorded) = self.labels.first() else { return writeln!(f) };
 

@@ -1,14 +1,13 @@
 //! Completing a cache: which entries can stay, and appending the others.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::index::{Entry, Index, Stamp};
-use super::map;
 use crate::ordered::Ordered;
 use crate::source::{Files, ImageSource};
 use crate::views::prepare;
@@ -62,6 +61,19 @@ impl fmt::Display for CacheReport {
     }
 }
 
+/// Name of the files of one working size.
+fn name(views: &ViewConfig) -> String {
+    // Small images are enlarged to the working size or not, depending on the crop (see `prepare`).
+    let kind = if matches!(views.crop, Crop::Resized { .. }) { "-at-most" } else { "" };
+    format!("images-{}{kind}", views.working_side())
+}
+
+/// Whether a process is completing the cache. Changes nothing.
+pub(super) fn is_busy(dir: &Path, views: &ViewConfig) -> bool {
+    let lock = File::open(dir.join(format!("{}.lock", name(views))));
+    lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 /// Completes the cache of a manifest; returns the entry of each row, the data file, and what was done.
 pub(super) fn complete(
     dir: &Path,
@@ -74,19 +86,20 @@ pub(super) fn complete(
         move |source| Error::Io { path, source }
     };
     std::fs::create_dir_all(dir).map_err(at(dir))?;
-    // Small images are enlarged to the working size or not, depending on the crop (see `prepare`).
-    let kind = if matches!(views.crop, Crop::Resized { .. }) { "-at-most" } else { "" };
-    let name = format!("images-{}{kind}", views.working_side());
+    let name = name(views);
     let (data_path, index_path) = (dir.join(format!("{name}.bin")), dir.join(format!("{name}.json")));
     // The lock file is never deleted: a process that waits for it must not hold another file than the next one.
     let lock = File::create(dir.join(format!("{name}.lock"))).map_err(at(dir))?;
-    lock.try_lock().map_err(|_| {
-        at(&data_path)(std::io::Error::other("another process is completing this cache; start again when it is done"))
+    // Another process that completes the cache is waited for: most of what it adds will be needed here, too.
+    lock.lock().map_err(|fault| {
+        let reason =
+            format!("{fault}; this file system has no locks, which keep a cache from being written twice at a time");
+        at(&data_path)(std::io::Error::new(fault.kind(), reason))
     })?;
 
     let found = Index::read(&index_path)?;
     if found.is_none() && data_path.exists() {
-        // Without its index nothing in it can be found. A process that has mapped it keeps what it has.
+        // Without its index nothing in it can be found. A process that has opened it keeps what it has.
         std::fs::remove_file(&data_path).map_err(at(&data_path))?;
     }
     let mut index = found.unwrap_or_default();
@@ -95,7 +108,7 @@ pub(super) fn complete(
 
     let mut report = CacheReport::default();
     let paths: Vec<PathBuf> = (0..manifest.records.len()).map(|row| manifest.image_path(row)).collect();
-    let missing = sort_out(&paths, &index, &data, options.verify, &mut report).map_err(at(&data_path))?;
+    let missing = sort_out(&paths, &index, &data, options.verify, &mut report);
 
     let mut writer = Writer { end: data.seek(SeekFrom::End(0)).map_err(at(&data_path))?, file: data };
     let (files, views, rows) = (Files::new(manifest), *views, missing.clone());
@@ -153,32 +166,26 @@ fn hash_old(paths: &[PathBuf], index: &mut Index, workers: usize) -> bool {
 }
 
 /// Counts which rows can stay; returns those that must be decoded.
-fn sort_out(
-    paths: &[PathBuf],
-    index: &Index,
-    data: &File,
-    verify: bool,
-    report: &mut CacheReport,
-) -> std::io::Result<Vec<usize>> {
-    let bytes = if data.metadata()?.len() > 0 { Some(map(data)?) } else { None };
-    let bytes = bytes.as_deref().unwrap_or_default();
+fn sort_out(paths: &[PathBuf], index: &Index, data: &File, verify: bool, report: &mut CacheReport) -> Vec<usize> {
+    let intact = |entry: &Entry| match verify {
+        true => entry.read(data).is_ok_and(|bytes| crc32fast::hash(&bytes) == entry.crc),
+        false => entry.is_in(data),
+    };
     let mut missing = Vec::new();
     for (row, path) in paths.iter().enumerate() {
         let count = match index.entries.get(&key(path)) {
             None => &mut report.added,
             Some(entry) if Stamp::of(path).ok() != Some(entry.source) => &mut report.stale,
-            Some(entry) => match entry.bytes(bytes) {
-                Some(bytes) if !verify || crc32fast::hash(bytes) == entry.crc => {
-                    report.reused += 1;
-                    continue;
-                }
-                _ => &mut report.damaged,
-            },
+            Some(entry) if intact(entry) => {
+                report.reused += 1;
+                continue;
+            }
+            Some(_) => &mut report.damaged,
         };
         *count += 1;
         missing.push(row);
     }
-    Ok(missing)
+    missing
 }
 
 fn key(path: &Path) -> String {

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, PixelHash, Result};
 
-/// Version of the layout and of what [`prepare`](crate::prepare) computes: another one starts a new cache.
-const VERSION: u32 = 1;
+/// Version of the layout, of what is decoded and of what [`prepare`](crate::prepare) computes: another one starts a new cache.
+/// 2: images turned by their EXIF orientation, 12 bits in 16 scaled.
+const VERSION: u32 = 2;
 
 /// State of a source file when its image was cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,12 +49,49 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The bytes of the image in the data file, if they are within it.
-    pub(super) fn bytes<'a>(&self, data: &'a [u8]) -> Option<&'a [u8]> {
-        let len = self.width.checked_mul(self.height)?.checked_mul(usize::from(self.bits / 8))?;
-        let start = usize::try_from(self.offset).ok()?;
-        data.get(start..start.checked_add(len)?)
+    /// Reads the bytes of the image from the data file.
+    ///
+    /// # Errors
+    /// The system's, and an entry that reaches beyond the end of the file.
+    pub(super) fn read(&self, data: &File) -> std::io::Result<Vec<u8>> {
+        let beyond = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+        let len = self.len().filter(|&len| self.is_within(data, len)).ok_or_else(beyond)?;
+        let mut bytes = vec![0; len];
+        read_at(data, &mut bytes, self.offset)?;
+        Ok(bytes)
     }
+
+    /// Whether the file is long enough for the image.
+    pub(super) fn is_in(&self, data: &File) -> bool {
+        self.len().is_some_and(|len| self.is_within(data, len))
+    }
+
+    fn len(&self) -> Option<usize> {
+        self.width.checked_mul(self.height)?.checked_mul(usize::from(self.bits / 8))
+    }
+
+    /// Asked before memory is: an index may be damaged.
+    fn is_within(&self, data: &File, len: usize) -> bool {
+        let end = u64::try_from(len).ok().and_then(|len| self.offset.checked_add(len));
+        end.is_some_and(|end| data.metadata().is_ok_and(|data| end <= data.len()))
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+/// Without a position of its own in the file, so that threads can share it.
+#[cfg(windows)]
+fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            n => (bytes, offset) = (&mut bytes[n..], offset + n as u64),
+        }
+    }
+    Ok(())
 }
 
 /// The index of one data file.

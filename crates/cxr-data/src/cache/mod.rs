@@ -1,4 +1,6 @@
-//! Decoded, resized images in one memory-mapped file: an epoch without decoding, a set larger than memory.
+//! Decoded, resized images in one file: an epoch without decoding, a set larger than memory.
+//!
+//! The file is read, not mapped: one that another program cuts off costs entries, not the process.
 //!
 //! ```text
 //! DIR/images-320.bin      pixels one image after the other, appended only
@@ -17,19 +19,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use memmap2::Mmap;
-
 pub use build::{CacheOptions, CacheReport};
 use index::Entry;
 
 use crate::source::{Files, ImageSource};
 use crate::{Error, Manifest, PixelHash, Pixels, Radiograph, Result, ViewConfig};
 
-/// The images of a manifest in a memory-mapped file.
+/// The images of a manifest in a data file.
 #[derive(Debug)]
 pub struct ImageCache {
-    /// `None` where nothing is cached: an empty file cannot be mapped.
-    data: Option<Mmap>,
+    data: File,
     /// Of each row of the manifest.
     entries: Vec<Option<Entry>>,
     /// Whether the checksum of each row's image has been found right.
@@ -42,10 +41,12 @@ impl ImageCache {
     /// Opens the cache in the folder `dir` (created if need be) and completes it: images that are missing, outdated or
     /// (with [`CacheOptions::verify`]) damaged are decoded and appended.
     ///
+    /// Waits while another process completes it; see [`ImageCache::is_busy`].
+    ///
     /// An image that cannot be decoded is reported and left to its file, whose fault the batch iterator then meets.
     ///
     /// # Errors
-    /// [`Error::Io`] when the folder cannot be written, or another process is completing the same cache.
+    /// [`Error::Io`] when the folder cannot be written, or its file system has no locks.
     pub fn open(
         dir: &Path,
         manifest: &Manifest,
@@ -55,17 +56,20 @@ impl ImageCache {
         views.validate()?;
         let (entries, data, report) = build::complete(dir, manifest, views, options)?;
         let fail = |source| Error::Io { path: data.clone(), source };
-        let file = File::open(&data).map_err(fail)?;
-        let mapped = file.metadata().map_err(fail)?.len() > 0;
-        let data = if mapped { Some(map(&file).map_err(fail)?) } else { None };
         let cache = Self {
-            data,
+            data: File::open(&data).map_err(fail)?,
             checked: entries.iter().map(|_| AtomicBool::new(false)).collect(),
             entries,
             files: Files::new(manifest),
             damaged: AtomicUsize::new(0),
         };
         Ok((cache, report))
+    }
+
+    /// Whether another process is completing the cache of these views in the folder, so that [`ImageCache::open`] will wait.
+    #[must_use]
+    pub fn is_busy(dir: &Path, views: &ViewConfig) -> bool {
+        build::is_busy(dir, views)
     }
 
     /// How many entries turned out damaged since opening; their images came from their files instead. Opening with
@@ -83,8 +87,8 @@ impl ImageCache {
 
     fn cached(&self, row: usize) -> Option<Radiograph> {
         let entry = self.entries[row].as_ref()?;
-        let bytes = entry.bytes(self.data.as_deref()?).filter(|bytes| {
-            // Once a process: the pages may come from disk, but do not change there.
+        let bytes = entry.read(&self.data).ok().filter(|bytes| {
+            // Once a process: what has been read stays in the system's cache of pages.
             self.checked[row].load(Ordering::Relaxed) || crc32fast::hash(bytes) == entry.crc
         });
         if bytes.is_none() {
@@ -101,19 +105,10 @@ impl ImageSource for ImageCache {
     }
 }
 
-fn radiograph(entry: &Entry, bytes: &[u8]) -> Radiograph {
+fn radiograph(entry: &Entry, bytes: Vec<u8>) -> Radiograph {
     let pixels = match entry.bits {
-        8 => Pixels::U8(bytes.to_vec()),
+        8 => Pixels::U8(bytes),
         _ => Pixels::U16(bytes.as_chunks().0.iter().map(|&pair| u16::from_le_bytes(pair)).collect()),
     };
-    Radiograph::new(entry.width, entry.height, pixels).expect("Entry::bytes returns width * height pixels")
-}
-
-#[expect(unsafe_code, reason = "mapping a file is unsafe by nature")]
-fn map(file: &File) -> std::io::Result<Mmap> {
-    // SAFETY: what has been mapped must not be changed or cut off while it is mapped. This crate only ever appends to a
-    // data file, under a lock, or removes its name, which leaves the mapping alone. Every entry's bounds and checksum
-    // are verified before its bytes become an image. A foreign process that truncates the file would end this one with
-    // a bus error, as with any mapped file.
-    unsafe { Mmap::map(file) }
+    Radiograph::new(entry.width, entry.height, pixels).expect("Entry::read returns width * height pixels")
 }

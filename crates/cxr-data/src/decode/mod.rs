@@ -10,6 +10,9 @@ mod raster;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
+use crate::looks::Remark;
 use crate::{Error, Radiograph, Result};
 
 /// Shortest side that is decoded, in pixels. The smallest radiographs in use have 28 (MedMNIST).
@@ -24,13 +27,20 @@ pub const MAX_PIXELS: usize = 100_000_000;
 pub const MAX_ASPECT: usize = 16;
 
 /// Format of an image file, by its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Format {
     /// JPEG, baseline or progressive.
     Jpeg,
     /// PNG.
     Png,
+    /// WebP.
+    Webp,
+    /// TIFF; the first image of several.
+    Tiff,
+    /// BMP.
+    Bmp,
     /// DICOM part 10 (decoded with the feature `dicom`).
     Dicom,
 }
@@ -43,6 +53,15 @@ impl Format {
             Some(Self::Jpeg)
         } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
             Some(Self::Png)
+        } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
+            Some(Self::Webp)
+        } else if bytes.starts_with(b"II*\0") || bytes.starts_with(b"MM\0*") {
+            Some(Self::Tiff)
+        } else if bytes.starts_with(b"BM")
+            && bytes.get(6..10) == Some(&[0; 4])
+            && matches!(bytes.get(14), Some(12 | 40..=124))
+        {
+            Some(Self::Bmp)
         } else if bytes.get(128..132) == Some(b"DICM") {
             Some(Self::Dicom)
         } else {
@@ -55,17 +74,39 @@ impl Format {
     pub fn fits_name(self, path: &Path) -> bool {
         let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
         match self {
-            Self::Jpeg => matches!(extension.as_str(), "jpg" | "jpeg"),
+            Self::Jpeg => matches!(extension.as_str(), "jpg" | "jpeg" | "jfif"),
+            Self::Webp => extension == "webp",
+            Self::Tiff => matches!(extension.as_str(), "tif" | "tiff"),
+            Self::Bmp => extension == "bmp",
             Self::Png => extension == "png",
-            Self::Dicom => !matches!(extension.as_str(), "jpg" | "jpeg" | "png"),
+            Self::Dicom => {
+                !matches!(extension.as_str(), "jpg" | "jpeg" | "jfif" | "png" | "webp" | "tif" | "tiff" | "bmp")
+            }
         }
     }
 }
 
-/// Reads a JPEG, PNG or (feature `dicom`) DICOM file as one grey channel.
+/// An image with what is known of its file.
+#[derive(Debug, Clone)]
+pub(crate) struct Decoded {
+    pub(crate) image: Radiograph,
+    pub(crate) format: Format,
+    /// What was done to the pixels.
+    pub(crate) done: Vec<Remark>,
+}
+
+impl Decoded {
+    /// An image of which nothing more is known.
+    pub(crate) fn plain(image: Radiograph) -> Self {
+        Self { image, format: Format::Png, done: Vec::new() }
+    }
+}
+
+/// Reads a JPEG, PNG, WebP, TIFF, BMP or (feature `dicom`) DICOM file as one grey channel.
 ///
 /// Colour becomes luma with the ITU-R 601 weights of Pillow's mode `L`, palettes are expanded first, alpha is dropped.
-/// 16-bit PNG and DICOM of more than 8 bits stay 16 bit.
+/// 16-bit PNG and TIFF and DICOM of more than 8 bits stay 16 bit; where none of 16 bits is above 4095, as converters of
+/// DICOM leave them, the 12 bits are scaled to the full range. An image that a camera noted as turned (EXIF) is turned back.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read, [`Error::Decode`] when it is empty, not an image, damaged, truncated, or
@@ -80,9 +121,13 @@ pub fn read(path: impl AsRef<Path>) -> Result<Radiograph> {
 /// # Errors
 /// Those of [`read`].
 pub fn read_with_format(path: impl AsRef<Path>) -> Result<(Radiograph, Format)> {
-    let path = path.as_ref();
+    decoded(path.as_ref()).map(|decoded| (decoded.image, decoded.format))
+}
+
+/// [`read`], also returning the format and what was done to the pixels.
+pub(crate) fn decoded(path: &Path) -> Result<Decoded> {
     let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    from_bytes(&bytes, path)
+    whole(&bytes, path)
 }
 
 /// [`read_with_format`] for a file in memory; `path` is only for messages.
@@ -90,28 +135,35 @@ pub fn read_with_format(path: impl AsRef<Path>) -> Result<(Radiograph, Format)> 
 /// # Errors
 /// Those of [`read`].
 pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<(Radiograph, Format)> {
+    whole(bytes, path).map(|decoded| (decoded.image, decoded.format))
+}
+
+fn whole(bytes: &[u8], path: &Path) -> Result<Decoded> {
     let fail = |reason: String| Error::Decode { path: path.to_owned(), reason };
     if bytes.is_empty() {
         return Err(fail("the file is empty (0 bytes)".into()));
     }
     let Some(format) = Format::of(bytes) else {
         let head: Vec<_> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        return Err(fail(format!("neither JPEG, PNG nor DICOM (first bytes {})", head.join(" "))));
+        return Err(fail(format!("neither JPEG, PNG, WebP, TIFF, BMP nor DICOM (first bytes {})", head.join(" "))));
     };
     let decode = || match format {
         Format::Jpeg => raster::jpeg(bytes),
         Format::Png => raster::png(bytes),
+        Format::Webp => raster::webp(bytes),
+        Format::Tiff => raster::tiff(bytes),
+        Format::Bmp => raster::bmp(bytes),
         #[cfg(feature = "dicom")]
-        Format::Dicom => dicom::decode(bytes),
+        Format::Dicom => dicom::decode(bytes).map(|image| (image, Vec::new())),
         #[cfg(not(feature = "dicom"))]
         Format::Dicom => Err(Fault::Reason("a DICOM file; build with the feature `dicom` to read it".into())),
     };
-    contained(path, decode).map(|radiograph| (radiograph, format))
+    contained(path, decode).map(|(image, done)| Decoded { image, format, done })
 }
 
 /// Runs a decoder on the file at `path` and turns a panic into an error. The decoder has no state beyond this file, so
 /// nothing half-changed survives a panic.
-fn contained(path: &Path, decode: impl FnOnce() -> std::result::Result<Radiograph, Fault>) -> Result<Radiograph> {
+fn contained<T>(path: &Path, decode: impl FnOnce() -> std::result::Result<T, Fault>) -> Result<T> {
     let outcome = catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| {
         let message = panic.downcast_ref::<String>().map(String::as_str);
         let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
@@ -165,6 +217,8 @@ mod tests {
         assert_eq!(text, "set/0017.png: cannot be decoded: the decoder panicked: row 4 of 3");
         let text = message(|| std::panic::panic_any(17));
         assert_eq!(text, "set/0017.png: cannot be decoded: the decoder panicked: no message");
-        assert!(contained(path, || Err(Fault::Size(2, 9))).unwrap_err().to_string().contains("2 x 9 pixels"));
+        assert!(
+            contained::<Radiograph>(path, || Err(Fault::Size(2, 9))).unwrap_err().to_string().contains("2 x 9 pixels")
+        );
     }
 }

@@ -1,16 +1,21 @@
-//! JPEG and PNG of any bit depth and colour, as one grey plane.
+//! JPEG, PNG, WebP, TIFF and BMP of any bit depth and colour, as one grey plane.
 
 use std::io::Cursor;
 
-use image::{ColorType, ImageDecoder, Limits, codecs::png::PngDecoder};
+use image::codecs::{bmp::BmpDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder};
+use image::{ColorType, DynamicImage, ImageBuffer, ImageDecoder, Limits, metadata::Orientation};
 use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 use zune_jpeg::JpegDecoder;
 
 use super::{Fault, MAX_PIXELS, MAX_SIDE, check_size};
+use crate::looks::Remark;
 use crate::{Pixels, Radiograph};
 
+/// A radiograph and what was done to its pixels.
+type Raster = (Radiograph, Vec<Remark>);
+
 /// A JPEG. Grey files decode as they are; of YCbCr files only the luma plane is taken, without converting to RGB.
-pub(super) fn jpeg(bytes: &[u8]) -> Result<Radiograph, Fault> {
+pub(super) fn jpeg(bytes: &[u8]) -> Result<Raster, Fault> {
     if !jpeg_is_complete(bytes) {
         return Err(Fault::Reason("a truncated JPEG: no end-of-image marker after the scan".into()));
     }
@@ -22,14 +27,21 @@ pub(super) fn jpeg(bytes: &[u8]) -> Result<Radiograph, Fault> {
     decoder.decode_headers().map_err(Fault::from_display)?;
     let (width, height) = decoder.dimensions().ok_or_else(|| Fault::Reason("a JPEG without dimensions".into()))?;
     check_size(width, height)?;
-    let out = match decoder.input_colorspace() {
+    let stored = decoder.input_colorspace();
+    let out = match stored {
         Some(ColorSpace::Luma | ColorSpace::YCbCr) => ColorSpace::Luma,
         _ => ColorSpace::RGB,
     };
     decoder.set_options(options.jpeg_set_out_colorspace(out));
     let values = decoder.decode().map_err(Fault::from_display)?;
     let grey = if out == ColorSpace::Luma { values } else { luma8::<3>(&values) };
-    Radiograph::new(width, height, Pixels::U8(grey)).map_err(Fault::from_display)
+    let image = Radiograph::new(width, height, Pixels::U8(grey)).map_err(Fault::from_display)?;
+    let mut done = Vec::new();
+    if matches!(stored, Some(ColorSpace::CMYK | ColorSpace::YCCK)) {
+        done.push(Remark::Cmyk);
+    }
+    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+    turned(image, orientation.unwrap_or(Orientation::NoTransforms), done)
 }
 
 /// Whether an end-of-image marker follows the last start of scan. Entropy-coded data cannot contain these markers;
@@ -42,14 +54,39 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
 }
 
 /// A PNG of any colour type and depth; 1, 2 and 4 bits are scaled to 8, a palette is expanded.
-pub(super) fn png(bytes: &[u8]) -> Result<Radiograph, Fault> {
-    // A PNG has at most 8 bytes per pixel (16-bit RGBA).
+pub(super) fn png(bytes: &[u8]) -> Result<Raster, Fault> {
+    raster("PNG", PngDecoder::with_limits(Cursor::new(bytes), limits()).map_err(Fault::from_display)?)
+}
+
+/// A WebP; the first frame of an animation.
+pub(super) fn webp(bytes: &[u8]) -> Result<Raster, Fault> {
+    raster("WebP", WebPDecoder::new(Cursor::new(bytes)).map_err(Fault::from_display)?)
+}
+
+/// A TIFF of 8 or 16 bits; the first image of several.
+pub(super) fn tiff(bytes: &[u8]) -> Result<Raster, Fault> {
+    let mut decoder = TiffDecoder::new(Cursor::new(bytes)).map_err(Fault::from_display)?;
+    decoder.set_limits(limits()).map_err(Fault::from_display)?;
+    raster("TIFF", decoder)
+}
+
+/// A BMP.
+pub(super) fn bmp(bytes: &[u8]) -> Result<Raster, Fault> {
+    raster("BMP", BmpDecoder::new(Cursor::new(bytes)).map_err(Fault::from_display)?)
+}
+
+/// At most 8 bytes per pixel (16-bit RGBA).
+fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_alloc = Some(8 * MAX_PIXELS as u64);
-    let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(Fault::from_display)?;
+    limits
+}
+
+fn raster(name: &str, mut decoder: impl ImageDecoder) -> Result<Raster, Fault> {
     let (width, height) = decoder.dimensions();
     let (width, height) = (width as usize, height as usize);
     check_size(width, height)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let colour = decoder.color_type();
     let mut buffer = vec![0; width * height * usize::from(colour.bytes_per_pixel())];
     decoder.read_image(&mut buffer).map_err(Fault::from_display)?;
@@ -63,9 +100,50 @@ pub(super) fn png(bytes: &[u8]) -> Result<Radiograph, Fault> {
         ColorType::La16 => Pixels::U16(wide().as_chunks::<2>().0.iter().map(|&[grey, _]| grey).collect()),
         ColorType::Rgb16 => Pixels::U16(luma16::<3>(&wide())),
         ColorType::Rgba16 => Pixels::U16(luma16::<4>(&wide())),
-        other => return Err(Fault::Reason(format!("a PNG with the unsupported colour type {other:?}"))),
+        other => return Err(Fault::Reason(format!("a {name} with the unsupported colour type {other:?}"))),
     };
-    Radiograph::new(width, height, pixels).map_err(Fault::from_display)
+    let (pixels, done) = match pixels {
+        Pixels::U16(values) => full_range(values),
+        Pixels::U8(_) => (pixels, Vec::new()),
+    };
+    let image = Radiograph::new(width, height, pixels).map_err(Fault::from_display)?;
+    turned(image, orientation, done)
+}
+
+/// 16-bit values of which none needs more than 12 bits, as converters of DICOM write them, scaled to 16: 4095 becomes 65535.
+/// A range of 8 bits or less is left alone: nobody can say what it was.
+fn full_range(mut values: Vec<u16>) -> (Pixels, Vec<Remark>) {
+    let most = values.iter().copied().max().unwrap_or(0);
+    if !(256..4096).contains(&most) {
+        return (Pixels::U16(values), Vec::new());
+    }
+    values.iter_mut().for_each(|value| *value = *value << 4 | *value >> 8);
+    (Pixels::U16(values), vec![Remark::TwelveBit])
+}
+
+/// Turns an image back that was taken with a camera held otherwise.
+fn turned(image: Radiograph, orientation: Orientation, mut done: Vec<Remark>) -> Result<Raster, Fault> {
+    if orientation == Orientation::NoTransforms {
+        return Ok((image, done));
+    }
+    let (width, height) = (image.width() as u32, image.height() as u32);
+    let size = || Fault::Reason("an image of another size than its header says".into());
+    let mut picture = match image.into_pixels() {
+        Pixels::U8(values) => DynamicImage::ImageLuma8(ImageBuffer::from_raw(width, height, values).ok_or_else(size)?),
+        Pixels::U16(values) => {
+            DynamicImage::ImageLuma16(ImageBuffer::from_raw(width, height, values).ok_or_else(size)?)
+        }
+    };
+    picture.apply_orientation(orientation);
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let pixels = match picture {
+        DynamicImage::ImageLuma8(buffer) => Pixels::U8(buffer.into_raw()),
+        DynamicImage::ImageLuma16(buffer) => Pixels::U16(buffer.into_raw()),
+        other => Pixels::U8(other.into_luma8().into_raw()),
+    };
+    done.push(Remark::Turned);
+    let image = Radiograph::new(width, height, pixels).map_err(Fault::from_display)?;
+    Ok((image, done))
 }
 
 /// ITU-R 601-2 luma with 16 fractional bits, rounded, as Pillow's `convert("L")` computes it. The weights add up to

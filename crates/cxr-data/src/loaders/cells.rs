@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::table::Row;
+use tables::{Age, Row};
+
 use crate::{Label, Projection, Result, Sex, View};
 
 /// Counts of odd cells, for the notes.
@@ -40,16 +41,7 @@ pub(crate) fn patient_and_study(path: &str) -> Option<(String, String)> {
 }
 
 pub(crate) fn label(row: Row<'_>, column: usize) -> Result<Label> {
-    let cell = row.cell(column);
-    if cell.is_empty() {
-        return Ok(Label::NotMentioned);
-    }
-    match cell.parse::<f32>() {
-        Ok(1.0) => Ok(Label::Positive),
-        Ok(0.0) => Ok(Label::Negative),
-        Ok(-1.0) => Ok(Label::Uncertain),
-        _ => Err(row.fault(column, "1.0, 0.0, -1.0 or blank")),
-    }
+    tables::label(row.cell(column)).ok_or_else(|| row.fault(column, "1.0, 0.0, -1.0 or blank").into())
 }
 
 pub(crate) fn view_of_name(path: &str) -> Option<View> {
@@ -71,7 +63,7 @@ pub(crate) fn view_of_cell(
         "" => return Ok(named),
         "Frontal" => View::Frontal,
         "Lateral" => View::Lateral,
-        _ => return Err(row.fault(column, "Frontal, Lateral or blank")),
+        _ => return Err(row.fault(column, "Frontal, Lateral or blank").into()),
     };
     quirks.view_differs += usize::from(named.is_some_and(|named| named != view));
     Ok(Some(view))
@@ -84,7 +76,7 @@ pub(crate) fn projection_of_cell(row: Row<'_>, column: usize) -> Result<Option<P
         "PA" => Projection::Pa,
         "LL" => Projection::Ll,
         "RL" => Projection::Rl,
-        _ => return Err(row.fault(column, "AP, PA, LL, RL or blank")),
+        _ => return Err(row.fault(column, "AP, PA, LL, RL or blank").into()),
     }))
 }
 
@@ -97,17 +89,18 @@ pub(crate) fn sex_of_cell(row: Row<'_>, column: usize, quirks: &mut Quirks) -> R
             quirks.sex_unknown += 1;
             None
         }
-        _ => return Err(row.fault(column, "Female, Male, Unknown or blank")),
+        _ => return Err(row.fault(column, "Female, Male, Unknown or blank").into()),
     })
 }
 
 pub(crate) fn age_of_cell(row: Row<'_>, column: usize, quirks: &mut Quirks) -> Result<Option<f32>> {
-    let cell = row.cell(column);
-    if cell.is_empty() {
-        return Ok(None);
+    match tables::age(row.cell(column)) {
+        Some(Age::Years(0.0)) => {
+            quirks.age_zero += 1;
+            Ok(None)
+        }
+        Some(Age::Years(years)) => Ok(Some(years)),
+        Some(Age::Missing | Age::Group) => Ok(None),
+        None => Err(row.fault(column, "years, 0 to 120, or blank").into()),
     }
-    let age = cell.parse().ok().filter(|age| (0.0..=120.0).contains(age));
-    let age: f32 = age.ok_or_else(|| row.fault(column, "years, 0 to 120, or blank"))?;
-    quirks.age_zero += usize::from(age == 0.0);
-    Ok(Some(age).filter(|&age| age > 0.0))
 }

@@ -4,12 +4,15 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use tables::Table;
+
 use super::cells::{
     Quirks, age_of_cell, label, patient_and_study, projection_of_cell, sex_of_cell, view_of_cell, view_of_name,
 };
-use super::images::ImageFinder;
-use super::table::Table;
-use super::{Dataset, LoadOptions, OnBad, Part, listing};
+use super::finder::{ImageFinder, Search};
+use super::source::Source;
+use super::{Dataset, OnBad, Part, listing};
+use crate::inventory::to_text;
 use crate::{Error, Label, Manifest, Record, Result};
 
 /// The label columns, in the order of the official `train.csv`.
@@ -72,9 +75,28 @@ fn holds_tables(dir: &Path) -> bool {
 /// must not turn the set into a plain folder, which has the images of all parts.
 pub(crate) fn has_its_columns(root: &Path) -> Result<bool> {
     let tables = ["train.csv", "valid.csv"].map(|name| root.join(name)).into_iter().filter(|path| path.is_file());
-    let headers = tables.chain(test_table(root)).map(|path| Table::header_of(&path)).collect::<Result<Vec<_>>>()?;
-    let known = |header: &Vec<String>| TASKS.iter().filter(|task| header.iter().any(|name| name == *task)).count();
-    Ok(headers.iter().any(|header| known(header) > TASKS.len() / 2))
+    let heads = tables.chain(test_table(root)).map(|path| head_of(&path)).collect::<Result<Vec<_>>>()?;
+    let known = |header: &[String]| TASKS.iter().filter(|task| header.iter().any(|name| name == *task)).count();
+    Ok(heads.iter().any(|head| known(&head.header) > TASKS.len() / 2))
+}
+
+/// The head of a table, which must have rows.
+fn head_of(path: &Path) -> Result<tables::Head> {
+    let head = Table::head(path)?;
+    if head.has_rows {
+        return Ok(head);
+    }
+    Err(tables::Error::Empty { path: path.into(), found: "a header and no rows" }.into())
+}
+
+/// The folder that the images are below: that of the tables, or the one above it where the full release lies as it was
+/// unzipped, in a folder for each of its four batches, the tables in the first of them.
+fn images_root(source: &Source<'_>, tables: &Path) -> String {
+    let below = to_text(tables.strip_prefix(source.dir()).unwrap_or(tables));
+    let batches = |path: &str| path.split('/').next().is_some_and(|folder| folder.contains(" batch "));
+    let in_batches =
+        batches(&below) && source.inventory.images().any(|path| batches(path) && !path.starts_with(&below));
+    if in_batches { String::new() } else { below }
 }
 
 /// The table of the test set, beside the other tables or in the folder `test`.
@@ -86,17 +108,18 @@ fn test_table(root: &Path) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Manifest> {
-    let root = find_root(dir)?;
+pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
+    let part = source.part;
+    let root = find_root(source.dir())?;
+    let below = images_root(source, &root);
     let mut manifest = Manifest {
         dataset: Dataset::Chexpert,
         tasks: TASKS.map(String::from).into(),
-        records: Vec::new(),
         patients_known: true,
-        notes: Vec::new(),
-        root,
+        has_parts: true,
+        root: if below.is_empty() { source.dir().into() } else { root.clone() },
+        ..Manifest::default()
     };
-    let root = manifest.root.clone();
     let absent = |expected: &str| -> Result<Error> {
         Ok(Error::Layout { dir: root.clone(), expected: expected.into(), found: listing(&root)? })
     };
@@ -106,7 +129,7 @@ pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Mani
             return Err(absent(name)?);
         }
         if part == wanted || part == Part::All && table.is_file() {
-            add_images(&mut manifest, &table, true, options)?;
+            add_images(&mut manifest, &table, true, source)?;
         }
     }
     match test_table(&root) {
@@ -115,9 +138,9 @@ pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Mani
         }
         Some(table) if matches!(part, Part::Test | Part::All) => {
             if table.file_name().is_some_and(|name| TEST_STUDIES.iter().any(|study| name == *study)) {
-                add_studies(&mut manifest, &table, options)?;
+                add_studies(&mut manifest, &table, source)?;
             } else {
-                add_images(&mut manifest, &table, false, options)?;
+                add_images(&mut manifest, &table, false, source)?;
             }
         }
         _ => {}
@@ -125,20 +148,26 @@ pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Mani
     Ok(manifest)
 }
 
+/// Files are called `view1_frontal.jpg`: patient and study belong to their names.
+fn finder<'s>(manifest: &Manifest, table: &Path, source: &Source<'s>) -> ImageFinder<'s> {
+    let root = to_text(manifest.root.strip_prefix(source.dir()).unwrap_or(Path::new("")));
+    ImageFinder::new(source.inventory, &root, table, Search::Folders(2), source.options)
+}
+
 /// Adds the rows of a table with one image each. The test table may lack the metadata columns.
-fn add_images(manifest: &mut Manifest, path: &Path, all_columns: bool, options: &LoadOptions) -> Result<()> {
-    let table = Table::read(path)?;
+fn add_images(manifest: &mut Manifest, path: &Path, all_columns: bool, source: &Source<'_>) -> Result<()> {
+    let table = source.read_at(path)?;
     let [path_column] = table.columns(["Path"])?;
     let tasks = table.columns(TASKS)?;
     if all_columns {
         table.columns(METADATA)?;
     }
     let [sex, age, view, projection] = METADATA.map(|name| table.column(name));
-    let mut finder = ImageFinder::new(&manifest.root, path, options);
+    let mut finder = finder(manifest, path, source);
     let mut quirks = Quirks::default();
     for row in table.rows() {
         let (patient, study) = patient_and_study(row.cell(path_column))
-            .ok_or_else(|| row.fault(path_column, "a path with .../patientNNNNN/studyN/..."))?;
+            .ok_or_else(|| Error::from(row.fault(path_column, "a path with .../patientNNNNN/studyN/...")))?;
         let labels = tasks.iter().map(|&column| label(row, column)).collect::<Result<_>>()?;
         let named = view_of_name(row.cell(path_column));
         let record = Record {
@@ -162,27 +191,27 @@ fn add_images(manifest: &mut Manifest, path: &Path, all_columns: bool, options: 
 }
 
 /// Adds the images of a table with one study per row: those listed in `test_image_paths.csv`, or else those on disk.
-fn add_studies(manifest: &mut Manifest, path: &Path, options: &LoadOptions) -> Result<()> {
-    let table = Table::read(path)?;
+fn add_studies(manifest: &mut Manifest, path: &Path, source: &Source<'_>) -> Result<()> {
+    let table = source.read_at(path)?;
     let [study_column] = table.columns(["Study"])?;
     let tasks = table.columns(TASKS)?;
     let mut truth = HashMap::new();
     let mut order = Vec::new();
     for row in table.rows() {
         let (_, study) = patient_and_study(row.cell(study_column))
-            .ok_or_else(|| row.fault(study_column, "a path with .../patientNNNNN/studyN"))?;
+            .ok_or_else(|| Error::from(row.fault(study_column, "a path with .../patientNNNNN/studyN")))?;
         let labels: Vec<Label> = tasks.iter().map(|&column| label(row, column)).collect::<Result<_>>()?;
         if truth.insert(study.clone(), labels).is_some() {
-            return Err(row.fault(study_column, "each study once"));
+            return Err(row.fault(study_column, "each study once").into());
         }
         order.push((study, row));
     }
 
     let beside = path.with_file_name(TEST_PATHS);
     let images = if beside.is_file() {
-        listed_images(manifest, &beside, options)?
+        listed_images(manifest, &beside, source)?
     } else {
-        images_on_disk(&manifest.root, order.iter().map(|(study, _)| study.as_str()))?
+        images_on_disk(manifest, source, order.iter().map(|(study, _)| study.as_str()))
     };
 
     let mut without_truth = Vec::new();
@@ -198,7 +227,7 @@ fn add_studies(manifest: &mut Manifest, path: &Path, options: &LoadOptions) -> R
         manifest.records.push(Record { path, patient, study, view, projection: None, sex: None, age: None, labels });
     }
     let without_image: Vec<_> = order.iter().filter(|(study, _)| !seen.contains(study)).collect();
-    if options.keep_missing {
+    if source.options.keep_missing {
         manifest.records.extend(without_image.iter().map(|(study, row)| Record {
             path: study.clone(),
             patient: patient_and_study(row.cell(study_column)).map_or_else(String::new, |(patient, _)| patient),
@@ -209,15 +238,16 @@ fn add_studies(manifest: &mut Manifest, path: &Path, options: &LoadOptions) -> R
             age: None,
             labels: truth[study].clone(),
         }));
-    } else if let (OnBad::Fail, Some((_, row))) = (options.on_bad, without_image.first()) {
+    } else if let (OnBad::Fail, Some((_, row))) = (source.options.on_bad, without_image.first()) {
         return Err(Error::MissingImage {
             table: path.into(),
             line: row.line(),
             image: row.cell(study_column).into(),
             root: manifest.root.clone(),
+            hint: String::new(),
         });
     }
-    if !without_image.is_empty() && !options.keep_missing {
+    if !without_image.is_empty() && !source.options.keep_missing {
         manifest.notes.push(format!(
             "{}: {} of {} studies skipped because they have no images (the first: {})",
             path.display(),
@@ -236,10 +266,10 @@ fn add_studies(manifest: &mut Manifest, path: &Path, options: &LoadOptions) -> R
     Ok(())
 }
 
-fn listed_images(manifest: &mut Manifest, path: &Path, options: &LoadOptions) -> Result<Vec<String>> {
-    let table = Table::read(path)?;
+fn listed_images(manifest: &mut Manifest, path: &Path, source: &Source<'_>) -> Result<Vec<String>> {
+    let table = source.read_at(path)?;
     let [column] = table.columns(["Path"])?;
-    let mut finder = ImageFinder::new(&manifest.root, path, options);
+    let mut finder = finder(manifest, path, source);
     let mut images = Vec::new();
     for row in table.rows() {
         images.extend(finder.find(row, column)?);
@@ -250,22 +280,17 @@ fn listed_images(manifest: &mut Manifest, path: &Path, options: &LoadOptions) ->
 }
 
 /// Images of the studies below `root/test` or `root`, sorted by name within a study.
-fn images_on_disk<'s>(root: &Path, studies: impl Iterator<Item = &'s str>) -> Result<Vec<String>> {
-    let mut images = Vec::new();
-    for study in studies {
-        for below in ["test/", ""] {
-            let folder = format!("{below}{study}");
-            let Ok(entries) = std::fs::read_dir(root.join(&folder)) else { continue };
-            let mut names = Vec::new();
-            for entry in entries {
-                let entry = entry.map_err(|source| Error::Io { path: root.join(&folder), source })?;
-                names.push(entry.file_name().to_string_lossy().into_owned());
-            }
-            names.retain(|name| super::has_image_extension(Path::new(name)));
-            names.sort();
-            images.extend(names.into_iter().map(|name| format!("{folder}/{name}")));
-            break;
-        }
+fn images_on_disk<'s>(manifest: &Manifest, source: &Source<'_>, studies: impl Iterator<Item = &'s str>) -> Vec<String> {
+    let root = to_text(manifest.root.strip_prefix(source.dir()).unwrap_or(Path::new("")));
+    let prefix = if root.is_empty() { root } else { format!("{root}/") };
+    let mut of_folder: HashMap<&str, Vec<&str>> = HashMap::new();
+    for path in source.inventory.images().filter_map(|path| path.strip_prefix(&prefix)) {
+        of_folder.entry(path.rsplit_once('/').map_or("", |(folder, _)| folder)).or_default().push(path);
     }
-    Ok(images)
+    let found = |study: &str| {
+        let folders = [format!("test/{study}"), study.to_owned()];
+        let images = folders.iter().find_map(|folder| of_folder.get(folder.as_str()));
+        images.into_iter().flatten().map(|path| (*path).to_owned()).collect::<Vec<_>>()
+    };
+    studies.flat_map(found).collect()
 }

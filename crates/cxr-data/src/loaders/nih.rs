@@ -1,14 +1,13 @@
 //! NIH ChestX-ray14 (Wang et al. 2017): `Data_Entry_2017.csv`, images in `images/` or `images_001/images/` and so on.
 //! A row lists the findings mined from the report; findings not listed are read as negative, as in the paper.
 
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
 
-use walkdir::WalkDir;
+use tables::{Age, Row, age, sex};
 
-use super::images::Once;
-use super::table::{Row, Table};
-use super::{Dataset, LoadOptions, OnBad, Part, listing, reading};
+use super::finder::{ImageFinder, Search};
+use super::source::{NO_PARTS, Source};
+use super::{Dataset, Part};
 use crate::{Error, Label, Manifest, Projection, Record, Result, View};
 
 /// Findings in alphabetical order, then the label for none of them.
@@ -31,68 +30,62 @@ const TASKS: [&str; 15] = [
 ];
 const NONE: &str = "No Finding";
 
-/// The table of the first release or of 2020.
-pub(crate) fn find_table(dir: &Path) -> Option<PathBuf> {
-    ["Data_Entry_2017.csv", "Data_Entry_2017_v2020.csv"].iter().map(|name| dir.join(name)).find(|path| path.is_file())
+/// The columns by which a table of this set is known, whatever its name: `Data_Entry_2017.csv`, `_v2020`,
+/// `sample_labels.csv` of the sample on Kaggle.
+const COLUMNS: [&str; 3] = ["Image Index", "Finding Labels", "Patient ID"];
+
+/// The table of the set.
+pub(crate) fn find_table<'s>(source: &Source<'s>) -> Option<&'s str> {
+    source.tables_with(&COLUMNS).next()
 }
 
-pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Manifest> {
-    let layout = |expected: &str| -> Result<Error> {
-        Ok(Error::Layout { dir: dir.into(), expected: expected.into(), found: listing(dir)? })
+pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
+    let part = source.part;
+    let Some(path) = find_table(source) else {
+        return Err(source.layout("Data_Entry_2017.csv, or another table with its columns"));
     };
-    let Some(path) = find_table(dir) else {
-        return Err(layout("Data_Entry_2017.csv")?);
-    };
+    let lists = ["train_val_list.txt", "test_list.txt"].map(|name| source.file_named(name));
+    // The whole set is never taken for its training part because the lists were not downloaded.
+    let has_parts = lists.iter().any(Option::is_some) || path.to_lowercase().contains("data_entry_2017");
     let list = match part {
         Part::All => None,
-        Part::Train => Some("train_val_list.txt"),
-        Part::Test => Some("test_list.txt"),
-        Part::Valid => {
-            return Err(layout("train_val or test: the set has no validation part; split train_val")?);
+        Part::Valid if has_parts => {
+            return Err(source.layout("train_val or test: the set has no validation part; split train_val"));
         }
-    };
-    let wanted: Option<HashSet<String>> = match list.map(|name| dir.join(name)) {
-        None => None,
-        Some(path) if path.is_file() => {
-            let text = std::fs::read_to_string(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
-            Some(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(String::from).collect())
+        Part::Train | Part::Test if has_parts => {
+            let (name, list) =
+                if part == Part::Train { ("train_val_list.txt", lists[0]) } else { ("test_list.txt", lists[1]) };
+            Some(list.ok_or_else(|| source.layout(format!("{name}, the published list of this part")))?)
         }
-        Some(path) => return Err(layout(&path.file_name().unwrap_or_default().to_string_lossy())?),
+        Part::Train => None,
+        _ => return Err(source.no_such_part(Dataset::Nih, NO_PARTS)),
     };
+    let wanted: Option<HashSet<String>> = list.map(|list| source.list(list)).transpose()?.map(HashSet::from_iter);
 
-    let images = images_by_name(dir);
-    let table = Table::read(&path)?;
-    let [name, findings, follow_up, patient] =
-        table.columns(["Image Index", "Finding Labels", "Follow-up #", "Patient ID"])?;
-    let [age, view] = table.columns(["Patient Age", "View Position"])?;
-    let sex = table.column("Patient Gender").or_else(|| table.column("Patient Sex"));
+    let table = source.read(path)?;
+    let [name, findings, patient] = table.columns(COLUMNS)?;
+    let [follow_up, years, view] = table.columns(["Follow-up #", "Patient Age", "View Position"])?;
+    let gender = table.column("Patient Gender").or_else(|| table.column("Patient Sex"));
+    let mut finder = ImageFinder::new(source.inventory, "", table.path(), Search::Names, source.options);
     let mut records = Vec::new();
-    let mut seen = Once::default();
-    let (mut missing, mut ages) = (0, 0);
+    let mut ages = 0;
     for row in table.rows().filter(|row| wanted.as_ref().is_none_or(|wanted| wanted.contains(row.cell(name)))) {
         let labels = labels(row, findings)?;
         let projection = match row.cell(view) {
             "AP" => Some(Projection::Ap),
             "PA" => Some(Projection::Pa),
             "" => None,
-            _ => return Err(row.fault(view, "AP, PA or blank")),
+            _ => return Err(row.fault(view, "AP, PA or blank").into()),
         };
+        let Some(path) = finder.find(row, name)? else { continue };
         // 058Y in the first release, 58 in the later one; a few ages of the first are impossible.
-        let years = reading::age(row.cell(age));
-        ages += usize::from(years.is_none() && !row.cell(age).is_empty());
-        seen.check(row, name, row.cell(name))?;
-        let missing_but_kept = || options.keep_missing.then(|| row.cell(name).to_owned());
-        let Some(path) = images.get(row.cell(name)).cloned().or_else(missing_but_kept) else {
-            if options.on_bad == OnBad::Fail {
-                return Err(Error::MissingImage {
-                    table: table.path.clone(),
-                    line: row.line(),
-                    image: row.cell(name).into(),
-                    root: dir.into(),
-                });
+        let years = match age(row.cell(years)) {
+            Some(Age::Years(years)) => Some(years),
+            Some(Age::Missing) => None,
+            _ => {
+                ages += 1;
+                None
             }
-            missing += 1;
-            continue;
         };
         records.push(Record {
             path,
@@ -100,24 +93,27 @@ pub(crate) fn load(dir: &Path, part: Part, options: &LoadOptions) -> Result<Mani
             study: format!("{}/{}", row.cell(patient), row.cell(follow_up)),
             view: Some(View::Frontal),
             projection,
-            sex: sex.and_then(|column| reading::sex(row.cell(column))),
+            sex: gender.and_then(|column| sex(row.cell(column)).flatten()),
             age: years,
             labels,
         });
     }
-    let notes = [
-        (missing, "rows skipped because their images are missing"),
-        (ages, "rows with an impossible age, read as not recorded"),
-    ];
-    let notes = notes.into_iter().filter(|(rows, _)| *rows > 0);
-    let notes = notes.map(|(rows, what)| format!("{}: {rows} {what}", path.display())).collect();
+    let mut notes = finder.notes();
+    if ages > 0 {
+        notes.push(format!("{}: {ages} rows with an impossible age, read as not recorded", table.path().display()));
+    }
+    if !has_parts {
+        notes.extend(super::no_parts(Dataset::Nih, part, records.len()));
+    }
     Ok(Manifest {
-        root: dir.into(),
+        root: source.dir().into(),
         dataset: Dataset::Nih,
         tasks: TASKS.map(String::from).into(),
         records,
         patients_known: true,
+        has_parts,
         notes,
+        ..Manifest::default()
     })
 }
 
@@ -125,26 +121,10 @@ fn labels(row: Row<'_>, column: usize) -> Result<Vec<Label>> {
     let mut labels = vec![Label::Negative; TASKS.len()];
     for finding in row.cell(column).split('|').map(str::trim) {
         let task = TASKS.iter().position(|task| *task == finding);
-        let task =
-            task.ok_or_else(|| row.fault(column, &format!("findings out of {}, separated by |", TASKS.join(", "))))?;
+        let task = task.ok_or_else(|| {
+            Error::from(row.fault(column, format!("findings out of {}, separated by |", TASKS.join(", "))))
+        })?;
         labels[task] = Label::Positive;
     }
     Ok(labels)
-}
-
-/// Paths below `dir` of all its PNG files, by file name; file names are unique in the set.
-fn images_by_name(dir: &Path) -> HashMap<String, String> {
-    let files = WalkDir::new(dir)
-        .max_depth(3)
-        .follow_links(true)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_map(|entry| entry.ok());
-    files
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "png"))
-        .filter_map(|entry| {
-            let name = entry.file_name().to_str()?.to_string();
-            Some((name, super::below(dir, entry.path())?))
-        })
-        .collect()
 }

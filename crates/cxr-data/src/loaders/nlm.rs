@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::reading::{self, Reading};
-use super::table::Table;
-use super::{Dataset, Part, listing};
+use super::source::{NO_PARTS, Source};
+use super::{Dataset, Part};
+use crate::inventory::to_text;
 use crate::{Error, Label, Manifest, Record, Result, View};
 
 const IMAGES: &str = "CXR_png";
@@ -63,37 +64,32 @@ impl FilmSet {
         }
     }
 
-    pub(crate) fn load(&self, dir: &Path, part: Part) -> Result<Manifest> {
+    pub(crate) fn load(&self, source: &Source<'_>) -> Result<Manifest> {
+        let (dir, part) = (source.dir(), source.part);
         let Some(folder) = self.find(dir)? else {
-            return Err(Error::Layout {
-                dir: dir.into(),
-                expected: format!("{IMAGES}/{0}0001_0.png, {0}0002_1.png, ...", self.prefix),
-                found: listing(dir)?,
-            });
+            return Err(source.layout(format!("{IMAGES}/{0}0001_0.png, {0}0002_1.png, ...", self.prefix)));
         };
+        if matches!(part, Part::Valid | Part::Test) {
+            return Err(source.no_such_part(self.dataset, NO_PARTS));
+        }
         let inside = folder.file_name().is_some_and(|name| name == IMAGES);
         let root = if inside { folder.parent().unwrap_or(&folder).to_path_buf() } else { folder.clone() };
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(&folder).map_err(|source| Error::Io { path: folder.clone(), source })? {
-            let entry = entry.map_err(|source| Error::Io { path: folder.clone(), source })?;
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
-        names.sort();
+        let below = to_text(folder.strip_prefix(dir).unwrap_or(&folder));
+        let below = if below.is_empty() { below } else { format!("{below}/") };
+        let names = source.inventory.images().filter_map(|path| path.strip_prefix(&below));
+        let names: Vec<&str> = names.filter(|name| !name.contains('/')).collect();
 
-        let mut readings = self.readings(&root)?;
+        let mut readings = self.readings(source, &root)?;
         let mut notes = Notes::default();
         let mut records = Vec::new();
         for name in names {
-            let Some((patient, tuberculosis)) = self.label(&name) else {
-                notes.other_files += 1;
-                continue;
-            };
-            let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+            let Some((patient, tuberculosis)) = self.label(name) else { continue };
+            let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
             let reading = readings.remove(stem);
-            notes.see(&name, tuberculosis, reading.as_ref());
+            notes.see(name, tuberculosis, reading.as_ref());
             let reading = reading.unwrap_or_default();
             records.push(Record {
-                path: if inside { format!("{IMAGES}/{name}") } else { name.clone() },
+                path: if inside { format!("{IMAGES}/{name}") } else { name.into() },
                 patient: patient.into(),
                 study: format!("{patient}/study1"),
                 view: Some(View::Frontal),
@@ -106,15 +102,16 @@ impl FilmSet {
         let mut notes = notes.lines(&folder);
         notes.extend(super::no_parts(self.dataset, part, records.len()));
         let tasks = vec!["Tuberculosis".into()];
-        Ok(Manifest { root, dataset: self.dataset, tasks, records, patients_known: true, notes })
+        Ok(Manifest { root, dataset: self.dataset, tasks, records, patients_known: true, notes, ..Manifest::default() })
     }
 
     /// Readings by image file name without extension: from the text files, or else from a table beside or above the
     /// images.
-    fn readings(&self, root: &Path) -> Result<HashMap<String, Reading>> {
+    fn readings(&self, source: &Source<'_>, root: &Path) -> Result<HashMap<String, Reading>> {
         let folder = root.join(READINGS);
         let mut readings = HashMap::new();
         if folder.is_dir() {
+            source.note_read(&format!("{}/", to_text(folder.strip_prefix(source.dir()).unwrap_or(&folder))));
             let io = |source| Error::Io { path: folder.clone(), source };
             for entry in std::fs::read_dir(&folder).map_err(io)? {
                 let path = entry.map_err(io)?.path();
@@ -132,7 +129,7 @@ impl FilmSet {
         else {
             return Ok(readings);
         };
-        let table = Table::read(&path)?;
+        let table = source.read_at(&path)?;
         let [name, sex, age, findings] = table.columns(["study_id", "sex", "age", "findings"])?;
         for row in table.rows() {
             let stem = row.cell(name).rsplit_once('.').map_or(row.cell(name), |(stem, _)| stem);
@@ -155,7 +152,6 @@ struct Notes {
     without_age: Vec<String>,
     contaminated: Vec<String>,
     contradicting: Vec<String>,
-    other_files: usize,
 }
 
 impl Notes {
@@ -176,7 +172,7 @@ impl Notes {
     }
 
     fn lines(self, folder: &Path) -> Vec<String> {
-        let mut lines: Vec<String> = [
+        [
             (self.without_reading, "images without a clinical reading"),
             (self.without_age, "clinical readings without a legible sex or age"),
             (self.contaminated, "clinical readings that mention more than one patient; the first was used"),
@@ -193,10 +189,6 @@ impl Notes {
                 if names.len() > 5 { ", ..." } else { "" }
             )
         })
-        .collect();
-        if self.other_files > 0 {
-            lines.push(format!("{}: {} other files ignored", folder.display(), self.other_files));
-        }
-        lines
+        .collect()
     }
 }

@@ -71,25 +71,16 @@ fn sex_and_age(line: &str) -> Option<(Sex, Option<f32>)> {
 }
 
 pub(crate) fn sex(word: &str) -> Option<Sex> {
-    match word.to_lowercase().as_str() {
-        "m" | "male" | "man" | "mal" => Some(Sex::Male),
-        "f" | "female" | "femal" | "famale" | "woman" => Some(Sex::Female),
-        _ => None,
-    }
+    tables::sex(word).flatten()
 }
 
-/// The first number of a text in years; its unit may be years (or nothing), months, weeks or days.
+/// The first number of a text with its unit, in years.
 pub(crate) fn age(text: &str) -> Option<f32> {
-    let text = &text[text.find(|c: char| c.is_ascii_digit())?..];
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let number: f32 = text[..digits].trim_end_matches('.').parse().ok()?;
-    let years = match text[digits..].trim_start().chars().next() {
-        Some('m' | 'M') => number / 12.0,
-        Some('w' | 'W') => number * 7.0 / 365.25,
-        Some('d' | 'D') => number / 365.25,
-        _ => number,
-    };
-    (years <= 120.0).then_some(years)
+    let from = &text[text.find(|c: char| c.is_ascii_digit())?..];
+    match tables::age(from) {
+        Some(tables::Age::Years(years)) => Some(years),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
-use crate::loaders::{Table, patient_and_study};
+use tables::Table;
+
+use crate::loaders::patient_and_study;
 use crate::{Error, Manifest, Result};
 
 /// Reads a published draw: rows of `train`, the manifest it was drawn from, in the order of the file.
@@ -18,7 +20,7 @@ use crate::{Error, Manifest, Result};
 pub fn read_draw(path: &Path, train: &Manifest) -> Result<Vec<usize>> {
     let table = Table::read(path)?;
     let [path_column] = table.columns(["Path"])?;
-    let index = (table.header[0].is_empty()).then_some(0);
+    let index = (table.header()[0].is_empty()).then_some(0);
     let place: HashMap<&str, usize> =
         train.records.iter().enumerate().filter_map(|(row, record)| Some((identity(&record.path)?, row))).collect();
     let mut rows = Vec::new();
@@ -27,13 +29,13 @@ pub fn read_draw(path: &Path, train: &Manifest) -> Result<Vec<usize>> {
         let found = found.ok_or_else(|| {
             row.fault(
                 path_column,
-                &format!("the end of the path of one of the {} images of the training set", train.len()),
+                format!("the end of the path of one of the {} images of the training set", train.len()),
             )
         })?;
         if let Some(index) = index
             && row.cell(index).parse() != Ok(found)
         {
-            return Err(row.fault(index, &format!("{found}, the row of \"{}\"", row.cell(path_column))));
+            return Err(row.fault(index, format!("{found}, the row of \"{}\"", row.cell(path_column))).into());
         }
         rows.push(found);
     }

@@ -9,6 +9,7 @@ mod nested;
 mod patients;
 mod shenzhen;
 mod table;
+mod whole;
 
 pub use fractions::{Draw, bernoulli_draws, paper_draws};
 pub use medaug::{read_draw, write_draw};
@@ -17,6 +18,7 @@ pub use nested::{check_fractions, nested_fractions};
 pub use patients::{check_shares, patient_split};
 pub use shenzhen::{ShenzhenSplit, shenzhen_draws, shenzhen_split};
 pub use table::RowTable;
+pub use whole::write_parts;
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;

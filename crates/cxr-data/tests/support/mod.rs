@@ -78,6 +78,6 @@ pub fn data_set(dir: &Path, n: usize) -> Manifest {
         tasks: Vec::new(),
         records,
         patients_known: true,
-        notes: Vec::new(),
+        ..Manifest::default()
     }
 }

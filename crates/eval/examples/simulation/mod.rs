@@ -66,6 +66,44 @@ pub fn coverage(prevalence: f64, simulations: usize, replicates: usize, seed: u6
     }
 }
 
+/// Standard deviation over label draws of the distance of the classes, and the true mean AUROC over draws: with
+/// mu + s z for a standard normal z it is Phi(mu / sqrt(2 + s^2)), from scipy.stats.norm.cdf(1.19 / 2.36 ** 0.5).
+pub const DRAW_SPREAD: f64 = 0.6;
+pub const TRUE_MEAN_AUROC: f64 = 0.7807190703177973;
+
+/// Shares of simulations whose interval holds the true mean AUROC over label draws: patients alone, patients and draws; and
+/// how wide the second is, on average, to the first.
+pub fn coverage_of_draws(draws: usize, simulations: usize, replicates: usize, seed: u64) -> (f64, f64, f64) {
+    let settings = Bootstrap { replicates, ..Bootstrap::default() };
+    let intervals: Vec<Interval> = (0..simulations)
+        .into_par_iter()
+        .map(|simulation| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(simulation as u64);
+            let labels: Vec<bool> = (0..PATIENTS).map(|patient| patient % 5 < 2).collect();
+            // The heads of all draws see the same images, whose noise they have half in common.
+            let common: Vec<f64> = labels.iter().map(|_| normal(&mut rng)).collect();
+            let of_draw = |rng: &mut ChaCha8Rng| -> Vec<f64> {
+                let separation = SEPARATION + DRAW_SPREAD * normal(rng);
+                let own = labels.iter().map(|_| normal(rng)).collect::<Vec<_>>();
+                let noise = common.iter().zip(own).map(|(common, own)| (common + own) / 2.0_f64.sqrt());
+                labels.iter().zip(noise).map(|(&label, noise)| if label { separation + noise } else { noise }).collect()
+            };
+            let scores: Vec<Vec<f64>> = (0..draws).map(|_| of_draw(&mut rng)).collect();
+            let cohort = Cohort::independent(labels).expect("few rows");
+            settings.interval(&cohort, &scores, Metric::Auroc).expect("both classes")
+        })
+        .collect();
+    let of = |limits: &dyn Fn(&Interval) -> (f64, f64)| {
+        let inside = intervals.iter().map(limits).filter(|(lower, upper)| (*lower..=*upper).contains(&TRUE_MEAN_AUROC));
+        let width = intervals.iter().map(limits).map(|(lower, upper)| upper - lower).sum::<f64>();
+        (inside.count() as f64 / simulations as f64, width)
+    };
+    let (patients, narrow) = of(&|interval| (interval.lower, interval.upper));
+    let (both, wide) = of(&Interval::limits);
+    (patients, both, wide / narrow)
+}
+
 fn test_set(prevalence: f64, seed: u64, simulation: u64) -> (Cohort, Vec<f64>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(simulation);

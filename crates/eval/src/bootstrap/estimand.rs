@@ -106,6 +106,14 @@ impl Estimand {
         }
     }
 
+    /// The smallest and the largest value: all statistics lie in [0, 1].
+    pub(crate) fn range(&self) -> (f64, f64) {
+        match &self.draws {
+            Draws::Single(_) => (0.0, 1.0),
+            Draws::Paired(_) => (-1.0, 1.0),
+        }
+    }
+
     pub(crate) fn metric(&self) -> Metric {
         self.metric
     }

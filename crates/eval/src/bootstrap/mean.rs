@@ -69,7 +69,14 @@ impl Bootstrap {
         let drawn = drawn.map_err(|reason| Error::undefined(metric, reason))?;
         let (lower, upper) = clustered::percentile_limits(&drawn.values, self.level);
         let observed = estimands.iter().map(Estimand::observed).sum::<f64>() / count;
-        Ok(Interval {
+        // The mean of each draw over tasks: the tasks of a draw have their images in common.
+        let per_draw = estimands.iter().map(Estimand::observed_per_draw).reduce(|mut sum, task| {
+            sum.iter_mut().zip(task).for_each(|(sum, value)| *sum += value);
+            sum
+        });
+        let per_draw: Vec<f64> = per_draw.unwrap_or_default().into_iter().map(|sum| sum / count).collect();
+        let range = estimands[0].range();
+        let interval = Interval {
             estimate: observed,
             lower,
             upper,
@@ -84,7 +91,9 @@ impl Bootstrap {
             positives: estimands.iter().map(Estimand::positives).sum(),
             patients: estimands[0].patients(),
             seed: resamples.seed(),
-        })
+            with_draws: None,
+        };
+        Ok(interval.with_draws(&per_draw, range))
     }
 }
 

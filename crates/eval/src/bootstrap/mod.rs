@@ -4,6 +4,9 @@
 //! `confidence_interval_diff.py` of the reference. Replicate r uses stream r of ChaCha8 with the seed as key. The
 //! result is therefore the same for any number of threads, and tasks with the same rows share their resamples.
 //!
+//! Replicates vary the test patients and keep the label draws. The variation over draws is added afterwards, as a second
+//! pair of limits ([`Interval::with_draws`]).
+//!
 //! A resample that lacks a class has no AUROC. It is drawn again from the same stream and counted
 //! ([`Interval::redrawn`]). The interval is then conditional on both classes being present, as the estimate is. If a
 //! class has only one unit, every resample would repeat it and the interval would be too narrow, so it is undefined.
@@ -210,7 +213,7 @@ impl Bootstrap {
                 (observed, lower, upper, Method::Bca)
             }
         };
-        Ok(Interval {
+        let interval = Interval {
             estimate,
             lower,
             upper,
@@ -225,6 +228,11 @@ impl Bootstrap {
             positives: estimand.positives(),
             patients: estimand.patients(),
             seed: resamples.seed(),
+            with_draws: None,
+        };
+        Ok(match self.rule {
+            Rule::Paper => interval,
+            Rule::Percentile | Rule::Bca => interval.with_draws(&estimand.observed_per_draw(), estimand.range()),
         })
     }
 }

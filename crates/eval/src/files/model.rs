@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::join::join_ground_truth;
-use super::read::read_predictions;
+use super::join::{JoinOptions, join};
+use super::read::read_under;
+use super::recorded::RecordedLabels;
 use super::results::read_stamp_beside;
 use super::sheet::Sheet;
 use crate::error::{Error, Result, RowMismatch};
@@ -23,6 +24,20 @@ pub struct Predictions {
     pub stamp: Stamp,
 }
 
+/// How prediction files are read.
+#[derive(Debug, Clone, Default)]
+pub struct ReadOptions<'a> {
+    /// A file with the labels, and the name of its key column.
+    pub ground_truth: Option<(&'a Path, &'a str)>,
+    /// The tasks that are kept; all, if none are named.
+    pub tasks: Option<&'a [String]>,
+    /// What becomes of labels that are recorded as uncertain or not at all. `None`: the default of [`RecordedLabels`] for the
+    /// columns of a table of labels; in `label_<task>` columns an uncertain label is an error.
+    pub recorded: Option<RecordedLabels>,
+    /// Whether rows of the ground truth without scores are left out, which the stamp says.
+    pub scored_only: bool,
+}
+
 impl Predictions {
     /// Reads prediction files, one per label draw. A folder stands for the `predictions*.csv` in it, in the order of
     /// their names. With `ground_truth`, a file and the name of its key column, the labels are those of that file. With
@@ -32,18 +47,37 @@ impl Predictions {
     /// As [`read_predictions`] and [`join_ground_truth`]; a folder without predictions; [`Error::StampMismatch`]
     /// between draws; a task that a file lacks, with the nearest names.
     pub fn read(paths: &[PathBuf], ground_truth: Option<(&Path, &str)>, tasks: Option<&[String]>) -> Result<Self> {
+        Self::read_with(paths, &ReadOptions { ground_truth, tasks, ..ReadOptions::default() })
+    }
+
+    /// [`Self::read`], with all options.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_with(paths: &[PathBuf], options: &ReadOptions<'_>) -> Result<Self> {
+        let ReadOptions { ground_truth, tasks, recorded, scored_only } = options;
+        let tasks = *tasks;
+        let joining = JoinOptions { recorded: recorded.clone(), scored_only: *scored_only };
         let (mut draws, mut stamp) = (Vec::new(), None::<Stamp>);
         for path in paths {
             for file in files(path)? {
-                let scores = match ground_truth {
-                    Some((truth, key)) => join_ground_truth(truth, &file, key, tasks)?,
-                    None => read_predictions(&file)?,
+                let (scores, policy, of_rows) = match ground_truth {
+                    Some((truth, key)) => {
+                        let joined = join(truth, &file, key, tasks, &joining)?;
+                        (joined.scores, joined.policy, joined.of_rows)
+                    }
+                    None => (read_under(&file, recorded.as_ref())?, recorded.as_ref().map(|r| r.policy.clone()), None),
                 };
+                let rows = scores.rows().len();
                 draws.push(match tasks {
                     Some(tasks) => scores.select_tasks_of(tasks, &file.display().to_string())?,
                     None => scores,
                 });
-                let beside = read_stamp_beside(&file)?;
+                let mut beside = read_stamp_beside(&file)?;
+                beside.label_policy = policy.or(beside.label_policy);
+                if let Some(all) = of_rows {
+                    beside.split = Some(format!("{rows} of {all} rows, those with scores"));
+                }
                 stamp = Some(match stamp {
                     None => beside,
                     Some(stamp) => stamp.merged(&beside)?,
@@ -70,7 +104,7 @@ impl Predictions {
     pub fn described_by(self, file: &Path, key: &str) -> Result<Self> {
         let sheet = Sheet::read(file)?;
         let column = sheet.column(key)?;
-        let ids = || sheet.records.iter().map(|(_, record)| &record[column]);
+        let ids = || sheet.rows_of_table().map(|row| row.cell(column));
         unique(&file.display().to_string(), key, ids())?;
         let places: HashMap<&str, usize> = ids().enumerate().map(|(place, id)| (id, place)).collect();
         let (known, known_by) = sheet.rows_keyed(column)?;

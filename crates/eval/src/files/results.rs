@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::write::write_new;
 use crate::compare::Comparisons;
 use crate::error::{Error, Result};
-use crate::interval::Interval;
+use crate::interval::{Interval, WithDraws};
 use crate::results::Results;
 use crate::stamp::Stamp;
 use crate::tables::Table;
@@ -56,6 +56,9 @@ impl Results {
             "seed",
             "between_draws",
             "total_error",
+            "draws",
+            "lower_with_draws",
+            "upper_with_draws",
             "undefined",
             "label_policy",
             "split",
@@ -67,6 +70,8 @@ impl Results {
         for row in &self.rows {
             let interval = row.interval.as_ref();
             let of = |pick: fn(&Interval) -> String| interval.map(pick).unwrap_or_default();
+            let both = interval.and_then(|interval| interval.with_draws.as_ref());
+            let drawn = |pick: fn(&WithDraws) -> String| both.map(pick).unwrap_or_default();
             let group = row.group.as_ref();
             let draws = row.draws.as_ref();
             let stamp = self.stamp.fields().map(|(_, value)| value.clone().unwrap_or_default());
@@ -91,6 +96,9 @@ impl Results {
                 of(|i| i.seed.map(|seed| seed.to_string()).unwrap_or_default()),
                 draws.map(|draws| draws.between_draws.to_string()).unwrap_or_default(),
                 draws.map(|draws| draws.total.to_string()).unwrap_or_default(),
+                drawn(|both| both.draws.to_string()),
+                drawn(|both| both.lower.to_string()),
+                drawn(|both| both.upper.to_string()),
                 row.undefined.as_ref().map(ToString::to_string).unwrap_or_default(),
             ];
             let remarks = self.stamp.remarks().map(|remark| remark.clone().unwrap_or_default());

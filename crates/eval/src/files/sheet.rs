@@ -1,15 +1,16 @@
-//! A CSV file in memory, with access by column name and line numbers for errors.
+//! A prediction file or a table of labels, with access by column name and line numbers for errors.
 
 use std::path::{Path, PathBuf};
 
-use csv::StringRecord;
+use ::tables::{Age, Label, Row as TableRow, Table, age, is_missing, label, number};
 
+use super::recorded::RecordedLabels;
 use crate::error::{Error, Result};
-use crate::names::{canonical, nearest_names, unique};
+use crate::names::{canonical, nearest_names};
 use crate::row::{PatientSource, Row};
 
 /// Accepted names of the columns that are neither labels nor scores, without case and punctuation.
-const PATH: &[&str] = &["path", "image", "file", "filename"];
+const PATH: &[&str] = &["path", "image", "file", "filename", "imagepath", "imageindex", "imageid"];
 const PATIENT: &[&str] = &["patient", "patientid", "subject", "subjectid"];
 const STUDY: &[&str] = &["study", "studyid"];
 const VIEW: &[&str] = &["view", "frontallateral"];
@@ -19,42 +20,40 @@ const PROJECTION: &[&str] = &["projection", "appa"];
 
 pub(super) struct Sheet {
     pub(super) path: PathBuf,
-    headers: Vec<String>,
-    /// Records with their 1-based line.
-    pub(super) records: Vec<(u64, StringRecord)>,
+    table: Table,
 }
 
 impl Sheet {
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let fault = |source: csv::Error| Error::Csv { path: path.to_owned(), source };
-        let file = std::fs::File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(std::io::BufReader::new(file));
-        let headers: Vec<String> = reader.headers().map_err(fault)?.iter().map(str::to_owned).collect();
-        unique(&path.display().to_string(), "column", headers.iter().map(String::as_str).filter(|h| !h.is_empty()))?;
-        let mut records = Vec::new();
-        for record in reader.records() {
-            let record = record.map_err(fault)?;
-            records.push((record.position().map_or(0, csv::Position::line), record));
-        }
-        if records.is_empty() {
-            return Err(Error::EmptyFile { path: path.to_owned(), what: "no rows" });
-        }
-        Ok(Self { path: path.to_owned(), headers, records })
+        Ok(Self { path: path.to_owned(), table: Table::read(path)? })
+    }
+
+    /// Number of rows.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn rows_of_table(&self) -> impl ExactSizeIterator<Item = TableRow<'_>> {
+        self.table.rows()
+    }
+
+    pub(super) fn row(&self, at: usize) -> TableRow<'_> {
+        self.table.row(at)
     }
 
     /// Column with exactly this name, otherwise one with this name without case and punctuation.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
         let wanted = canonical(name);
-        let exact = self.headers.iter().position(|header| header == name);
-        exact.or_else(|| self.headers.iter().position(|header| canonical(header) == wanted))
+        let exact = self.table.header().iter().position(|header| header == name);
+        exact.or_else(|| self.table.header().iter().position(|header| canonical(header) == wanted))
     }
 
     pub(super) fn column(&self, name: &str) -> Result<usize> {
         self.find(name).ok_or_else(|| Error::MissingColumn {
             path: self.path.clone(),
             column: name.to_owned(),
-            nearest: nearest_names(name, self.headers.iter().map(String::as_str)),
-            known: self.headers.clone(),
+            nearest: nearest_names(name, self.table.header().iter().map(String::as_str)),
+            known: self.table.header().to_vec(),
         })
     }
 
@@ -65,7 +64,7 @@ impl Sheet {
             let head = header.get(..prefix.len())?;
             head.eq_ignore_ascii_case(prefix).then(|| header[prefix.len()..].to_owned())
         };
-        self.headers.iter().enumerate().filter_map(|(column, header)| Some((strip(header)?, column))).collect()
+        self.table.header().iter().enumerate().filter_map(|(column, header)| Some((strip(header)?, column))).collect()
     }
 
     /// Columns that neither are the key nor describe the row: the tasks of a file without prefixes.
@@ -74,7 +73,7 @@ impl Sheet {
             let name = canonical(header);
             name.is_empty() || [PATH, PATIENT, STUDY, VIEW, SEX, AGE, PROJECTION].concat().contains(&name.as_str())
         };
-        let columns = self.headers.iter().enumerate();
+        let columns = self.table.header().iter().enumerate();
         columns.filter(|(column, name)| *column != key && !describes(name)).map(|(c, name)| (name.clone(), c)).collect()
     }
 
@@ -90,68 +89,69 @@ impl Sheet {
     }
 
     fn rows_or(&self, key: Option<usize>) -> Result<(Vec<Row>, PatientSource)> {
-        let any = |names: &[&str]| self.headers.iter().position(|header| names.contains(&canonical(header).as_str()));
+        let any =
+            |names: &[&str]| self.table.header().iter().position(|header| names.contains(&canonical(header).as_str()));
         let (study, patient) = (any(STUDY), any(PATIENT));
-        let path = any(PATH).or(study).or(key).map_or_else(|| self.column("path"), Ok)?;
-        let (view, sex, age, projection) = (any(VIEW), any(SEX), any(AGE), any(PROJECTION));
+        // Labels and scores alone: a row is its number.
+        let path = any(PATH).or(study).or(key);
+        let (view, sex, years, projection) = (any(VIEW), any(SEX), any(AGE), any(PROJECTION));
+        let id = |number: usize, row: TableRow<'_>| {
+            path.map_or_else(|| format!("row {}", number + 1), |path| row.cell(path).to_owned())
+        };
 
-        let from_paths: Option<Vec<String>> =
-            self.records.iter().map(|(_, record)| patient_in_path(&record[path])).collect();
+        let paths = self.table.rows().enumerate().map(|(number, row)| patient_in_path(&id(number, row)));
+        let from_paths: Option<Vec<String>> = paths.collect();
         let source = match (patient, &from_paths) {
             (Some(_), _) => PatientSource::Column,
             (None, Some(_)) => PatientSource::Path,
             (None, None) => PatientSource::Row,
         };
-        let text = |record: &StringRecord, column: Option<usize>| {
-            column.map(|column| record[column].to_owned()).filter(|text| !text.is_empty())
+        let text = |row: TableRow<'_>, column: Option<usize>| {
+            column.map(|column| row.cell(column)).filter(|text| !is_missing(text)).map(str::to_owned)
         };
-        let mut rows = Vec::with_capacity(self.records.len());
-        for (number, (line, record)) in self.records.iter().enumerate() {
-            let id = record[path].to_owned();
+        let mut rows = Vec::with_capacity(self.table.len());
+        for (number, row) in self.table.rows().enumerate() {
+            let id = id(number, row);
             let patient = match (patient, &from_paths) {
-                (Some(column), _) if record[column].is_empty() => {
-                    return Err(self.bad_cell(*line, column, "", "a patient id"));
+                (Some(column), _) if is_missing(row.cell(column)) => {
+                    return Err(row.fault(column, "a patient id").into());
                 }
-                (Some(column), _) => record[column].to_owned(),
+                (Some(column), _) => row.cell(column).to_owned(),
                 (None, Some(patients)) => patients[number].clone(),
                 (None, None) => id.clone(),
             };
-            let age = match text(record, age).zip(age) {
-                Some((text, column)) => Some(
-                    text.parse()
-                        .map_err(|_| self.bad_cell(*line, column, &text, "an age in years or an empty cell"))?,
-                ),
-                None => None,
+            let age = match years.map(|column| (column, age(row.cell(column)))) {
+                Some((_, Some(Age::Years(years)))) => Some(f64::from(years)),
+                // A group of ages is no age.
+                None | Some((_, Some(Age::Group | Age::Missing))) => None,
+                Some((column, None)) => return Err(row.fault(column, "an age in years or an empty cell").into()),
             };
-            let study = text(record, study).unwrap_or_else(|| id.clone());
-            let (view, sex, projection) = (text(record, view), text(record, sex), text(record, projection));
+            let study = text(row, study).unwrap_or_else(|| id.clone());
+            let (view, sex, projection) = (text(row, view), text(row, sex), text(row, projection));
             rows.push(Row { path: id, patient, study, view, sex, age, projection });
         }
         Ok((rows, source))
     }
 
     /// A finite score.
-    pub(super) fn score(&self, line: u64, record: &StringRecord, column: usize) -> Result<f64> {
-        let cell = &record[column];
-        let score = cell.parse::<f64>().ok().filter(|score| score.is_finite());
-        score.ok_or_else(|| self.bad_cell(line, column, cell, "a finite score"))
+    pub(super) fn score(&self, row: TableRow<'_>, column: usize) -> Result<f64> {
+        number(row.cell(column)).ok_or_else(|| row.fault(column, "a finite score").into())
     }
 
-    /// 0, 1 or NaN (masked).
-    pub(super) fn label(&self, line: u64, record: &StringRecord, column: usize) -> Result<f64> {
-        let cell = &record[column];
-        if cell.is_empty() || cell.eq_ignore_ascii_case("nan") {
-            return Ok(f64::NAN);
+    /// A target: 0, 1 or NaN (masked). An uncertain label needs a policy.
+    pub(super) fn target(&self, row: TableRow<'_>, column: usize, policy: Option<&RecordedLabels>) -> Result<f64> {
+        match (label(row.cell(column)), policy) {
+            (Some(Label::Positive), _) => Ok(1.0),
+            (Some(Label::Negative), _) => Ok(0.0),
+            (Some(Label::NotMentioned), _) => Ok(f64::NAN),
+            (Some(Label::Uncertain), Some(policy)) => Ok(policy.uncertain),
+            _ => Err(row.fault(column, "0, 1 or an empty cell (--policy says what becomes of -1)").into()),
         }
-        let label = cell.parse::<f64>().ok().filter(|label| *label == 0.0 || *label == 1.0);
-        label.ok_or_else(|| {
-            self.bad_cell(line, column, cell, "0, 1 or an empty cell (apply a label policy to -1 beforehand)")
-        })
     }
 
-    fn bad_cell(&self, line: u64, column: usize, found: &str, expected: &'static str) -> Error {
-        let (path, column) = (self.path.clone(), self.headers[column].clone());
-        Error::Cell { path, line, column, found: found.to_owned(), expected }
+    /// A label as recorded.
+    pub(super) fn recorded(&self, row: TableRow<'_>, column: usize) -> Result<Label> {
+        label(row.cell(column)).ok_or_else(|| row.fault(column, "1, 0, -1 or an empty cell").into())
     }
 }
 

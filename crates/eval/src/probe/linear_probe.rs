@@ -18,17 +18,37 @@ pub struct LinearProbeConfig {
     pub penalties: Vec<f64>,
     /// Folds of [`Selection::Nested`].
     pub folds: usize,
+    /// Tasks with too few labelled rows for [`Selection::Nested`], and the penalty that they get instead. `None`: folds
+    /// for every task.
+    pub few: Option<FewLabels>,
     /// Seed of the folds.
     pub seed: u64,
     /// Criterion of convergence.
     pub convergence: Convergence,
 }
 
+/// The penalty of a task with few labelled rows, whose folds would choose by chance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FewLabels {
+    /// The folds choose from this number of labelled rows on.
+    pub below: usize,
+    /// The penalty with fewer.
+    pub l2: f64,
+}
+
+impl Default for FewLabels {
+    /// 10 below 50 labelled rows (`docs/results/penalty.md` has the experiment).
+    fn default() -> Self {
+        Self { below: 50, l2: 10.0 }
+    }
+}
+
 impl Default for LinearProbeConfig {
-    /// Penalties from 10^5 to 10^-2 in steps of ten, 5 folds, seed 0.
+    /// Penalties from 10^5 to 10^-2 in steps of ten, 5 folds, [`FewLabels::default`], seed 0.
     fn default() -> Self {
         let penalties = (-2..=5).rev().map(|exponent| 10f64.powi(exponent)).collect();
-        Self { penalties, folds: 5, seed: 0, convergence: Convergence::default() }
+        let few = Some(FewLabels::default());
+        Self { penalties, folds: 5, few, seed: 0, convergence: Convergence::default() }
     }
 }
 
@@ -62,17 +82,32 @@ impl LinearProbeConfig {
         if penalties.is_empty() {
             return Err(Error::Setting { name: "penalties", found: "none".to_owned(), expected: "at least one" });
         }
-        penalties.iter().try_for_each(|&l2| check_l2(l2))?;
+        penalties.iter().copied().chain(self.few.map(|few| few.l2)).try_for_each(check_l2)?;
+        let nested = matches!(chosen, Chosen::Nested { .. });
 
         let features = standardizer.transform(features)?.as_standard_layout().into_owned();
         let path = Path::new(features.view(), &penalties, self.convergence)?;
+        // In nested selection, tasks with few rows have a path of one penalty.
+        let is_few = |rows: usize| self.few.filter(|few| nested && rows < few.below);
+        let few = (0..targets.ncols()).find_map(|task| is_few(labelled(targets.column(task)).0.len()));
+        let fixed = match few {
+            Some(few) => Some((Path::new(features.view(), &[few.l2], self.convergence)?, Chosen::Fixed(few.l2))),
+            None => None,
+        };
+        let how = |rows: &[usize]| match &fixed {
+            Some((path, chosen)) if is_few(rows.len()).is_some() => (path, chosen),
+            _ => (&path, &chosen),
+        };
         let fitted: Vec<(LogisticProbe, PenaltyChoice)> = (0..targets.ncols())
             .into_par_iter()
             .map(|task| {
                 let (rows, labels) = labelled(targets.column(task));
                 checked::both_classes(&labels, None)
                     .map_err(|reason| Error::undefined("a linear probe", reason))
-                    .and_then(|()| path.choose_and_fit(task, &rows, &labels, &chosen))
+                    .and_then(|()| {
+                        let (path, chosen) = how(&rows);
+                        path.choose_and_fit(task, &rows, &labels, chosen)
+                    })
                     .map_err(|source| Error::InTask { task, source: Box::new(source) })
             })
             .collect::<Result<_>>()?;

@@ -14,7 +14,7 @@ mod standardize;
 #[cfg(feature = "train")]
 pub(crate) use features::{check_targets, labelled};
 pub use knn::Knn;
-pub use linear_probe::{LinearProbe, LinearProbeConfig};
+pub use linear_probe::{FewLabels, LinearProbe, LinearProbeConfig};
 pub use logistic::{Convergence, LogisticProbe};
 pub use select::{PenaltyChoice, Selection, check_disjoint};
 pub use standardize::Standardizer;

@@ -18,7 +18,7 @@ pub struct PenaltyChoice {
     /// The penalty.
     pub l2: f64,
     /// The penalties that were tried, strongest first, each with its AUROC, for nested selection the mean over folds.
-    /// Empty if the penalty was given.
+    /// Empty if the penalty was given, or fixed because there are few labels.
     pub tried: Vec<(f64, f64)>,
 }
 
@@ -45,8 +45,9 @@ impl PenaltyChoice {
 pub enum Selection<'a> {
     /// This penalty.
     Fixed(f64),
-    /// By cross-validation within the training rows, with all rows of a patient in one fold. Holds the patient number
-    /// of every training row: any numbers, equal for the same patient.
+    /// By cross-validation within the training rows, with all rows of a patient in one fold, unless a task has too few
+    /// labelled rows for that ([`FewLabels`](crate::FewLabels)). Holds the patient number of every training row: any numbers,
+    /// equal for the same patient.
     Nested(&'a [u64]),
     /// On validation rows; report results on yet other rows.
     Validation {

@@ -16,5 +16,5 @@ pub use features::{Features, extract_features};
 pub use finetune::{FineTune, FineTuned, Measured, mean_auroc};
 pub use frozen::{Frozen, MayMove};
 pub use grad_cam::{GradCam, grad_cam};
-pub use running_statistics::estimate_running_statistics;
+pub use running_statistics::{estimate_running_statistics, running_statistics, set_running_statistics};
 pub use supervised::{Supervised, SupervisedConfig, Trained, predict};

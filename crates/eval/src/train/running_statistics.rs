@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use backbones::{Backbone, Mode, TensorKind, TensorMapper, TensorVisitor, map_tensors, visit_tensors};
 use burn::{
     module::{Module, Param},
-    tensor::Tensor,
+    tensor::{Tensor, TensorData},
 };
 use ndarray::Array3;
 
@@ -67,6 +67,36 @@ pub fn estimate_running_statistics<B: Backbone, E: Into<BatchError>>(
     Ok(())
 }
 
+/// The running statistics of a network, one after the other in the order of their names.
+///
+/// # Errors
+/// A device that fails.
+pub fn running_statistics<B: Backbone>(backbone: &B) -> Result<Vec<f32>> {
+    let mut values = Vec::new();
+    for buffer in Buffers::of(&backbone.valid()).0.into_values() {
+        values.extend(read(buffer, "reading running statistics")?.into_iter().map(|value| value as f32));
+    }
+    Ok(values)
+}
+
+/// Replaces all running statistics by `values`, in the order of [`running_statistics`].
+///
+/// # Errors
+/// Another number of values than the network has.
+pub fn set_running_statistics<B: Backbone>(backbone: &mut B, values: &[f32]) -> Result<()> {
+    let buffers = Buffers::of(&backbone.valid());
+    let expected = buffers.0.values().map(|buffer| buffer.dims()[0]).sum();
+    crate::checked::length("running statistics", values.len(), expected)?;
+    let mut rest = values;
+    let new = buffers.map(|_, old| {
+        let (own, others) = rest.split_at(old.dims()[0]);
+        rest = others;
+        Tensor::from_data(TensorData::new(own.to_vec(), [own.len()]), &old.device())
+    });
+    *backbone = new.write(backbone.clone());
+    Ok(())
+}
+
 /// m of every buffer, from `once = m * batch` and `twice = (2 - m) * once`.
 fn momenta(once: &Buffers, twice: &Buffers) -> Result<BTreeMap<String, f64>> {
     let size = |buffers: &Buffers, name: &str| -> Result<f64> {
@@ -102,7 +132,7 @@ impl Buffers {
         buffers
     }
 
-    fn map(self, f: impl Fn(&str, Tensor<1>) -> Tensor<1>) -> Self {
+    fn map(self, mut f: impl FnMut(&str, Tensor<1>) -> Tensor<1>) -> Self {
         Self(self.0.into_iter().map(|(name, value)| (name.clone(), f(&name, value))).collect())
     }
 

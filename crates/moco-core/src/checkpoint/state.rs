@@ -117,6 +117,21 @@ impl<B: Backbone> Trainer<B> {
     }
 }
 
+impl<B: Backbone> Trainer<B> {
+    /// The query encoder's backbone as it was at the best result of the online probe, from its checkpoint; the present one
+    /// where nothing was probed.
+    ///
+    /// # Errors
+    /// A checkpoint that is gone or damaged.
+    pub fn best_backbone(&self) -> Result<B> {
+        let (Some(best), Some(checkpoints)) = (self.best, &self.checkpoints) else {
+            return Ok(self.moco.encoder_q.backbone.clone());
+        };
+        let state = RunState::read(&checkpoints.path(best.step))?;
+        Ok(load(&self.moco.encoder_q, "encoder_q", &state.weights)?.backbone)
+    }
+}
+
 pub(super) fn query_name(name: &str) -> String {
     format!("encoder_q.{}", file_name(name))
 }

@@ -79,7 +79,7 @@ pub fn fill<M: Module>(module: M, first: usize) -> M {
     let mut p = first;
     for (name, kind, shape) in parameters {
         let n: usize = shape.iter().product();
-        let scale = name.contains("bn") && name.ends_with("weight");
+        let scale = name.contains("bn") && name.ends_with("weight") || name == "fc.1.weight";
         let values: Vec<f64> = match kind {
             TensorKind::Buffer => vec![if name.ends_with("var") { 1.0 } else { 0.0 }; n],
             TensorKind::Parameter => {
@@ -93,7 +93,7 @@ pub fn fill<M: Module>(module: M, first: usize) -> M {
 }
 
 /// The script's settings of the method, with a queue of `k`.
-fn moco_config(k: usize) -> MocoConfig {
+pub fn moco_config(k: usize) -> MocoConfig {
     let mut config = MocoConfig::new();
     (config.dim, config.queue_size, config.momentum, config.temperature) = (D, k, 0.9, 0.2);
     config
@@ -101,7 +101,12 @@ fn moco_config(k: usize) -> MocoConfig {
 
 /// The script's encoders and queue.
 pub fn moco(device: &Device) -> Moco<Narrow> {
-    let mut moco = moco_config(K).init(Narrow::new(0, device), 0).unwrap();
+    moco_of(&moco_config(K), device)
+}
+
+/// As [`moco`], with other settings of the method.
+pub fn moco_of(config: &MocoConfig, device: &Device) -> Moco<Narrow> {
+    let mut moco = config.init(Narrow::new(0, device), 0).unwrap();
     moco.encoder_q = fill(moco.encoder_q.clone(), 1);
     moco.encoder_k = fill(moco.encoder_k.clone(), 31);
     let mut record = moco.queue.to_record().unwrap();
@@ -124,13 +129,25 @@ pub fn optimizer(name: &str) -> (OptimizerConfig, f64) {
 
 /// Ten steps; quantities by the names of the script.
 pub fn run(name: &str, device: &Device) -> BTreeMap<String, Vec<f64>> {
-    let mut moco = moco(device);
+    run_with(name, &moco_config(K), |_| [0, 1, 2, 3], device)
+}
+
+/// As [`run`], with other settings of the method, on images of these patients in each step.
+pub fn run_with(
+    name: &str,
+    moco: &MocoConfig,
+    patients: fn(u64) -> [u32; N],
+    device: &Device,
+) -> BTreeMap<String, Vec<f64>> {
+    let mut moco = moco_of(moco, device);
     let (config, lr) = optimizer(name);
     let mut optimizer = config.init();
     let mut found: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for index in 0..STEPS {
-        let views = batch(index as usize).to_device(N, device).unwrap();
-        let measures = moco.step(vec![views], &mut optimizer, &Step { index, lr, clip_norm: None }).unwrap();
+        let views =
+            HostBatch { patients: patients(index).to_vec(), ..batch(index as usize) }.to_device(N, device).unwrap();
+        let step = Step { index, lr, done: index as f64 / STEPS as f64, clip_norm: None };
+        let measures = moco.step(vec![views], &mut optimizer, &step).unwrap();
         found.entry("loss".into()).or_default().push(measures.loss);
         found.entry("gradient_norm".into()).or_default().push(measures.gradient_norm.unwrap());
     }

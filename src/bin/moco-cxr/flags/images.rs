@@ -8,10 +8,11 @@ use super::{
     device::DeviceArguments,
     output::OutputArguments,
     reading::ReadingArguments,
+    seed::SeedArguments,
     source::{BadImageArguments, SourceArguments},
-    weights::{NormalizationArguments, WeightsArguments},
+    weights::WeightsArguments,
 };
-use crate::{Fault, terminal::fetch::fetch};
+use crate::Fault;
 
 #[derive(Debug, Args)]
 pub(crate) struct ImageArguments {
@@ -23,7 +24,7 @@ pub(crate) struct ImageArguments {
     #[command(flatten)]
     weights: WeightsArguments,
     #[command(flatten)]
-    normalization: NormalizationArguments,
+    seed: SeedArguments,
     #[command(flatten)]
     reading: ReadingArguments,
     #[command(flatten)]
@@ -45,20 +46,19 @@ impl ImageArguments {
         if self.reading.batch_size == Some(0) {
             return Err(BadArgument::found("--batch-size", 0, "at least 1"));
         }
-        let mut sources = Sources::new(&self.source.data);
+        let mut sources = Sources::new(self.source.dir());
         sources.dataset = self.source.dataset();
         sources.on_bad = self.bad_image.on_bad();
         sources.patient_regex = self.source.patient_regex();
+        sources.read = self.source.read_as(&[]);
         self.reading.apply(&mut sources, self.reading.batch_size)?;
         Ok(sources)
     }
 
     /// The weights, fetched if they are published and not on this machine.
     pub(crate) fn weights(&self) -> Result<Weights, Fault> {
-        fetch(&self.weights.weights, None, self.output.quiet())?;
-        let mut weights = Weights::new(&self.weights.weights);
-        weights.image_size = self.weights.image_size;
-        (weights.mean, weights.std) = (self.normalization.mean, self.normalization.std);
+        let mut weights = self.weights.request(self.output.quiet())?;
+        weights.seed = self.seed.seed();
         weights.device = self.device.choose(DeviceChoice::Auto, true)?;
         Ok(weights)
     }

@@ -9,6 +9,10 @@ pub(crate) struct LabelArguments {
     /// Label column; may be repeated.
     #[arg(long = "task", value_name = "NAME", required = true)]
     pub(crate) tasks: Vec<String>,
+    /// Take a set's own names of its labels only. Otherwise a finding is found by the name that another set gives it, such as
+    /// "Pleural Effusion" for NIH's Effusion, which is said.
+    #[arg(long)]
+    pub(crate) exact_task: bool,
     #[command(flatten)]
     pub(crate) policy: PolicyArguments,
     /// Score single images instead of studies (the score of a study is the highest of its images).

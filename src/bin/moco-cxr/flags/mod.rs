@@ -7,6 +7,7 @@
 pub(crate) mod bad_argument;
 pub(crate) mod bootstrap;
 pub(crate) mod device;
+pub(crate) mod features;
 pub(crate) mod images;
 pub(crate) mod labels;
 pub(crate) mod output;

@@ -3,7 +3,10 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::Fault;
+use crate::{
+    Fault,
+    terminal::print::{self, errln},
+};
 
 /// `--json`, for commands without notes.
 #[derive(Debug, Clone, Args)]
@@ -25,7 +28,7 @@ impl QuietArguments {
     /// Prints a note to standard error, unless quiet.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            eprintln!("note: {text}");
+            errln!("note: {text}");
         }
     }
 }
@@ -58,6 +61,5 @@ impl OutputArguments {
 
 /// Prints a result to standard output as indented JSON.
 pub(crate) fn print_json(result: &impl Serialize) -> Result<(), Fault> {
-    println!("{}", serde_json::to_string_pretty(result)?);
-    Ok(())
+    print::json(&serde_json::to_string_pretty(result)?)
 }

@@ -1,11 +1,15 @@
-//! How prediction files are read by `evaluate` and `compare`: `--ground-truth`, `--key`, `--task` and `--study-max`.
+//! How prediction files are read by `evaluate` and `compare`: `--ground-truth`, `--key`, `--task`, `--policy`,
+//! `--scored-only` and `--study-max`.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::eval::{PatientSource, Predictions};
+use moco_cxr::{
+    cxr_data::{Label, LabelPolicy, Views},
+    eval::{PatientSource, Predictions, ReadOptions, RecordedLabels},
+};
 
-use super::output::OutputArguments;
+use super::{bad_argument::BadArgument, output::OutputArguments};
 use crate::Fault;
 
 /// Which labels and rows of prediction files are used.
@@ -20,6 +24,14 @@ pub(crate) struct PredictionArguments {
     /// Use only this task; may be repeated.
     #[arg(long = "task", value_name = "NAME")]
     tasks: Vec<String>,
+    /// What becomes of labels that are recorded as uncertain (-1) or not at all, as for linear: in a table of labels such as
+    /// CheXpert's train.csv [default: uncertain=ignore,not-mentioned=negative], and of -1 in label_TASK columns, where a blank
+    /// cell is masked.
+    #[arg(long)]
+    policy: Option<LabelPolicy>,
+    /// Evaluate the rows of --ground-truth that have scores alone; the results say so.
+    #[arg(long, requires = "ground_truth")]
+    scored_only: bool,
     /// Merge the images of a study into one row with their highest score.
     #[arg(long)]
     study_max: bool,
@@ -28,8 +40,29 @@ pub(crate) struct PredictionArguments {
 impl PredictionArguments {
     /// Reads files that are the label draws of one model.
     pub(crate) fn read(&self, files: &[PathBuf]) -> Result<Predictions, Fault> {
-        let truth = self.ground_truth.as_deref().map(|file| (file, self.key.as_str()));
-        Ok(Predictions::read(files, truth, (!self.tasks.is_empty()).then_some(&self.tasks))?)
+        if self.policy.is_some_and(|policy| policy.views != Views::All) {
+            let expected = "views=all: which rows are evaluated is up to the files";
+            return Err(BadArgument::found("--policy", self.policy.map_or(String::new(), |p| p.to_string()), expected));
+        }
+        let recorded = self.policy.map(|policy| RecordedLabels {
+            uncertain: policy.target(Label::Uncertain).into(),
+            not_mentioned: policy.target(Label::NotMentioned).into(),
+            policy: policy.to_string(),
+        });
+        let options = ReadOptions {
+            ground_truth: self.ground_truth.as_deref().map(|file| (file, self.key.as_str())),
+            tasks: (!self.tasks.is_empty()).then_some(&self.tasks[..]),
+            recorded,
+            scored_only: self.scored_only,
+        };
+        Ok(Predictions::read_with(files, &options)?)
+    }
+
+    /// Says by which policy recorded labels became targets.
+    pub(crate) fn note_policy(&self, predictions: &Predictions, output: &OutputArguments) {
+        if let (Some(_), Some(policy)) = (&self.ground_truth, &predictions.stamp.label_policy) {
+            output.note(&format!("labels under the policy {policy} (--policy changes it)"));
+        }
     }
 
     /// Merges images to studies, if asked for.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use moco_cxr::PretrainSettings;
+use moco_cxr::{PretrainSettings, cxr_data::Part};
 
 use super::{
     bad_argument::{BadArgument, OrBadArgument},
@@ -26,6 +26,10 @@ pub(crate) struct SettingsArguments {
     /// Change a setting by its path in config.toml, such as train.moco.temperature=0.1; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
+    /// Part to train on: train, valid, test or all. Of a set without published parts it is the share that linear, knn and
+    /// finetune make with the same --seed. [default: the published training part, or all images]
+    #[arg(long)]
+    part: Option<Part>,
     /// Side of a view in pixels.
     #[arg(long, value_name = "PX")]
     image_size: Option<usize>,
@@ -51,11 +55,15 @@ impl SettingsArguments {
         for assignment in &self.sets {
             settings = settings.with_set(assignment).or_bad_argument()?;
         }
-        set(&mut settings.data.dir, self.source.data.clone());
+        set(&mut settings.data.dir, self.source.data.first().cloned());
+        set(&mut settings.data.read, self.source.read_as());
         set(&mut settings.data.dataset, self.source.layout.dataset);
         set(&mut settings.data.patient_regex, self.source.layout.patient_regex.clone());
         set(&mut settings.data.on_bad, self.bad_image.on_bad_image);
         set(&mut settings.views.size, self.image_size);
+        if self.part.is_some() {
+            settings.data.part = self.part;
+        }
         set(&mut settings.workers, self.workers.workers);
         more(&mut settings);
         if settings.data.dir.as_os_str().is_empty() {
@@ -66,7 +74,7 @@ impl SettingsArguments {
     }
 
     fn preset_and_file(&self) -> Result<PretrainSettings, Fault> {
-        let data = self.source.data.clone().unwrap_or_default();
+        let data = self.source.data.first().cloned().unwrap_or_default();
         let preset = PretrainSettings::named(self.preset.as_deref().unwrap_or("small"), data).or_bad_argument()?;
         match &self.config {
             Some(file) => preset.with_file(file).or_bad_argument(),

@@ -1,16 +1,20 @@
-//! Which data set is read and how: `--data`, `--dataset`, `--patient-regex` and `--on-bad-image`.
+//! Which data sets are read and how: `--data`, `--dataset`, `--patient-regex`, `--table`, `--columns`, `--reader` and
+//! `--on-bad-image`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use moco_cxr::cxr_data::{self, Dataset, LoadOptions, OnBad};
+use moco_cxr::{
+    cxr_data::{self, Columns, Dataset, LoadOptions, OnBad},
+    data::ReadAs,
+};
 
 /// A data set that must be given.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SourceArguments {
-    /// Folder of the data set.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    /// Folder of the data set; may be repeated, and the sets are read as one.
+    #[arg(long, value_name = "DIR", required = true)]
+    data: Vec<PathBuf>,
     #[command(flatten)]
     layout: LayoutArguments,
 }
@@ -26,6 +30,18 @@ impl SourceArguments {
         self.layout.load_options(on_bad)
     }
 
+    /// The folder, or the first of several.
+    pub(crate) fn dir(&self) -> &Path {
+        self.data.first().map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// What is said of the folder beyond its layout; `tasks` are label columns that are asked for.
+    pub(crate) fn read_as(&self, tasks: &[String]) -> ReadAs {
+        let mut read = self.layout.read_as(&self.data);
+        read.tasks = tasks.to_vec();
+        read
+    }
+
     /// The pattern that finds patients in paths.
     pub(crate) fn patient_regex(&self) -> Option<String> {
         self.layout.patient_regex.clone()
@@ -35,26 +51,52 @@ impl SourceArguments {
 /// A data set that may also come from a settings file, or need not be given.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OptionalSourceArguments {
-    /// Folder of the data set.
+    /// Folder of the data set; may be repeated, and the sets are read as one.
     #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
+    pub(crate) data: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) layout: LayoutArguments,
+}
+
+impl OptionalSourceArguments {
+    /// What is said of the folder beyond its layout, if anything is.
+    pub(crate) fn read_as(&self) -> Option<ReadAs> {
+        Some(self.layout.read_as(&self.data)).filter(|read| !read.is_default())
+    }
 }
 
 /// How the folder of a data set is interpreted.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LayoutArguments {
-    /// Layout of the data set: auto, chexpert, shenzhen, montgomery, nih or folder. [default: auto]
+    /// Layout of the data set: auto, chexpert, chexpert-plus, mimic, nih, padchest, vindr, rsna, openi, brax, tbx11k, covid,
+    /// shenzhen, montgomery or folder. [default: auto]
     #[arg(long)]
     pub(crate) dataset: Option<Dataset>,
     /// For data sets that do not list patients: a regular expression whose first group, matched in the path of an image,
     /// is the patient.
     #[arg(long, value_name = "REGEX", value_parser = patient_regex)]
     pub(crate) patient_regex: Option<String>,
+    /// Table to read, as a path or by its name in the folder: of the images, or of the labels for mimic and chexpert-plus.
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+    /// Which column of your own table is what, such as path=ImageID,patient=PatientID (also study, view, projection, sex,
+    /// age, split).
+    #[arg(long, value_name = "ROLE=NAME,...")]
+    columns: Option<Columns>,
+    /// For vindr: take the labels of this reader, such as R8, instead of the majority.
+    #[arg(long, value_name = "NAME")]
+    reader: Option<String>,
 }
 
 impl LayoutArguments {
+    fn read_as(&self, data: &[PathBuf]) -> ReadAs {
+        let mut read = ReadAs::default();
+        read.more = data.iter().skip(1).cloned().collect();
+        (read.table, read.reader) = (self.table.clone(), self.reader.clone());
+        read.columns = self.columns.clone().unwrap_or_default();
+        read
+    }
+
     /// The layout, or the default.
     pub(crate) fn dataset(&self) -> Dataset {
         self.dataset.unwrap_or_default()
@@ -62,7 +104,14 @@ impl LayoutArguments {
 
     /// How the data set is loaded.
     pub(crate) fn load_options(&self, on_bad: OnBad) -> LoadOptions {
-        LoadOptions { on_bad, patient_regex: self.patient_regex.clone(), ..LoadOptions::default() }
+        LoadOptions {
+            on_bad,
+            patient_regex: self.patient_regex.clone(),
+            table: self.table.clone(),
+            columns: self.columns.clone().unwrap_or_default(),
+            reader: self.reader.clone(),
+            ..LoadOptions::default()
+        }
     }
 }
 

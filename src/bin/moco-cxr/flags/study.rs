@@ -4,23 +4,25 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    DeviceChoice, Existing, Labels, Protocol, RunFolder, Sources, Study, ValidFrom, Weights, data::DrawRule,
-    study::Outcome,
+    DeviceChoice, Existing, Labels, Protocol, RunFolder, Sources, Study, ValidFrom,
+    data::DrawRule,
+    study::{Outcome, Statistics},
 };
 
 use super::{
-    bad_argument::{BadArgument, OrBadArgument},
+    bad_argument::OrBadArgument,
     device::DeviceArguments,
+    features::FeatureCacheArguments,
     labels::LabelArguments,
     output::{OutputArguments, print_json},
     reading::ReadingArguments,
     seed::SeedArguments,
     source::{BadImageArguments, SourceArguments},
-    weights::{ArchArguments, WeightsArguments},
+    weights::WeightsArguments,
 };
 use crate::{
     Fault,
-    terminal::{fetch::fetch, watch::Terminal},
+    terminal::{print::out, watch::Terminal},
 };
 
 #[derive(Debug, Args)]
@@ -35,8 +37,6 @@ pub(crate) struct StudyArguments {
     test_data: Option<PathBuf>,
     #[command(flatten)]
     weights: WeightsArguments,
-    #[command(flatten)]
-    arch: ArchArguments,
     #[command(flatten)]
     labels: LabelArguments,
     /// Fraction of the training patients whose labels are used; may be repeated.
@@ -54,6 +54,8 @@ pub(crate) struct StudyArguments {
     unchecked_pretraining: bool,
     #[command(flatten)]
     pub(crate) reading: ReadingArguments,
+    #[command(flatten)]
+    features: FeatureCacheArguments,
     #[command(flatten)]
     seed: SeedArguments,
     #[command(flatten)]
@@ -74,37 +76,38 @@ impl StudyArguments {
     }
 
     /// Opens weights and data together, which checks them; `valid` where rows to choose on are needed and none were named,
-    /// `batch_size` where images are only scored.
+    /// `batch_size` where images are only scored, `statistics` where features are taken.
     pub(crate) fn open<'w>(
         &self,
         valid: ValidFrom,
         batch_size: Option<usize>,
+        statistics: Statistics,
         watch: &'w Terminal,
     ) -> Result<Study<'w>, Fault> {
-        let (labels, protocol) = (self.labels(), self.protocol());
+        let labels = self.labels();
+        let mut protocol = self.protocol();
+        protocol.statistics = statistics;
         labels.validate().or_bad_argument()?;
         protocol.validate().or_bad_argument()?;
-        let mut sources = Sources::new(&self.source.data);
+        let mut sources = Sources::new(self.source.dir());
         sources.valid = self.valid_data.clone().map_or(valid, ValidFrom::Folder);
         sources.test = self.test_data.clone();
         sources.dataset = self.source.dataset();
         sources.on_bad = self.bad_image.on_bad();
         sources.patient_regex = self.source.patient_regex();
+        sources.read = self.source.read_as(&self.labels.tasks);
         self.reading.apply(&mut sources, batch_size)?;
         sources.reading.validate().or_bad_argument()?;
-        if self.weights.weights == "random" && self.arch.arch.is_none() {
-            let expected = "resnet18, resnet34, resnet50 or densenet121 with --weights random";
-            return Err(BadArgument::found("--arch", "none", expected));
-        }
         RunFolder::check(&self.out, Existing::Refuse)?;
         let device = self.device.choose(DeviceChoice::Auto, true)?;
-        fetch(&self.weights.weights, self.arch.arch, self.output.quiet())?;
-        let mut weights = Weights::new(&self.weights.weights);
-        weights.arch = self.arch.arch;
+        let mut weights = self.weights.request(self.output.quiet())?;
         weights.seed = self.seed.seed();
-        weights.image_size = self.weights.image_size;
         weights.device = device;
-        Ok(Study::open(&sources, &weights, &labels, &protocol, watch)?)
+        let study = Study::open(&sources, &weights, &labels, &protocol, watch)?;
+        Ok(match self.features.folder() {
+            Some(folder) => study.with_features_kept_in(folder),
+            None => study,
+        })
     }
 
     /// Prints the results of a study.
@@ -112,13 +115,14 @@ impl StudyArguments {
         if self.output.json() {
             return print_json(&outcome.results());
         }
-        print!("{}", outcome.table().to_markdown());
+        out!("{}", outcome.table().to_markdown())?;
         Ok(())
     }
 
     fn labels(&self) -> Labels {
         let mut labels = Labels::new(&self.labels.tasks);
         labels.policy = self.labels.policy.policy;
+        labels.exact = self.labels.exact_task;
         labels.fold_studies = !self.labels.per_image;
         labels
     }

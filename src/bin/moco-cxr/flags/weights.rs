@@ -1,7 +1,10 @@
 //! Which network is used and what its images look like: `--weights`, `--arch`, `--image-size`, `--mean` and `--std`.
 
 use clap::Args;
-use moco_cxr::backbones::Arch;
+use moco_cxr::{Weights, backbones::Arch};
+
+use super::bad_argument::BadArgument;
+use crate::{Fault, terminal::fetch::fetch};
 
 /// A trained network.
 #[derive(Debug, Clone, Args)]
@@ -9,10 +12,22 @@ pub(crate) struct WeightsArguments {
     /// Weights: the folder of a run, a fine-tuning or an export, a weight file, or moco-cxr:NAME; imagenet or random
     /// where --arch says of which architecture.
     #[arg(long, value_name = "RUN|FILE|NAME")]
-    pub(crate) weights: String,
-    /// Image side in pixels, for weights that do not state it; an error if they were trained with another.
-    #[arg(long, value_name = "PX")]
-    pub(crate) image_size: Option<usize>,
+    weights: String,
+    #[command(flatten)]
+    arch: ArchArguments,
+    #[command(flatten)]
+    preprocessing: PreprocessingArguments,
+}
+
+impl WeightsArguments {
+    /// The weights, fetched if they are published and not on this machine.
+    pub(crate) fn request(&self, quiet: bool) -> Result<Weights, Fault> {
+        fetch(&self.weights, self.arch.arch_of(&self.weights)?, quiet)?;
+        let mut weights = Weights::new(&self.weights);
+        weights.arch = self.arch.arch;
+        self.preprocessing.apply(&mut weights);
+        Ok(weights)
+    }
 }
 
 /// `--arch`.
@@ -23,13 +38,50 @@ pub(crate) struct ArchArguments {
     pub(crate) arch: Option<Arch>,
 }
 
-/// How intensities are normalised.
+impl ArchArguments {
+    /// The architecture, which random and ImageNet weights need.
+    pub(crate) fn arch_of(&self, source: &str) -> Result<Option<Arch>, Fault> {
+        if self.arch.is_none() && ["random", "imagenet"].contains(&source) {
+            let expected = format!("resnet18, resnet34, resnet50 or densenet121 for {source} weights");
+            return Err(BadArgument::found("--arch", "none", expected));
+        }
+        Ok(self.arch)
+    }
+}
+
+/// What a network expects of an image.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct NormalizationArguments {
-    /// Mean of the intensities, from 0 to 1; an error if the weights were trained with another.
-    #[arg(long, value_name = "M")]
-    pub(crate) mean: Option<f64>,
-    /// Standard deviation of the intensities; an error if the weights were trained with another.
-    #[arg(long, value_name = "S")]
-    pub(crate) std: Option<f64>,
+pub(crate) struct PreprocessingArguments {
+    /// Image side in pixels, for weights that do not state it.
+    #[arg(long, value_name = "PX")]
+    pub(crate) image_size: Option<usize>,
+    /// Mean of the intensities, from 0 to 1, or three of them with commas, for weights that do not state it.
+    #[arg(long, value_name = "M", value_parser = channels)]
+    pub(crate) mean: Option<Channels>,
+    /// Standard deviation of the intensities, or three of them with commas, for weights that do not state it.
+    #[arg(long, value_name = "S", value_parser = channels)]
+    pub(crate) std: Option<Channels>,
+}
+
+impl PreprocessingArguments {
+    pub(crate) fn apply(&self, weights: &mut Weights) {
+        weights.image_size = self.image_size;
+        weights.mean = self.mean.map(|mean| mean.0);
+        weights.std = self.std.map(|std| std.0);
+    }
+}
+
+/// A value for each of three channels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Channels(pub(crate) [f64; 3]);
+
+/// Parses one number, for all channels, or three with commas.
+fn channels(text: &str) -> Result<Channels, String> {
+    let wrong = || format!("found {text:?}, expected one number, or three with commas: 0.485,0.456,0.406");
+    let numbers: Result<Vec<f64>, _> = text.split(',').map(|number| number.trim().parse()).collect();
+    match numbers.map_err(|_| wrong())?[..] {
+        [one] => Ok(Channels([one; 3])),
+        [a, b, c] => Ok(Channels([a, b, c])),
+        _ => Err(wrong()),
+    }
 }

@@ -2,12 +2,16 @@
 
 mod dry_run;
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 use moco_cxr::{
     Error, Existing, PretrainSettings,
     backbones::{Arch, Precision},
+    check::{MemoryEstimate, available_memory},
     moco_core::{Decay, End},
     pretrain,
     pretrain::AugmentOn,
@@ -23,6 +27,7 @@ use crate::{
         seed::SeedArguments,
         settings::{SettingsArguments, set},
     },
+    terminal::print::outln,
     terminal::{
         fetch::fetch,
         interrupt::{self, Interrupt},
@@ -33,7 +38,7 @@ use crate::{
 /// Pretrain a network on radiographs without labels.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Settings come from the preset, then --config, then --set, then the other flags.\n\nCtrl-C finishes the step and writes a checkpoint (exit status 130); a second one stops at once.\n\nExample:\n  moco-cxr pretrain --data CheXpert-v1.0-small --preset small --image-size 128 --out runs/first\n  moco-cxr pretrain --out runs/first --resume"
+    after_help = "Settings come from the preset, then --config, then --set, then the other flags.\n\nCtrl-C, SIGTERM, SIGHUP and SIGUSR1 finish the step and write a checkpoint (exit status 130); a second one stops at once.\n\nExample:\n  moco-cxr pretrain --data CheXpert-v1.0-small --preset small --image-size 128 --out runs/first\n  moco-cxr pretrain --out runs/first --resume"
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -59,12 +64,15 @@ pub(crate) struct Arguments {
     /// Weight decay.
     #[arg(long)]
     wd: Option<f64>,
-    /// Queue length, K.
+    /// Queue length, K; 0 chooses one by the size of the set.
     #[arg(long)]
     moco_k: Option<usize>,
     /// Momentum of the key encoder, m.
     #[arg(long)]
     moco_m: Option<f64>,
+    /// Let the momentum rise to 1 along half a cosine (--set train.moco.momentum_end=M for another end).
+    #[arg(long)]
+    moco_m_cos: bool,
     /// Softmax temperature, T.
     #[arg(long)]
     moco_t: Option<f64>,
@@ -74,6 +82,18 @@ pub(crate) struct Arguments {
     /// Use the two-layer head of MoCo v2, as every preset does (--set train.moco.mlp=false gives the single layer of v1).
     #[arg(long)]
     mlp: bool,
+    /// Batch norm behind both layers of the head, the last without scale, as in MoCo v3.
+    #[arg(long)]
+    head_norm: bool,
+    /// Keys of the same batch are negatives, too.
+    #[arg(long)]
+    batch_negatives: bool,
+    /// Symmetric loss: each view is query once and key once.
+    #[arg(long)]
+    symmetric: bool,
+    /// Epochs over which the learning rate rises from 0 (--set train.schedule.warmup_share=S for a share of all steps).
+    #[arg(long)]
+    warmup_epochs: Option<f64>,
     /// Cosine schedule: the learning rate falls to 0 along half a cosine.
     #[arg(long, conflicts_with = "schedule")]
     cos: bool,
@@ -93,6 +113,12 @@ pub(crate) struct Arguments {
     /// Folder of the cache of decoded, resized images, which is created or completed before the first step.
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
+    /// Folder of labelled images that choose the best epoch: their valid part is scored after every epoch. Needs --probe-task.
+    #[arg(long, value_name = "DIR", requires = "probe_task")]
+    probe_data: Option<PathBuf>,
+    /// Label column of the images in --probe-data.
+    #[arg(long, value_name = "NAME")]
+    probe_task: Option<String>,
     /// Folder of the run; new or empty unless --resume or --overwrite is given. Not needed with --dry-run.
     #[arg(long, value_name = "RUN", required_unless_present = "dry_run")]
     out: Option<PathBuf>,
@@ -102,6 +128,12 @@ pub(crate) struct Arguments {
     /// Replace the run in --out.
     #[arg(long)]
     overwrite: bool,
+    /// Stop in time before this much time has passed since the start, with a checkpoint (exit status 130), e.g. 11h50m.
+    #[arg(long, value_name = "TIME")]
+    max_time: Option<MaxTime>,
+    /// Begin even if the estimated memory is more than this machine has.
+    #[arg(long)]
+    no_memory_check: bool,
     /// Print the resolved settings and estimates of memory and, from a few steps on random images, time; then stop.
     #[arg(long)]
     dry_run: bool,
@@ -113,6 +145,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
+    let begun = Instant::now();
     let quiet = arguments.output.quiet();
     let mut settings = arguments.settings()?;
     settings.device = arguments.device.choose(settings.device, quiet)?;
@@ -127,9 +160,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
         (_, true) => Existing::Overwrite,
         _ => Existing::Refuse,
     };
+    settings.validate()?;
+    if !arguments.no_memory_check {
+        check_memory(&settings)?;
+    }
     fetch(&settings.init, Some(settings.arch), quiet)?;
     let images_per_step = settings.train.batch_size * settings.train.accumulate;
-    let mut progress = Progress::new(quiet, settings.print_freq > 0, images_per_step, Interrupt::listen()?);
+    let end = arguments.max_time.map(|limit| begun + limit.0);
+    let mut progress = Progress::new(quiet, settings.print_freq > 0, images_per_step, Interrupt::listen()?, end);
     let run = pretrain(&settings, out, existing, &mut progress).map_err(|error| match error {
         Error::NotEmpty { .. } => {
             Fault::from(format!("{error} (or --resume to continue the run in it, --overwrite to replace it)"))
@@ -150,15 +188,45 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
             "last_epoch": progress.last,
         }))?;
     } else if finished {
-        println!("weights: {}", run.folder.join("export").display());
+        outln!("weights: {}", run.folder.join("export").display())?;
     } else {
-        println!("stopped at step {}; resume with: {again}", run.step);
+        outln!("stopped at step {}; resume with: {again}", run.step)?;
     }
     if finished {
         return Ok(());
     }
     // Everything is on disk, but the status tells a script that the run is not finished.
     std::process::exit(interrupt::STATUS.into())
+}
+
+/// Refuses a run that would end without memory, perhaps after hours. For the CPU; a GPU's memory is not known beforehand.
+fn check_memory(settings: &PretrainSettings) -> Result<(), Fault> {
+    let needed = MemoryEstimate::of(settings).total();
+    match available_memory() {
+        Some(there) if settings.device.is_cpu() && needed > there => Err(Fault::from(format!(
+            "memory: the run needs about {:.1} GB and {:.1} GB are available; give a smaller --batch-size, --image-size or \
+             --moco-k (--dry-run shows what takes how much), or --no-memory-check to try",
+            needed as f64 / 1e9,
+            there as f64 / 1e9
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// A duration such as `11h50m`.
+#[derive(Debug, Clone, Copy)]
+struct MaxTime(Duration);
+
+impl std::str::FromStr for MaxTime {
+    type Err = String;
+
+    /// At most a year, so that sums of times stay in range.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = "a time above 0 and up to a year with its units, e.g. 90s, 45m or 11h50m";
+        let time = humantime::parse_duration(text).ok();
+        let time = time.filter(|time| !time.is_zero() && *time <= Duration::from_secs(366 * 24 * 3600));
+        time.map(Self).ok_or_else(|| format!("expected {expected}"))
+    }
 }
 
 impl Arguments {
@@ -174,9 +242,16 @@ impl Arguments {
             set(&mut s.train.optimizer.weight_decay, self.wd);
             set(&mut s.train.moco.queue_size, self.moco_k);
             set(&mut s.train.moco.momentum, self.moco_m);
+            set(&mut s.train.moco.momentum_end, self.moco_m_cos.then_some(Some(1.0)));
             set(&mut s.train.moco.temperature, self.moco_t);
             set(&mut s.train.moco.dim, self.moco_dim);
             set(&mut s.train.moco.mlp, self.mlp.then_some(true));
+            set(&mut s.train.moco.head_norm, self.head_norm.then_some(true));
+            set(&mut s.train.moco.batch_negatives, self.batch_negatives.then_some(true));
+            set(&mut s.train.moco.symmetric, self.symmetric.then_some(true));
+            if let Some(epochs) = self.warmup_epochs {
+                (s.train.schedule.warmup_epochs, s.train.schedule.warmup_share) = (epochs, 0.0);
+            }
             set(&mut s.train.schedule.decay, self.decay());
             set(&mut s.train.seed, self.seed.seed);
             set(&mut s.print_freq, self.print_freq);
@@ -184,6 +259,8 @@ impl Arguments {
             set(&mut s.device, self.device.device);
             set(&mut s.precision, self.precision);
             set(&mut s.data.cache, self.cache.clone());
+            set(&mut s.probe.data, self.probe_data.clone());
+            set(&mut s.probe.task, self.probe_task.clone());
         })
     }
 

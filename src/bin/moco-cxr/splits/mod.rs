@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use moco_cxr::{
-    Existing, RunFolder,
     cxr_data::{
-        OnBad, Part, load_with, splits::Draw, splits::RowTable, splits::check_fractions, splits::check_shares,
-        splits::nested_fractions, splits::paper_draws, splits::patient_split, splits::shenzhen_draws,
-        splits::shenzhen_split,
+        OnBad, Part, load_together, load_with, splits::Draw, splits::RowTable, splits::check_fractions,
+        splits::check_shares, splits::nested_fractions, splits::paper_draws, splits::patient_split,
+        splits::shenzhen_draws, splits::shenzhen_split,
     },
+    files::NewFolder,
 };
 use serde_json::json;
 
@@ -24,6 +24,7 @@ use crate::{
         seed::SeedArguments,
         source::OptionalSourceArguments,
     },
+    terminal::print::outln,
 };
 
 /// The paper's fractions of the Shenzhen training part and their numbers of draws; it also uses the whole part.
@@ -31,7 +32,9 @@ const SHENZHEN: [(f64, usize); 2] = [(0.0625, 8), (0.25, 4)];
 
 /// Draw label fractions and splits, and write them as CSV files.
 ///
-/// The paper's draws need only a row count and have seeds of their own; all others need the patients of the images.
+/// The paper's draws need only a row count and have seeds of their own; all others need the patients of the images. Parts are
+/// also written as one table with all that is known of the images, parts.csv: every command takes it as `--data DIR --table
+/// parts.csv` and has the parts as published ones.
 #[derive(Debug, Args)]
 #[command(
     mut_arg("dataset", |arg| arg.conflicts_with_all(["rows", "csv"])),
@@ -61,7 +64,7 @@ pub(crate) struct Arguments {
     shares: Vec<f64>,
     #[command(flatten)]
     seed: SeedArguments,
-    /// New or empty folder, for one CSV file per split.
+    /// New or empty folder, for one CSV file per split, and parts.csv for parts.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -91,11 +94,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let source = arguments.source()?;
     let splits = arguments.draw(&source)?;
     if let Some(out) = &arguments.out {
-        RunFolder::check(out, Existing::Refuse)?;
-        std::fs::create_dir_all(out).map_err(|e| format!("{}: {e}", out.display()))?;
+        let folder = NewFolder::begin(out)?;
         for split in &splits {
-            source.write(&out.join(format!("{}.csv", split.name)), &split.rows)?;
+            source.write(&folder.path().join(format!("{}.csv", split.name)), &split.rows)?;
         }
+        let part = |name: &str| splits.iter().find(|split| split.name == name).map(|split| &split.rows[..]);
+        let parts: Vec<(&str, &[usize])> =
+            ["train", "valid", "test"].into_iter().filter_map(|name| Some((name, part(name)?))).collect();
+        if parts.len() > 1 {
+            source.write_parts(&folder.path().join("parts.csv"), &parts)?;
+        }
+        folder.finish()?;
     }
     let describe = |split: &Named| {
         json!({
@@ -109,10 +118,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         let splits: Vec<_> = splits.iter().map(describe).collect();
         return print_json(&json!({ "rows": source.len(), "splits": splits }));
     }
-    println!("{} rows", source.len());
+    outln!("{} rows", source.len())?;
     for split in &splits {
         let patients = source.patients(&split.rows).map(|n| format!(" of {n} patients")).unwrap_or_default();
-        println!("  {}: {} images{patients}", split.name, split.rows.len());
+        outln!("  {}: {} images{patients}", split.name, split.rows.len())?;
     }
     Ok(())
 }
@@ -146,14 +155,18 @@ impl Arguments {
     }
 
     fn source(&self) -> Result<Source, Fault> {
-        match (self.kind, self.rows, &self.csv, &self.source.data) {
+        match (self.kind, self.rows, &self.csv, self.source.data.first()) {
             (Kind::Paper, Some(rows), ..) => Ok(Source::Count(rows)),
             (Kind::Paper, _, Some(table), _) => Ok(Source::Table(RowTable::read(table)?)),
             (_, None, None, Some(data)) => {
                 let whole = matches!(self.kind, Kind::Patients | Kind::Shenzhen);
                 let part = self.part.unwrap_or(if whole { Part::All } else { Part::Train });
                 let layout = &self.source.layout;
-                let manifest = load_with(data, layout.dataset(), part, &layout.load_options(OnBad::Fail))?;
+                let options = layout.load_options(OnBad::Fail);
+                let manifest = match self.source.data.len() {
+                    1 => load_with(data, layout.dataset(), part, &options)?,
+                    _ => load_together(&self.source.data, layout.dataset(), part, &options)?,
+                };
                 manifest.notes.iter().for_each(|note| self.output.note(note));
                 Ok(Source::Images(Box::new(manifest)))
             }

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use moco_cxr::cxr_data::{Manifest, splits::RowTable, splits::write_draw};
+use moco_cxr::cxr_data::{Manifest, splits::RowTable, splits::write_draw, splits::write_parts};
 
 use crate::Fault;
 
@@ -35,6 +35,15 @@ impl Source {
             Self::Images(manifest) if manifest.patients_known => Some(manifest.patients(rows).len()),
             _ => None,
         }
+    }
+
+    /// Writes parts of a data set as one table.
+    pub(super) fn write_parts(&self, path: &Path, parts: &[(&str, &[usize])]) -> Result<(), Fault> {
+        let Self::Images(manifest) = self else { return Ok(()) };
+        let fault = |e: io::Error| format!("{}: {e}", path.display());
+        let mut file = BufWriter::new(File::create_new(path).map_err(fault)?);
+        write_parts(&mut file, path, manifest, parts)?;
+        Ok(file.flush().map_err(fault)?)
     }
 
     /// Writes some rows to a new CSV file.

@@ -3,7 +3,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use moco_cxr::{backbones::Arch, weights::fetch_weights};
 
-use crate::Fault;
+use crate::{Fault, terminal::print::errln};
 
 /// Fetches the weights named by `source` if they are published and not on this machine; see [`fetch_weights`].
 pub(crate) fn fetch(source: &str, arch: Option<Arch>, quiet: bool) -> Result<(), Fault> {
@@ -14,7 +14,7 @@ pub(crate) fn fetch(source: &str, arch: Option<Arch>, quiet: bool) -> Result<(),
             return;
         }
         let bar = bar.get_or_insert_with(|| {
-            eprintln!("note: fetching {}", at.url);
+            errln!("note: fetching {}", at.url);
             ProgressBar::new(at.total.unwrap_or(0)).with_style(style.clone()).with_message("fetching")
         });
         bar.set_position(at.done);

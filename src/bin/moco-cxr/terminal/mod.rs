@@ -2,5 +2,6 @@
 
 pub(crate) mod fetch;
 pub(crate) mod interrupt;
+pub(crate) mod print;
 pub(crate) mod progress;
 pub(crate) mod watch;

@@ -1,5 +1,7 @@
 //! The progress of a pretraining: a bar on a terminal, plain lines otherwise.
 
+use std::time::{Duration, Instant};
+
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use moco_cxr::{
@@ -9,6 +11,7 @@ use moco_cxr::{
 };
 
 use super::{interrupt::Interrupt, watch::Terminal};
+use crate::terminal::print::{errln, escaped};
 
 /// Prints to standard error, so that results on standard output can be piped.
 pub(crate) struct Progress {
@@ -20,18 +23,36 @@ pub(crate) struct Progress {
     lines: bool,
     speed: Speed,
     interrupt: Interrupt,
+    /// When the run must have ended, and how long its longest step took.
+    limit: Option<Limit>,
     announced: bool,
     /// The report of the last epoch.
     pub(crate) last: Option<EpochReport>,
 }
 
 impl Progress {
-    pub(crate) fn new(quiet: bool, lines: bool, images_per_step: usize, interrupt: Interrupt) -> Self {
+    /// `end`: when the run must have ended.
+    pub(crate) fn new(
+        quiet: bool,
+        lines: bool,
+        images_per_step: usize,
+        interrupt: Interrupt,
+        end: Option<Instant>,
+    ) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         // The bar disappears at the end, also with an error; the lines of the epochs stay.
         let bar = ProgressBar::with_draw_target(None, target).with_finish(ProgressFinish::AndClear);
-        let passes = Terminal::new(quiet);
-        Self { bar, passes, quiet, lines, speed: Speed::new(images_per_step), interrupt, announced: false, last: None }
+        Self {
+            bar,
+            passes: Terminal::new(quiet),
+            quiet,
+            lines,
+            speed: Speed::new(images_per_step),
+            interrupt,
+            limit: end.map(Limit::new),
+            announced: false,
+            last: None,
+        }
     }
 
     /// Removes the bar.
@@ -44,21 +65,44 @@ impl Progress {
             return;
         }
         if self.bar.is_hidden() {
-            eprintln!("{text}");
+            errln!("{text}");
         } else {
-            self.bar.println(wrapped(text, width()));
+            self.bar.println(wrapped(&escaped(text), width()));
         }
     }
 
-    /// Stops after this step if an interrupt asked for it.
+    /// Stops after this step if a signal asked for it, or the next one might end too late.
     fn request(&mut self) -> Request {
-        if !self.interrupt.is_asked() {
-            return Request::Continue;
-        }
+        let over = self.limit.as_mut().is_some_and(|limit| limit.is_over(Instant::now()));
+        let reason = match (self.interrupt.is_asked(), over) {
+            (true, _) => "interrupted: writing a checkpoint; a second Ctrl-C stops at once, without one",
+            (false, true) => "the time of --max-time is over: writing a checkpoint",
+            (false, false) => return Request::Continue,
+        };
         if !std::mem::replace(&mut self.announced, true) {
-            self.print("interrupted: writing a checkpoint; a second Ctrl-C stops at once, without one");
+            self.print(reason);
         }
         Request::Stop
+    }
+}
+
+/// A time by which a run must have ended.
+struct Limit {
+    end: Instant,
+    last: Instant,
+    longest: Duration,
+}
+
+impl Limit {
+    fn new(end: Instant) -> Self {
+        Self { end, last: Instant::now(), longest: Duration::ZERO }
+    }
+
+    /// Whether a step as long as the longest so far, and a checkpoint for which as much time is left, would end too late.
+    fn is_over(&mut self, now: Instant) -> bool {
+        self.longest = self.longest.max(now - self.last);
+        self.last = now;
+        now + 2 * self.longest >= self.end
     }
 }
 

@@ -8,6 +8,8 @@ use std::{
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use moco_cxr::Watch;
 
+use crate::terminal::print::errln;
+
 /// Time before the bar appears, so that it does not flash up in short passes.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -29,8 +31,8 @@ impl Terminal {
         }
         let pass = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
         match &pass.1 {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| errln!("{text}")),
+            None => errln!("{text}"),
         }
     }
 }

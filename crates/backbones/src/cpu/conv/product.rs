@@ -7,8 +7,8 @@ use std::{borrow::Cow, ops::Range};
 
 use rayon::prelude::*;
 
-use super::{factor::Factor, geometry::Geometry, shifts::Shifts};
-use crate::cpu::{Real, kernel::Kernels, simd::Level};
+use super::{factor, factor::Factor, geometry::Geometry, shifts::Shifts};
+use crate::cpu::{Real, kernel::Kernels, memory::Buffer, simd::Level};
 
 /// Rows of a patch packed together, so that those of a strip stay in the first cache.
 const DEPTH: usize = 256;
@@ -18,24 +18,33 @@ const NEAR: usize = 192;
 const WORTH_PACKING: usize = 1024;
 /// Positions of a task: enough to waste little of the last strip.
 const POSITIONS: usize = 384;
-/// Tasks below which channels are divided too, and channels that a task should have.
+/// Tasks below which channels are divided too, and channels that a task should have, lest patches be packed too often; half
+/// as many where one task is all there would be.
 const TASKS: usize = 8;
 const CHANNELS: usize = 128;
 
 /// `out[B, Co, H', W']` of `x[B, Ci, H, W]` and `weight[Co, Ci, kH, kW]`.
-pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T], level: Level) -> Vec<T> {
-    let mut out = vec![T::zero(); g.batch * g.output * g.positions()];
+pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T], level: Level) -> Buffer<T> {
+    let sets = vec![Shifts::forward(g)];
+    let mut out = unfilled(g.batch * g.output * g.positions(), &sets, weight);
     let target = Target { channels: g.output, height: g.out_height, width: g.out_width };
-    product(&T::kernels(level), vec![Shifts::forward(g)], [g.depth(), g.taps()], weight, x, target, &mut out);
+    product(&T::kernels(level), sets, [g.depth(), g.taps()], weight, x, target, &mut out);
     out
 }
 
 /// `dx[B, Ci, H, W]` of the gradient `[B, Co, H', W']` of the output.
-pub(super) fn input_grad<T: Real>(g: &Geometry, weight: &[T], grad: &[T], level: Level) -> Vec<T> {
-    let mut dx = vec![T::zero(); g.batch * g.input * g.height * g.width];
+pub(super) fn input_grad<T: Real>(g: &Geometry, weight: &[T], grad: &[T], level: Level) -> Buffer<T> {
+    let sets = Shifts::backward(g);
+    let mut dx = unfilled(g.batch * g.input * g.height * g.width, &sets, weight);
     let target = Target { channels: g.input, height: g.height, width: g.width };
-    product(&T::kernels(level), Shifts::backward(g), [g.taps(), g.depth()], weight, grad, target, &mut dx);
+    product(&T::kernels(level), sets, [g.taps(), g.depth()], weight, grad, target, &mut dx);
     dx
+}
+
+/// Memory of a result. What no tap reaches stays zero, as with a stride beyond the kernel.
+fn unfilled<T: Real>(len: usize, sets: &[Shifts], weight: &[T]) -> Buffer<T> {
+    let reached = !weight.is_empty() && sets.iter().all(|set| !set.taps.is_empty());
+    if reached { Buffer::stale(len) } else { Buffer::zeroed(len) }
 }
 
 /// An image of the result.
@@ -65,25 +74,27 @@ fn product<T: Real>(
     let batch = out.len() / (target.channels * size);
     let group = POSITIONS.div_ceil(positions).min(batch);
     let groups = batch.div_ceil(group);
-    let splits = TASKS.div_ceil(groups).min(target.channels.div_ceil(CHANNELS));
+    let fewest = if groups == 1 && target.channels <= CHANNELS { CHANNELS / 2 } else { CHANNELS };
+    let splits = TASKS.div_ceil(groups).min(target.channels.div_ceil(fewest));
     let channels = target.channels.div_ceil(splits).next_multiple_of(kernels.rows);
     let splits = target.channels.div_ceil(channels);
-    let set = |shifts: Shifts| {
+    let sets: Vec<Shifts> = sets.into_iter().filter(|s| !s.taps.is_empty()).collect();
+    // Neighbouring columns of the transposed weight lie far apart, the more so with a stride, which skips taps.
+    let worth = WORTH_PACKING / if sets.iter().any(|s| s.step > 1) { 4 } else { 1 };
+    let packed = (batch * positions >= worth && distances[1] > distances[0])
+        .then(|| factor::pack(weight, target.channels, distances, &sets, kernels));
+    let mut all = Vec::with_capacity(sets.len());
+    for (i, shifts) in sets.iter().enumerate() {
         let starts = shifts.weights(distances[1]);
         let block = starts.len().div_ceil(starts.len().div_ceil(DEPTH));
-        let columns = batch * shifts.positions();
-        // Neighbouring columns of the transposed weight lie far apart, the more so with a stride, which skips taps.
-        let worth = WORTH_PACKING / if shifts.step > 1 { 4 } else { 1 };
-        let factor = if columns >= worth && distances[1] > distances[0] {
-            Factor::packed(weight, target.channels, distances[0], &starts, block, kernels)
-        } else {
-            Factor::in_place(weight, target.channels, distances[0], &starts, block, kernels)
+        let factor = match &packed {
+            Some(packed) => Factor::packed(packed, &sets, i, block, kernels),
+            None => Factor::in_place(weight, target.channels, distances[0], &starts, block, kernels),
         };
         // Tasks over the same images share their planes.
         let planes = (splits > 1).then(|| shifts.all_planes(source));
-        Set { shifts, factor, planes }
-    };
-    let sets: Vec<Set<T>> = sets.into_iter().filter(|s| !s.taps.is_empty()).map(set).collect();
+        all.push(Set { shifts, factor, planes });
+    }
     let mut tasks: Vec<Vec<&mut [T]>> = (0..groups * splits).map(|_| Vec::new()).collect();
     for (n, image) in out.chunks_exact_mut(target.channels * size).enumerate() {
         for (split, part) in image.chunks_mut(channels * size).enumerate() {
@@ -95,7 +106,7 @@ fn product<T: Real>(
         let images = first..first + out.len();
         let rows = split * channels..((split + 1) * channels).min(target.channels);
         let mut task = Task { kernels, images, rows, target, out };
-        for set in &sets {
+        for set in &all {
             task.run(set, source, buffers);
         }
     });
@@ -103,7 +114,7 @@ fn product<T: Real>(
 
 /// One set of shifts with its weights.
 struct Set<'a, T: Real> {
-    shifts: Shifts,
+    shifts: &'a Shifts,
     factor: Factor<'a, T>,
     planes: Option<Cow<'a, [T]>>,
 }

@@ -1,6 +1,6 @@
 //! Against a plain loop in double precision, for every instruction set of this processor.
 
-use super::{Geometry, product, weight_grad::weight_grad};
+use super::{Geometry, by_tap, product, weight_grad::weight_grad, winograd};
 use crate::cpu::{Real, simd::Level};
 
 /// Uniform values of mean zero, repeatable.
@@ -11,6 +11,15 @@ fn values(count: usize, mut seed: u64) -> Vec<f64> {
     };
     (0..count).map(|_| next()).collect()
 }
+
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Direct,
+    Winograd,
+    ByTap,
+}
+
+const WAYS: [Way; 3] = [Way::Direct, Way::Winograd, Way::ByTap];
 
 /// Input, weight and output gradient; then output, input gradient and weight gradient by the definition.
 struct Case {
@@ -47,29 +56,50 @@ impl Case {
         Self { geometry: g, given, expected }
     }
 
-    fn results<T: Real>(&self, level: Level) -> [Vec<T>; 3] {
-        let [x, w, grad] = self.given.each_ref().map(|v| v.iter().map(|v| T::narrow(*v)).collect::<Vec<T>>());
-        let g = &self.geometry;
-        [product::forward(g, &x, &w, level), product::input_grad(g, &w, &grad, level), weight_grad(g, &x, &grad, level)]
+    fn values<T: Real>(&self) -> [Vec<T>; 3] {
+        self.given.each_ref().map(|v| v.iter().map(|v| T::narrow(*v)).collect())
+    }
+
+    /// By one way; `None` where it does not apply.
+    fn results<T: Real>(&self, way: Way, level: Level) -> [Option<Vec<T>>; 3] {
+        let [x, w, grad] = self.values::<T>();
+        let (g, kernels) = (&self.geometry, T::kernels(level));
+        match way {
+            Way::Direct => [
+                Some(product::forward(g, &x, &w, level).to_vec()),
+                Some(product::input_grad(g, &w, &grad, level).to_vec()),
+                Some(weight_grad(g, &x, &grad, level).to_vec()),
+            ],
+            Way::Winograd if winograd::applies(g) => [
+                Some(winograd::forward(g, &x, &w, &kernels).to_vec()),
+                Some(winograd::input_grad(g, &w, &grad, &kernels).to_vec()),
+                Some(winograd::weight_grad(g, &x, &grad, &kernels).to_vec()),
+            ],
+            Way::ByTap if by_tap::applies(g, &kernels) => {
+                [None, None, Some(by_tap::weight_grad(g, &x, &grad, &kernels).to_vec())]
+            }
+            _ => [None, None, None],
+        }
     }
 
     /// A sum of `terms` products of at most 1/4 errs by about `terms / 10` units when rounding errors are random, and could err
     /// by `terms² / 4`; a product too many or too few errs by far more.
-    fn check<T: Real>(&self, level: Level) {
+    fn check<T: Real>(&self, way: Way, level: Level) {
         let g = &self.geometry;
         let unit = T::epsilon().wide();
         let terms = [g.depth(), g.output * g.taps(), g.batch * g.positions()];
-        let results = self.results::<T>(level);
+        let results = self.results::<T>(way, level);
         for (((name, terms), result), expected) in
             ["output", "dx", "dw"].iter().zip(terms).zip(&results).zip(&self.expected)
         {
+            let Some(result) = result else { continue };
             assert_eq!(result.len(), expected.len());
             let bound = 2.0 * unit * terms as f64;
             for (i, (found, expected)) in result.iter().zip(expected).enumerate() {
                 let error = (found.wide() - expected).abs();
                 assert!(
                     error <= bound,
-                    "{name}[{i}] of {g:?} in {:?} with {level:?}: {error:e} > {bound:e}",
+                    "{way:?}, {name}[{i}] of {g:?} in {:?} with {level:?}: {error:e} > {bound:e}",
                     T::dtype()
                 );
             }
@@ -98,6 +128,20 @@ fn cases() -> Vec<Case> {
     cases.push(Case::new([1, 2, 57, 40], [8, 2, 3, 3], 1, 1));
     cases.push(Case::new([1, 1, 64, 64], [16, 1, 7, 7], 2, 3));
     cases.push(Case::new([2, 5, 12, 9], [6, 5, 3, 2], 2, 1));
+    // Channels in whole vectors, and of more than one block, range or piece of depth; odd planes and those of a pixel.
+    for [batch, input, output, height, width] in [
+        [1, 16, 16, 1, 1],
+        [2, 16, 32, 5, 7],
+        [3, 48, 16, 2, 2],
+        [1, 80, 64, 9, 13],
+        [9, 32, 144, 7, 7],
+        [2, 272, 16, 3, 4],
+    ] {
+        cases.push(Case::new([batch, input, height, width], [output, input, 3, 3], 1, 1));
+    }
+    cases.push(Case::new([1, 16, 40, 33], [16, 16, 3, 3], 1, 1));
+    cases.push(Case::new([7, 64, 7, 7], [33, 64, 1, 1], 2, 0));
+    cases.push(Case::new([5, 112, 9, 8], [40, 112, 3, 3], 2, 1));
     cases
 }
 
@@ -105,8 +149,10 @@ fn cases() -> Vec<Case> {
 fn every_instruction_set_convolves_as_the_definition_says() {
     for case in cases() {
         for level in Level::available() {
-            case.check::<f32>(level);
-            case.check::<f64>(level);
+            for way in WAYS {
+                case.check::<f32>(way, level);
+                case.check::<f64>(way, level);
+            }
         }
     }
 }
@@ -118,11 +164,14 @@ fn the_number_of_threads_changes_no_bit() {
         Case::new([8, 40, 7, 7], [272, 40, 3, 3], 1, 1),
         Case::new([3, 6, 29, 30], [20, 6, 3, 3], 2, 1),
         Case::new([9, 33, 5, 5], [16, 33, 1, 1], 1, 0),
+        Case::new([5, 48, 11, 10], [144, 48, 3, 3], 1, 1),
+        Case::new([5, 48, 11, 10], [80, 48, 3, 3], 2, 1),
     ] {
-        for level in Level::available() {
-            let one = pool(1).install(|| case.results::<f32>(level));
+        for (level, way) in Level::available().into_iter().flat_map(|l| WAYS.map(|w| (l, w))) {
+            let one = pool(1).install(|| case.results::<f32>(way, level));
             for threads in [2, 3, 7] {
-                assert_eq!(one, pool(threads).install(|| case.results::<f32>(level)), "{threads} threads, {level:?}");
+                let more = pool(threads).install(|| case.results::<f32>(way, level));
+                assert_eq!(one, more, "{threads} threads, {way:?}, {level:?}");
             }
         }
     }
@@ -131,7 +180,7 @@ fn the_number_of_threads_changes_no_bit() {
 #[test]
 fn no_images_have_no_output_and_no_gradient() {
     let case = Case::new([0, 3, 5, 5], [4, 3, 3, 3], 1, 1);
-    let [out, dx, dw] = case.results::<f32>(Level::best());
+    let [out, dx, dw] = case.results::<f32>(Way::Direct, Level::best()).map(Option::unwrap);
     assert!(out.is_empty() && dx.is_empty());
     assert_eq!(dw, vec![0.0; 4 * 3 * 9]);
 }

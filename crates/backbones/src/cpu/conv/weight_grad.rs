@@ -8,6 +8,7 @@ use super::{geometry::Geometry, planes::Planes, shifts::Shifts};
 use crate::cpu::{
     Real,
     kernel::{Columns, Kernels},
+    memory::Buffer,
     simd::Level,
 };
 
@@ -27,10 +28,10 @@ const TASKS: usize = 16;
 ///
 /// Divided by channels of input and output, and by images where there are few weights; every part is one sum over its
 /// tiles in their order, and parts are added in theirs.
-pub(super) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[T], level: Level) -> Vec<T> {
+pub(super) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[T], level: Level) -> Buffer<T> {
     let kernels = T::kernels(level);
     let shifts = Shifts::forward(g);
-    let mut dw = vec![T::zero(); g.output * g.depth()];
+    let mut dw = Buffer::zeroed(g.output * g.depth());
     if shifts.taps.is_empty() || g.batch == 0 || dw.is_empty() {
         return dw;
     }

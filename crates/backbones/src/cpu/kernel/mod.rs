@@ -1,6 +1,7 @@
 //! The innermost loops of convolution, compiled once for each instruction set, behind bounds checks.
 
 mod loops;
+mod transforms;
 
 use super::simd::{Level, Vector};
 
@@ -42,10 +43,41 @@ pub(crate) struct Kernels<T> {
     tile: [TileFn<T>; 3],
     dot: DotFn<T>,
     copy: CopyFn<T>,
+    transpose: TransposeFn<T>,
+    transforms: [TransformFn<T>; 5],
+}
+
+/// The maps of Winograd's convolution, from squares of some side to squares of another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Transform {
+    /// 4x4 pixels of the source to 4x4.
+    Input,
+    /// 3x3 weights to 4x4.
+    Weight,
+    /// 4x4 products to 2x2 pixels of the result.
+    Output,
+    /// 2x2 pixels of the output's gradient to 4x4.
+    OutputGrad,
+    /// 4x4 sums of products to the gradient of 3x3 weights.
+    WeightGrad,
+}
+
+impl Transform {
+    fn sides(self) -> [usize; 2] {
+        match self {
+            Self::Input => [4, 4],
+            Self::Weight => [3, 4],
+            Self::Output => [4, 2],
+            Self::OutputGrad => [2, 4],
+            Self::WeightGrad => [4, 3],
+        }
+    }
 }
 
 type TileFn<T> = unsafe fn(&[usize], usize, *const T, *const T, *mut T, usize, bool);
 type DotFn<T> = unsafe fn(usize, [*const T; 2], [usize; 2], *mut T);
+type TransposeFn<T> = unsafe fn(&[T], usize, &mut [T], usize, [usize; 2]);
+type TransformFn<T> = unsafe fn(*const T, &[usize], *mut T, &[usize], usize);
 type CopyFn<T> = unsafe fn(*mut T, usize, &[usize], &[Run], *const T);
 
 impl<T: Copy> Kernels<T> {
@@ -89,6 +121,47 @@ impl<T: Copy> Kernels<T> {
         #[allow(unsafe_code)]
         unsafe {
             (self.dot)(length, factors.map(<[T]>::as_ptr), strides, out.as_mut_ptr());
+        }
+    }
+
+    /// `to[c, r] = from[r, c]` of a matrix `[rows, columns]`, the rows of which lie `from_row` and, turned, `to_row` apart.
+    pub(crate) fn transpose(&self, from: &[T], from_row: usize, to: &mut [T], to_row: usize, sides: [usize; 2]) {
+        let [rows, columns] = sides;
+        if rows == 0 || columns == 0 {
+            return;
+        }
+        assert!((rows - 1) * from_row + columns <= from.len(), "a matrix exceeds its slice");
+        assert!(rows <= to_row && (columns - 1) * to_row + rows <= to.len(), "a turned matrix exceeds its slice");
+        // SAFETY: every row and every turned row begins and ends within its slice, and `Vectorized::kernels` was given an
+        // instruction set that the processor has.
+        #[allow(unsafe_code)]
+        unsafe {
+            (self.transpose)(from, from_row, to, to_row, sides);
+        }
+    }
+
+    /// Maps squares of `channels` elements, whole vectors: of every square, element `i` is read from `starts[i]` on, and of
+    /// every result it is written from `ends[i]` on, where all `starts` and `ends` follow one another.
+    pub(crate) fn transform(
+        &self,
+        transform: Transform,
+        (from, starts): (&[T], &[usize]),
+        (to, ends): (&mut [T], &[usize]),
+        channels: usize,
+    ) {
+        let [a, b] = transform.sides();
+        let most = |starts: &[usize]| starts.iter().copied().max().unwrap_or(0);
+        assert!(channels.is_multiple_of(self.lanes), "{channels} channels");
+        assert!(starts.len() / (a * a) == ends.len() / (b * b), "squares and results differ in number");
+        assert!(
+            most(starts) + channels <= from.len() && most(ends) + channels <= to.len(),
+            "a square exceeds its slice"
+        );
+        // SAFETY: `channels` elements are read from each of `starts` and written to each of `ends`, all within the slices;
+        // `Vectorized::kernels` was given an instruction set that the processor has.
+        #[allow(unsafe_code)]
+        unsafe {
+            (self.transforms[transform as usize])(from.as_ptr(), starts, to.as_mut_ptr(), ends, channels);
         }
     }
 
@@ -160,6 +233,28 @@ macro_rules! kernels {
         unsafe fn copy_of(to: *mut $element, columns: usize, shifts: &[usize], runs: &[Run], from: *const $element) {
             unsafe { loops::copy::<$vector>(to, columns, shifts, runs, from) }
         }
+        #[allow(unsafe_code)]
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn transpose_of(
+            from: &[$element],
+            from_row: usize,
+            to: &mut [$element],
+            to_row: usize,
+            sides: [usize; 2],
+        ) {
+            unsafe { transforms::transpose::<$vector>(from, from_row, to, to_row, sides) }
+        }
+        #[allow(unsafe_code)]
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn transform_of<M: transforms::Map<A, B>, const A: usize, const B: usize>(
+            from: *const $element,
+            starts: &[usize],
+            to: *mut $element,
+            ends: &[usize],
+            channels: usize,
+        ) {
+            unsafe { transforms::transform::<$vector, M, A, B>(from, starts, to, ends, 0.5, channels) }
+        }
         Kernels {
             lanes: <$vector as Vector>::N,
             rows: $m,
@@ -168,6 +263,14 @@ macro_rules! kernels {
             tile: [tile_of::<1>, tile_of::<2>, tile_of::<$w>],
             dot: dot_of,
             copy: copy_of,
+            transpose: transpose_of,
+            transforms: [
+                transform_of::<transforms::Input, 4, 4>,
+                transform_of::<transforms::Weight, 3, 4>,
+                transform_of::<transforms::Output, 4, 2>,
+                transform_of::<transforms::OutputGrad, 2, 4>,
+                transform_of::<transforms::WeightGrad, 4, 3>,
+            ],
         }
     }};
 }

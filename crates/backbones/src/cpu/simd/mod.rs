@@ -52,6 +52,33 @@ pub(crate) trait Vector: Copy {
     /// `self · a + b`.
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
     unsafe fn add(self, other: Self) -> Self;
+    unsafe fn sub(self, other: Self) -> Self;
+    /// Elements of both by turns: the first halves, then the second halves.
+    unsafe fn interleave(self, other: Self) -> [Self; 2];
+    /// The first `count` elements, and zeros; all `N` from a `count` of `N` on.
+    #[inline(always)]
+    unsafe fn load_some(from: *const Self::Element, count: usize) -> Self {
+        // SAFETY: the caller may read `count` elements; a vector is `N` elements without padding, and `count` less than that.
+        unsafe {
+            if count >= Self::N {
+                return Self::load(from);
+            }
+            let mut vector = Self::zero();
+            std::ptr::copy_nonoverlapping(from, (&raw mut vector).cast(), count);
+            vector
+        }
+    }
+    /// Writes the first `count` elements, at most `N`.
+    #[inline(always)]
+    unsafe fn store_some(self, to: *mut Self::Element, count: usize) {
+        // SAFETY: as above, for writing.
+        unsafe {
+            if count >= Self::N {
+                return self.store(to);
+            }
+            std::ptr::copy_nonoverlapping((&raw const self).cast(), to, count);
+        }
+    }
     /// Asks for the cache line of an address, which may be any.
     #[inline(always)]
     fn prefetch(_: *const Self::Element) {}
@@ -115,6 +142,21 @@ macro_rules! plain {
             }
 
             #[inline(always)]
+            unsafe fn sub(self, other: Self) -> Self {
+                Self(std::array::from_fn(|i| self.0[i] - other.0[i]))
+            }
+
+            #[inline(always)]
+            unsafe fn interleave(self, other: Self) -> [Self; 2] {
+                let half = |first: usize| {
+                    Self(std::array::from_fn(
+                        |i| if i % 2 == 0 { self.0[first + i / 2] } else { other.0[first + i / 2] },
+                    ))
+                };
+                [half(0), half($n / 2)]
+            }
+
+            #[inline(always)]
             unsafe fn sum(self) -> $element {
                 self.0.into_iter().sum()
             }
@@ -127,7 +169,7 @@ plain!(f64, 2);
 
 #[allow(unused_macros)]
 macro_rules! vector {
-    ($vector:ty, $element:ty, $n:literal, $splat:path, $load:path, $store:path, |$x:ident, $a:ident, $b:ident| $fma:expr, $add:path, $sum:path $(, $four:path)?) => {
+    ($vector:ty, $element:ty, $n:literal, $splat:path, $load:path, $store:path, |$x:ident, $a:ident, $b:ident| $fma:expr, $add:path, $sub:path, $interleave:path, $sum:path $(, $four:path)?) => {
         #[allow(unsafe_code)]
         impl Vector for $vector {
             type Element = $element;
@@ -163,6 +205,16 @@ macro_rules! vector {
             #[inline(always)]
             unsafe fn add(self, other: Self) -> Self {
                 unsafe { $add(self, other) }
+            }
+
+            #[inline(always)]
+            unsafe fn sub(self, other: Self) -> Self {
+                unsafe { $sub(self, other) }
+            }
+
+            #[inline(always)]
+            unsafe fn interleave(self, other: Self) -> [Self; 2] {
+                unsafe { $interleave(self, other) }
             }
 
             #[inline(always)]

@@ -13,6 +13,8 @@ vector!(
     _mm512_storeu_ps,
     |x, a, b| _mm512_fmadd_ps(x, a, b),
     _mm512_add_ps,
+    _mm512_sub_ps,
+    interleave512_ps,
     _mm512_reduce_add_ps,
     add_four_ps
 );
@@ -25,6 +27,8 @@ vector!(
     _mm512_storeu_pd,
     |x, a, b| _mm512_fmadd_pd(x, a, b),
     _mm512_add_pd,
+    _mm512_sub_pd,
+    interleave512_pd,
     _mm512_reduce_add_pd
 );
 vector!(
@@ -36,6 +40,8 @@ vector!(
     _mm256_storeu_ps,
     |x, a, b| _mm256_fmadd_ps(x, a, b),
     _mm256_add_ps,
+    _mm256_sub_ps,
+    interleave256_ps,
     sum_ps
 );
 vector!(
@@ -47,6 +53,8 @@ vector!(
     _mm256_storeu_pd,
     |x, a, b| _mm256_fmadd_pd(x, a, b),
     _mm256_add_pd,
+    _mm256_sub_pd,
+    interleave256_pd,
     sum_pd
 );
 
@@ -84,5 +92,47 @@ unsafe fn sum_pd(v: __m256d) -> f64 {
     unsafe {
         let two = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd::<1>(v));
         _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
+    }
+}
+
+#[inline(always)]
+#[allow(unsafe_code)]
+unsafe fn interleave512_ps(a: __m512, b: __m512) -> [__m512; 2] {
+    // SAFETY: the caller has a `__m512` and so AVX-512F.
+    unsafe {
+        let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        [_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b)]
+    }
+}
+
+#[inline(always)]
+#[allow(unsafe_code)]
+unsafe fn interleave512_pd(a: __m512d, b: __m512d) -> [__m512d; 2] {
+    // SAFETY: as above.
+    unsafe {
+        let low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+        let high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
+        [_mm512_permutex2var_pd(a, low, b), _mm512_permutex2var_pd(a, high, b)]
+    }
+}
+
+#[inline(always)]
+#[allow(unsafe_code)]
+unsafe fn interleave256_ps(a: __m256, b: __m256) -> [__m256; 2] {
+    // SAFETY: the caller has a `__m256` and so AVX.
+    unsafe {
+        let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
+    }
+}
+
+#[inline(always)]
+#[allow(unsafe_code)]
+unsafe fn interleave256_pd(a: __m256d, b: __m256d) -> [__m256d; 2] {
+    // SAFETY: as above.
+    unsafe {
+        let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+        [_mm256_permute2f128_pd::<0x20>(low, high), _mm256_permute2f128_pd::<0x31>(low, high)]
     }
 }

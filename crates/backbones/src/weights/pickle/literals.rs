@@ -1,12 +1,12 @@
-//! Instructions that push a value whose bytes follow them.
+//! Instructions that push a value whose bytes follow them, or the same one every time.
 
 use super::{
     bytes::{Bytes, Fault},
     value::Value,
 };
 
-/// The number, text, name or empty container that an instruction pushes; `None` for any other instruction.
-pub(super) fn literal(opcode: u8, bytes: &mut Bytes<'_>) -> Result<Option<Value>, Fault> {
+/// The number or text that an instruction pushes; `None` for any other instruction.
+pub(super) fn literal<'f>(opcode: u8, bytes: &mut Bytes<'f>) -> Result<Option<Value<'f>>, Fault> {
     Ok(Some(match opcode {
         b'N' => Value::None,
         0x88 => Value::Bool(true),
@@ -29,8 +29,8 @@ pub(super) fn literal(opcode: u8, bytes: &mut Bytes<'_>) -> Result<Option<Value>
         }
         b'F' => bytes.line()?.parse().map_or(Value::Opaque, Value::Float),
         b'G' => Value::Float(f64::from_be_bytes(bytes.array()?)),
-        b'S' => Value::Text(bytes.line()?.trim_matches(['\'', '"']).to_owned()),
-        b'V' => Value::Text(bytes.line()?.to_owned()),
+        b'S' => Value::Text(bytes.line()?.trim_matches(['\'', '"'])),
+        b'V' => Value::Text(bytes.line()?),
         b'U' | 0x8c => {
             let length = bytes.u8()?;
             python_text(bytes.take(usize::from(length))?)
@@ -58,17 +58,13 @@ pub(super) fn literal(opcode: u8, bytes: &mut Bytes<'_>) -> Result<Option<Value>
             bytes.take(length)?;
             Value::Opaque
         }
-        b'c' => Value::Global(format!("{} {}", bytes.line()?, bytes.line()?)),
-        b')' => Value::Tuple(Vec::new()),
-        b']' => Value::List(Vec::new()),
-        b'}' => Value::Dict(Vec::new()),
-        0x8f => Value::Opaque,
+        b')' => Value::Tuple(Box::default()),
         _ => return Ok(None),
     }))
 }
 
 /// Little-endian two's complement.
-fn long(bytes: &[u8]) -> Value {
+fn long(bytes: &[u8]) -> Value<'_> {
     if bytes.len() > 8 {
         return Value::Opaque;
     }
@@ -79,6 +75,6 @@ fn long(bytes: &[u8]) -> Value {
 }
 
 /// Strings of Python 2 may hold any bytes; those that are not text are not needed.
-fn python_text(bytes: &[u8]) -> Value {
-    std::str::from_utf8(bytes).map_or(Value::Opaque, |text| Value::Text(text.to_owned()))
+fn python_text(bytes: &[u8]) -> Value<'_> {
+    std::str::from_utf8(bytes).map_or(Value::Opaque, Value::Text)
 }

@@ -1,0 +1,4 @@
+//! What the tests of weight files share.
+#![allow(dead_code)] // not every test uses all
+
+pub mod torch_file;

@@ -1,0 +1,151 @@
+//! The rows of one table.
+
+use std::path::Path;
+
+use tables::{Age, Label, Table, age, is_missing, label, looks_rounded, projection, sex};
+
+use super::pattern::Pattern;
+use crate::loaders::cells::view_of_name;
+use crate::loaders::columns::{Layout, Role, layout};
+use crate::loaders::finder::ImageFinder;
+use crate::loaders::source::Source;
+use crate::loaders::{Part, words};
+use crate::{Record, Result};
+
+/// The rows of one table.
+pub(super) struct TableRows {
+    pub(super) tasks: Vec<String>,
+    pub(super) rows: Vec<(Option<Part>, Record)>,
+    pub(super) patients_known: bool,
+    pub(super) notes: Vec<String>,
+}
+
+pub(super) fn from_table(
+    source: &Source<'_>,
+    path: &Path,
+    part: Option<Part>,
+    pattern: Option<&Pattern>,
+) -> Result<TableRows> {
+    let table = source.read_at(path)?;
+    let options = source.options;
+    let layout = layout(&table, &options.columns, options.tasks.as_deref(), source.inventory)?;
+    let Layout { labels: columns, unread, .. } = &layout;
+    let path_column = layout.column(Role::Path).unwrap_or_default();
+    let mut notes = Vec::new();
+    if !unread.is_empty() {
+        notes.push(format!("{}: columns not read: {}", path.display(), unread.join(", ")));
+    }
+    let patient = layout.column(Role::Patient);
+    let split = layout.column(Role::Split).filter(|_| part.is_none());
+    let split = split.filter(|&column| is_split(&table, column));
+    if let (None, Some(column)) = (split, layout.column(Role::Split).filter(|_| part.is_none())) {
+        let name = &table.header()[column];
+        notes.push(format!("{}: \"{name}\" is not read: its words are not train, valid and test", path.display()));
+    }
+
+    let search = ImageFinder::search_of(source.inventory, "", &table, path_column);
+    let mut finder = ImageFinder::new(source.inventory, "", path, search, options);
+    let mut rows = Vec::new();
+    let mut odd = Odd::default();
+    for row in table.rows() {
+        let read = |&column: &usize| {
+            label(row.cell(column)).ok_or_else(|| row.fault(column, "1.0, 0.0, -1.0 or blank").into())
+        };
+        let labels: Vec<Label> = columns.iter().map(read).collect::<Result<_>>()?;
+        let Some(path) = finder.find(row, path_column)? else { continue };
+        let patient = match (patient.map(|column| (column, row.cell(column))), pattern) {
+            (Some((column, cell)), _) if is_missing(cell) => return Err(row.fault(column, "a patient").into()),
+            (Some((_, cell)), _) => {
+                odd.rounded.see(looks_rounded(cell), cell);
+                cell.to_string()
+            }
+            (None, Some(pattern)) => pattern.patient(&path)?,
+            (None, None) => path.clone(),
+        };
+        let cell_of = |role| layout.column(role).map_or("", |column| row.cell(column));
+        let study = Some(cell_of(Role::Study)).filter(|study| !is_missing(study));
+        let [(view, one), (other_view, other)] = [cell_of(Role::View), cell_of(Role::Projection)].map(projection);
+        let years = match age(cell_of(Role::Age)) {
+            Some(Age::Years(years)) => Some(years),
+            Some(Age::Missing) => None,
+            group => {
+                odd.groups.see(group.is_some(), cell_of(Role::Age));
+                odd.ages.see(group.is_none(), cell_of(Role::Age));
+                None
+            }
+        };
+        let record = Record {
+            study: study.map_or_else(|| path.clone(), |study| format!("{patient}/{study}")),
+            patient,
+            view: view.or(other_view).or_else(|| view_of_name(&path)),
+            projection: other.or(one),
+            sex: sex(cell_of(Role::Sex)).flatten(),
+            age: years,
+            labels,
+            path,
+        };
+        rows.push((part.or_else(|| split.and_then(|column| words::part(row.cell(column)))), record));
+    }
+    // Without a word in the table the folders say it, if all of them do.
+    if part.is_none() && split.is_none() {
+        let folder = |path: &str| path.split_once('/').and_then(|(folder, _)| words::part(folder));
+        if rows.iter().all(|(_, record)| folder(&record.path).is_some()) {
+            rows.iter_mut().for_each(|(part, record)| *part = folder(&record.path));
+            notes.push(format!("{}: the parts are those of the folders of the images", path.display()));
+        }
+    }
+    notes.extend(finder.notes());
+    notes.extend(odd.notes(path));
+    if let (Some(column), Some(_)) = (patient, pattern) {
+        let (table, column) = (path.display(), &table.header()[column]);
+        notes.push(format!("{table}: the patient pattern is not used: the column \"{column}\" has the patients"));
+    }
+    let tasks = columns.iter().map(|&column| table.header()[column].clone()).collect();
+    Ok(TableRows { tasks, rows, patients_known: patient.is_some() || pattern.is_some(), notes })
+}
+
+/// Whether every cell of a column is a part or blank, and some are parts.
+fn is_split(table: &Table, column: usize) -> bool {
+    let words = || table.rows().map(|row| row.cell(column)).filter(|cell| !is_missing(cell));
+    words().all(|word| words::part(word).is_some()) && words().next().is_some()
+}
+
+/// Cells that were read as not recorded, for the notes.
+#[derive(Default)]
+struct Odd {
+    rounded: Seen,
+    groups: Seen,
+    ages: Seen,
+}
+
+#[derive(Default)]
+struct Seen(usize, String);
+
+impl Seen {
+    fn see(&mut self, is: bool, cell: &str) {
+        if is {
+            self.0 += 1;
+            if self.0 == 1 {
+                self.1 = cell.into();
+            }
+        }
+    }
+}
+
+impl Odd {
+    fn notes(self, table: &Path) -> Vec<String> {
+        [
+            (
+                self.rounded,
+                "patients look like long numbers that a spreadsheet rounded; several may have become one. Export the \
+                 column as text",
+            ),
+            (self.groups, "ages are groups, which are no ages; read as not recorded"),
+            (self.ages, "ages are no ages from 0 to 120; read as not recorded"),
+        ]
+        .into_iter()
+        .filter(|(seen, _)| seen.0 > 0)
+        .map(|(Seen(rows, first), what)| format!("{}: {rows} {what} (the first: {first})", table.display()))
+        .collect()
+    }
+}

@@ -1,0 +1,522 @@
+//! Folders and tables as people have them: every file accounted for, every table read or named.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+use cxr_data::{
+    Columns, Dataset, Folder, Label, LoadOptions, Manifest, OnBad, Part, Pixels, Projection, Radiograph, Result, View,
+    audit, label_policies, load, load_together, load_with, prescan,
+};
+use tempfile::TempDir;
+
+fn write(root: &Path, name: &str, content: impl AsRef<[u8]>) {
+    let path = root.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// Files without content: loading opens no image.
+fn folder(files: &[&str]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    files.iter().for_each(|name| write(dir.path(), name, b""));
+    dir
+}
+
+fn auto(dir: &TempDir) -> Result<Manifest> {
+    load(dir.path(), Dataset::Auto, Part::All)
+}
+
+fn paths(set: &Manifest) -> Vec<&str> {
+    set.records.iter().map(|record| record.path.as_str()).collect()
+}
+
+fn left_out(set: &Manifest) -> Vec<String> {
+    set.account.left_out.iter().map(ToString::to_string).collect()
+}
+
+fn warnings(set: &Manifest) -> String {
+    set.account.warnings().map(|left| format!("{left}\n")).collect()
+}
+
+/// Images, tables and everything left out are all there is below the folder.
+fn all_accounted_for(set: &Manifest, files: usize) {
+    assert_eq!(set.account.files(), files, "{:?}", set.account);
+    assert_eq!(set.account.images, set.len());
+}
+
+#[cfg(unix)]
+fn bytes_name(bytes: &[u8]) -> &Path {
+    use std::os::unix::ffi::OsStrExt;
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
+
+/// C19: names that are not UTF-8 are read, keep apart and come back.
+#[cfg(unix)]
+#[test]
+fn c19_names_that_are_not_utf8_are_read() {
+    let names: [&[u8]; 4] = [b"gr\xf6\xdfe0.png", b"gr\xf6\xdfe1.png", b"\xe3\x81.png", b"\\xf6.png"];
+    let dir = folder(&["0.png"]);
+    for (number, name) in names.iter().enumerate() {
+        image(number as u8).write_png(&dir.path().join(bytes_name(name))).unwrap();
+    }
+    let below = dir.path().join(bytes_name(b"l\xe4ufe"));
+    fs::create_dir(&below).unwrap();
+    image(9).write_png(&below.join("1.png")).unwrap();
+    image(8).write_png(&dir.path().join("0.png")).unwrap();
+    let set = auto(&dir).unwrap();
+    all_accounted_for(&set, 6);
+    assert!(
+        paths(&set).contains(&"gr\\xf6\\xdfe0.png") && paths(&set).contains(&"l\\xe4ufe/1.png"),
+        "{:?}",
+        paths(&set)
+    );
+    assert!(prescan(&set, 2).faults.is_empty());
+}
+
+/// C22: links that lead nowhere are images that cannot be read; a loop is walked once; a second name is no second image.
+#[cfg(unix)]
+#[test]
+fn c22_links() {
+    use std::os::unix::fs::symlink;
+    let dir = folder(&["a/1.png", "a/2.png", "3.png"]);
+    let root = dir.path();
+    symlink("../.git/annex/4.png", root.join("a/4.png")).unwrap();
+    symlink(".", root.join("again")).unwrap();
+    symlink("nowhere", root.join("notes")).unwrap();
+    symlink("1.png", root.join("a/5.png")).unwrap();
+    symlink("a", root.join("b")).unwrap();
+    let set = auto(&dir).unwrap();
+    assert_eq!(paths(&set), ["3.png", "a/1.png", "a/2.png", "a/4.png"]);
+    let left = left_out(&set);
+    assert!(left.contains(&"1 links to a folder above them (loops), which are walked once: again".into()), "{left:?}");
+    assert!(left.contains(&"1 links that lead nowhere: notes".into()), "{left:?}");
+    assert!(left.iter().any(|line| line.contains("other names (links)") && line.contains("a/5.png")), "{left:?}");
+    let faults = prescan(&set, 1).faults;
+    assert!(faults.iter().any(|(row, _)| set.records[*row].path == "a/4.png"));
+
+    // A table that names both a file and a link to it names one image twice.
+    write(root, "labels.csv", "path,Mass\na/1.png,1\na/5.png,0\n");
+    let error = auto(&dir).unwrap_err().to_string();
+    assert!(error.contains("line 3") && error.contains("every image once (line 2 lists it too)"), "{error}");
+    write(root, "labels.csv", "path,Mass\na/1.png,1\n./a//1.png,0\n");
+    assert!(auto(&dir).unwrap_err().to_string().contains("every image once"));
+}
+
+/// C23, C15, and what cameras, servers and editors leave: nothing of it is an image, and all of it is counted.
+#[test]
+fn c23_own_outputs_and_what_systems_leave_behind() {
+    let dir = folder(&[
+        "1.png",
+        "2.png",
+        "._1.png",
+        ".DS_Store",
+        "__MACOSX/1.png",
+        "@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg",
+        "Thumbs.db",
+        "sub/.thumbnails/x.png",
+        "run/tb/views.png",
+        "run/export/model.safetensors",
+        "notes.txt",
+    ]);
+    write(dir.path(), "run/run.json", r#"{"command": "pretrain", "moco_cxr": "0.1.0"}"#);
+    // A run.json of another program makes no run of a folder.
+    write(dir.path(), "other/run.json", r#"{"command": "train", "version": "2.1"}"#);
+    write(dir.path(), "other/3.png", "");
+    let set = auto(&dir).unwrap();
+    assert_eq!(paths(&set), ["1.png", "2.png", "other/3.png"]);
+    let left = left_out(&set).join("\n");
+    for expected in [
+        "1 folders that moco-cxr wrote itself: run/",
+        "hidden files and folders: .DS_Store",
+        "thumbnails",
+        "2 other files",
+    ] {
+        assert!(left.contains(expected), "{expected} in {left}");
+    }
+    assert!(set.account.warnings().next().is_none());
+    // The run itself is asked for by name.
+    assert_eq!(load(&dir.path().join("run"), Dataset::Folder, Part::All).unwrap().len(), 1);
+}
+
+/// C24: kinds that are not read are named; those with a decoder are read.
+#[test]
+fn c24_kinds_that_are_not_read() {
+    let dir = folder(&["0.png", "1.bmp", "2.tif", "3.tiff", "4.webp", "5.gif", "6.jp2", "7.jfif", "8.nii.gz"]);
+    let set = auto(&dir).unwrap();
+    assert_eq!(paths(&set), ["0.png", "1.bmp", "2.tif", "3.tiff", "4.webp", "7.jfif"]);
+    assert_eq!(warnings(&set), "3 images of kinds that are not read (gif, gz, jp2): 5.gif, 6.jp2, 8.nii.gz\n");
+    all_accounted_for(&set, 9);
+}
+
+/// C26: folders of parts in any spelling, and of classes within them.
+#[test]
+fn c26_folders_of_parts_and_classes() {
+    for (train, valid, test) in
+        [("train", "val", "test"), ("Training", "Validation", "Testing"), ("TRAIN", "dev", "tst")]
+    {
+        let mut files = Vec::new();
+        for (part, count) in [(train, 3), (valid, 1), (test, 2)] {
+            for class in ["NORMAL", "PNEUMONIA"] {
+                files.extend((0..count).map(|number| format!("chest/{part}/{class}/{number}.jpeg")));
+            }
+        }
+        let dir = folder(&files.iter().map(String::as_str).collect::<Vec<_>>());
+        let part = |part| load(dir.path(), Dataset::Auto, part).unwrap();
+        let counts = [Part::Train, Part::Valid, Part::Test, Part::All].map(|which| part(which).len());
+        assert_eq!(counts, [6, 2, 4, 12], "{train}");
+        let set = part(Part::Valid);
+        assert_eq!((set.tasks.as_slice(), set.has_parts), (&["NORMAL".to_owned(), "PNEUMONIA".into()][..], true));
+        assert_eq!(set.records[0].labels, [Label::Positive, Label::Negative]);
+        assert_eq!(set.records[1].labels, [Label::Negative, Label::Positive]);
+        assert!(set.notes.join("\n").contains("are read as labels"));
+    }
+    // A part that is not there is an error, never the whole.
+    let dir = folder(&["train/1.png", "test/2.png"]);
+    let error = load(dir.path(), Dataset::Auto, Part::Valid).unwrap_err().to_string();
+    assert!(error.contains("expected the part \"valid\"") && error.contains("the folders train, test"), "{error}");
+    let error = load(folder(&["p1/1.png", "p2/2.png"]).path(), Dataset::Auto, Part::Test).unwrap_err().to_string();
+    assert!(error.contains("no published parts") && error.contains("splits"), "{error}");
+    // Folders of patients are no classes.
+    assert!(auto(&folder(&["train/p1/1.png", "train/p2/1.png", "test/p3/1.png"])).unwrap().tasks.is_empty());
+}
+
+const ROWS: &str = "img/1.png,A,1\nimg/2.png,B,0\nimg/3.png,A,\n";
+
+fn three_images(tables: &[(&str, &str)]) -> TempDir {
+    let dir = folder(&["img/1.png", "img/2.png", "img/3.png"]);
+    tables.iter().for_each(|(name, text)| write(dir.path(), name, text));
+    dir
+}
+
+/// C13: any separator, and a table that cannot be read is named.
+#[test]
+fn c13_tables_of_any_separator_are_read_and_workbooks_named() {
+    let text = format!("path,patient,Effusion\n{ROWS}");
+    for (name, separator) in [("labels.csv", ";"), ("labels.tsv", "\t"), ("labels.csv", "|")] {
+        let set = auto(&three_images(&[(name, &text.replace(',', separator))])).unwrap();
+        assert_eq!(
+            (set.tasks.as_slice(), set.patient_count()),
+            (&["Effusion".to_owned()][..], 2),
+            "{name} {separator}"
+        );
+        assert_eq!(set.account.tables, [name]);
+    }
+    let dir = three_images(&[("labels.xlsx", "PK\u{3}\u{4}xl/workbook.xml")]);
+    let found = warnings(&auto(&dir).unwrap());
+    assert_eq!(
+        found,
+        "1 tables not used (found a workbook or an archive; save its sheet as CSV, or unpack it): labels.xlsx\n"
+    );
+}
+
+/// C15: a stray table beside the good one is named, and does not stop the load.
+#[test]
+fn c15_stray_tables_are_named() {
+    let good = format!("path,patient,Effusion\n{ROWS}");
+    for (name, content, reason) in [
+        ("._labels.csv", "\0\u{5}\u{16}", ""),
+        ("todo.csv", "", "an empty file"),
+        ("devices.csv", "Ger\u{e4}t;Gr\u{f6}\u{df}e\nA;43 cm\n", "no column of paths among Gerät, Größe"),
+        ("broken.csv", "a,a\n1,2\n", "two columns are named \"a\""),
+    ] {
+        let dir = three_images(&[("labels.csv", &good), (name, content)]);
+        let set = auto(&dir).unwrap();
+        assert_eq!((set.len(), set.tasks.len(), set.patients_known), (3, 1, true), "{name}");
+        let found = warnings(&set);
+        assert!(found.contains(reason) && found.contains(name) != reason.is_empty(), "{name}: {found}");
+    }
+}
+
+/// C12, C04: the way out that the error names is one that can be taken.
+#[test]
+fn c12_two_tables_and_the_option_that_chooses() {
+    let labels = format!("path,patient,Effusion\n{ROWS}");
+    let dir = three_images(&[("labels.csv", &labels), ("metadata.csv", "path,age\nimg/1.png,50\nimg/2.png,60\n")]);
+    let error = auto(&dir).unwrap_err().to_string();
+    assert!(
+        error.contains("labels.csv and") && error.contains("metadata.csv") && error.contains("--table FILE"),
+        "{error}"
+    );
+    let with = |table: &str| {
+        let options = LoadOptions { table: Some(table.into()), ..LoadOptions::default() };
+        load_with(dir.path(), Dataset::Auto, Part::All, &options)
+    };
+    let set = with("labels.csv").unwrap();
+    assert_eq!((set.len(), set.tasks.len()), (3, 1));
+    assert!(warnings(&set).contains("labels.csv is read; --table takes this one): metadata.csv"), "{}", warnings(&set));
+    assert_eq!(with("metadata.csv").unwrap().records[1].age, Some(60.0));
+    assert_eq!(with(dir.path().join("metadata.csv").to_str().unwrap()).unwrap().len(), 2);
+    assert!(with("nothing.csv").unwrap_err().to_string().contains("nothing.csv"));
+}
+
+/// C11: a column of numbers is no label; one that is asked for has to be.
+#[test]
+fn c11_columns_of_numbers_are_no_labels() {
+    let text = "path,patient,followup,Score,PatientAge,Effusion\nimg/1.png,A,0,1,1,1\nimg/2.png,B,1,0,31,0\nimg/3.png,C,2,3,61,\n";
+    let dir = three_images(&[("labels.csv", &text.replace("Score", "Grade"))]);
+    // One odd value alone is taken for a fault, and the error says what to do.
+    let error = auto(&three_images(&[("labels.csv", text)])).unwrap_err().to_string();
+    assert!(error.contains("--task"), "{error}");
+    let tasks = |names: &[&str]| {
+        let tasks = Some(names.iter().map(|name| (*name).to_owned()).collect());
+        load_with(dir.path(), Dataset::Auto, Part::All, &LoadOptions { tasks, ..LoadOptions::default() })
+    };
+    let set = tasks(&["Effusion"]).unwrap();
+    assert_eq!((set.tasks.as_slice(), set.records[1].age), (&["Effusion".to_owned()][..], Some(31.0)));
+    let notes = set.notes.join("\n");
+    assert!(notes.contains("columns not read: followup (no labels: line 4 has \"2\"), Grade (no labels"), "{notes}");
+    // By the name that another set gives the finding.
+    assert_eq!(tasks(&["Pleural Effusion"]).unwrap().tasks, ["Effusion"]);
+    assert!(tasks(&["Grade"]).unwrap_err().to_string().contains("column \"Grade\": found \"3\""));
+}
+
+/// Columns of any name, by choice or by what they hold.
+#[test]
+fn columns_by_choice_and_by_content() {
+    let text = "who,film,side,Effusion\nA,1.png,PA,1\nB,2.png,L,0\nA,3.png,AP,1\n";
+    let dir = three_images(&[("films.csv", text)]);
+    let set = auto(&dir).unwrap();
+    assert_eq!((set.len(), set.patients_known, set.tasks.as_slice()), (3, false, &["Effusion".to_owned()][..]));
+    let options =
+        |columns: &str| LoadOptions { columns: columns.parse::<Columns>().unwrap(), ..LoadOptions::default() };
+    let named = |columns: &str| load_with(dir.path(), Dataset::Auto, Part::All, &options(columns));
+    let set = named("path=film,patient=who,view=side").unwrap();
+    assert_eq!((set.patient_count(), set.records[1].view), (2, Some(View::Lateral)));
+    assert_eq!(set.records[2].projection, Some(Projection::Ap));
+    let error = named("patient=whom").unwrap_err().to_string();
+    assert!(error.contains("column \"whom\" not found; the header has \"who\", \"film\""), "{error}");
+}
+
+/// C16, C30: paths of Windows, other endings, images further down; and what is ambiguous stays an error.
+#[test]
+fn c16_c30_images_are_found_by_the_rest_of_their_names() {
+    let table =
+        |paths: [&str; 3]| format!("path,patient,Effusion\n{},A,1\n{},B,0\n{},A,1\n", paths[0], paths[1], paths[2]);
+    for paths in [
+        ["C:\\data\\img\\1.png", "C:\\data\\img\\2.png", "C:\\data\\img\\3.png"],
+        ["D:/data\\img\\1.png", "D:/data\\img\\2.png", "D:/data\\img\\3.png"],
+        ["img/1.PNG", "img/2.jpg", "img/3"],
+        ["1", "2.dcm", "3.png"],
+        ["x/1.png", "y/2.png", "z/3.png"],
+    ] {
+        let set = auto(&three_images(&[("labels.csv", &table(paths))])).unwrap();
+        assert_eq!(
+            set.records.iter().map(|r| r.path.as_str()).collect::<Vec<_>>(),
+            ["img/1.png", "img/2.png", "img/3.png"],
+            "{paths:?}"
+        );
+    }
+    // A missing image is never replaced by one of its name elsewhere: others are where the table says.
+    let dir = three_images(&[("labels.csv", &table(["img/1.png", "img/2.png", "img/4.png"]))]);
+    write(dir.path(), "masks/4.png", "");
+    let error = auto(&dir).unwrap_err().to_string();
+    assert!(
+        error.contains("image \"img/4.png\" not found") && error.contains("a file of this name is masks/4.png"),
+        "{error}"
+    );
+    // Two candidates are none.
+    let dir = three_images(&[("labels.csv", &table(["1.png", "2.png", "3.png"]))]);
+    write(dir.path(), "masks/1.png", "");
+    assert!(auto(&dir).unwrap_err().to_string().contains("several files have this name: img/1.png, masks/1.png"));
+}
+
+/// C25, C27: the line an editor shows; cells that a spreadsheet spoilt are said, and a group of ages is no age.
+#[test]
+fn c25_c27_lines_and_spoilt_cells() {
+    for end in ["\n", "\r\n"] {
+        let text = ["path,patient,Effusion", "img/1.png,A,1", "img/2.png,B,0", "img/3.png,A,7", ""].join(end);
+        let error = auto(&three_images(&[("labels.csv", &text)])).unwrap_err().to_string();
+        assert!(error.contains("labels.csv line 4, column \"Effusion\": found \"7\""), "{error}");
+    }
+    let text = "path,patient,age,Effusion\nimg/1.png,9.00001E+37,40-50,1\nimg/2.png,9.00001E+37,85 or more,0\nimg/3.png,9.00002E+37,020Y,1\n";
+    let set = auto(&three_images(&[("labels.csv", text)])).unwrap();
+    assert_eq!(set.records.iter().map(|record| record.age).collect::<Vec<_>>(), [None, None, Some(20.0)]);
+    let notes = set.notes.join("\n");
+    assert!(notes.contains("3 patients look like long numbers that a spreadsheet rounded"), "{notes}");
+    assert!(notes.contains("2 ages are groups, which are no ages"), "{notes}");
+}
+
+/// A column that says the part, and tables named for parts in any spelling.
+#[test]
+fn parts_by_a_column_and_by_tables() {
+    let dir = three_images(&[(
+        "labels.csv",
+        "path,patient,Split,Mass\nimg/1.png,A,training,1\nimg/2.png,B,VAL,0\nimg/3.png,C,test,1\n",
+    )]);
+    let part = |dir: &TempDir, part| load(dir.path(), Dataset::Auto, part).map(|set| paths(&set).join(" "));
+    assert_eq!(part(&dir, Part::Train).unwrap(), "img/1.png");
+    assert_eq!(part(&dir, Part::Valid).unwrap(), "img/2.png");
+    assert_eq!(part(&dir, Part::All).unwrap(), "img/1.png img/2.png img/3.png");
+    // Folders named for parts are parts of a table that says nothing of them.
+    let dir = folder(&["train/1.png", "val/2.png"]);
+    write(dir.path(), "labels.csv", "path,Mass\ntrain/1.png,1\nval/2.png,0\n");
+    assert_eq!(part(&dir, Part::Valid).unwrap(), "val/2.png");
+    assert!(part(&dir, Part::Test).is_err());
+    // Words that are no parts make no parts of a column.
+    let dir = three_images(&[("labels.csv", "path,set,Mass\nimg/1.png,3,1\nimg/2.png,b,0\nimg/3.png,c,1\n")]);
+    assert!(!auto(&dir).unwrap().has_parts);
+    let dir = three_images(&[
+        ("train.csv", "path,Mass\nimg/1.png,1\nimg/2.png,0\n"),
+        ("val.csv", "path,Mass\nimg/3.png,1\n"),
+    ]);
+    assert_eq!(part(&dir, Part::Valid).unwrap(), "img/3.png");
+    assert_eq!(part(&dir, Part::All).unwrap(), "img/1.png img/2.png img/3.png");
+    assert!(part(&dir, Part::Test).unwrap_err().to_string().contains("expected the part \"test\""));
+    write(dir.path(), "val.csv", "path,Mass\nimg/1.png,1\n");
+    assert!(part(&dir, Part::All).unwrap_err().to_string().contains("every image in one part"));
+}
+
+/// Several sets are one, with ids kept apart and labels that all have.
+#[test]
+fn sets_together_keep_their_patients_apart() {
+    let [first, second] = [
+        "path,patient,Effusion,Mass\nimg/1.png,1,1,0\nimg/2.png,2,0,0\nimg/3.png,1,0,1\n",
+        "path,patient,Pleural Effusion,Edema\nimg/1.png,1,0,0\nimg/2.png,1,1,0\nimg/3.png,7,1,1\n",
+    ]
+    .map(|text| three_images(&[("labels.csv", text)]));
+    let dirs = [first.path().to_path_buf(), second.path().to_path_buf()];
+    let set = load_together(&dirs, Dataset::Auto, Part::Train, &LoadOptions::default()).unwrap();
+    assert_eq!((set.len(), set.patient_count(), set.tasks.as_slice()), (6, 4, &["Effusion".to_owned()][..]));
+    assert!((0..6).all(|row| set.image_path(row).is_file()));
+    assert_eq!(set.records[4].labels, [Label::Positive]);
+    assert_eq!(set.account.images, 6);
+    let notes = set.notes.join("\n");
+    assert!(notes.contains("3 images of the data set \"folder\"") && notes.contains("not read: Edema"), "{notes}");
+    let within = [first.path().to_path_buf(), first.path().join("img")];
+    let error = load_together(&within, Dataset::Auto, Part::All, &LoadOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("data sets in folders of their own"), "{error}");
+}
+
+fn image(seed: u8) -> Radiograph {
+    let pixels = (0..64 * 48).map(|at: usize| ((at * (3 + usize::from(seed)) + at / 64 * 7) % 251) as u8).collect();
+    Radiograph::new(64, 48, Pixels::U8(pixels)).unwrap()
+}
+
+fn grey(value: u8) -> Radiograph {
+    Radiograph::new(64, 48, Pixels::U8(vec![value; 64 * 48])).unwrap()
+}
+
+fn report(dir: &Path) -> cxr_data::AuditReport {
+    let set = Folder::open(dir).unwrap().load(Dataset::Auto, Part::Train, &LoadOptions::default()).unwrap();
+    let subset = cxr_data::Subset { name: "train", role: cxr_data::Role::Train, manifest: &set };
+    audit(&[subset], &label_policies()).unwrap()
+}
+
+/// C35: images of one grey are named; a set of them fails.
+#[test]
+fn c35_blank_images_are_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..10 {
+        image(number).write_png(&dir.path().join(format!("{number}.png"))).unwrap();
+    }
+    for value in [0, 128, 255] {
+        grey(value).write_png(&dir.path().join(format!("blank-{value}.png"))).unwrap();
+    }
+    let some = report(dir.path());
+    assert!(some.passes(), "{some}");
+    let text = some.to_string();
+    assert!(
+        text.contains(
+            "- looks: train, 3 images of one grey (all pixels equal): blank-0.png, blank-128.png, blank-255.png"
+        ),
+        "{text}"
+    );
+    for number in 0..10 {
+        fs::remove_file(dir.path().join(format!("{number}.png"))).unwrap();
+    }
+    let all = report(dir.path());
+    assert!(all.faults().iter().any(|fault| fault.starts_with("looks: train, 3 images of one grey")), "{all}");
+}
+
+/// C31: 12 bits in 16 are scaled and said; a true 16-bit image and one of 8 bits in 16 are left alone.
+#[test]
+fn c31_twelve_bits_in_sixteen() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, most: u32| {
+        let values = (0..64 * 48).map(|at: u32| (at * most / (64 * 48 - 1)) as u16).collect();
+        Radiograph::new(64, 48, Pixels::U16(values)).unwrap().write_png(&dir.path().join(name)).unwrap();
+    };
+    for (name, most) in
+        [("twelve.png", 4095), ("dim.png", 1000), ("sixteen.png", 65_535), ("above.png", 4096), ("eight.png", 255)]
+    {
+        write(name, most);
+    }
+    let most = |name: &str| match cxr_data::decode::read(dir.path().join(name)).unwrap().into_pixels() {
+        Pixels::U16(values) => values.into_iter().max().unwrap(),
+        Pixels::U8(_) => panic!("{name}: 8 bits"),
+    };
+    let found = ["twelve.png", "dim.png", "sixteen.png", "above.png", "eight.png"].map(most);
+    assert_eq!(found, [65_535, 1000 << 4 | 1000 >> 8, 65_535, 4096, 255]);
+    let text = report(dir.path()).to_string();
+    assert!(text.contains("- 2 images of 12 bits in 16, scaled to the full range: dim.png, twelve.png"), "{text}");
+}
+
+/// What was seen is kept, used again while a file stays the same, and seen anew when it changes.
+#[test]
+fn a_second_look_decodes_only_what_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    for number in 0..5 {
+        image(number).write_png(&dir.path().join(format!("{number}.png"))).unwrap();
+    }
+    let look = || {
+        let set = load(dir.path(), Dataset::Folder, Part::All).unwrap();
+        let mut store = cxr_data::ScanStore::open(kept.path(), dir.path()).unwrap();
+        let subset = cxr_data::Subset { name: "train", role: cxr_data::Role::Train, manifest: &set };
+        let report = cxr_data::audit_with(&[subset], &[], Some(&mut store)).unwrap();
+        let reused = store.reused();
+        store.save().unwrap();
+        (reused, report)
+    };
+    let (reused, first) = look();
+    assert_eq!(reused, 0);
+    let (reused, second) = look();
+    assert_eq!((reused, &second), (5, &first));
+    grey(3).write_png(&dir.path().join("2.png.new")).unwrap();
+    fs::rename(dir.path().join("2.png.new"), dir.path().join("2.png")).unwrap();
+    let (reused, third) = look();
+    assert_eq!(reused, 4);
+    assert!(third.to_string().contains("1 images of one grey"));
+    // A damaged file is as good as none.
+    for entry in fs::read_dir(kept.path()).unwrap() {
+        fs::write(entry.unwrap().path(), "moco-cxr scan 1\n00000000\n{}").unwrap();
+    }
+    assert_eq!(look(), (0, third));
+}
+
+/// A table whose images are missing says so, and skipping counts them.
+#[test]
+fn missing_images_of_an_own_table_are_counted() {
+    let dir = three_images(&[("labels.csv", "path,Mass\nimg/1.png,1\nimg/8.png,0\nimg/9.png,0\n")]);
+    let options = LoadOptions { on_bad: OnBad::Skip, ..LoadOptions::default() };
+    let set = load_with(dir.path(), Dataset::Auto, Part::All, &options).unwrap();
+    assert_eq!(set.len(), 1);
+    assert!(set.notes.join("\n").contains("2 rows skipped because their images are missing (the first: "));
+    assert!(warnings(&set).contains("2 images that no row of the set names: img/2.png, img/3.png"));
+}
+
+/// Parts written as a table are the published parts of the set that is read with it, whatever the set was.
+#[cfg(unix)]
+#[test]
+fn parts_written_as_a_table_come_back() {
+    let text = "path,patient,study,view,sex,age,Effusion,Edema\nimg/1.png,A,s1,PA,F,40,1,-1\nimg/2.png,B,s1,lateral,M,,0,\nimg/3.png,C,s2,AP,,7.5,,0\n";
+    let dir = three_images(&[("labels.csv", text)]);
+    write(dir.path(), "img/gr.png", "");
+    fs::rename(dir.path().join("img/3.png"), dir.path().join(bytes_name(b"img/gr\xf6.png"))).unwrap();
+    fs::rename(dir.path().join("img/gr.png"), dir.path().join("img/3.png")).unwrap();
+    let set = auto(&dir).unwrap();
+    let odd = load(dir.path().join("img").as_path(), Dataset::Folder, Part::All).unwrap();
+    for (set, root) in [(&set, dir.path().to_path_buf()), (&odd, dir.path().join("img"))] {
+        let kept = tempfile::tempdir().unwrap();
+        let table = kept.path().join("parts.csv");
+        let rows: Vec<usize> = (0..set.len()).collect();
+        let parts = [("train", &rows[..1]), ("valid", &rows[1..2]), ("test", &rows[2..])];
+        cxr_data::splits::write_parts(fs::File::create(&table).unwrap(), &table, set, &parts).unwrap();
+        let options = LoadOptions { table: Some(table), ..LoadOptions::default() };
+        let part = |part| load_with(&root, Dataset::Auto, part, &options).unwrap();
+        assert_eq!(part(Part::All).records, set.records);
+        assert_eq!((part(Part::Valid).records, part(Part::Test).has_parts), (set.records[1..2].to_vec(), true));
+        assert_eq!((part(Part::All).tasks, part(Part::All).patients_known), (set.tasks.clone(), set.patients_known));
+    }
+}

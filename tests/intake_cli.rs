@@ -1,0 +1,232 @@
+//! Folders as people have them, through the tool: nothing enters or leaves a set unsaid, and every way out that a message
+//! names can be taken.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use moco_cxr::cxr_data::{Pixels, Radiograph};
+use support::{Ran, read_json, run, scratch, succeed, tiny_config};
+
+fn image(seed: usize) -> Radiograph {
+    let pixels = (0..48 * 40).map(|at: usize| ((at * (3 + seed) + at / 48 * (7 + seed)) % 251) as u8).collect();
+    Radiograph::new(48, 40, Pixels::U8(pixels)).unwrap()
+}
+
+/// A folder of `patients` with two images each, and a table of them.
+fn films(folder: &Path, name: &str, patients: usize) -> PathBuf {
+    let root = folder.join(name);
+    fs::create_dir_all(root.join("img")).unwrap();
+    let mut table = "path,patient,followup,Effusion\n".to_owned();
+    for number in 0..2 * patients {
+        // Other images under another name.
+        image(number + 100 * name.len()).write_png(&root.join(format!("img/{number}.png"))).unwrap();
+        table.push_str(&format!("img/{number}.png,p{},{number},{}\n", number / 2, number / 2 % 2));
+    }
+    fs::write(root.join("labels.csv"), table).unwrap();
+    root
+}
+
+fn says(ran: &Ran, words: &[&str]) {
+    let text = format!("{}{}", ran.stdout, ran.stderr);
+    words.iter().for_each(|word| assert!(text.contains(word), "{word:?} in\n{text}"));
+}
+
+/// C11, C12, C24, C35 through the audit; `--json` has the account.
+#[test]
+fn c12_c24_the_audit_says_what_it_did_not_use() {
+    let folder = scratch("intake-audit");
+    let root = films(&folder, "films", 4);
+    fs::write(root.join("metadata.csv"), "path,age\nimg/0.png,50\n").unwrap();
+    fs::write(root.join("scan.gif"), b"GIF89a").unwrap();
+    let ran = run(arguments!["audit", "--data", root]);
+    assert_eq!(ran.code, Some(1));
+    says(&ran, &["--table FILE"]);
+    let ran = run(arguments!["audit", "--data", root.join("labels.csv")]);
+    says(&ran, &["expected the folder of a data set", "--table labels.csv"]);
+    let ran = succeed(arguments!["audit", "--data", root, "--table", "labels.csv"]);
+    says(
+        &ran,
+        &[
+            "- 8 taken as images",
+            "- read: labels.csv",
+            "not used: 1 images of kinds that are not read (gif): scan.gif",
+            "labels.csv is read; --table takes this one): metadata.csv",
+            "columns not read: followup",
+        ],
+    );
+    let ran = succeed(arguments!["audit", "--data", root, "--table", "labels.csv", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(report["account"]["images"], 8);
+    assert_eq!(report["account"]["left_out"].as_array().unwrap().len(), 2);
+    says(
+        &run(arguments!["audit", "--data", root, "--table", "labels.csv", "--task", "followup"]),
+        &["column \"followup\": found \"2\""],
+    );
+    let ran = succeed(arguments!["audit", "--data", root, "--table", "labels.csv", "--columns", "patient=followup"]);
+    says(&ran, &["images 8, patients 8"]);
+}
+
+/// C23: a picture is not written among the images, and a run folder among them is none of them, so that it can be resumed.
+#[test]
+fn c23_outputs_among_the_images() {
+    let folder = scratch("intake-outputs");
+    let root = films(&folder, "films", 8);
+    fs::remove_file(root.join("labels.csv")).unwrap();
+    let config = tiny_config(&folder);
+    let ran = run(arguments!["preview", "--data", root, "--config", config, "--out", root.join("views.png")]);
+    assert_eq!(ran.code, Some(2));
+    says(&ran, &["outside of the folder of images"]);
+    let out = root.join("run");
+    succeed(arguments!["pretrain", "--data", root, "--config", config, "--out", out, "--quiet"]);
+    assert!(out.join("tb/views.png").is_file());
+    assert_eq!(read_json(&out.join("run.json"))["data"]["account"]["images"], 16);
+    succeed(arguments!["pretrain", "--resume", "--epochs", "2", "--out", out, "--quiet"]);
+    says(&succeed(arguments!["audit", "--data", root]), &["images 16", "folders that moco-cxr wrote itself: run/"]);
+}
+
+/// C35: sixteen black images train to nothing, and that is said before.
+#[test]
+fn c35_images_that_are_all_equal_are_refused() {
+    let folder = scratch("intake-blank");
+    let root = folder.join("blank");
+    fs::create_dir_all(&root).unwrap();
+    for number in 0..16 {
+        let black = Radiograph::new(48, 40, Pixels::U8(vec![0; 48 * 40])).unwrap();
+        black.write_png(&root.join(format!("{number}.png"))).unwrap();
+    }
+    let out = folder.join("run");
+    let ran = run(arguments!["pretrain", "--data", root, "--config", tiny_config(&folder), "--out", out]);
+    assert_eq!(ran.code, Some(1));
+    says(&ran, &["16 images that are all equal, pixel for pixel", "16 of 16: images of one grey"]);
+    assert!(!out.exists());
+    says(&run(arguments!["audit", "--data", root]), &["looks: train, 16 images of one grey"]);
+}
+
+/// A set without published parts: pretrained on as a whole it cannot be evaluated on, and the error names the way out, which
+/// works; the parts written as a table are read by every command.
+#[test]
+fn a_set_without_parts_is_pretrained_and_evaluated_by_one_division() {
+    let folder = scratch("intake-division");
+    let root = films(&folder, "films", 40);
+    let config = tiny_config(&folder);
+    let [all, share] = ["all", "share"].map(|name| folder.join(name));
+    let ran = succeed(arguments!["pretrain", "--data", root, "--config", config, "--out", all]);
+    says(&ran, &["--part train leaves out"]);
+    let linear = |weights: &Path, out: &str, more: &[&str]| {
+        let mut words = arguments![
+            "linear",
+            "--data",
+            root,
+            "--weights",
+            weights,
+            "--task",
+            "Pleural Effusion",
+            "--out",
+            folder.join(out)
+        ]
+        .to_vec();
+        words.extend(more.iter().map(std::ffi::OsString::from));
+        run(words)
+    };
+    let ran = linear(&all, "refused", &[]);
+    assert_eq!(ran.code, Some(1));
+    says(&ran, &["leak", "--part train"]);
+    says(
+        &succeed(arguments!["pretrain", "--data", root, "--config", config, "--part", "train", "--out", share]),
+        &["the train share of the division by patient with seed 0: 52 images"],
+    );
+    let ran = linear(&share, "linear", &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    says(&ran, &["\"Pleural Effusion\" is \"Effusion\"", "divided by patient (seed 0)"]);
+    let ran = linear(&share, "exact", &["--exact-task"]);
+    says(&ran, &["unknown label \"Pleural Effusion\"; expected one of Effusion"]);
+
+    let parts = folder.join("parts");
+    succeed(arguments!["splits", "--kind", "patients", "--data", root, "--out", parts]);
+    let ran = linear(
+        Path::new("random"),
+        "by-table",
+        &["--arch", "resnet18", "--image-size", "32", "--table", parts.join("parts.csv").to_str().unwrap()],
+    );
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("divided by patient"));
+    let ran = run(arguments![
+        "embed",
+        "--weights",
+        share,
+        "--data",
+        root,
+        "--part",
+        "valid",
+        "--out",
+        folder.join("embedded")
+    ]);
+    assert_eq!(ran.code, Some(1));
+    says(&ran, &["expected the part \"valid\"", "no published parts"]);
+}
+
+/// Two folders are one set, whose patients stay apart.
+#[test]
+fn several_sets_in_one_run() {
+    let folder = scratch("intake-together");
+    let [one, two] = [("one", 5), ("second", 4)].map(|(name, patients)| films(&folder, name, patients));
+    let ran = succeed(arguments!["audit", "--data", one, "--data", two]);
+    says(&ran, &["images 18, patients 9", "one: 10 images of the data set", "second: 8 images"]);
+    let out = folder.join("run");
+    succeed(arguments![
+        "pretrain",
+        "--data",
+        one,
+        "--data",
+        two,
+        "--config",
+        tiny_config(&folder),
+        "--out",
+        out,
+        "--quiet"
+    ]);
+    assert_eq!(read_json(&out.join("run.json"))["data"]["images"], 18);
+    succeed(arguments!["pretrain", "--resume", "--epochs", "2", "--out", out, "--quiet"]);
+}
+
+/// C62, C76, C77: score files of other tools.
+#[test]
+fn c62_c76_c77_score_files() {
+    let folder = scratch("intake-scores");
+    let file = |name: &str, text: &str| {
+        fs::write(folder.join(name), text).unwrap();
+        folder.join(name)
+    };
+    let rows = |line: &dyn Fn(usize) -> String| (0..40).map(|row| line(row) + "\n").collect::<String>();
+    let alone = file("alone.csv", &format!("label_A,score_A\n{}", rows(&|row| format!("{},0.{}", row % 2, row + 10))));
+    says(&succeed(arguments!["evaluate", alone, "--replicates", "100"]), &["every row counts as a patient of its own"]);
+    let label = |row: usize| ["1.0", "0.0", "-1.0", ""][row % 4];
+    let truth = file("train.csv", &format!("Path,Edema\n{}", rows(&|row| format!("{row}.jpg,{}", label(row)))));
+    let scores = file("scores.csv", &format!("Path,Edema\n{}", rows(&|row| format!("{row}.jpg,0.{}", row + 10))));
+    let evaluate = |scores: &Path, more: &[&str]| {
+        let mut words =
+            arguments!["evaluate", "--ground-truth", truth, "--predictions", scores, "--replicates", "100", "--json"]
+                .to_vec();
+        words.extend(more.iter().map(std::ffi::OsString::from));
+        run(words)
+    };
+    let results = |ran: &Ran| serde_json::from_str::<serde_json::Value>(&ran.stdout).unwrap();
+    let default = evaluate(&scores, &[]);
+    assert_eq!((results(&default)["rows"][0]["n"].clone(), default.code), (30.into(), Some(0)));
+    says(&default, &["labels under the policy uncertain=ignore,not-mentioned=negative,views=all"]);
+    let ones = evaluate(&scores, &["--policy", "uncertain=ones,not-mentioned=ignore"]);
+    assert_eq!(results(&ones)["rows"][0]["n"], 30);
+    assert_eq!(results(&ones)["stamp"]["label_policy"], "uncertain=ones,not-mentioned=ignore,views=all");
+    let half: String = fs::read_to_string(&scores).unwrap().lines().take(21).map(|line| format!("{line}\n")).collect();
+    let half = file("half.csv", &half);
+    says(&evaluate(&half, &[]), &["--scored-only"]);
+    let half = evaluate(&half, &["--scored-only"]);
+    assert_eq!(results(&half)["stamp"]["split"], "20 of 40 rows, those with scores");
+    let ran = evaluate(&scores, &["--policy", "views=frontal"]);
+    assert_eq!(ran.code, Some(2));
+}
