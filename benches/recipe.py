@@ -7,7 +7,12 @@ AUROC of the pretrained and of the random network at each share of the labels, m
 Keys are the fields of `Recipe`. Needs torch, torchvision, numpy, pillow.
 """
 
-import argparse, csv, dataclasses, json, math, os, time
+import argparse
+import csv
+import dataclasses
+import json
+import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +46,9 @@ class Recipe:
     decay: float = 1e-4
     warmup: float = 0.1  # share of the steps
     # views: [probability, strength] as in ViewConfig
-    area: float = 0.4
+    area: float = 0.5
     aspect: float = 4 / 3
-    flip: float = 0.5
+    flip: float = 0.0
     rotation: float = 10.0
     brightness: float = 0.3
     contrast: float = 0.3
@@ -51,17 +56,17 @@ class Recipe:
     gamma: float = 0.4
     gamma_p: float = 0.5
     blur: float = 1.0
-    blur_p: float = 0.3
+    blur_p: float = 0.0
     noise: float = 0.03
-    noise_p: float = 0.3
+    noise_p: float = 0.0
     erasing: float = 0.15
-    erasing_p: float = 0.25
+    erasing_p: float = 0.0
 
 
 # ---- data
 
 
-def read_chexpert(folder, side, tasks, sides):
+def read_chexpert(folder, side, tasks, unlabelled):
     """Square grey images [N, side, side], patients, labels [N, tasks] (1, 0, -1 uncertain), part 0 train, 1 test, 2 none."""
     root = Path(folder)
     root = root if (root / "train.csv").exists() else root / "CheXpert-v1.0-small"
@@ -75,7 +80,7 @@ def read_chexpert(folder, side, tasks, sides):
             patients.append(f"{path.split('/')[1]}")
             labels.append([float(row[task] or 0) for task in tasks])
             parts.append(part)
-    for extra in sides:
+    for extra in unlabelled:
         for path in sorted(p for p in Path(extra).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png")):
             images.append(square(path, side))
             patients.append(str(path))
@@ -206,14 +211,13 @@ def pretrain(images, r, seed, say):
     n, steps = len(images), r.images // r.batch
     seen, order, log, sums = 0, torch.zeros(0, dtype=torch.long), [], []
     for step in range(steps):
-        while os.path.exists("/tmp/quiet"):
-            time.sleep(2)
         if len(order) < r.batch:
             order = torch.randperm(n, generator=rng)
         rows, order = order[: r.batch], order[r.batch :]
         batch = images[rows].float()[:, None] / 255
         a, b = views(batch, r, rng), views(batch, r, rng)
-        rate = min((step + 1) / max(1, r.warmup * steps), 0.5 * (1 + math.cos(math.pi * max(0, step / steps - r.warmup) / (1 - r.warmup))))
+        decayed = 0.5 * (1 + math.cos(math.pi * max(0, step / steps - r.warmup) / (1 - r.warmup)))
+        rate = min((step + 1) / max(1, r.warmup * steps), decayed)
         m = r.momentum
         if r.momentum_end >= 0:
             m = r.momentum_end - (r.momentum_end - m) * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -249,13 +253,14 @@ def pretrain(images, r, seed, say):
         filled = min(r.queue, seen)
         with torch.no_grad():
             top1 = (logits.argmax(1) == 0).float().mean().item()
-            sums.append([loss.item(), top1, logits[:, 0].mean().item(), logits[:, 1 : 1 + min(filled, r.queue)].mean().item()])
+            sums.append([loss.item(), top1, logits[:, 0].mean().item(), logits[:, 1 : 1 + filled].mean().item()])
         if (step + 1) % max(1, steps // 6) == 0:
             mean = np.mean(sums, 0).round(4).tolist()
             mean.append(round(effective_rank(queue[:filled]), 1))
             log.append(mean)
             sums = []
-            say(f"  step {step + 1} of {steps}: loss, top-1, positive, negative, rank {mean}, chance {math.log(logits.shape[1]):.3f}")
+            chance = math.log(logits.shape[1])
+            say(f"  step {step + 1} of {steps}: loss, top-1, positive, negative, rank {mean}, chance {chance:.3f}")
     return query.trunk, log
 
 
@@ -393,7 +398,10 @@ def main():
         return np.savez(args.pack, **data)
     for index, seed in enumerate(args.seeds):
         folder = sets[min(index, len(sets) - 1)]
-        data = dict(np.load(folder)) if folder.endswith(".npz") else read_chexpert(folder, args.side, args.tasks.split(","), [])
+        if folder.endswith(".npz"):
+            data = dict(np.load(folder))
+        else:
+            data = read_chexpert(folder, args.side, args.tasks.split(","), args.unlabelled)
         images = torch.tensor(data["images"])
         pool = torch.tensor(np.flatnonzero(data["parts"] != 1))
         begin = time.time()
