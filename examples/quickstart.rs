@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     (settings.channels, settings.data.in_memory, settings.train.seed) = (1, true, seed);
     (settings.train.epochs, settings.train.batch_size) = (6, 32);
     settings.views.crop = Crop::Resized { min_area: 0.85, max_area: 1.0, max_aspect: 4.0 / 3.0 };
-    (settings.views.rotation, settings.views.gamma) = (Operation::new(1.0, 5.0), Operation::OFF);
+    (settings.views.rotation, settings.views.gamma) = (Operation { probability: 1.0, strength: 5.0 }, Operation::OFF);
     pretrain(&settings, &run, Existing::Refuse, &mut watch)?;
 
     let labels = Labels::new(synth::Finding::ALL.map(synth::Finding::column));

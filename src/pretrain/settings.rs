@@ -432,7 +432,7 @@ mod tests {
         // This project's own.
         let expected = (
             (Arch::ResNet18, "random".into(), KeyFrom::Image, 128),
-            (100, 64),
+            (100, 32),
             (0, QueueInit::Masked, 1),
             adam,
             (1e-3, 0.0, Decay::Cosine),
