@@ -27,8 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     RunFolder::check(&out, Existing::Refuse)?;
     let set = synth::SynthConfig { seed, train_patients: 1200, valid_patients: 0, size: 80, ..Default::default() };
     synth::write(&set, &data)?;
-    // The preset for a few thousand images, at 64 px, for as many epochs as four minutes allow. Drawn films are framed alike,
-    // and six epochs learn more from views that change less.
+    // The preset, at 64 px, for as many epochs as four minutes allow, which learn more from views that change less.
     let mut settings = PretrainSettings::named("small", &data)?.with_set("views.size=64")?;
     (settings.channels, settings.data.in_memory, settings.train.seed) = (1, true, seed);
     (settings.train.epochs, settings.train.batch_size) = (6, 32);

@@ -90,7 +90,7 @@ fn settings_out_of_range_are_named_with_what_was_found_and_expected() {
         (&["--image-size", "0"], &["views.size: found 0", "expected 8 to 4096"]),
         (&["--batch-size", "0"], &["train.batch_size: found 0", "a number from 1 to"]),
         (&["--batch-size", "1", "--set", "train.moco.groups=1"], &["train.batch_size: found 1", "at least 2"]),
-        (&["--batch-size", "1"], &["batches of 1", "expected"]),
+        (&["--batch-size", "1"], &["train.batch_size: found 1", "at least 2 images per group"]),
         (&["--set", "train.moco.groups=3"], &["train.moco.groups: found 3 with batches of 8", "a divisor"]),
         (
             &["--set", "train.moco.mlp=false", "--head-norm"],

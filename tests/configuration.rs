@@ -179,7 +179,7 @@ fn a_dry_run_counts_what_a_run_needs() {
     assert!(step > 0.0 && (all - step * number("/steps")).abs() < 1e-6 * all, "{result}");
     let text = dry_run(&[]).stdout;
     for word in [
-        "# parameters  11.50 million",
+        "# parameters  11.51 million",
         "# memory      about ",
         &format!("# data        {images} images"),
         "# time        about ",

@@ -338,7 +338,7 @@ fn a_comparison_is_paired_tested_and_corrected_over_tasks() {
         succeed(arguments!["compare", good, bad, "--ground-truth", truth, "--key", "Study", "--out", out, "--json"]);
     let comparisons = json(&ran);
     assert_eq!(read_json(&out.join("comparison.json")), comparisons);
-    assert!(ran.stderr.contains("not checked: label policy, split, protocol"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("not checked: split, protocol"), "{}", ran.stderr);
     for task in comparisons["tasks"].as_array().unwrap() {
         let comparison = &task["comparison"];
         let number = |key: &str| comparison[key].as_f64().unwrap();

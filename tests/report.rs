@@ -204,8 +204,14 @@ fn the_page_is_complete_in_itself_and_accessible() {
     assert_eq!(html.matches("<h1>").count(), 1);
     assert_eq!(html.matches("<svg").count(), html.matches("role=\"img\"").count());
     assert!(html.matches("<th").count() - html.matches("<thead").count() == html.matches("<th scope=").count());
+    // Images are letters too.
+    let after = |(place, part): (usize, &str)| match place {
+        0 => part.to_owned(),
+        _ => part.split_once('"').map_or_else(String::new, |(_, rest)| rest.to_owned()),
+    };
+    let shown: String = html.split("base64,").enumerate().map(after).collect();
     for wrong in ["NaN", ">inf", "Infinity", "Some(", "None"] {
-        assert!(!html.contains(wrong), "{wrong}");
+        assert!(!shown.contains(wrong), "{wrong}");
     }
 }
 

@@ -204,7 +204,7 @@ fn other_settings_or_data_are_refused_by_name_and_nothing_is_touched() {
     for (option, value, key) in [
         ("--moco-t", "0.3", "train.moco.temperature: was 0.2, is 0.3"),
         ("--seed", "7", "train.seed: was 0, is 7"),
-        ("--set", "views.flip=0.25", "views.flip: was 0.5, is 0.25"),
+        ("--set", "views.flip=0.25", "views.flip: was 0.0, is 0.25"),
         ("--data", changed.to_str().unwrap(), "data: was"),
     ] {
         let ran = support::run(arguments!["pretrain", "--resume", "--out", run, "--quiet", option, value]);

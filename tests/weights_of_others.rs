@@ -1,6 +1,6 @@
 //! Weights from other tools through the tool's own door: what is known of their images and what is assumed, the line to type
 //! when a file does not fit as it is, checksums, and where `random` and `imagenet` are taken.
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::type_complexity, missing_docs, unreachable_pub)]
 
 mod support;
 #[path = "../crates/backbones/tests/support/torch_file.rs"]
@@ -425,7 +425,7 @@ fn weights_that_are_not_finite_are_refused_by_name() {
 /// without a checksum, is read, and that is said.
 #[test]
 fn a_damaged_export_is_noticed() {
-    let folder = folder("checksum");
+    let folder = folder("damaged");
     let (set, _) = synth(&folder, "set", 1, [4, 2, 2]);
     let export = folder.join("export");
     succeed(arguments!["export", "random", "--arch", "resnet18", "--out", export, "--quiet"]);

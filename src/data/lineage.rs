@@ -92,7 +92,8 @@ impl Lineage {
     pub fn then(mut self, role: Role, images: Option<&Origin>) -> Self {
         match images {
             // Validation rows may have been held out of the training part, which may be the pretraining set.
-            Some(images) if self.seen.iter().any(|seen| seen.images == *images && covers(seen.role, role)) => {}
+            Some(images)
+                if self.seen.iter().any(|seen| seen.images.is_same_images(images) && covers(seen.role, role)) => {}
             Some(images) => self.seen.push(Seen { role, images: images.clone() }),
             None => self.complete = false,
         }

@@ -97,6 +97,16 @@ impl Origin {
         })
     }
 
+    /// Whether both are the same images, whichever of their columns were read as labels.
+    pub(crate) fn is_same_images(&self, other: &Self) -> bool {
+        let without_tasks = |origin: &Self| {
+            let mut origin = origin.clone();
+            origin.read.tasks.clear();
+            origin
+        };
+        without_tasks(self) == without_tasks(other)
+    }
+
     /// Reads the rows again and checks that they are unchanged.
     pub(crate) fn load(&self) -> Result<Manifest> {
         let mut sources = Sources::new(&self.dir);

@@ -5,6 +5,7 @@
 
 mod arm;
 mod arms;
+mod choosing;
 mod conditions;
 mod embed;
 mod export;
@@ -20,11 +21,11 @@ mod predict;
 mod protocol;
 mod training;
 
+pub(crate) use choosing::Choosing;
 pub(crate) use conditions::Conditions;
 pub use embed::Embedding;
 pub use feature_cache::feature_folder;
 pub(crate) use features::{adapt_statistics, one_view};
-pub(crate) use finetune::Choosing;
 pub use finetune::{FineTuneOutcome, Measurement, TrainingRun};
 pub use linear::{Baseline, LinearOutcome};
 pub(crate) use method::Method;

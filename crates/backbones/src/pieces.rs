@@ -58,6 +58,7 @@ impl Pieces {
 #[cfg(feature = "flex")]
 impl Pieces {
     /// The tensors, the moments known of the first of them, and the place where gradients meet.
+    #[allow(clippy::type_complexity)] // three things of one place
     pub(crate) fn separate(&self) -> Option<(&[Tensor<4>], &[Vec<Moments>], &Gathered)> {
         Some((&self.tensors[..], &self.moments[..], self.gathered.as_ref()?))
     }

@@ -101,21 +101,15 @@ pub enum Error {
     #[error(transparent)]
     Table(#[from] ::tables::Error),
     /// Two inputs that should have the same patients do not.
-    #[error(
-        "the patients contradict: row {id:?} is of {first:?} in {left} and of {second:?} in {right}, where row {other:?} says otherwise"
-    )]
+    #[error("the patients contradict: row {id:?} is of {first} and of {second}, where row {other:?} says otherwise")]
     MismatchedPatients {
         /// A row.
         id: String,
         /// A row that one of the two patients also has, or should have.
         other: String,
-        /// Name of the first input.
-        left: String,
-        /// Name of the second input.
-        right: String,
-        /// Patient in the first input.
+        /// Patient in the first input, with the name of that input.
         first: String,
-        /// Patient in the second input.
+        /// Patient in the second input, with the name of that input.
         second: String,
     },
     /// Images of one study have different labels.

@@ -183,7 +183,7 @@ mod tests {
         // Deviation of 0.6, 0.7, 0.8: 0.1; Student's t with two degrees of freedom: 4.302653.
         let found = interval().with_draws(&[0.6, 0.7, 0.8], (0.0, 1.0));
         let both = found.with_draws.as_ref().unwrap();
-        let half = 4.302_652_729_696_142 * 0.1 / 3.0_f64.sqrt();
+        let half = 0.95 * (2.0 / (1.0 - 0.95_f64.powi(2))).sqrt() * 0.1 / 3.0_f64.sqrt();
         assert!((both.between_draws - 0.1).abs() < 1e-15 && both.draws == 3);
         assert!((both.standard_error - (0.0009_f64 + 0.01 / 3.0).sqrt()).abs() < 1e-15);
         assert!((both.lower - (0.7 - (0.06_f64.powi(2) + half * half).sqrt())).abs() < 1e-12);

@@ -57,10 +57,8 @@ pub(crate) fn same_patients<'r>(
             return Err(Error::MismatchedPatients {
                 id: id.to_owned(),
                 other: elsewhere.to_owned(),
-                left: left.to_owned(),
-                right: right.to_owned(),
-                first: first.to_owned(),
-                second: second.to_owned(),
+                first: format!("{first:?} in {left}"),
+                second: format!("{second:?} in {right}"),
             });
         }
     }

@@ -216,7 +216,7 @@ fn one_thread_and_many_give_the_same_bits() {
 #[test]
 fn faults_are_named() {
     let Data { features, mut targets, patients } = data(20, 4, 1.0, 7);
-    let config = LinearProbeConfig::default();
+    let config = LinearProbeConfig { few: None, ..LinearProbeConfig::default() }; // folds, however few labels
     let fit = |targets: &Array2<f64>, selection| config.fit(features.view(), targets.view(), selection).unwrap_err();
     let error = fit(&targets, Selection::Fixed(0.0)).to_string();
     assert!(error.contains("l2 is 0"), "{error}");

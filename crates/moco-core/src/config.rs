@@ -98,11 +98,11 @@ impl MocoConfig {
     /// A length of the queue for a set of so many images: the largest power of two that keeps the negatives
     ///
     /// - *others*: at most a quarter of the images, so that hardly a query (one in 32) meets an older key of its own image;
-    /// - *young*: at most as many as are written in a tenth of the key encoder's time constant `1 / (1 - m)`, within which
+    /// - *young*: at most as many as are written in a fifth of the key encoder's time constant `1 / (1 - m)`, within which
     ///   it hardly changes, so that a key does not tell its age. One batch is never too old.
     pub fn queue_for(&self, images: usize, batch_size: usize) -> usize {
         let written = batch_size * if self.symmetric { 2 } else { 1 };
-        let young = written as f64 * (0.1 / (1.0 - self.momentum).max(f64::MIN_POSITIVE) + 1e-9).max(1.0);
+        let young = written as f64 * (0.2 / (1.0 - self.momentum).max(f64::MIN_POSITIVE) + 1e-9).max(1.0);
         let most = (images / 4).min(young as usize).max(1); // the cast saturates
         1 << most.ilog2()
     }
@@ -223,12 +223,12 @@ mod tests {
     fn the_length_of_the_queue_follows_the_set_and_the_age_of_its_keys() {
         let mut config = MocoConfig::new();
         config.momentum = 0.99;
-        // A tenth of 100 steps of 64 are 640 keys.
+        // A fifth of 100 steps of 64 are 1,280 keys.
         let found = [200, 1_000, 3_000, 5_000, 223_414].map(|images| config.queue_for(images, 64));
-        assert_eq!(found, [32, 128, 512, 512, 512]);
-        assert_eq!(config.queue_for(5_000, 32), 256, "of 32");
+        assert_eq!(found, [32, 128, 512, 1024, 1024]);
+        assert_eq!(config.queue_for(5_000, 32), 512, "of 32");
         config.symmetric = true;
-        assert_eq!(config.queue_for(5_000, 32), 512, "both views are written");
+        assert_eq!(config.queue_for(5_000, 32), 1024, "both views are written");
         config.momentum = 1.0;
         assert_eq!(config.queue_for(223_414, 64), 32_768, "keys that never change have no age");
         config.momentum = 0.0;

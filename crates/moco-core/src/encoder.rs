@@ -28,6 +28,7 @@ pub struct Encoder<B: Backbone> {
 
 /// Features to embeddings.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // an encoder has one, and Burn's modules are not boxed
 pub enum ProjectionHead {
     /// MoCo v1: one layer, `fc`.
     Linear(Linear),

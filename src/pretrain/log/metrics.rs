@@ -150,7 +150,7 @@ mod tests {
         for bad in [&b"{\"split\":\"train\",\"wall_s\":2.0,\"stxp\":2}"[..], b"{\"split\":\xff", b"", b"[1, 2]"] {
             let mut bytes = LINES.map(|line| line.as_bytes().to_vec());
             bytes[1] = bad.to_vec();
-            let (log, damaged, notes) = resumed(&(bytes.join(&b'\n').as_slice()));
+            let (log, damaged, notes) = resumed(bytes.join(&b'\n').as_slice());
             assert_eq!(log, [LINES[0], LINES[2], LINES[3], ""].join("\n"));
             assert_eq!(damaged.unwrap(), [bad, b"\n"].concat());
             assert!(

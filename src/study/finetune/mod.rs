@@ -3,7 +3,6 @@
 //! A network and a new head (or one fitted first by the linear probe) are trained on every draw of every fraction. After each
 //! epoch the validation rows are scored; the checkpoints with the best mean AUROC score the test rows.
 
-mod choosing;
 mod finished;
 mod images;
 mod write;
@@ -17,13 +16,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub(crate) use self::choosing::Choosing;
 use self::{finished::FinishedDraws, images::Images};
 use crate::{
     data::{Draws, LabelDraw, Labelled, Lineage, fewer_folds, label_draws},
     error::{Error, Result},
     study::{
-        CheckpointChoice, FineTuneSettings, Method, Outcome, Study,
+        CheckpointChoice, Choosing, FineTuneSettings, Method, Outcome, Study,
         arm::{Features, union},
         export::Exported,
         features::same_rows,

@@ -97,6 +97,7 @@ fn gradients_are_those_of_finite_differences() {
     };
     let all = results(shape, DType::F64, mode, true, |norm, x, r| norm.forward_add_relu(x, r.unwrap(), mode));
     let (x, r) = (numbers(count, 3.0, 5), numbers(count, 0.0, 6));
+    #[allow(clippy::needless_range_loop)] // `i` is a place in several
     for i in 0..count {
         let moved = |v: &[f64], by: f64| v.iter().enumerate().map(|(j, v)| if i == j { v + by } else { *v }).collect();
         let dx = (loss(moved(&x, STEP), r.clone()) - loss(moved(&x, -STEP), r.clone())) / (2.0 * STEP);

@@ -313,6 +313,10 @@ fn recognise(bytes: &[u8]) -> std::result::Result<Format, &'static str> {
     if torch_tar::is(bytes) {
         return Ok(Format::TorchTar);
     }
+    // Before pickles: the length of its header may begin like one.
+    if bytes.get(8) == Some(&b'{') {
+        return Ok(Format::Safetensors);
+    }
     if starts(&[0x80]) && bytes.get(1).is_some_and(|&protocol| protocol <= 5) {
         return Err("a pickle that torch.save did not write (or the start of one, cut short)");
     }
@@ -328,7 +332,7 @@ fn recognise(bytes: &[u8]) -> std::result::Result<Format, &'static str> {
     if starts(b"\x89HDF") {
         return Err("an HDF5 file");
     }
-    if bytes.get(8) == Some(&b'{') || bytes.len() < 9 {
+    if bytes.len() < 9 {
         return Ok(Format::Safetensors);
     }
     Err("a file of unknown kind")

@@ -1,4 +1,4 @@
 //! What the tests of weight files share.
-#![allow(dead_code)] // not every test uses all
+#![allow(dead_code, unreachable_pub)] // not every test uses all
 
 pub mod torch_file;

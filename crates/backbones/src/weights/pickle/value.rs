@@ -34,6 +34,7 @@ pub(crate) enum Value<'f> {
 
 /// The entries of a list or dictionary; an empty one needs no memory of its own.
 #[derive(Debug, Clone)]
+#[allow(clippy::box_collection)] // a pointer instead of three words: a file may have millions of empty ones
 pub(crate) struct Items<T>(Option<Box<Vec<T>>>);
 
 impl<T> Items<T> {
