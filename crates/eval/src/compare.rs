@@ -28,7 +28,7 @@ pub struct Comparison {
     pub difference: Interval,
     /// Two-sided p-value of the bootstrap: min(1, 2 (k + 1) / (R + 1)) for R replicates, of which k are on the rarer
     /// side of zero (a replicate of zero counts on both sides). It cannot be smaller than 2 / (R + 1). It is over other test
-    /// rows and takes the label draws as they are; of the two, only [`Interval::with_draws`] holds the draws.
+    /// rows and takes the label draws as they are; of the two, only [`WithDraws`](crate::WithDraws) holds the draws.
     pub p_bootstrap: f64,
     /// Two-sided p-value of DeLong's paired test, with the unit of the bootstrap as cluster; AUROC only. Over other test rows,
     /// as the p-value above.

@@ -84,7 +84,7 @@ impl FractionResult {
 
     /// A table to read, with one row per fraction and task; baseline and difference where there are any. The column
     /// `interval holds` says what varies within the intervals of a row: the test patients, and the label draws if there are
-    /// several ([`Interval::with_draws`]).
+    /// several ([`WithDraws`](crate::WithDraws)).
     pub fn table(results: &[Self]) -> Table {
         let paired = results.iter().flat_map(|r| &r.tasks).any(|t| t.difference.is_some());
         let columns = [

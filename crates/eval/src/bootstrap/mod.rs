@@ -5,7 +5,7 @@
 //! result is therefore the same for any number of threads, and tasks with the same rows share their resamples.
 //!
 //! Replicates vary the test patients and keep the label draws. The variation over draws is added afterwards, as a second
-//! pair of limits ([`Interval::with_draws`]).
+//! pair of limits ([`WithDraws`](crate::WithDraws)).
 //!
 //! A resample that lacks a class has no AUROC. It is drawn again from the same stream and counted
 //! ([`Interval::redrawn`]). The interval is then conditional on both classes being present, as the estimate is. If a

@@ -44,8 +44,8 @@ impl Predictions {
     /// `tasks`, only these tasks are kept.
     ///
     /// # Errors
-    /// As [`read_predictions`] and [`join_ground_truth`]; a folder without predictions; [`Error::StampMismatch`]
-    /// between draws; a task that a file lacks, with the nearest names.
+    /// As [`read_predictions`](crate::read_predictions) and [`join_ground_truth`](crate::join_ground_truth); a folder without
+    /// predictions; [`Error::StampMismatch`] between draws; a task that a file lacks, with the nearest names.
     pub fn read(paths: &[PathBuf], ground_truth: Option<(&Path, &str)>, tasks: Option<&[String]>) -> Result<Self> {
         Self::read_with(paths, &ReadOptions { ground_truth, tasks, ..ReadOptions::default() })
     }
