@@ -404,7 +404,7 @@ fn what_cannot_be_done_is_refused_before_anything_is_written() {
     says(&unlabelled("predict", tuned, &["--image-size", "64"]), &["image size: found 64, expected 32"]);
     says(&unlabelled("predict", tuned, &["--mean", "0.4"]), &["mean: found [0.4, 0.4, 0.4], expected [0.502"]);
     says(&unlabelled("predict", &tuned.join("export"), &["--ensemble"]), &["no ensemble/", "--checkpoint top10"]);
-    says(&unlabelled("embed", tuned, &["--std", "0.2"]), &["std: found 0.2"]);
+    says(&unlabelled("embed", tuned, &["--std", "0.2"]), &["std: found [0.2, 0.2, 0.2]"]);
 
     // In use, or not to be had.
     let full = run(with("finetune", set, weights, tuned, &["--quiet"]));

@@ -10,7 +10,7 @@ const GROUP: usize = 8;
 /// Share of the key encoder's initial weights that may be left at the end.
 const LEFT: f64 = 0.1;
 /// Steps below which nothing separated, in trials with a few thousand images of 32 to 64 pixels.
-const STEPS: u64 = 500;
+const STEPS: u64 = 300;
 
 /// A problem that follows from the settings, and the setting that would solve it.
 #[derive(Debug, Clone, PartialEq)]
@@ -155,7 +155,7 @@ mod tests {
     fn every_problem_is_named_with_its_numbers_and_cured_by_its_value() {
         type Change = fn(&mut TrainConfig);
         let cases: [(Change, Diagnosis, &str, &str); 8] = [
-            (|c| c.epochs = 6, Diagnosis::TooFewSteps, "408 steps", "epochs = 8"),
+            (|c| c.epochs = 4, Diagnosis::TooFewSteps, "272 steps", "epochs = 5"),
             (|c| c.moco.momentum = 0.9999, Diagnosis::KeysHardlyMove, "85 % of its initial", "moco.momentum = 0.9938"),
             (|c| c.moco.momentum = 1.0, Diagnosis::KeysHardlyMove, "100 % of its initial", "moco.momentum = 0.9938"),
             (
@@ -171,8 +171,8 @@ mod tests {
                 "2 of each of 2 groups",
                 "batch_size = 16",
             ),
-            (|c| c.moco.queue_size = 1_101, Diagnosis::QueueLargerThanData, "1101 keys for 2200", "queue_size = 256"),
-            (|c| c.moco.queue_size = 9_999, Diagnosis::QueueLargerThanData, "9999 keys for 2200", "queue_size = 256"),
+            (|c| c.moco.queue_size = 1_101, Diagnosis::QueueLargerThanData, "1101 keys for 2200", "queue_size = 512"),
+            (|c| c.moco.queue_size = 9_999, Diagnosis::QueueLargerThanData, "9999 keys for 2200", "queue_size = 512"),
         ];
         for (change, diagnosis, numbers, value) in cases {
             let mut config = config();
