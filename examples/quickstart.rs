@@ -1,5 +1,5 @@
 //! Everything in one command: a synthetic chest X-ray set, pretraining, and linear probes at 1, 10 and 100 % of the labels,
-//! compared with the same network with random weights. Takes about four minutes on two CPU cores; no download.
+//! compared with the same network with random weights. Takes two minutes on two CPU cores; no download.
 //!
 //!     cargo run --release --example quickstart [-- --seed 0 --out runs/quickstart-0]
 //!
