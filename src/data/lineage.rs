@@ -141,7 +141,7 @@ impl Lineage {
             }
             for (part, role_of_part, evaluated) in evaluated {
                 let seen = (name, *role, &manifest, &pixels[..]);
-                leak_free(&[seen, (part, *role_of_part, evaluated.manifest(), evaluated.pixels())], watch)
+                leak_free(&[seen, (part, *role_of_part, evaluated.manifest(), &evaluated.pixels()[..])], watch)
                     .map_err(|fault| way_out(fault, &manifest, images))?;
             }
         }

@@ -138,7 +138,7 @@ impl Origin {
             Some((_, fault)) if self.on_bad == OnBad::Fail || self.divided.is_none() && readable < self.images => {
                 Err(self.gone(format!("{} images that cannot be read; the first: {fault}", scan.faults.len())))
             }
-            _ => Ok(scan.pixels),
+            _ => Ok(scan.pixels()),
         }
     }
 
