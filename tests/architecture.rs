@@ -96,6 +96,43 @@ fn crates_import_in_one_direction() {
     }
 }
 
+/// Files that may read another file to its end: where the limits are, and what reads the system's own files, a stream with a
+/// limit, or what it has just written.
+const WHOLE_READERS: [&str; 14] = [
+    "crates/tables/src/bounded.rs",
+    "crates/tables/src/text.rs",
+    "crates/cxr-data/src/limits.rs",
+    "crates/cxr-data/src/inventory/kind.rs",
+    "crates/backbones/src/bounded.rs",
+    "crates/backbones/src/weights/file.rs",
+    "crates/backbones/src/weights/large.rs",
+    "src/check/available.rs",
+    "src/check/bench_process.rs",
+    "src/files/run_lock.rs",
+    "src/pretrain/log/run_log.rs",
+    "src/report/mod.rs",
+    "src/study/feature_cache.rs",
+    "src/bin/moco-cxr/terminal/interrupt.rs",
+];
+
+/// A file of any size must not be asked for in one piece.
+#[test]
+fn files_are_read_whole_within_limits_alone() {
+    let mut found = BTreeSet::new();
+    for file in ["src", "crates"].iter().flat_map(|folder| sources(&root().join(folder))) {
+        let name = file.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
+        if name.split('/').any(|part| ["tests", "benches", "examples", "tests.rs"].contains(&part)) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("\n#[cfg(test)]\n").next().unwrap();
+        if ["fs::read(", "read_to_string(", "read_to_end("].iter().any(|call| code.contains(call)) {
+            found.insert(name);
+        }
+    }
+    assert_eq!(found, WHOLE_READERS.iter().map(|name| (*name).to_owned()).collect(), "use read_within");
+}
+
 /// The reader itself, on what it has to understand.
 #[test]
 fn use_trees_are_read_whole() {

@@ -455,9 +455,10 @@ fn an_audit_passes_real_sets() {
 
 // ---- during a run ----
 
-/// Deletes an image once the run has looked at all of them, and keeps the remarks.
+/// Deletes an image, or puts another in its place, once the run has looked at all of them, and keeps the remarks.
 struct Vanishing {
     image: PathBuf,
+    by: Option<Vec<u8>>,
     notes: RefCell<Vec<String>>,
 }
 
@@ -471,7 +472,10 @@ impl Watch for Vanishing {
 
 impl TrainingWatch for Vanishing {
     fn start(&mut self, _: u64, _: u64) {
-        fs::remove_file(&self.image).unwrap();
+        match &self.by {
+            None => fs::remove_file(&self.image).unwrap(),
+            Some(bytes) => fs::write(&self.image, bytes).unwrap(),
+        }
     }
 }
 
@@ -485,7 +489,7 @@ fn an_image_that_vanishes_ends_the_run_or_is_replaced_and_named() {
     settings.train.moco.groups = 1;
     let image = images(&root, Part::Train)[1].clone();
     let whole = fs::read(&image).unwrap();
-    let mut watch = Vanishing { image: image.clone(), notes: RefCell::default() };
+    let mut watch = Vanishing { image: image.clone(), by: None, notes: RefCell::default() };
     let fault = pretrain(&settings, &copy.path().join("failed"), Existing::Refuse, &mut watch).unwrap_err().to_string();
     assert!(fault.contains(image.file_name().unwrap().to_str().unwrap()), "{fault}");
 
@@ -495,4 +499,59 @@ fn an_image_that_vanishes_ends_the_run_or_is_replaced_and_named() {
     let name = image.strip_prefix(&root).unwrap().display().to_string();
     let named = watch.notes.borrow().iter().any(|note| note.contains(&name) && note.contains("2 times"));
     assert!(named, "{:?}", watch.notes);
+}
+
+/// Another radiograph under the name of one that was looked at: never trained on without a word, and seen at a resume, too.
+#[test]
+fn an_image_that_is_replaced_ends_the_run_and_a_resume() {
+    let (copy, root) = copy();
+    let mut settings = PretrainSettings::named("small", &root).unwrap().with_file(&made().config).unwrap();
+    settings.train.epochs = 1;
+    settings.train.batch_size = made().images;
+    settings.train.moco.groups = 1;
+    let train = images(&root, Part::Train);
+    let (image, other) = (train[1].clone(), fs::read(&train[2]).unwrap());
+    let whole = fs::read(&image).unwrap();
+    let name = image.file_name().unwrap().to_str().unwrap();
+    let run_to = |settings: &PretrainSettings, out: &str, existing, by: Option<&[u8]>| {
+        let out = copy.path().join(out);
+        // A run that nothing is done to writes its image as it is.
+        let by = by.unwrap_or(&fs::read(&image).unwrap()).to_vec();
+        let mut watch = Vanishing { image: image.clone(), by: Some(by), notes: RefCell::default() };
+        let fault = pretrain(settings, &out, existing, &mut watch).err().map(|fault| fault.to_string());
+        (fault.unwrap_or_default(), watch.notes.into_inner().join("\n"))
+    };
+
+    let (fault, _) = run_to(&settings, "swapped", Existing::Refuse, Some(&other));
+    assert!(fault.contains(name) && fault.contains("was replaced while it was in use: it was"), "{fault}");
+    assert!(fault.contains(&format!("is {} bytes, last changed", other.len())), "{fault}");
+
+    // Images in memory are not read again, and a touched file is the same image.
+    fs::write(&image, &whole).unwrap();
+    settings.data.in_memory = true;
+    assert_eq!(run_to(&settings, "in-memory", Existing::Refuse, Some(&other)).0, "");
+    fs::write(&image, &whole).unwrap();
+    settings.data.in_memory = false;
+    assert_eq!(run_to(&settings, "run", Existing::Refuse, None).0, "");
+
+    // Between the run and its resume, with a cache and without.
+    settings.train.epochs = 2;
+    fs::write(&image, &other).unwrap();
+    for cache in [None, Some(copy.path().join("cache"))] {
+        settings.data.cache = cache.unwrap_or_default();
+        let (fault, _) = run_to(&settings, "run", Existing::Resume, None);
+        assert!(fault.contains(name) && fault.contains(&format!("it was {} bytes", whole.len())), "{fault}");
+    }
+    settings.data.cache = PathBuf::new();
+    fs::write(&image, &whole).unwrap();
+    let (fault, notes) = run_to(&settings, "run", Existing::Resume, None);
+    assert_eq!(fault, "");
+    assert!(!notes.contains("not what they were"), "{notes}");
+
+    // Damaged, it says so and goes on.
+    settings.train.epochs = 3;
+    fs::write(copy.path().join("run/images.txt"), "moco-cxr images 1\n").unwrap();
+    let (fault, notes) = run_to(&settings, "run", Existing::Resume, None);
+    assert_eq!(fault, "");
+    assert!(notes.contains("not checked: whether images were replaced"), "{notes}");
 }

@@ -7,7 +7,11 @@ use cxr_data::{Manifest, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    data::{Origin, Rows, leaks::leak_free},
+    data::{
+        Origin, Rows,
+        leaks::leak_free,
+        places::{recall, remember},
+    },
     error::{Error, Result},
     files::{Watch, read_json, write_whole},
 };
@@ -69,13 +73,29 @@ impl Lineage {
     /// A record that cannot be read.
     pub(crate) fn of_file(weights: &Path) -> Result<Self> {
         let beside = weights.with_file_name(FILE);
-        if beside.is_file() {
-            return read_json(&beside);
-        }
         let path = weights.canonicalize().map_err(Error::io(weights))?;
         // export/model.safetensors, checkpoints/best/query.safetensors, ensemble/step-12.safetensors
         let run = path.ancestors().skip(1).take(3).find(|folder| folder.join("run.json").is_file());
-        run.map_or_else(|| Ok(Self::default()), Self::of_run)
+        if !beside.is_file() {
+            return run.map_or_else(|| Ok(Self::default()), Self::of_run);
+        }
+        let written: Self = read_json(&beside)?;
+        // The run itself knows where its images are. Without it, or if it cannot be read, they are looked for.
+        let run = run.and_then(|run| Self::of_run(run).ok()).unwrap_or_default();
+        Ok(written.placed_by(&run))
+    }
+
+    /// The same images with their places, as far as `run` has them.
+    fn placed_by(mut self, run: &Self) -> Self {
+        for seen in self.seen.iter_mut().filter(|seen| !seen.images.is_placed()) {
+            let same = |other: &&Seen| {
+                other.role == seen.role && other.images.is_placed() && other.images.is_same_images(&seen.images)
+            };
+            if let Some(found) = run.seen.iter().find(same) {
+                seen.images = found.images.clone();
+            }
+        }
+        self
     }
 
     /// The lineage recorded by a run.
@@ -100,20 +120,29 @@ impl Lineage {
         self
     }
 
-    /// Writes the record into the folder of exported weights.
-    pub(crate) fn write(&self, export: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).unwrap_or_default() + "\n";
+    /// Writes the record into the folder of exported weights: hashes and counts, no path, and in private no name either.
+    pub(crate) fn write(&self, export: &Path, private: bool) -> Result<()> {
+        self.seen.iter().for_each(|seen| remember(&seen.images));
+        let leaving = |seen: &Seen| Seen { role: seen.role, images: seen.images.leaving(private) };
+        let leaving = Self { seen: self.seen.iter().map(leaving).collect(), complete: self.complete };
+        let text = serde_json::to_string_pretty(&leaving).unwrap_or_default() + "\n";
         write_whole(&export.join(FILE), text.as_bytes())
     }
 
     /// Checks that none of these images, and none of their patients, is in the `parts` of an evaluation. If patients are
     /// known on both sides, patients and files are compared; otherwise the images are decoded and their pixels compared. A
-    /// part may have been used before in the same role: training rows for training, validation rows for validation.
+    /// part may have been used before in the same role: training rows for training, validation rows for validation. Weights do
+    /// not say where their images are; they are looked for in `places`.
     ///
     /// # Errors
     /// A leak, with the patients or images; or training images that are gone or have changed, so that the check is not
     /// possible.
-    pub(crate) fn check(&self, parts: &[(&str, Role, &Rows)], watch: &dyn Watch) -> Result<Pretraining> {
+    pub(crate) fn check(
+        &self,
+        parts: &[(&str, Role, &Rows)],
+        places: &[Origin],
+        watch: &dyn Watch,
+    ) -> Result<Pretraining> {
         for Seen { role, images } in &self.seen {
             let evaluated: Vec<_> = parts.iter().filter(|(_, evaluated, _)| evaluated != role).collect();
             if evaluated.is_empty() {
@@ -125,7 +154,8 @@ impl Lineage {
                 Role::Valid => "the choice of the weights",
                 Role::Test => "the test of the weights",
             };
-            let manifest = images.load()?;
+            let manifest =
+                images.find(&recall(&images.hash).into_iter().chain(places.iter().cloned()).collect::<Vec<_>>())?;
             let known = manifest.patients_known && evaluated.iter().all(|(.., part)| part.manifest().patients_known);
             let pixels = if known { Vec::new() } else { images.pixels(&manifest, name, watch)? };
             let trained_on_dicom = mostly_dicom(&manifest);
@@ -141,7 +171,7 @@ impl Lineage {
             }
             for (part, role_of_part, evaluated) in evaluated {
                 let seen = (name, *role, &manifest, &pixels[..]);
-                leak_free(&[seen, (part, *role_of_part, evaluated.manifest(), evaluated.pixels())], watch)
+                leak_free(&[seen, (part, *role_of_part, evaluated.manifest(), &evaluated.pixels()[..])], watch)
                     .map_err(|fault| way_out(fault, &manifest, images))?;
             }
         }
@@ -163,7 +193,7 @@ fn way_out(fault: Error, manifest: &Manifest, images: &Origin) -> Error {
             Error::Data(cxr_data::Error::Leak(format!(
                 "{text} (the weights were trained on all of {}, which has no published parts: pretrain with --part train and \
                  the same --seed to leave out what is chosen and reported on, or name other data with --test-data)",
-                images.dir.display()
+                manifest.root.display()
             )))
         }
         other => other,

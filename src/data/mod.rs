@@ -8,6 +8,7 @@ mod leaks;
 mod lineage;
 mod origin;
 mod parts;
+mod places;
 mod read_as;
 mod reading;
 mod rows;

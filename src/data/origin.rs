@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Origin {
-    /// Folder of the data set, absolute.
+    /// Folder of the data set: absolute in the record of a run; its last name, or nothing, in what goes with weights.
     pub dir: PathBuf,
     /// Layout of the folder.
     pub dataset: Dataset,
@@ -97,18 +97,69 @@ impl Origin {
         })
     }
 
-    /// Whether both are the same images, whichever of their columns were read as labels.
+    /// Whether both are the same images, whichever of their columns were read as labels. Where one of them left its house, what
+    /// it left behind is not compared: the hash knows the images.
     pub(crate) fn is_same_images(&self, other: &Self) -> bool {
-        let without_tasks = |origin: &Self| {
-            let mut origin = origin.clone();
+        let private = !(self.is_placed() && other.is_placed());
+        let compared = |origin: &Self| {
+            let mut origin = if private { origin.leaving(true) } else { origin.clone() };
             origin.read.tasks.clear();
             origin
         };
-        without_tasks(self) == without_tasks(other)
+        compared(self) == compared(other)
+    }
+
+    /// Whether the record says where the images are.
+    pub(crate) fn is_placed(&self) -> bool {
+        self.dir.is_absolute()
+    }
+
+    /// The same images in another folder.
+    pub(crate) fn moved(&self, dir: &Path) -> Result<Self> {
+        Ok(Self { dir: std::path::absolute(dir).map_err(Error::io(dir))?, ..self.clone() })
+    }
+
+    /// What may leave the house with weights: counts, the hash, and the names of folder and table without the folders above;
+    /// in private no name at all.
+    pub(crate) fn leaving(&self, private: bool) -> Self {
+        let dir = if private { PathBuf::new() } else { PathBuf::from(self.dir.file_name().unwrap_or_default()) };
+        // A pattern of paths may hold names.
+        let patient_regex = self.patient_regex.clone().filter(|_| !private);
+        Self { dir, patient_regex, read: self.read.leaving(private), ..self.clone() }
+    }
+
+    /// Reads the rows again and checks that they are unchanged. Where the record does not say where they are, or they are no
+    /// longer there, they are looked for in the places of `others`, and known by their hash.
+    pub(crate) fn find(&self, others: &[Self]) -> Result<Manifest> {
+        let found = match self.is_placed() {
+            true => self.load(),
+            false => Err(self
+                .gone(format!("no folder with these rows (hash {}), and weights do not say where it is", self.hash))),
+        };
+        // Columns that are labels are part of the hash, and patients too: as they were read then, or as they are now.
+        let mut tried: Vec<Self> = Vec::new();
+        let mut elsewhere = |other: &Self| {
+            let plain = ReadAs { tasks: self.read.tasks.clone(), ..other.read.clone() };
+            for read in [&plain, &other.read, &self.read] {
+                for patient_regex in [&other.patient_regex, &self.patient_regex] {
+                    let (dir, read, patient_regex) = (other.dir.clone(), read.clone(), patient_regex.clone());
+                    let here = Self { dir, read, patient_regex, ..self.clone() };
+                    if !here.is_placed() || tried.contains(&here) {
+                        continue;
+                    }
+                    if let Ok(manifest) = here.load() {
+                        return Some(manifest);
+                    }
+                    tried.push(here);
+                }
+            }
+            None
+        };
+        found.or_else(|fault| others.iter().find_map(&mut elsewhere).ok_or(fault))
     }
 
     /// Reads the rows again and checks that they are unchanged.
-    pub(crate) fn load(&self) -> Result<Manifest> {
+    fn load(&self) -> Result<Manifest> {
         let mut sources = Sources::new(&self.dir);
         (sources.dataset, sources.on_bad) = (self.dataset, self.on_bad);
         (sources.patient_regex, sources.read) = (self.patient_regex.clone(), self.read.clone());
@@ -138,16 +189,20 @@ impl Origin {
             Some((_, fault)) if self.on_bad == OnBad::Fail || self.divided.is_none() && readable < self.images => {
                 Err(self.gone(format!("{} images that cannot be read; the first: {fault}", scan.faults.len())))
             }
-            _ => Ok(scan.pixels),
+            _ => Ok(scan.pixels()),
         }
     }
 
     fn gone(&self, found: String) -> Error {
         Error::Setting {
-            key: format!("images that the weights were trained on, {}", self.dir.display()),
+            key: match self.dir.as_os_str().is_empty() {
+                true => "images that the weights were trained on".to_owned(),
+                false => format!("images that the weights were trained on, {}", self.dir.display()),
+            },
             found,
             expected:
-                "the same images, to check that none is in the test part; --unchecked-pretraining skips the check"
+                "the same images, to check that none is in the test part; --pretraining-data DIR says where they are, \
+                       --unchecked-pretraining skips the check"
                     .into(),
         }
     }

@@ -195,8 +195,9 @@ impl Parts {
 
     /// Checks that no patient, file or image is in two parts.
     fn leak_free(&self, watch: &dyn Watch) -> Result<()> {
+        let named: Vec<_> = self.named().map(|(name, role, rows)| (name, role, rows, rows.pixels())).collect();
         let sides: Vec<Side<'_>> =
-            self.named().map(|(name, role, rows)| (name, role, rows.manifest(), rows.pixels())).collect();
+            named.iter().map(|(name, role, rows, pixels)| (*name, *role, rows.manifest(), &pixels[..])).collect();
         leak_free(&sides, watch)
     }
 

@@ -33,6 +33,15 @@ impl ReadAs {
         *self == Self::default()
     }
 
+    /// What of them may leave the house with weights: names without the folders above, and in private no names at all.
+    pub(crate) fn leaving(&self, private: bool) -> Self {
+        if private {
+            return Self { columns: Columns::default(), more: Vec::new(), table: None, ..self.clone() };
+        }
+        let name = |path: &PathBuf| PathBuf::from(path.file_name().unwrap_or_default());
+        Self { more: self.more.iter().map(name).collect(), table: self.table.as_ref().map(name), ..self.clone() }
+    }
+
     /// These choices laid over other options.
     pub(crate) fn apply(&self, options: LoadOptions) -> LoadOptions {
         LoadOptions {

@@ -6,8 +6,8 @@ use std::{
 };
 
 use cxr_data::{
-    CacheOptions, CacheReport, Files, ImageCache, ImageSource, Manifest, MemoryCache, OnBad, Part, PixelHash, Prescan,
-    SelectedRows, ViewConfig, prescan_with,
+    CacheOptions, CacheReport, FileState, Files, ImageCache, ImageSource, Manifest, MemoryCache, OnBad, Part,
+    PixelHash, Prescan, SelectedRows, ViewConfig, prescan_with,
 };
 
 use crate::{
@@ -29,8 +29,8 @@ pub struct Rows {
     /// Readable rows, ascending.
     readable: Vec<usize>,
     part: Part,
-    /// For each row of the manifest; `None` for images that cannot be read.
-    pixels: Vec<Option<PixelHash>>,
+    /// What the file of each row of the manifest was when it was looked at; `None` for images that cannot be read.
+    states: Vec<Option<FileState>>,
     origin: Origin,
     images: Images,
 }
@@ -68,20 +68,20 @@ impl Rows {
             Keep::Nothing => None,
             Keep::WhatFits(views) | Keep::All(views) | Keep::Cached(views) => Some(*views),
         };
-        let (bad, pixels) = match (&sources.cache, views) {
+        let (bad, states) = match (&sources.cache, views) {
             (Some(folder), Some(views)) => {
                 if manifest.len() >= MANY {
                     watch.note(&format!("checking {} images against the cache {}", manifest.len(), folder.display()));
                 }
                 let (cache, report) = open_cache(folder, &manifest, &views, (workers, false), watch)?;
                 watch.note(&format!("cache {}: {report}", folder.display()));
-                let pixels = cache.pixels();
+                let states = cache.states();
                 let mut source: Arc<dyn ImageSource> = Arc::new(cache);
                 if let Keep::All(views) = keep {
                     source = Arc::new(MemoryCache::new(source, manifest.len(), *views));
                 }
                 prepared.push((views, source));
-                (report.unreadable, pixels)
+                (report.unreadable, states)
             }
             _ => {
                 let kept = match keep {
@@ -89,18 +89,18 @@ impl Rows {
                     Keep::All(views) => Some(views),
                     Keep::Nothing | Keep::Cached(_) => None,
                 };
-                let (bad, pixels, memory) = scan(&manifest, dir, workers, kept, watch);
+                let (bad, states, memory) = scan(&manifest, dir, workers, kept, watch);
                 if let (Some(memory), Some(views)) = (memory, views) {
                     prepared.push((views, Arc::new(memory)));
                 }
-                (bad, pixels)
+                (bad, states)
             }
         };
         let readable = without(&manifest, &bad, sources.on_bad, watch)?;
         let origin = Origin::of(sources, dir, part, (&manifest, readable.len()))?;
         let cache = sources.cache.clone().map(|folder| (folder, workers));
         let images = Images::Own { cache, prepared: Mutex::new(prepared) };
-        Ok(Self { manifest, readable, part, pixels, origin, images })
+        Ok(Self { manifest, readable, part, states, origin, images })
     }
 
     /// Reads a part from its table, for a few batches. Images are decoded only if unreadable ones are to be skipped.
@@ -113,8 +113,8 @@ impl Rows {
         let readable: Vec<usize> = (0..manifest.len()).collect();
         let origin = Origin::of(sources, dir, part, (&manifest, readable.len()))?;
         let images = Images::Own { cache: None, prepared: Mutex::default() };
-        let pixels = vec![None; manifest.len()];
-        Ok(Self { manifest, readable, part, pixels, origin, images })
+        let states = vec![None; manifest.len()];
+        Ok(Self { manifest, readable, part, states, origin, images })
     }
 
     /// Rows of a table whose images do not exist.
@@ -123,8 +123,8 @@ impl Rows {
         let sources = Sources::new(&manifest.root);
         let origin = Origin::of(&sources, &sources.train, Part::Train, (&manifest, readable.len())).expect("a path");
         let images = Images::Own { cache: None, prepared: Mutex::default() };
-        let pixels = vec![None; manifest.len()];
-        Self { manifest, readable, part: Part::Train, pixels, origin, images }
+        let states = vec![None; manifest.len()];
+        Self { manifest, readable, part: Part::Train, states, origin, images }
     }
 
     /// A set of these rows of the manifest, as far as they are readable, with the same images.
@@ -134,7 +134,7 @@ impl Rows {
             manifest: self.manifest.select(&rows),
             readable: (0..rows.len()).collect(),
             part,
-            pixels: rows.iter().map(|&row| self.pixels[row]).collect(),
+            states: rows.iter().map(|&row| self.states[row]).collect(),
             origin: self.origin.clone(),
             images: Images::Of(self.clone(), rows),
         }
@@ -151,7 +151,7 @@ impl Rows {
     /// # Errors
     /// At least two images, and all of them equal pixel for pixel.
     pub(crate) fn check_differ(&self) -> Result<()> {
-        let mut pixels = self.readable.iter().map(|&row| self.pixels[row]);
+        let mut pixels = self.readable.iter().map(|&row| self.states[row].map(|state| state.pixels()));
         let Some(Some(first)) = pixels.next() else { return Ok(()) };
         if self.readable.len() < 2 || pixels.any(|other| other != Some(first)) {
             return Ok(());
@@ -195,13 +195,23 @@ impl Rows {
     }
 
     /// A hash of the pixels of each row of the manifest.
-    pub(crate) fn pixels(&self) -> &[Option<PixelHash>] {
-        &self.pixels
+    pub(crate) fn pixels(&self) -> Vec<Option<PixelHash>> {
+        self.states.iter().map(|state| Some(state.as_ref()?.pixels())).collect()
     }
 
-    /// The image files, decoded every time.
+    /// A hash of the pixels of these rows.
+    pub(crate) fn pixels_of(&self, rows: &[usize]) -> Vec<Option<PixelHash>> {
+        rows.iter().map(|&row| Some(self.states[row].as_ref()?.pixels())).collect()
+    }
+
+    /// What the file of each row of the manifest was when it was looked at; `None` for images that cannot be read.
+    pub(crate) fn states(&self) -> &[Option<FileState>] {
+        &self.states
+    }
+
+    /// The image files, decoded every time; one that was replaced since it was looked at is an error.
     pub(crate) fn files(&self) -> Arc<dyn ImageSource> {
-        Arc::new(Files::new(&self.manifest))
+        Arc::new(Files::new(&self.manifest).as_they_were(self.states.clone()))
     }
 
     /// The images for `views`, prepared if they fit in memory or a cache is used.
@@ -220,10 +230,13 @@ impl Rows {
                 }
                 let source: Arc<dyn ImageSource> = match cache {
                     Some((folder, workers)) => {
-                        Arc::new(open_cache(folder, &self.manifest, views, (*workers, false), &())?.0)
+                        let cache = open_cache(folder, &self.manifest, views, (*workers, false), &())?.0;
+                        // For other views an image may have been decoded again by now.
+                        still_the_same(&self.manifest, &self.states, &cache.states())?;
+                        Arc::new(cache)
                     }
                     None => {
-                        let files = Arc::new(Files::new(&self.manifest));
+                        let files = self.files();
                         match fits(self.manifest.len(), views) {
                             true => Arc::new(MemoryCache::new(files, self.manifest.len(), *views)),
                             false => files,
@@ -257,6 +270,19 @@ impl Sources {
     ) -> Result<Rows> {
         Rows::read(self, dir, part, views.map_or(Keep::Nothing, Keep::WhatFits), watch)
     }
+}
+
+/// Checks that no image has other pixels `now` than it had; both hold the states of the rows of the manifest.
+fn still_the_same(manifest: &Manifest, then: &[Option<FileState>], now: &[Option<FileState>]) -> Result<()> {
+    for (row, both) in then.iter().zip(now).enumerate() {
+        if let (Some(was), Some(is)) = both
+            && was.pixels() != is.pixels()
+        {
+            let path = manifest.image_path(row);
+            return Err(cxr_data::Error::Changed { path, was: Box::new(*was), is: Box::new(*is) }.into());
+        }
+    }
+    Ok(())
 }
 
 /// Rows of the share that an evaluation with this seed makes of a set without published parts.
@@ -293,8 +319,8 @@ pub(crate) fn open_cache(
     Ok(ImageCache::open(folder, manifest, views, CacheOptions { workers, verify })?)
 }
 
-/// Unreadable rows with the reason, the pixel hash of each row, and the images if they are kept.
-type Scanned = (Vec<(usize, String)>, Vec<Option<PixelHash>>, Option<MemoryCache>);
+/// Unreadable rows with the reason, the state of each row's file, and the images if they are kept.
+type Scanned = (Vec<(usize, String)>, Vec<Option<FileState>>, Option<MemoryCache>);
 
 fn scan(manifest: &Manifest, dir: &Path, workers: usize, keep: Option<&ViewConfig>, watch: &dyn Watch) -> Scanned {
     let images = manifest.len();
@@ -305,7 +331,7 @@ fn scan(manifest: &Manifest, dir: &Path, workers: usize, keep: Option<&ViewConfi
     watch.progress(0, total);
     // Small sets are decoded in a moment.
     let mut store = if images >= MANY { scan_store(dir) } else { None };
-    let (Prescan { faults, mislabelled, pixels, remarks }, memory) =
+    let (Prescan { faults, mislabelled, states, remarks }, memory) =
         prescan_with(manifest, workers, keep, store.as_mut(), &mut |done| watch.progress(done as u64, total));
     if let Some(store) = store {
         if store.reused() > 0 {
@@ -327,7 +353,7 @@ fn scan(manifest: &Manifest, dir: &Path, workers: usize, keep: Option<&ViewConfi
             "{files} of {images} images have another format than their file name says; they were read in their actual format (the first: {path})"
         ));
     }
-    (faults.into_iter().map(|(row, fault)| (row, fault.to_string())).collect(), pixels, memory)
+    (faults.into_iter().map(|(row, fault)| (row, fault.to_string())).collect(), states, memory)
 }
 
 /// All rows except the `bad` ones (ascending), which are an error unless they are to be skipped.

@@ -73,7 +73,7 @@ impl Drop for RunLock {
 fn in_use(root: &Path, file: &mut File) -> Error {
     let mut holder = String::new();
     // Unreadable: who it is stays unknown.
-    let _ = file.read_to_string(&mut holder);
+    let _ = file.take(4096).read_to_string(&mut holder);
     let holder = holder.lines().next().unwrap_or_default().to_owned();
     Error::InUse { path: root.into(), holder: if holder.is_empty() { "another process".into() } else { holder } }
 }

@@ -25,14 +25,16 @@ pub(crate) fn export(
     if out.exists() {
         std::fs::remove_dir_all(&out).map_err(Error::io(&out))?;
     }
+    let named =
+        |dir: &Path| if settings.private { "a data set that is not named".to_owned() } else { folder_name(dir) };
     let mut data =
-        format!("Images of {}, without labels, {} epochs.", folder_name(&settings.data.dir), settings.train.epochs);
+        format!("Images of {}, without labels, {} epochs.", named(&settings.data.dir), settings.train.epochs);
     let mut metrics = Vec::new();
     if let Some((probe, best)) = chosen {
         data += &format!(
             " Of these epochs the one was chosen that scored best for {} on labelled images of {}.",
             probe.task,
-            folder_name(&settings.probe.data)
+            named(&settings.probe.data)
         );
         let name = format!("AUROC, {}, nearest neighbours, on the images that the epoch was chosen by", probe.task);
         metrics.push(Metric { name, value: best.auc, interval: None });
@@ -54,7 +56,7 @@ pub(crate) fn export(
         metrics,
     };
     write_weights(&out, network, &info)?;
-    lineage.write(&out)
+    lineage.write(&out, settings.private)
 }
 
 /// The last part of a path: what is above it is a matter of the machine, and often of a person.

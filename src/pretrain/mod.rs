@@ -1,6 +1,7 @@
 //! Pretraining, from settings to exported weights.
 
 mod export;
+mod image_states;
 mod images;
 mod layers;
 mod log;

@@ -40,9 +40,10 @@ impl Probe {
         sources.read = ReadAs::default();
         let views = ViewConfig::eval(settings.views.size);
         let rows = sources.valid_rows(&settings.probe.data, Some(&views), watch)?;
+        let pixels = [pretraining.pixels(), rows.pixels()];
         let sides = [
-            ("pretraining", Role::Pretrain, pretraining.manifest(), pretraining.pixels()),
-            ("probe", Role::Valid, rows.manifest(), rows.pixels()),
+            ("pretraining", Role::Pretrain, pretraining.manifest(), &pixels[0][..]),
+            ("probe", Role::Valid, rows.manifest(), &pixels[1][..]),
         ];
         leak_free(&sides, watch)?;
 

@@ -3,17 +3,19 @@
 use std::{path::Path, sync::Arc};
 
 use backbones::{Network, NetworkConfig};
-use cxr_data::{BatchLoader, BatchOptions, Manifest, PairSampling, Radiograph, Role, SameGroup, SameImage, preview};
+use cxr_data::{
+    BatchLoader, BatchOptions, Manifest, PairSampling, Radiograph, Replaced, Role, SameGroup, SameImage, preview,
+};
 use moco_core::{BatchSource, Best, Checkpoints, End, MocoImport, differences};
 use serde_json::{Value, json};
 
 use crate::{
     device::guard,
     error::{Error, Result},
-    files::{Existing, Notes, RunFolder, RunLock, Watch},
+    files::{Existing, Notes, RunFolder, RunLock, Watch, read_json},
     pretrain::{
         AugmentOn, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, TrainImages, TrainingWatch, export::export,
-        log::RunLog, probe::Probe,
+        image_states, log::RunLog, probe::Probe,
     },
     weights,
 };
@@ -82,6 +84,7 @@ pub fn pretrain(
     let probed = probe.as_ref().map(Probe::record);
     if resuming {
         check_same_data(manifest, probed.as_ref(), out)?;
+        image_states::check(out, &rows, settings.data.on_bad, &notes)?;
     }
     let network =
         NetworkConfig { arch: settings.arch, channels: settings.channels, normalization: settings.normalization };
@@ -131,6 +134,7 @@ pub fn pretrain(
             "trained_on": lineage,
         }),
     )?;
+    image_states::write(&folder, &rows)?;
     folder.write("config.toml", settings.to_toml()?.as_bytes())?;
 
     let per_epoch = source.batches_per_epoch().div_ceil(settings.train.accumulate) as u64;
@@ -174,15 +178,16 @@ pub fn pretrain(
     Ok(Pretrained { folder, end, step, network, manifest: manifest.clone() })
 }
 
-/// Images that could not be read any more and were replaced, which happens with `on_bad = "skip"` only.
+/// Images that could not be read any more, or had changed, and were replaced, which happens with `on_bad = "skip"` only.
 fn replaced(loader: &BatchLoader, manifest: &Manifest) -> Option<String> {
     let replaced = loader.replaced();
-    let times: usize = replaced.values().sum();
-    let names: Vec<String> = replaced.keys().take(NAMED).map(|&row| manifest.records[row].path.clone()).collect();
+    let times: usize = replaced.values().map(|one| one.times).sum();
+    let name = |(&row, one): (&usize, &Replaced)| format!("{} ({})", manifest.records[row].path, one.fault);
+    let names: Vec<String> = replaced.iter().take(NAMED).map(name).collect();
     (times > 0).then(|| {
         format!(
-            "{times} times an image that was there at the start could not be read and the next one of its epoch was taken \
-             instead; {} image(s), such as {}",
+            "{times} times an image that was there at the start could not be read, or was another, and the next one of its \
+             epoch was taken instead; {} image(s), such as {}",
             replaced.len(),
             names.join(", ")
         )
@@ -204,6 +209,7 @@ fn same_settings(mut settings: PretrainSettings, out: &Path) -> Result<PretrainS
                 | "workers"
                 | "print_freq"
                 | "augment_on"
+                | "private"
                 | "device"
                 | "data.dir"
                 | "data.in_memory"
@@ -218,9 +224,7 @@ fn same_settings(mut settings: PretrainSettings, out: &Path) -> Result<PretrainS
 /// The data must be those that the run began with.
 fn check_same_data(manifest: &Manifest, probe: Option<&Value>, out: &Path) -> Result<()> {
     let path = out.join("run.json");
-    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-    let run: Value = serde_json::from_str(&text)
-        .map_err(|e| Error::Config { origin: path.display().to_string(), reason: e.to_string() })?;
+    let run: Value = read_json(&path)?;
     let hash = |value: &Value| value["data"]["hash"].as_str().unwrap_or_default().to_owned();
     let sets = [
         ("data", hash(&run), manifest.hash()),

@@ -18,6 +18,7 @@ use crate::{
     data::ReadAs,
     device::DeviceChoice,
     error::{Error, Result},
+    files::read_text,
     pretrain::layers,
 };
 
@@ -61,6 +62,9 @@ pub struct PretrainSettings {
     /// Where views are sampled. The views are the same, so a resume may change it.
     #[serde(default)]
     pub augment_on: AugmentOn,
+    /// Name no folder and no file in the export, which may leave the house. A resume may change it.
+    #[serde(default)]
+    pub private: bool,
     /// The images.
     pub data: DataSettings,
     /// Mean and standard deviation that intensities are normalised with.
@@ -240,7 +244,7 @@ impl PretrainSettings {
     /// # Errors
     /// A file that cannot be read; a setting that is unknown, missing or of the wrong type, with its line.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let text = read_text(path)?;
         toml::from_str(&text).map_err(|e| layers::in_file(path, &text, &e, None))
     }
 
@@ -258,7 +262,7 @@ impl PretrainSettings {
     /// # Errors
     /// A file that cannot be read, an unknown key (with a suggestion), a value of the wrong type.
     pub fn with_file(&self, path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let text = read_text(path)?;
         if let Ok(complete) = toml::from_str(&text) {
             return Ok(complete);
         }

@@ -1,12 +1,12 @@
 //! `config.toml` and `run.json`: settings, machine and data of the run.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use eval::chart::{escape, whole};
 use serde_json::Value;
 use toml::Table;
 
-use crate::files::Watch;
+use crate::files::{Watch, text_of};
 
 use super::page::{DataTable, Fact, Section, command};
 
@@ -38,23 +38,69 @@ pub(super) struct Configuration {
     text: String,
     settings: Table,
     run: Value,
+    /// Whether no folder and no file is named.
+    private: bool,
+}
+
+/// The fact that is a path.
+const FOLDER: &str = "data folder";
+
+/// Settings that are paths, or may hold one.
+const PATHS: [&[&str]; 7] = [
+    &["init"],
+    &["data", "dir"],
+    &["data", "cache"],
+    &["data", "patient_regex"],
+    &["data", "read", "table"],
+    &["data", "read", "more"],
+    &["probe", "data"],
+];
+
+/// The last name of a path.
+fn last(path: &str) -> String {
+    path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default().to_owned()
+}
+
+/// Leaves the folders above out of the settings, and in private the names as well.
+fn leaving(settings: &mut Table, private: bool) {
+    for path in PATHS {
+        let Some((key, tables)) = path.split_last() else { continue };
+        let table = tables.iter().try_fold(&mut *settings, |table, key| table.get_mut(*key)?.as_table_mut());
+        let Some(table) = table else { continue };
+        let value = match table.get(*key) {
+            Some(toml::Value::String(text)) if text.is_empty() || text == "random" || text == "imagenet" => continue,
+            Some(toml::Value::String(_)) if private => toml::Value::String("(not named)".into()),
+            // The pattern itself, which has separators of its own.
+            Some(toml::Value::String(_)) if *key == "patient_regex" => continue,
+            Some(toml::Value::String(text)) => toml::Value::String(last(text)),
+            Some(toml::Value::Array(_)) if private => toml::Value::Array(Vec::new()),
+            Some(toml::Value::Array(list)) => {
+                let names = list.iter().filter_map(|one| one.as_str()).map(|one| toml::Value::String(last(one)));
+                toml::Value::Array(names.collect())
+            }
+            _ => continue,
+        };
+        table.insert((*key).to_owned(), value);
+    }
 }
 
 impl Configuration {
     /// Reads both files of a run; an absent file is left out, one that cannot be read is noted.
-    pub(super) fn read(run: &Path, watch: &dyn Watch) -> Self {
-        let text = fs::read_to_string(run.join("config.toml")).unwrap_or_default();
-        let settings = toml::from_str(&text).unwrap_or_else(|e: toml::de::Error| {
+    pub(super) fn read(run: &Path, private: bool, watch: &dyn Watch) -> Self {
+        let text = text_of(&run.join("config.toml")).unwrap_or_default();
+        let mut settings: Table = toml::from_str(&text).unwrap_or_else(|e: toml::de::Error| {
             watch.note(&format!("config.toml: {}", e.message()));
             Table::new()
         });
-        let json = fs::read_to_string(run.join("run.json")).unwrap_or_default();
+        let json = text_of(&run.join("run.json")).unwrap_or_default();
         let facts = if json.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&json) };
         let run = facts.unwrap_or_else(|e| {
             watch.note(&format!("run.json: {e}"));
             Value::Null
         });
-        Self { text, settings, run }
+        leaving(&mut settings, private);
+        let text = toml::to_string_pretty(&settings).unwrap_or_default();
+        Self { text, settings, run, private }
     }
 
     /// One line under the title: network, data, length.
@@ -118,12 +164,14 @@ impl Configuration {
             ("system", &run["system"]),
             ("device", &run["device"]),
             ("seed", &run["seed"]),
-            ("data folder", &run["data"]["dir"]),
+            (FOLDER, &run["data"]["dir"]),
             ("images", &run["data"]["images"]),
             ("hash of the data", &run["data"]["hash"]),
         ] {
             let text = match value {
                 Value::Null => continue,
+                Value::String(_) if name == FOLDER && self.private => continue,
+                Value::String(path) if name == FOLDER => last(path),
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             };
@@ -142,6 +190,8 @@ impl Configuration {
 mod tests {
     use std::cell::RefCell;
 
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -150,7 +200,7 @@ mod tests {
         fs::write(folder.path().join("config.toml"), "arch = \"<resnet18>\"\n[train]\nepochs = 6\nseed = 2\n")
             .expect("written");
         fs::write(folder.path().join("run.json"), "{\"data\": {\"images\": 2177}, \"device\": null}").expect("written");
-        let configuration = Configuration::read(folder.path(), &|note: &str| panic!("{note}"));
+        let configuration = Configuration::read(folder.path(), false, &|note: &str| panic!("{note}"));
         let html = configuration.section().body.expect("a body");
         assert!(html.contains("&lt;resnet18&gt;") && !html.contains("<resnet18>"), "{html}");
         assert!(html.contains("<th scope=\"row\">epochs</th><td class=\"n\">6</td>"), "{html}");
@@ -163,7 +213,8 @@ mod tests {
         fs::write(folder.path().join("config.toml"), "arch = ").expect("written");
         fs::write(folder.path().join("run.json"), "{").expect("written");
         let notes = RefCell::new(Vec::new());
-        let configuration = Configuration::read(folder.path(), &|note: &str| notes.borrow_mut().push(note.to_owned()));
+        let configuration =
+            Configuration::read(folder.path(), false, &|note: &str| notes.borrow_mut().push(note.to_owned()));
         assert!(configuration.section().body.is_err());
         assert_eq!(notes.borrow().len(), 2, "{notes:?}");
     }

@@ -1,7 +1,7 @@
 //! The data: counts of images, patients and labels in each part, the findings of the audit, and views as training sees
 //! them.
 
-use std::{fmt::Write, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write, path::Path, sync::Arc};
 
 use cxr_data::{
     AuditReport, BatchLoader, BatchOptions, LabelCounts, LoadOptions, Manifest, OnBad, Part, SameGroup, load_with,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    files::Watch,
+    files::{Watch, text_of},
     pretrain::{KeyFrom, PretrainSettings},
 };
 
@@ -69,7 +69,7 @@ impl Data {
                 }
             }
         }
-        if let Ok(text) = fs::read_to_string(run.join("audit.json")) {
+        if let Some(text) = text_of(&run.join("audit.json")) {
             match serde_json::from_str(&text) {
                 Ok(audit) => data.audit = Some(audit),
                 Err(e) => watch.note(&format!("audit.json: {e}")),
@@ -142,18 +142,37 @@ impl Data {
                 "<p class=\"note\">Images were not compared with each other; {how} checks for leaks, duplicates and unreadable files.</p>"
             );
         };
+        // Kinds and counts: a page may leave the house, and lines of the audit name images and patients.
         let list = |title: &str, lines: Vec<String>| {
-            let items: String = lines.iter().map(|line| format!("<li>{}</li>", escape(line))).collect();
+            let item = |(kind, count): (String, usize)| format!("<li>{}: {}</li>", escape(&kind), whole(count as f64));
+            let items: String = kinds(&lines).into_iter().map(item).collect();
             if items.is_empty() { String::new() } else { format!("<p>{title}</p><ul>{items}</ul>") }
         };
         let (faults, warnings) = (audit.faults(), audit.warnings());
+        let faults_or_warnings = !(faults.is_empty() && warnings.is_empty());
         let verdict = if faults.is_empty() {
             "<p class=\"verdict good\">The audit found no leak, no unreadable image, and no image filed under two patients.</p>".to_owned()
         } else {
             format!("<div class=\"verdict\">{}</div>", list("The audit failed:", faults))
         };
-        verdict + &list("Worth a look:", warnings)
+        let named = match faults_or_warnings {
+            true => format!("<p class=\"note\">{} names the images.</p>", command("moco-cxr audit --data DIR")),
+            false => String::new(),
+        };
+        verdict + &list("Worth a look:", warnings) + &named
     }
+}
+
+/// How many lines of an audit there are of each kind, which stands before the first colon. Lists that are cut say how much
+/// more there is.
+fn kinds(lines: &[String]) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for line in lines {
+        let kind = line.split(':').next().unwrap_or_default();
+        let more = line.rsplit_once("(and ").and_then(|(_, rest)| rest.strip_suffix(" more like this)")?.parse().ok());
+        *kinds.entry(kind.to_owned()).or_insert(0) += 1 + more.unwrap_or(0);
+    }
+    kinds
 }
 
 /// Pairs of views as training sees them.
@@ -221,6 +240,17 @@ impl SampleViews {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_audit_is_told_by_kinds_and_counts() {
+        let lines = [
+            "leak: train and test share 1 patient(s): p7",
+            "unreadable: a.png",
+            "unreadable: b.png (and 3 more like this)",
+        ];
+        let found = kinds(&lines.map(str::to_owned));
+        assert_eq!(found, [("leak".to_owned(), 1), ("unreadable".to_owned(), 5)].into());
+    }
 
     #[test]
     fn findings_that_never_occur_are_counted_not_listed() {

@@ -7,7 +7,7 @@ use std::{
 
 use eval::{Bootstrap, FractionResult, Scores, read_predictions, read_stamp_beside};
 
-use crate::files::Watch;
+use crate::files::{Watch, text_of};
 
 /// The contents of the evaluation folders of a run.
 #[derive(Debug, Default)]
@@ -47,13 +47,16 @@ impl TaskScores {
 
 impl Evaluations {
     /// Reads these folders and their subfolders that contain a `predictions.csv`. Files that cannot be read are noted.
-    pub(super) fn read(folders: &[PathBuf], bootstrap: &Bootstrap, watch: &dyn Watch) -> Self {
+    pub(super) fn read(folders: &[PathBuf], bootstrap: &Bootstrap, private: bool, watch: &dyn Watch) -> Self {
         let mut found = Self { bootstrap: bootstrap.clone(), ..Self::default() };
-        for folder in folders {
-            let name =
-                folder.file_name().map_or_else(|| folder.display().to_string(), |n| n.to_string_lossy().into_owned());
+        for (number, folder) in folders.iter().enumerate() {
+            let name = if private {
+                format!("evaluation {}", number + 1)
+            } else {
+                folder.file_name().map_or_else(|| folder.display().to_string(), |n| n.to_string_lossy().into_owned())
+            };
             for path in result_files(folder) {
-                let text = fs::read_to_string(&path).unwrap_or_default();
+                let text = text_of(&path).unwrap_or_default();
                 // Other JSON files in the folder, such as run.json, contain an object.
                 if !text.trim_start().starts_with('[') {
                     continue;
@@ -152,7 +155,7 @@ pub(super) mod tests {
         }
         fs::write(folder.path().join("linear.json"), "[").expect("written");
         let notes = RefCell::new(Vec::new());
-        let found = Evaluations::read(&[folder.path().into()], &Bootstrap::default(), &|note: &str| {
+        let found = Evaluations::read(&[folder.path().into()], &Bootstrap::default(), false, &|note: &str| {
             notes.borrow_mut().push(note.to_owned())
         });
         assert_eq!(found.tasks.len(), 1);

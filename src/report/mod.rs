@@ -19,6 +19,7 @@ mod training;
 
 use std::{
     fs,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -38,6 +39,9 @@ use heat_maps::HeatMaps;
 use page::{Section, page};
 use training::Training;
 
+/// Bytes of a page in which its generator is looked for.
+const HEAD: u64 = 64 * 1024;
+
 /// Inputs and settings of a report, besides the folder of the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReportOptions {
@@ -54,6 +58,8 @@ pub struct ReportOptions {
     pub bootstrap: Bootstrap,
     /// The device that computes features.
     pub device: DeviceChoice,
+    /// Whether the page names no folder and no file and shows no radiograph.
+    pub private: bool,
 }
 
 impl Default for ReportOptions {
@@ -66,6 +72,7 @@ impl Default for ReportOptions {
             images: 500,
             bootstrap: Bootstrap { replicates: 1000, ..Bootstrap::default() },
             device: DeviceChoice::default(),
+            private: false,
         }
     }
 }
@@ -114,7 +121,7 @@ impl Report {
             return Err(Error::NotARun { path: run.into() });
         }
         let notes = Notes::new(&());
-        let configuration = Configuration::read(run, &notes);
+        let configuration = Configuration::read(run, options.private, &notes);
         let settings = PretrainSettings::read(&run.join("config.toml")).ok();
         let dir = options.data.clone().or_else(|| Some(settings.as_ref()?.data.dir.clone())).filter(|dir| dir.is_dir());
         if let (Some(asked), None) = (&options.data, &dir) {
@@ -122,9 +129,9 @@ impl Report {
             return Err(Error::Setting { key: asked.display().to_string(), found, expected });
         }
         let data = Data::read(run, settings.as_ref(), dir.as_deref(), &notes);
-        let evaluations = Evaluations::read(&eval, &options.bootstrap, &notes);
+        let evaluations = Evaluations::read(&eval, &options.bootstrap, options.private, &notes);
         let (mut views, mut map, mut heat_maps) = (SampleViews::default(), FeatureMap::default(), HeatMaps::default());
-        if let (Some(dir), Some(settings)) = (&dir, &settings) {
+        if let (Some(dir), Some(settings), false) = (&dir, &settings, options.private) {
             views = SampleViews::draw(settings, dir).unwrap_or_else(|e| noted(&notes, "sample views", &e));
             if options.features || options.data.is_some() {
                 let (dataset, images, device) = (settings.data.dataset, options.images.max(3), &options.device);
@@ -142,8 +149,11 @@ impl Report {
             }
         }
         let name = run.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        let named = name.unwrap_or_else(|| run.display().to_string());
+        let folders: Vec<&Path> =
+            [Some(run), dir.as_deref()].into_iter().flatten().chain(eval.iter().map(PathBuf::as_path)).collect();
         Ok(Self {
-            title: name.unwrap_or_else(|| run.display().to_string()),
+            title: if options.private { "A pretraining".to_owned() } else { named },
             summary: configuration.summary(),
             configuration,
             data,
@@ -152,7 +162,7 @@ impl Report {
             map,
             evaluations,
             heat_maps,
-            notes: notes.texts(),
+            notes: leaving(notes.texts(), &folders, options.private),
         })
     }
 
@@ -193,7 +203,12 @@ impl Report {
     /// # Errors
     /// A file at `path` that is not a report, or a failure to write.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let ours = |path: &Path| fs::read(path).is_ok_and(|bytes| contains(&bytes, page::GENERATOR.as_bytes()));
+        let ours = |path: &Path| {
+            let mut start = Vec::new();
+            // It stands in the head of the page.
+            let read = fs::File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut start));
+            read.is_ok() && contains(&start, page::GENERATOR.as_bytes())
+        };
         if path.exists() && !ours(path) {
             let (found, expected) =
                 ("a file that is not a report".to_owned(), "a new path or an older report".to_owned());
@@ -201,6 +216,26 @@ impl Report {
         }
         write_whole(path, self.to_html().as_bytes())
     }
+}
+
+/// Notes without the folders above those that were read, or in private only how many there are.
+fn leaving(notes: Vec<String>, folders: &[&Path], private: bool) -> Vec<String> {
+    if private {
+        let count = notes.len();
+        let text = format!("{count} files; without --private the page says which, and why");
+        return if count > 0 { vec![text] } else { Vec::new() };
+    }
+    let without = |mut text: String| {
+        for folder in folders {
+            for above in [std::path::absolute(folder).ok().as_deref(), Some(*folder)].into_iter().flatten() {
+                if let Some(parent) = above.parent().filter(|parent| parent.components().count() > 1) {
+                    text = text.replace(&format!("{}/", parent.display()), "");
+                }
+            }
+        }
+        text
+    };
+    notes.into_iter().map(without).collect()
 }
 
 fn noted<T: Default>(watch: &dyn Watch, what: &str, fault: &Error) -> T {

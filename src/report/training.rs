@@ -1,6 +1,6 @@
 //! `metrics.jsonl`: loss and accuracy, the measures of the run doctor, histograms of similarities.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{fmt::Write, path::Path};
 
 use eval::chart::{Axis, Chart, escape, signed, whole};
 use moco_core::{EpochReport, Similarities};
@@ -10,6 +10,7 @@ use super::{
     definitions::{term, term_as},
     page::{Fact, Section, command, figure, figures},
 };
+use crate::files::log;
 
 /// Most points of a curve by step.
 const POINTS: usize = 300;
@@ -58,7 +59,8 @@ fn number(value: &Value, name: &str) -> f64 {
 impl Training {
     /// Reads the log of a run; empty if there is none.
     pub(super) fn read(run: &Path) -> Self {
-        fs::read_to_string(run.join("metrics.jsonl")).map_or_else(|_| Self::default(), |text| Self::parse(&text))
+        let bytes = log(&run.join("metrics.jsonl")).unwrap_or_default();
+        Self::parse(&String::from_utf8_lossy(&bytes))
     }
 
     /// Parses a log. A line that cannot be read, such as the last one of a run that was killed, is counted and skipped.

@@ -10,7 +10,7 @@ use super::{Arm, Cell, Found};
 use crate::{
     data::folder_name,
     error::{Error, Result},
-    files::read_json,
+    files::{read_json, record},
     study::fraction_name,
 };
 
@@ -63,14 +63,14 @@ pub(super) fn summary(cell: &Cell, arm: Arm, results: &Path) -> Result<Found> {
         auroc: Interval,
     }
     let path = results.join(arm.folder()).join(format!("{}.json", arm.subcommand()));
-    let text = match std::fs::read_to_string(&path) {
+    let text = match record(&path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let folder = draws_folder(results, arm, cell.task, cell.fraction);
             return Ok(Err(format!("no {}", folder.display())));
         }
         text => text.map_err(Error::io(&path))?,
     };
-    let fractions: Vec<Fraction> = serde_json::from_str(&text).map_err(Error::json(&path))?;
+    let fractions: Vec<Fraction> = serde_json::from_slice(&text).map_err(Error::json(&path))?;
     // Compared exactly: the fraction was written as a decimal and read back.
     let Some(found) = fractions.into_iter().find(|found| found.fraction == cell.fraction) else {
         return Ok(Err(format!("{} has no fraction {}", path.display(), cell.fraction)));
@@ -91,7 +91,7 @@ pub(super) fn weights(arm: Arm, results: &Path) -> Result<Option<String>> {
     // A fine-tuning records them in its `run.json`.
     for name in [WEIGHTS, "run.json"] {
         let path = results.join(arm.folder()).join(name);
-        match std::fs::read(&path) {
+        match record(&path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             text => {
                 let written: Option<Written> = serde_json::from_slice(&text.map_err(Error::io(&path))?).ok();

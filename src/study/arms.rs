@@ -107,7 +107,7 @@ impl Study<'_> {
     fn adapted(&self, network: &mut Network, key: Option<Key>) -> Result<Option<Key>> {
         let (rows, seed) = (self.parts.train(), self.protocol.seed);
         let drawn = statistics_rows(rows, seed);
-        let pixels: Vec<Option<PixelHash>> = drawn.iter().map(|&row| rows.pixels()[row]).collect();
+        let pixels: Vec<Option<PixelHash>> = rows.pixels_of(&drawn);
         let how = format!("statistics, batches of {}, seed {seed}", self.reading.batch_size);
         let key = key.and_then(|key| key.then_images(&how, &pixels));
         // Under a key of their own: under `key` lie the features.
@@ -130,7 +130,7 @@ impl Study<'_> {
         let compute = |wanted: &[usize]| features(network, rows, wanted, self.network.views, self.reading, self.watch);
         let (Some(cache), Some(key)) = (&self.cache, key) else { return compute(wanted) };
         let columns = self.network.config.arch.feature_dim();
-        let pixels: Vec<Option<PixelHash>> = wanted.iter().map(|&row| rows.pixels()[row]).collect();
+        let pixels: Vec<Option<PixelHash>> = rows.pixels_of(wanted);
         let found = cache.features(key, &pixels, columns, self.watch);
         let kept = |place: usize| pixels[place].and_then(|hash| found.get(&hash));
         let missing: Vec<usize> = (0..wanted.len()).filter(|&place| kept(place).is_none()).collect();

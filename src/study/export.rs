@@ -22,6 +22,8 @@ pub(super) struct Exported {
     pub(super) steps: u64,
     pub(super) labels: Labels,
     pub(super) seed: u64,
+    /// Whether the export names no file.
+    pub(super) private: bool,
 }
 
 impl Exported {
@@ -49,7 +51,7 @@ impl Exported {
         )?;
         outcome.write_into(run.path())?;
         export(&run.join(EXPORT), classifier, &self.info(start, outcome))?;
-        lineage.write(&run.join(EXPORT))?;
+        lineage.write(&run.join(EXPORT), self.private)?;
         Ok(run)
     }
 
@@ -84,7 +86,7 @@ impl Exported {
             labels: self.labels.tasks.clone(),
             data: format!(
                 "Initial weights: {}. Trained with labels on {images:.0} images: {protocol}. {}.",
-                start.provenance,
+                start.described(self.private),
                 outcome.stamp().split.as_deref().unwrap_or_default(),
             ),
             data_licence: "that of the data set; it governs the use of these weights".into(),

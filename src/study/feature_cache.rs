@@ -234,6 +234,11 @@ impl FeatureCache {
 
     /// The checked content of a file. `None` if another process deleted it, or if it was damaged and is deleted now.
     fn read(&self, path: &Path, watch: &dyn Watch) -> Option<Vec<u8>> {
+        // Nothing longer than the whole cache was ever written.
+        if fs::metadata(path).ok()?.len() > self.limit {
+            self.drop_damaged(path, watch);
+            return None;
+        }
         let mut content = fs::read(path).ok()?;
         let whole = content.len().checked_sub(SUM).filter(|&end| {
             content.starts_with(MAGIC) && content[end..] == Sha256::digest(&content[..end])[..] && end >= MAGIC.len()

@@ -94,8 +94,13 @@ impl Study<'_> {
         if let Some(valid) = &self.valid {
             lineage = lineage.then(Role::Valid, Some(valid.origin()));
         }
-        let exported =
-            Exported { how: "linear heads", steps: 0, labels: self.labels.clone(), seed: self.protocol.seed };
+        let exported = Exported {
+            how: "linear heads",
+            steps: 0,
+            labels: self.labels.clone(),
+            seed: self.protocol.seed,
+            private: self.private,
+        };
         Ok(LinearOutcome { outcome, probe, start: self.network.adapted(model.network.clone()), lineage, exported })
     }
 }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, path::PathBuf, sync::Arc};
 use cxr_data::Part;
 
 use crate::{
-    data::{Labelled, Labels, Lineage, Parts, Pretraining, Reading, Sources},
+    data::{Labelled, Labels, Lineage, Origin, Parts, Pretraining, Reading, Sources},
     error::Result,
     files::{Once, Watch},
     study::{Conditions, Method, Outcome, Protocol, arm::Arm, feature_cache::FeatureCache},
@@ -27,6 +27,8 @@ pub struct Study<'w> {
     pub(super) protocol: Protocol,
     pub(super) reading: Reading,
     pretraining: Pretraining,
+    /// Whether its export names no folder and no file.
+    pub(super) private: bool,
     pub(super) watch: &'w dyn Watch,
     /// The network with the features computed so far.
     pub(super) arm: RefCell<Option<Arm>>,
@@ -93,8 +95,22 @@ impl<'w> Study<'w> {
         let name = if parts.test().part() == Part::Test { "test" } else { "valid, reported on" };
         let test = labelled(name, parts.test())?;
         let (labels, protocol) = (labels.clone(), protocol.clone());
-        let (arm, cache) = (RefCell::new(None), None);
-        Ok(Self { network, parts, train, valid, test, labels, protocol, reading, pretraining, watch, arm, cache })
+        let (arm, cache, private) = (RefCell::new(None), None, false);
+        Ok(Self {
+            network,
+            parts,
+            train,
+            valid,
+            test,
+            labels,
+            protocol,
+            reading,
+            pretraining,
+            watch,
+            arm,
+            cache,
+            private,
+        })
     }
 
     /// The same study with features kept in a folder, usually [`feature_folder`](crate::study::feature_folder): those that
@@ -104,6 +120,14 @@ impl<'w> Study<'w> {
     #[must_use]
     pub fn with_features_kept_in(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Some(FeatureCache::new(folder.into()));
+        self
+    }
+
+    /// Names no folder and no file in what `export/` holds of this study, which may leave the house. Scores and `run.json`,
+    /// which stay, keep their names.
+    #[must_use]
+    pub fn in_private(mut self, private: bool) -> Self {
+        self.private = private;
         self
     }
 
@@ -149,5 +173,10 @@ pub(crate) fn check_pretraining(
         watch.note("not checked: whether test patients were among the pretraining images; the results say so");
         return Ok(Pretraining::Unchecked);
     }
-    network.lineage.check(&parts.never_seen(), watch)
+    let rows = [Some(parts.train()), parts.valid(), Some(parts.test())];
+    let mut places: Vec<Origin> = rows.into_iter().flatten().map(|rows| rows.origin().clone()).collect();
+    if let (Some(dir), Some(first)) = (&protocol.pretraining_data, places.first()) {
+        places.insert(0, first.moved(dir)?);
+    }
+    network.lineage.check(&parts.never_seen(), &places, watch)
 }

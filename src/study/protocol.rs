@@ -1,6 +1,6 @@
 //! Protocol of a study: label fractions and draws, folds, seed, intervals.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use eval::Bootstrap;
 
@@ -31,6 +31,9 @@ pub struct Protocol {
     /// Whether to skip the check that no test image was pretrained on; the results are then marked as not checked. Default:
     /// no.
     pub unchecked_pretraining: bool,
+    /// Folder of the images that the weights were trained on, which is not one of those evaluated. Weights do not say where it
+    /// is, only what is in it; a run on this machine does. Default: none.
+    pub pretraining_data: Option<PathBuf>,
 }
 
 /// The running statistics with which a frozen network computes features (`linear` on features, and `knn`).
@@ -81,6 +84,7 @@ impl Default for Protocol {
             seed: 0,
             bootstrap: Bootstrap::default(),
             unchecked_pretraining: false,
+            pretraining_data: None,
         }
     }
 }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     device::{cache_folder, user_cache, variable},
     error::{Error, Result},
-    files::write_whole,
+    files::{read_text, text_of, write_whole},
 };
 
 /// The checkpoints that MoCo-CXR published. In their names, `r8w` is a ResNet18, `d1w` a DenseNet121, `r5w` a ResNet50, and
@@ -133,14 +133,25 @@ impl HubFile {
 
     /// The file of the revision that was downloaded last.
     fn snapshot(&self) -> Option<PathBuf> {
-        let revision = fs::read_to_string(self.folder.join("refs/main")).ok()?;
+        let revision = text_of(&self.folder.join("refs/main"))?;
         Some(self.folder.join("snapshots").join(revision.trim()).join(Self::FILE)).filter(|path| path.is_file())
     }
 }
 
 /// SHA-256 of a file, in hexadecimal.
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+    hex(&Sha256::digest(bytes))
+}
+
+/// As [`sha256`], of a file, piece by piece.
+fn sha256_of(path: &Path) -> std::io::Result<String> {
+    let mut hasher = Sha256::new();
+    std::io::copy(&mut fs::File::open(path)?, &mut hasher)?;
+    Ok(hex(&hasher.finalize()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
         text
     })
@@ -149,7 +160,7 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 /// Verifies the checksum of a file: against its name (torchvision's names contain the first digits), and against the
 /// checksum recorded when it was first used, in the format of `sha256sum`.
 fn check(folder: &Path, path: &Path, name: &str) -> Result<()> {
-    let found = sha256(&fs::read(path).map_err(Error::io(path))?);
+    let found = sha256_of(path).map_err(Error::io(path))?;
     let fault = |expected: &str, why: String| {
         Err(Error::Checksum { path: path.into(), found: found.clone(), expected: expected.to_owned(), why })
     };
@@ -158,10 +169,9 @@ fn check(folder: &Path, path: &Path, name: &str) -> Result<()> {
         return fault(hash, "as the file name says; the file is incomplete, or not torchvision's".into());
     }
     let list = folder.join(CHECKSUMS);
-    let known = match fs::read_to_string(&list) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(e) => return Err(Error::io(&list)(e)),
+    let known = match list.exists() {
+        true => read_text(&list)?,
+        false => String::new(),
     };
     match known.lines().find_map(|line| line.split_once("  ").filter(|(_, n)| *n == name)) {
         Some((sum, _)) if sum == found => Ok(()),

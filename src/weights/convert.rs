@@ -8,7 +8,7 @@ use burn::{module::Module, tensor::Device};
 use super::{
     advice::advised,
     import_settings::ImportSettings,
-    load::{LoadedNetwork, lineage_of, provenance, remarks, unknown_architecture, unsaid},
+    load::{LoadedNetwork, leaving, lineage_of, provenance, remarks, unknown_architecture, unsaid},
     open::open,
     preprocessing::{Asked, Preprocessing},
     source::Source,
@@ -65,7 +65,12 @@ pub fn import_weights(settings: &ImportSettings, out: &Path, device: &Device) ->
     let info = ExportInfo {
         steps: steps(&file),
         assumed: preprocessing.assumptions(),
-        ..info(&config, preprocessing.size(), settings.labels.clone(), &provenance(&file, &file.inspect()))
+        ..info(
+            &config,
+            preprocessing.size(),
+            settings.labels.clone(),
+            &leaving(&provenance(&file, &file.inspect()), &path, false),
+        )
     };
     let lineage = lineage_of(&settings.source, &path)?;
     let report = if settings.labels.is_empty() {
@@ -78,7 +83,7 @@ pub fn import_weights(settings: &ImportSettings, out: &Path, device: &Device) ->
         write(out, &classifier, &info, settings.onnx)?;
         report
     };
-    pass_on(&lineage, out)?;
+    pass_on(&lineage, out, false)?;
     let mut notes = preprocessing.notes(&unsaid(&path));
     notes.extend(remarks(&file, &report));
     Ok(Imported { report, notes })
@@ -92,19 +97,19 @@ pub fn export_weights(loaded: &LoadedNetwork, out: &Path, onnx: bool) -> Result<
     absent(out)?;
     let info = ExportInfo {
         assumed: loaded.assumed.clone(),
-        ..info(&loaded.config, loaded.views.size, loaded.labels.clone(), &loaded.provenance)
+        ..info(&loaded.config, loaded.views.size, loaded.labels.clone(), &loaded.described(loaded.private))
     };
     let files = match loaded.classifier() {
         Some(classifier) => write(out, &classifier, &info, onnx),
         None => write(out, &loaded.network, &info, onnx),
     }?;
-    pass_on(&loaded.lineage, out)?;
+    pass_on(&loaded.lineage, out, loaded.private)?;
     Ok(files)
 }
 
 /// Copies the record of the training images to the export; a foreign file has none.
-fn pass_on(lineage: &Lineage, out: &Path) -> Result<()> {
-    if *lineage == Lineage::default() { Ok(()) } else { lineage.write(out) }
+fn pass_on(lineage: &Lineage, out: &Path, private: bool) -> Result<()> {
+    if *lineage == Lineage::default() { Ok(()) } else { lineage.write(out, private) }
 }
 
 fn write<M: Module>(out: &Path, module: &M, info: &ExportInfo, onnx: bool) -> Result<Vec<PathBuf>> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     error::{Error, Result},
-    files::read_json,
+    files::{read_json, read_text},
 };
 
 /// A value, and the file that says it; none if that file calls it an assumption.
@@ -56,7 +56,7 @@ impl Declared {
         for (name, keys) in [(TIMM_ARGUMENTS, TIMM_KEYS), (LIGHTLY, LIGHTLY_KEYS)] {
             let path = weights.with_file_name(name);
             if fs::metadata(&path).is_ok_and(|facts| facts.is_file() && facts.len() <= LONGEST) {
-                let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+                let text = read_text(&path)?;
                 declared = declared.or(keys.read(&path.display().to_string(), |key| yaml(&text, key))?);
             }
         }

@@ -48,6 +48,10 @@ pub struct LoadedNetwork {
     pub notes: Vec<String>,
     /// What is assumed of the images, by its keys in `preprocessor_config.json`.
     pub(crate) assumed: Vec<String>,
+    /// Whether an export of this network names no folder and no file.
+    pub private: bool,
+    /// The file they were read from.
+    file: Option<PathBuf>,
     /// Whether the weights were drawn, and have the running statistics of initialisation, which say nothing of any image.
     raw: bool,
 }
@@ -66,6 +70,12 @@ impl LoadedNetwork {
     /// The images the weights were trained on, as far as known.
     pub fn lineage(&self) -> &Lineage {
         &self.lineage
+    }
+
+    /// The description of the weights for what may leave the house: their file without the folders above, or in private
+    /// without a name.
+    pub(crate) fn described(&self, private: bool) -> String {
+        self.file.as_deref().map_or_else(|| self.provenance.clone(), |file| leaving(&self.provenance, file, private))
     }
 
     /// Whether the weights were drawn and their running statistics are those of initialisation.
@@ -210,6 +220,8 @@ fn random(arch: Option<Arch>, seed: u64, asked: &Asked, device: &Device) -> Resu
         lineage: Lineage::none(),
         notes: preprocessing.notes("random weights"),
         assumed: preprocessing.assumptions(),
+        private: false,
+        file: None,
         raw: true,
     })
 }
@@ -268,6 +280,8 @@ fn from_file(
         lineage: Lineage::default(),
         notes,
         assumed: preprocessing.assumptions(),
+        private: false,
+        file: Some(file.path().to_owned()),
         raw: false,
     })
 }
@@ -302,6 +316,13 @@ pub(super) fn remarks(file: &WeightFile, report: &Report) -> Vec<String> {
 /// `a backbone resnet18 without classifier, from runs/first/export/model.safetensors (SHA-256 ...)`
 pub(super) fn provenance(file: &WeightFile, inspection: &Inspection) -> String {
     format!("{}, from {} (SHA-256 {})", inspection.looks_like, file.path().display(), sha256(file.bytes()))
+}
+
+/// A description of weights with the name of their file alone, or in private without.
+pub(super) fn leaving(provenance: &str, file: &Path, private: bool) -> String {
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = if private { "a file that is not named".to_owned() } else { name };
+    provenance.replace(&file.display().to_string(), &name)
 }
 
 pub(super) fn unknown_architecture(path: &Path, inspection: &Inspection) -> Error {

@@ -5,6 +5,7 @@
 
 mod arch;
 mod backbone;
+mod bounded;
 mod classifier;
 mod conv;
 #[cfg(feature = "flex")]
@@ -34,6 +35,7 @@ pub mod kernels {
 
 pub use arch::{Arch, Network, NetworkConfig};
 pub use backbone::{Backbone, FeatureMaps, global_average};
+pub use bounded::{MAX_WEIGHTS, read_within};
 pub use classifier::Classifier;
 pub use conv::Conv2d;
 pub use densenet::DenseNet;

@@ -42,7 +42,7 @@ pub struct BatchOptions {
     pub ahead: usize,
     /// Random seed of order, pairs and views. Default 0.
     pub seed: u64,
-    /// How to treat an image that cannot be decoded in training ([`BatchLoader::pairs`], [`BatchLoader::shuffled`]):
+    /// How to treat an image that cannot be decoded, or has changed, in training ([`BatchLoader::pairs`], [`BatchLoader::shuffled`]):
     /// [`OnBad::Fail`] returns the error, [`OnBad::Skip`] takes the next image of the epoch instead and remembers it
     /// ([`BatchLoader::replaced`]). Evaluation ([`BatchLoader::in_order`]) never replaces an
     /// image. Default: fail.
@@ -54,6 +54,15 @@ impl Default for BatchOptions {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         Self { batch_size: 16, workers, ahead: 8, seed: 0, on_bad: OnBad::Fail }
     }
+}
+
+/// An image in whose place others were taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// How often.
+    pub times: usize,
+    /// Why, the first time.
+    pub fault: String,
 }
 
 /// Two views of each of N samples. S = [`ViewConfig::size`], 0 = black.
@@ -87,7 +96,7 @@ pub struct BatchLoader {
     options: BatchOptions,
     source: Arc<dyn ImageSource>,
     pairs: Arc<dyn PairSampling>,
-    replaced: Arc<Mutex<BTreeMap<usize, usize>>>,
+    replaced: Arc<Mutex<BTreeMap<usize, Replaced>>>,
 }
 
 impl BatchLoader {
@@ -173,14 +182,15 @@ impl BatchLoader {
         self.rows.len() / self.options.batch_size
     }
 
-    /// Images replaced so far, in all iterators of this loader and its clones: row of the manifest, and how often.
+    /// Images replaced so far, in all iterators of this loader and its clones, by their rows of the manifest.
     #[must_use]
-    pub fn replaced(&self) -> BTreeMap<usize, usize> {
+    pub fn replaced(&self) -> BTreeMap<usize, Replaced> {
         self.replaced.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn remember(&self, row: usize) {
-        *self.replaced.lock().unwrap_or_else(PoisonError::into_inner).entry(row).or_default() += 1;
+    fn remember(&self, row: usize, fault: &Error) {
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        replaced.entry(row).or_insert_with(|| Replaced { times: 0, fault: fault.to_string() }).times += 1;
     }
 
     /// An epoch of pretraining from batch `first_batch` on: shuffled, two views per sample, full batches only.
@@ -327,7 +337,7 @@ impl BatchLoader {
             match self.source.image(row) {
                 Ok(image) => return Ok((row, image)),
                 Err(fault) if self.replaces() => {
-                    self.remember(row);
+                    self.remember(row, &fault);
                     first_fault.get_or_insert(fault);
                 }
                 Err(fault) => return Err(fault),
@@ -340,8 +350,8 @@ impl BatchLoader {
     fn partner_image(&self, row: usize) -> Result<Option<Arc<Radiograph>>> {
         match self.source.image(row) {
             Ok(image) => Ok(Some(image)),
-            Err(_) if self.replaces() => {
-                self.remember(row);
+            Err(fault) if self.replaces() => {
+                self.remember(row, &fault);
                 Ok(None)
             }
             Err(fault) => Err(fault),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::did_you_mean;
+use crate::{FileState, did_you_mean};
 
 /// Any error of this crate. Messages say where, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +85,51 @@ pub enum Error {
         path: PathBuf,
         /// What was found.
         reason: String,
+    },
+    /// An image file is longer than that of any radiograph.
+    #[error(
+        "{}: found {:.1} GB, expected an image file of at most {:.1} GB; leave it out (--on-bad-image skip), or convert it to a \
+         PNG or JPEG",
+        path.display(), *bytes as f64 / 1e9, *limit as f64 / 1e9
+    )]
+    ImageFile {
+        /// The image file.
+        path: PathBuf,
+        /// Its length.
+        bytes: u64,
+        /// The greatest length.
+        limit: u64,
+    },
+    /// An image would take more memory than any radiograph.
+    #[error(
+        "{}: {width} x {height} pixels of {per_pixel} bytes are {:.1} GB decoded; expected at most {:.1} GB (100 megapixels in \
+         three channels of 16 bits); convert it to one grey channel, or leave it out (--on-bad-image skip)",
+        path.display(), (*width as f64) * (*height as f64) * (*per_pixel as f64) / 1e9,
+        crate::decode::MAX_DECODED as f64 / 1e9
+    )]
+    ImageMemory {
+        /// The image file.
+        path: PathBuf,
+        /// Its width in pixels.
+        width: usize,
+        /// Its height in pixels.
+        height: usize,
+        /// Bytes that decoding needs for each pixel.
+        per_pixel: usize,
+    },
+    /// An image is not the one that was there at the start.
+    #[error(
+        "{}: the image was replaced while it was in use: it was {was}, and is {is}; put the old one back and resume, or begin a \
+         new run",
+        path.display()
+    )]
+    Changed {
+        /// The image file.
+        path: PathBuf,
+        /// Its state before.
+        was: Box<FileState>,
+        /// Its state now.
+        is: Box<FileState>,
     },
     /// An image's size is outside the limits for radiographs.
     #[error(

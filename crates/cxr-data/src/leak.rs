@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::decode::Decoded;
 use crate::phash::{Fingerprint, near_between};
 use crate::scan::{ScanStore, Seen};
+use crate::stamp::Stamp;
 use crate::{Error, Manifest, PixelHash, Radiograph, Result};
 
 /// What a part of the data is used for.
@@ -244,21 +245,23 @@ impl Scan {
             .flat_map(|subset| (0..subset.manifest.len()).map(|row| subset.manifest.image_path(row)))
             .collect();
         let known = store.as_deref();
-        let outcomes: Vec<(PathBuf, bool, std::result::Result<Seen, String>)> = paths
+        // The state of a file before it was read; `None` for what was known.
+        let outcomes: Vec<(PathBuf, Option<Stamp>, std::result::Result<Seen, String>)> = paths
             .into_par_iter()
             .map(|path| match known.and_then(|store| store.get(&path)) {
-                Some(seen) => (path, true, Ok(seen.clone())),
+                Some((_, seen)) => (path, None, Ok(seen.clone())),
                 None => {
+                    let stamp = Stamp::of(&path).unwrap_or(Stamp::NONE);
                     let seen = read(&path).map_err(|error| error.to_string());
-                    (path, false, seen)
+                    (path, Some(stamp), seen)
                 }
             })
             .collect();
         if let Some(store) = store {
-            store.count_reused(outcomes.iter().filter(|(_, known, _)| *known).count());
-            for (path, _, seen) in outcomes.iter().filter(|(_, known, _)| !known) {
-                if let Ok(seen) = seen {
-                    store.put(path, seen);
+            store.count_reused(outcomes.iter().filter(|(_, stamp, _)| stamp.is_none()).count());
+            for (path, stamp, seen) in &outcomes {
+                if let (Some(stamp), Ok(seen)) = (stamp, seen) {
+                    store.put(path, *stamp, seen);
                 }
             }
         }

@@ -8,6 +8,7 @@ mod error;
 mod inventory;
 mod labels;
 mod leak;
+mod limits;
 mod loaders;
 mod looks;
 mod manifest;
@@ -23,12 +24,13 @@ mod scan;
 pub mod seed;
 mod source;
 pub mod splits;
+mod stamp;
 pub mod synth;
 mod views;
 mod vocabulary;
 
 pub use audit::{AuditReport, audit, audit_with, label_policies};
-pub use batches::{BatchLoader, BatchOptions, Batches, PairBatch, PlaneBatch, ViewBatch};
+pub use batches::{BatchLoader, BatchOptions, Batches, PairBatch, PlaneBatch, Replaced, ViewBatch};
 pub use cache::{CacheOptions, CacheReport, ImageCache};
 pub use error::{Error, Result};
 pub use inventory::{Account, LeftOut};
@@ -44,6 +46,7 @@ pub use prescan::{Prescan, prescan, prescan_with};
 pub use radiograph::{Level, Pixels, Radiograph};
 pub use scan::ScanStore;
 pub use source::{Files, ImageSource, MemoryCache, SelectedRows};
+pub use stamp::FileState;
 pub use tables::{Label, Projection, Sex, View};
 pub use views::{
     Clahe, Crop, Operation, Rect, Sampling, ViewConfig, ViewMap, ViewParams, clahe, prepare, render, render_with,

@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{Decoded, Format};
+use crate::limits;
 use crate::looks::{Looks, Remark};
 use crate::phash::Fingerprint;
+use crate::stamp::Stamp;
 use crate::{Error, PixelHash, Result};
 
 /// What is kept of an image: about 1.2 KB.
@@ -43,21 +44,6 @@ impl Seen {
         let mut remarks = self.looks.remarks();
         remarks.extend(&self.done);
         remarks
-    }
-}
-
-/// State of a file when it was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Stamp {
-    len: u64,
-    nanoseconds: u64,
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let data = std::fs::metadata(path).ok()?;
-        let time = data.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-        Some(Self { len: data.len(), nanoseconds: time.as_nanos() as u64 })
     }
 }
 
@@ -100,18 +86,18 @@ impl ScanStore {
     }
 
     /// What was seen in a file, if it has not changed.
-    pub(crate) fn get(&self, path: &Path) -> Option<&Seen> {
+    pub(crate) fn get(&self, path: &Path) -> Option<(Stamp, &Seen)> {
         let (stamp, seen) = self.seen.get(&key(path))?;
-        (Stamp::of(path)? == *stamp).then_some(seen)
+        (Stamp::of(path).ok()? == *stamp).then_some((*stamp, seen))
     }
 
     pub(crate) fn count_reused(&mut self, images: usize) {
         self.reused += images;
     }
 
-    /// Keeps what was seen in a file that has just been read.
-    pub(crate) fn put(&mut self, path: &Path, seen: &Seen) {
-        if let Some(stamp) = Stamp::of(path) {
+    /// Keeps what was seen in a file that was in this state before it was read. Without a time it could not be recognised.
+    pub(crate) fn put(&mut self, path: &Path, stamp: Stamp, seen: &Seen) {
+        if stamp.time > 0 {
             self.seen.insert(key(path), (stamp, seen.clone()));
             self.changed = true;
         }
@@ -149,7 +135,7 @@ fn key(path: &Path) -> String {
 }
 
 fn read(file: &Path) -> Option<HashMap<String, (Stamp, Seen)>> {
-    let text = std::fs::read_to_string(file).ok()?;
+    let text = limits::own(file).ok()?;
     let rest = text.strip_prefix(VERSION)?.strip_prefix('\n')?;
     let (checksum, body) = rest.split_once('\n')?;
     if checksum != format!("{:08x}", crc32fast::hash(body.as_bytes())) {

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use crate::decode::{self, Decoded};
 use crate::views::prepare;
-use crate::{Manifest, Radiograph, Result, ViewConfig, decode};
+use crate::{Error, FileState, Manifest, PixelHash, Radiograph, Result, ViewConfig};
 
 /// Where the images of a manifest come from. Views are the same whichever source gives the image.
 pub trait ImageSource: Send + Sync + std::fmt::Debug {
@@ -19,19 +20,42 @@ pub trait ImageSource: Send + Sync + std::fmt::Debug {
 #[derive(Debug, Clone)]
 pub struct Files {
     paths: Vec<PathBuf>,
+    /// What each file was when it was looked at first; empty if that is unknown.
+    states: Vec<Option<FileState>>,
 }
 
 impl Files {
     /// The files of all rows of a manifest.
     #[must_use]
     pub fn new(manifest: &Manifest) -> Self {
-        Self { paths: (0..manifest.len()).map(|row| manifest.image_path(row)).collect() }
+        Self { paths: (0..manifest.len()).map(|row| manifest.image_path(row)).collect(), states: Vec::new() }
+    }
+
+    /// Refuses images that are no longer what they were: [`Error::Changed`].
+    ///
+    /// A file of the same length and time is taken for the same. Another one is compared by its pixels, so that a copy or a
+    /// `touch` does no harm. `states` are those of the rows; `None` where nothing is known.
+    #[must_use]
+    pub fn as_they_were(mut self, states: Vec<Option<FileState>>) -> Self {
+        self.states = states;
+        self
     }
 }
 
 impl ImageSource for Files {
     fn image(&self, row: usize) -> Result<Arc<Radiograph>> {
-        decode::read(&self.paths[row]).map(Arc::new)
+        let path = &self.paths[row];
+        let Decoded { image, stamps, .. } = decode::decoded(path)?;
+        let was = self.states.get(row).copied().flatten();
+        if let (Some(was), Some((_, stamp))) =
+            (was, stamps.filter(|(_, after)| was.is_some_and(|was| was.stamp != *after)))
+        {
+            let is = FileState { stamp, pixels: PixelHash::of(&image) };
+            if is.pixels != was.pixels {
+                return Err(Error::Changed { path: path.clone(), was: Box::new(was), is: Box::new(is) });
+            }
+        }
+        Ok(Arc::new(image))
     }
 }
 
@@ -51,11 +75,11 @@ impl MemoryCache {
         Self { source, views, images: (0..rows).map(|_| OnceLock::new()).collect() }
     }
 
-    /// A cache of a manifest that holds these images already, prepared for `views`; the others come from their files.
-    pub(crate) fn filled(manifest: &Manifest, views: ViewConfig, images: Vec<Option<Radiograph>>) -> Self {
+    /// A cache that holds these images already, prepared for `views`; the others come from their files.
+    pub(crate) fn filled(files: Files, views: ViewConfig, images: Vec<Option<Radiograph>>) -> Self {
         let held =
             |image: Option<Radiograph>| image.map_or_else(OnceLock::new, |image| OnceLock::from(Arc::new(image)));
-        Self { source: Arc::new(Files::new(manifest)), views, images: images.into_iter().map(held).collect() }
+        Self { source: Arc::new(files), views, images: images.into_iter().map(held).collect() }
     }
 }
 

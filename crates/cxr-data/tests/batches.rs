@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use cxr_data::{
     BatchLoader, BatchOptions, CacheOptions, Error, Files, ImageCache, Level, MemoryCache, OnBad, Operation, PairBatch,
-    PlaneBatch, SameGroup, ViewBatch, ViewConfig, decode, prescan, preview, render, seed,
+    PixelHash, Pixels, PlaneBatch, Radiograph, SameGroup, ViewBatch, ViewConfig, decode, prescan, preview, render,
+    seed,
 };
 use ndarray::Array2;
 use proptest::prelude::*;
@@ -165,13 +166,54 @@ fn a_file_that_vanishes_is_an_error_or_is_replaced_by_the_next_and_remembered() 
 
     let skipping = loader(OnBad::Skip);
     assert_eq!(pairs::<u8>(&skipping, 0, 0)[1].rows, [order[4], order[6], order[6], order[7]]);
-    assert_eq!(skipping.replaced(), [(order[5], 1)].into());
+    let replaced = skipping.replaced();
+    assert_eq!((replaced.len(), replaced[&order[5]].times), (1, 1));
+    assert!(replaced[&order[5]].fault.contains(&format!("{}.png", order[5])), "{replaced:?}");
     // All gone: the folder, not a file. The first missing file is named.
     for row in 0..8 {
         let _ = std::fs::remove_file(manifest.image_path(row));
     }
     let error = skipping.pairs::<u8>(0, 0).unwrap().next().unwrap().unwrap_err();
     assert!(error.to_string().contains(&format!("{}.png", order[0])), "{error}");
+}
+
+/// Another image under the same name, between the look at the start and its reading.
+#[test]
+fn an_image_that_is_replaced_is_an_error_or_is_replaced_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = data_set(dir.path(), 8);
+    let states = prescan(&manifest, 2).states;
+    let loader = |on_bad| {
+        let options = BatchOptions { on_bad, ..options(4, 2) };
+        let loader = BatchLoader::new(&manifest, ViewConfig::moco_cxr(24), options).unwrap();
+        loader.with_source(Arc::new(Files::new(&manifest).as_they_were(states.clone())))
+    };
+    let order = seed::epoch_order(11, 0, 8);
+    let (swapped, touched) = (manifest.image_path(order[5]), manifest.image_path(order[1]));
+    let whole = pairs::<u8>(&loader(OnBad::Fail), 0, 0);
+    // The same image with another time, as a copy leaves it: nothing is wrong.
+    let bytes = std::fs::read(&touched).unwrap();
+    std::fs::remove_file(&touched).unwrap();
+    std::fs::write(&touched, bytes).unwrap();
+    assert_eq!(pairs::<u8>(&loader(OnBad::Fail), 0, 0), whole);
+
+    Radiograph::new(40, 36, Pixels::U8(vec![77; 40 * 36])).unwrap().write_png(&swapped).unwrap();
+    let failing = loader(OnBad::Fail);
+    let outcomes: Vec<_> = failing.pairs::<u8>(0, 0).unwrap().collect();
+    assert!(outcomes[0].is_ok());
+    let error = outcomes[1].as_ref().unwrap_err();
+    let Error::Changed { path, was, is } = error else { panic!("{error:?}") };
+    assert_eq!((path, Some(**was)), (&swapped, states[order[5]]));
+    assert_eq!(is.pixels(), PixelHash::of(&cxr_data::decode::read(&swapped).unwrap()));
+    let text = error.to_string();
+    assert!(text.contains(&format!("it was {was}, and is {is}")) && text.contains(" bytes, last changed 20"), "{text}");
+
+    let skipping = loader(OnBad::Skip);
+    assert_eq!(pairs::<u8>(&skipping, 0, 0)[1].rows, [order[4], order[6], order[6], order[7]]);
+    assert!(skipping.replaced()[&order[5]].fault.contains("was replaced while it was in use"));
+    // An evaluation never puts another image in its place.
+    let scored: Vec<_> = skipping.in_order::<u8>().collect();
+    assert_eq!(scored.iter().filter(|batch| matches!(batch, Err(Error::Changed { .. }))).count(), 1);
 }
 
 /// A score must never meet the label of another image: neither options nor caches change that.
@@ -215,7 +257,7 @@ fn a_damaged_file_fails_in_its_place_or_is_skipped() {
     options.on_bad = OnBad::Skip;
     let loader = BatchLoader::new(&manifest, ViewConfig::moco_cxr(24), options).unwrap();
     assert_eq!(pairs::<u8>(&loader, 0, 0)[1].rows, [order[2], order[4]]);
-    assert_eq!(loader.replaced(), [(order[3], 1)].into());
+    assert_eq!(loader.replaced().iter().map(|(row, one)| (*row, one.times)).collect::<Vec<_>>(), [(order[3], 1)]);
     let found = prescan(&manifest, 3).faults;
     assert_eq!(found.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [order[3]]);
     assert!(found[0].1.to_string().contains("empty"));

@@ -137,12 +137,60 @@ fn sizes_outside_the_limits_are_refused_before_decoding() {
     assert!(matches!(error, Error::ImageSize { width: 20_000, height: 20_000, .. }), "{error}");
 }
 
+/// A file of 20 GB of which a header, or nothing, is on the disk.
+#[test]
+fn a_file_larger_than_any_radiograph_is_refused_by_its_length() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in [("x.jpg", &b"\xff\xd8\xff"[..]), ("x.png", &png_header(64, 64)), ("x.dcm", &[])] {
+        let path = write(dir.path(), name, bytes);
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(20_000_000_000).unwrap();
+        let error = decode::read(&path).unwrap_err();
+        assert!(matches!(error, Error::ImageFile { bytes: 20_000_000_000, .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("found 20.0 GB, expected an image file of at most 1.0 GB; leave it out"), "{text}");
+        assert!(text.contains(name), "{text}");
+    }
+}
+
+/// Nothing waits for whoever writes into a pipe.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_no_image() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = decode::read(dir.path()).unwrap_err().to_string();
+    assert!(error.ends_with("cannot be decoded: it is a folder"), "{error}");
+    let error = decode::read("/dev/zero").unwrap_err().to_string();
+    assert_eq!(error, "/dev/zero: cannot be decoded: it is no regular file");
+}
+
+/// 777 kB of PNG took 1.8 GB: 100 megapixels in four channels of 16 bits. Nothing of it is decoded now. The same size in one
+/// grey channel is an honest radiograph.
+#[test]
+fn a_png_of_more_memory_than_any_radiograph_is_refused_by_its_header() {
+    let dir = tempfile::tempdir().unwrap();
+    let bomb = write(dir.path(), "bomb.png", &png(10_000, 10_000, 16, 6));
+    let error = decode::read(&bomb).unwrap_err();
+    assert!(matches!(error, Error::ImageMemory { width: 10_000, height: 10_000, per_pixel: 8, .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("10000 x 10000 pixels of 8 bytes are 0.8 GB decoded; expected at most 0.6 GB"), "{text}");
+    // No pixels are in these files, so that decoding fails, but not for their size.
+    for (depth, colour) in [(16, 0), (8, 2), (8, 6), (16, 2)] {
+        let error = decode::read(write(dir.path(), "grey.png", &png(10_000, 10_000, depth, colour))).unwrap_err();
+        assert!(matches!(error, Error::Decode { .. }), "{error:?}");
+    }
+}
+
 /// Signature, header and an empty data chunk of a grey 8 bit PNG.
 fn png_header(width: u32, height: u32) -> Vec<u8> {
+    png(width, height, 8, 0)
+}
+
+/// The same in another depth and colour type (0 grey, 2 RGB, 6 RGBA).
+fn png(width: u32, height: u32, depth: u8, colour: u8) -> Vec<u8> {
     let mut header = b"IHDR".to_vec();
     header.extend(width.to_be_bytes());
     header.extend(height.to_be_bytes());
-    header.extend([8, 0, 0, 0, 0]);
+    header.extend([depth, colour, 0, 0, 0]);
     let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
     for chunk in [header, b"IDAT".to_vec()] {
         bytes.extend((chunk.len() as u32 - 4).to_be_bytes());

@@ -132,7 +132,7 @@ fn scanned_parts_share_neither_files_nor_pixels() {
     let found = |report: &LeakReport| -> Vec<(String, String)> {
         report.equal_images.iter().map(|[a, b]| (a.path.clone(), b.path.clone())).collect()
     };
-    let pixels = [prescan(&train, 2).pixels, prescan(&test, 1).pixels];
+    let pixels = [prescan(&train, 2).pixels(), prescan(&test, 1).pixels()];
     let report = check_scanned(&subsets, &[&pixels[0], &pixels[1]]);
     assert_eq!(found(&report), [("2.png".into(), "8.png".into())]);
     assert!(report.images_compared && report.require_clean().is_err());

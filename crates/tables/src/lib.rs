@@ -5,6 +5,7 @@
 //! (a label, an age, a sex, a projection) is decided by one reader for each, which understands the whole cell or none of it.
 
 mod age;
+mod bounded;
 mod cells;
 mod error;
 mod label;
@@ -14,6 +15,7 @@ mod text;
 mod view;
 
 pub use age::{Age, age, year};
+pub use bounded::read_within;
 pub use cells::{Sex, id, is_missing, looks_rounded, number, sex};
 pub use error::{Error, Result};
 pub use label::{Label, label};

@@ -6,10 +6,15 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
+use crate::bounded::{size, too_large};
 use crate::{Error, Result};
 
-/// Most bytes of a table, decompressed. The largest published tables have some 200 MB.
-const MAX_BYTES: u64 = 4 << 30;
+/// Most bytes of a table, decompressed. The largest published tables have some 200 MB; a row a radiograph, for all that were
+/// ever published, would have a quarter of this.
+const MAX_BYTES: u64 = 2_000_000_000;
+
+/// What is expected of a file that is longer.
+const EXPECTED: &str = "a table (divide it, or leave out columns)";
 
 /// How the text of a file is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +30,20 @@ pub enum Encoding {
 /// The text of a file, which may be compressed with gzip, and its encoding.
 ///
 /// # Errors
-/// [`Error::Io`], and [`Error::NotText`] for workbooks, archives and other binary files.
+/// [`Error::Io`], also of more than 2 GB (decompressed), and [`Error::NotText`] for workbooks, archives and other binary files.
 pub fn text(path: &Path) -> Result<(String, Encoding)> {
-    let (bytes, cut) = bytes(path, MAX_BYTES)?;
+    text_within(path, MAX_BYTES)
+}
+
+fn text_within(path: &Path, limit: u64) -> Result<(String, Encoding)> {
+    let too_large = |found: &str| Error::Io { path: path.into(), source: too_large(found, limit, EXPECTED) };
+    let length = std::fs::metadata(path).map_or(0, |facts| facts.len());
+    if length > limit {
+        return Err(too_large(&size(length)));
+    }
+    let (bytes, cut) = bytes(path, limit)?;
     if cut {
-        return Err(Error::NotText {
-            path: path.into(),
-            found: "more than 4 GiB of text",
-            remedy: "expected the table of a data set; divide it",
-        });
+        return Err(too_large("more"));
     }
     decode(path, &bytes)
 }
@@ -60,6 +70,11 @@ fn bytes(path: &Path, limit: u64) -> Result<(Vec<u8>, bool)> {
     let mut file = File::open(path).map_err(io)?;
     let mut start = Vec::new();
     file.by_ref().take(4).read_to_end(&mut start).map_err(io)?;
+    if start == [0; 4] {
+        // Text in no encoding; a device of zeros has no end.
+        let (found, remedy) = ("a binary file", "expected text with separators (CSV)");
+        return Err(Error::NotText { path: path.into(), found, remedy });
+    }
     let mut bytes = Vec::new();
     if start.starts_with(&[0x1f, 0x8b]) {
         MultiGzDecoder::new(start.chain(file)).take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
@@ -121,5 +136,28 @@ fn latin1(byte: u8) -> char {
     match byte {
         0x80..=0x9f => HIGH[usize::from(byte - 0x80)],
         _ => char::from(byte),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder};
+
+    use super::*;
+
+    /// 1 MB of one letter is 1 KB of gzip.
+    #[test]
+    fn a_table_is_bounded_also_when_it_is_decompressed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("labels.csv.gz");
+        let mut packed = GzEncoder::new(File::create(&path).unwrap(), Compression::best());
+        packed.write_all(&[b'a'; 1 << 20]).unwrap();
+        assert!(packed.finish().unwrap().metadata().unwrap().len() < 10_000);
+        let error = text_within(&path, 1_000_000).unwrap_err().to_string();
+        assert!(error.ends_with("found more, expected a table (divide it, or leave out columns) of at most 1.0 MB"));
+        assert_eq!(text_within(&path, 1 << 20).unwrap().0.len(), 1 << 20);
     }
 }

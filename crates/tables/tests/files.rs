@@ -113,3 +113,21 @@ fn the_head_of_a_large_table_is_enough() {
     let (_dir, path) = file("t.csv", b"path,label\n");
     assert!(!Table::head(&path).unwrap().has_rows);
 }
+
+/// A score file, say, of which only a hole is on the disk.
+#[test]
+fn a_table_larger_than_any_is_refused_before_it_is_read() {
+    let (_dir, path) = file("scores.csv", b"path,score_Edema\n");
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(20_000_000_000).unwrap();
+    let error = Table::read(&path).unwrap_err().to_string();
+    let end = "scores.csv: found 20.0 GB, expected a table (divide it, or leave out columns) of at most 2.0 GB";
+    assert!(error.ends_with(end), "{error}");
+}
+
+/// `/dev/zero` has no end.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_device_of_zeros_is_no_table() {
+    let error = Table::read(std::path::Path::new("/dev/zero")).unwrap_err().to_string();
+    assert_eq!(error, "/dev/zero: found a binary file; expected text with separators (CSV)");
+}

@@ -10,6 +10,7 @@ use crate::{
     Fault,
     flags::{
         output::{OutputArguments, print_json},
+        private::PrivateArguments,
         seed::SeedArguments,
         weights::{ArchArguments, PreprocessingArguments},
     },
@@ -32,6 +33,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     onnx: bool,
     #[command(flatten)]
+    private: PrivateArguments,
+    #[command(flatten)]
     seed: SeedArguments,
     /// New folder for the export.
     #[arg(long, value_name = "DIR")]
@@ -41,12 +44,13 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    let Arguments { weights, arch, preprocessing, onnx, seed, out, output } = arguments;
+    let Arguments { weights, arch, preprocessing, onnx, private, seed, out, output } = arguments;
     fetch(weights, arch.arch, output.quiet())?;
     let mut request = Weights::new(weights);
     (request.arch, request.seed, request.device) = (arch.arch, seed.seed(), DeviceChoice::CPU);
     preprocessing.apply(&mut request);
-    let loaded = request.load(&Terminal::new(output.quiet()))?;
+    let mut loaded = request.load(&Terminal::new(output.quiet()))?;
+    loaded.private = private.private;
     let files = export_weights(&loaded, out, *onnx)?;
     if output.json() {
         print_json(&json!({

@@ -9,7 +9,7 @@ use moco_cxr::{
 
 use crate::{
     Fault,
-    flags::{bad_argument::OrBadArgument, study::StudyArguments},
+    flags::{bad_argument::OrBadArgument, private::PrivateArguments, study::StudyArguments},
     terminal::watch::Terminal,
 };
 
@@ -26,6 +26,8 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     study: StudyArguments,
+    #[command(flatten)]
+    private: PrivateArguments,
     /// Number of epochs. [default: 220, 95, 41 or 18, as the paper for the fraction of CheXpert with that many images]
     #[arg(long)]
     epochs: Option<usize>,
@@ -45,12 +47,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         let mut settings = FineTuneSettings::new(Trained::All);
         (settings.epochs, settings.lr) = (arguments.epochs, arguments.lr);
         (settings.checkpoint, settings.from_linear) = (arguments.checkpoint, arguments.from_linear);
-        train(&arguments.study, settings)
+        train(&arguments.study, arguments.private.private, settings)
     })
 }
 
 /// Trains with labels and writes the results. Finished draws are kept beside them until all are finished.
-pub(crate) fn train(study: &StudyArguments, mut settings: FineTuneSettings) -> Result<(), Fault> {
+pub(crate) fn train(study: &StudyArguments, private: bool, mut settings: FineTuneSettings) -> Result<(), Fault> {
     settings.batch_size = study.reading.batch_size.unwrap_or(settings.batch_size);
     settings.validate().or_bad_argument()?;
     let out = std::path::absolute(&study.out)?; // `.` has no name
@@ -58,7 +60,8 @@ pub(crate) fn train(study: &StudyArguments, mut settings: FineTuneSettings) -> R
     unfinished.push(".unfinished");
     settings.unfinished = Some(out.with_file_name(unfinished));
     let watch = Terminal::new(study.output.quiet());
-    let tuned = study.open(ValidFrom::HeldOut, None, Statistics::Own, &watch)?.fine_tune(&settings)?;
+    let opened = study.open(ValidFrom::HeldOut, None, Statistics::Own, &watch)?.in_private(private);
+    let tuned = opened.fine_tune(&settings)?;
     tuned.write(&study.out)?;
     study.print(tuned.outcome())
 }

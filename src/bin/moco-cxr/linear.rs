@@ -5,7 +5,9 @@ use moco_cxr::{Baseline, FineTuneSettings, ValidFrom, eval::Trained, study::Stat
 
 use crate::{
     Fault,
-    flags::{bad_argument::BadArgument, features::StatisticsArguments, study::StudyArguments},
+    flags::{
+        bad_argument::BadArgument, features::StatisticsArguments, private::PrivateArguments, study::StudyArguments,
+    },
     terminal::watch::Terminal,
 };
 
@@ -25,6 +27,8 @@ pub(crate) struct Arguments {
     /// a fixed number of epochs with batch norm in train mode, chosen on validation rows.
     #[arg(long, value_enum, default_value_t = Kind::Standard)]
     protocol: Kind,
+    #[command(flatten)]
+    private: PrivateArguments,
     #[command(flatten)]
     statistics: StatisticsArguments,
     /// Also probe the same network with random weights, and report the paired difference (standard only).
@@ -64,7 +68,11 @@ fn standard(arguments: &Arguments) -> Result<(), Fault> {
         return Err(BadArgument::found("--baseline-random", "with --statistics own", expected));
     }
     let opened = study.open(ValidFrom::Nowhere, study.reading.batch_size, statistics, &watch)?;
-    let found = opened.linear(if *baseline_random { Baseline::Random } else { Baseline::None })?;
+    let found = opened.in_private(arguments.private.private).linear(if *baseline_random {
+        Baseline::Random
+    } else {
+        Baseline::None
+    })?;
     found.write(&study.out)?;
     study.print(found.outcome())
 }
@@ -80,5 +88,5 @@ fn faithful(arguments: &Arguments) -> Result<(), Fault> {
     let mut settings = FineTuneSettings::new(Trained::Head);
     settings.epochs = arguments.epochs;
     settings.lr = arguments.lr.unwrap_or(settings.lr);
-    crate::finetune::train(&arguments.study, settings)
+    crate::finetune::train(&arguments.study, arguments.private.private, settings)
 }

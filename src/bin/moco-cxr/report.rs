@@ -7,7 +7,7 @@ use moco_cxr::{DeviceChoice, Report, ReportOptions, eval::Bootstrap};
 
 use crate::{
     Fault,
-    flags::{bad_argument::OrBadArgument, output::QuietArguments, seed::SeedArguments},
+    flags::{bad_argument::OrBadArgument, output::QuietArguments, private::PrivateArguments, seed::SeedArguments},
     terminal::print::outln,
 };
 
@@ -43,7 +43,9 @@ pub(crate) struct Arguments {
     /// Device to compute on: auto or cpu.
     #[arg(long, default_value_t)]
     device: DeviceChoice,
-    /// Heading of the page. [default: the name of the folder of the run]
+    #[command(flatten)]
+    private: PrivateArguments,
+    /// Heading of the page. [default: the name of the folder of the run, or none with --private]
     #[arg(long)]
     title: Option<String>,
     /// File to write. [default: RUN/report.html]
@@ -54,10 +56,14 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
-    let Arguments { run, eval, data, features, images, replicates, seed, device, title, out, output } = arguments;
+    let Arguments { run, eval, data, features, images, replicates, seed, device, private, title, out, output } =
+        arguments;
     let bootstrap = Bootstrap { replicates, seed: seed.seed(), ..Bootstrap::default() };
     bootstrap.validate().or_bad_argument()?;
-    let mut report = Report::read(&run, &ReportOptions { eval, data, features, images, bootstrap, device })?;
+    let mut report = Report::read(
+        &run,
+        &ReportOptions { eval, data, features, images, bootstrap, device, private: private.private },
+    )?;
     if let Some(title) = title {
         report.title = title;
     }

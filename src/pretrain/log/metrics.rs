@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     error::{Error, Result},
-    files::RunFolder,
+    files::{RunFolder, log},
 };
 
 /// `metrics.jsonl`: one JSON object a line, flushed line by line.
@@ -39,7 +39,7 @@ struct Kept {
 
 impl Kept {
     fn read(path: &Path, step: u64) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let bytes = log(path).map_err(Error::io(path))?;
         let mut kept = Self::default();
         let mut rest = bytes.as_slice();
         let mut beyond = false;

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::{ENSEMBLE, TrainingRun};
 use crate::{
     error::{Error, Result},
-    files::{Existing, RunFolder, read_json},
+    files::{Existing, RunFolder, read_json, read_text},
 };
 
 const OF: &str = "of.json";
@@ -77,7 +77,7 @@ impl FinishedDraws {
             return Ok(None);
         }
         let path = folder.join(RUN);
-        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let text = read_text(&path)?;
         let run = toml::from_str(&text).map_err(|e| fault(&path, e.message()))?;
         let scores = read_predictions(&folder.join(SCORES))?;
         let members = if exported { read_checkpoints(&folder.join(ENSEMBLE))? } else { Vec::new() };

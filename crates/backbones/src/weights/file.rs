@@ -8,8 +8,13 @@ use std::{
 
 use burn::tensor::TensorData;
 
-use super::{dtype::Dtype, pickle::Fault, printable::printable, safetensors, torch_legacy, torch_tar, torch_zip};
-use crate::{Error, Result};
+use super::{
+    dtype::Dtype, large, pickle::Fault, printable::printable, safetensors, torch_legacy, torch_tar, torch_zip,
+};
+use crate::{
+    Error, Result,
+    bounded::{self, MAX_WEIGHTS},
+};
 
 /// The format of a file, recognised by content, never by the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,13 +141,17 @@ impl WeightFile {
         // A large file of another kind is not read to its end.
         let mut bytes = Vec::new();
         file.by_ref().take(BEGINNING).read_to_end(&mut bytes).map_err(io)?;
-        recognise(&bytes).map_err(not_weights)?;
+        let format = recognise(&bytes).map_err(not_weights)?;
+        bounded::check(facts.len(), MAX_WEIGHTS, "a weight file").map_err(io)?;
+        if let Some((position, problem)) = large::fault(&mut file, format, facts.len()).map_err(io)? {
+            return Err(Error::WeightFile { path: path.to_owned(), position, problem });
+        }
         bytes.try_reserve_exact(usize::try_from(facts.len()).unwrap_or(usize::MAX)).map_err(|_| {
             let source =
                 io::Error::new(io::ErrorKind::OutOfMemory, format!("{} bytes do not fit into the memory", facts.len()));
             io(source)
         })?;
-        file.read_to_end(&mut bytes).map_err(io)?;
+        file.take(MAX_WEIGHTS).read_to_end(&mut bytes).map_err(io)?;
         Self::from_bytes(path, bytes)
     }
 

@@ -12,6 +12,7 @@ mod fit;
 mod flatten;
 mod import;
 mod inspect;
+mod large;
 mod layout;
 mod names;
 mod onnx;

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::index::{Entry, Index, Stamp};
+use super::index::{Entry, Index};
 use crate::ordered::Ordered;
-use crate::source::{Files, ImageSource};
+use crate::stamp::Stamp;
 use crate::views::prepare;
 use crate::{Crop, Error, Manifest, PixelHash, Pixels, Radiograph, Result, ViewConfig, decode};
 
@@ -111,13 +111,13 @@ pub(super) fn complete(
     let missing = sort_out(&paths, &index, &data, options.verify, &mut report);
 
     let mut writer = Writer { end: data.seek(SeekFrom::End(0)).map_err(at(&data_path))?, file: data };
-    let (files, views, rows) = (Files::new(manifest), *views, missing.clone());
+    let (views, rows) = (*views, missing.clone());
     let job_paths = paths.clone();
     let prepared = Ordered::new(0..missing.len(), options.workers, 4 * options.workers.max(1), move |place, _| {
         let row = rows[place];
-        // The stamp first: were the file to change between the two, the entry would count as outdated next time.
-        let stamp = Stamp::of(&job_paths[row]).map_err(|source| Error::Io { path: job_paths[row].clone(), source })?;
-        let image = files.image(row)?;
+        let decode::Decoded { image, stamps, .. } = decode::decoded(&job_paths[row])?;
+        // The state before: were the file to change meanwhile, the entry would count as outdated next time.
+        let stamp = stamps.map_or(Stamp::NONE, |(before, _)| before);
         Ok((stamp, PixelHash::of(&image), prepare(&image, &views).into_owned()))
     });
     for ((done, outcome), &row) in prepared.enumerate().zip(&missing) {

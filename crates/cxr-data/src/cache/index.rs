@@ -4,36 +4,21 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, PixelHash, Result};
+use crate::limits;
+use crate::stamp::Stamp;
+use crate::{Error, FileState, PixelHash, Result};
 
 /// Version of the layout, of what is decoded and of what [`prepare`](crate::prepare) computes: another one starts a new cache.
 /// 2: images turned by their EXIF orientation, 12 bits in 16 scaled.
 const VERSION: u32 = 2;
 
-/// State of a source file when its image was cached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Stamp {
-    /// Length in bytes.
-    len: u64,
-    /// Time of the last change, nanoseconds since 1970 (0 where the file system has none).
-    mtime: u64,
-}
-
-impl Stamp {
-    pub(super) fn of(path: &Path) -> std::io::Result<Self> {
-        let metadata = std::fs::metadata(path)?;
-        let mtime = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        Ok(Self { len: metadata.len(), mtime: mtime.map_or(0, |time| time.as_nanos() as u64) })
-    }
-}
-
 /// One cached image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
+    /// State of the source file when its image was cached.
     pub(super) source: Stamp,
     pub(super) width: usize,
     pub(super) height: usize,
@@ -49,6 +34,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// State and pixels of the source; `None` in an index of an earlier version.
+    pub(super) fn state(&self) -> Option<FileState> {
+        self.pixels.map(|pixels| FileState { stamp: self.source, pixels })
+    }
+
     /// Reads the bytes of the image from the data file.
     ///
     /// # Errors
@@ -112,7 +102,7 @@ impl Default for Index {
 impl Index {
     /// Reads an index; `None` where there is none, or none that can be trusted: the cache then starts anew.
     pub(super) fn read(path: &Path) -> Result<Option<Self>> {
-        let text = match std::fs::read_to_string(path) {
+        let text = match limits::own(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Ok(None),

@@ -23,7 +23,7 @@ pub use build::{CacheOptions, CacheReport};
 use index::Entry;
 
 use crate::source::{Files, ImageSource};
-use crate::{Error, Manifest, PixelHash, Pixels, Radiograph, Result, ViewConfig};
+use crate::{Error, FileState, Manifest, Pixels, Radiograph, Result, ViewConfig};
 
 /// The images of a manifest in a data file.
 #[derive(Debug)]
@@ -59,8 +59,8 @@ impl ImageCache {
         let cache = Self {
             data: File::open(&data).map_err(fail)?,
             checked: entries.iter().map(|_| AtomicBool::new(false)).collect(),
+            files: Files::new(manifest).as_they_were(entries.iter().map(|entry| entry.as_ref()?.state()).collect()),
             entries,
-            files: Files::new(manifest),
             damaged: AtomicUsize::new(0),
         };
         Ok((cache, report))
@@ -79,10 +79,10 @@ impl ImageCache {
         self.damaged.load(Ordering::Relaxed)
     }
 
-    /// `[N]`: a hash of the pixels of each row's source, as decoded; `None` where it cannot be read.
+    /// `[N]`: each row's source when its image was cached, with a hash of its pixels as decoded; `None` where it cannot be read.
     #[must_use]
-    pub fn pixels(&self) -> Vec<Option<PixelHash>> {
-        self.entries.iter().map(|entry| entry.as_ref().and_then(|entry| entry.pixels)).collect()
+    pub fn states(&self) -> Vec<Option<FileState>> {
+        self.entries.iter().map(|entry| entry.as_ref()?.state()).collect()
     }
 
     fn cached(&self, row: usize) -> Option<Radiograph> {

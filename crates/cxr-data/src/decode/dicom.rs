@@ -7,11 +7,12 @@ use dicom_object::file::ReadPreamble;
 use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag};
 use dicom_pixeldata::{DecodedPixelData, PhotometricInterpretation, PixelDecoder, PixelRepresentation, VoiLutFunction};
 
-use super::{Fault, check_size};
+use super::{Fault, check_size, dicom_bounds};
 use crate::{Pixels, Radiograph};
 
 const ROWS: Tag = Tag(0x0028, 0x0010);
 const COLUMNS: Tag = Tag(0x0028, 0x0011);
+const PIXEL_DATA: Tag = Tag(0x7fe0, 0x0010);
 const MODALITY_LUT_SEQUENCE: Tag = Tag(0x0028, 0x3000);
 const VOI_LUT_SEQUENCE: Tag = Tag(0x0028, 0x3010);
 const LUT_DESCRIPTOR: Tag = Tag(0x0028, 0x3002);
@@ -19,6 +20,7 @@ const LUT_DATA: Tag = Tag(0x0028, 0x3006);
 
 /// The first frame of a grey DICOM file: 8 bit if at most 8 bits are stored, else 16.
 pub(super) fn decode(bytes: &[u8]) -> Result<Radiograph, Fault> {
+    dicom_bounds::check_data_set(bytes)?;
     let options = OpenFileOptions::new().read_preamble(ReadPreamble::Always);
     let object = options.from_reader(Cursor::new(bytes)).map_err(Fault::from_display)?;
     let side = |tag: Tag, name: &str| {
@@ -27,6 +29,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Radiograph, Fault> {
     };
     let (width, height) = (side(COLUMNS, "Columns")?, side(ROWS, "Rows")?);
     check_size(width, height)?;
+    if let Some(stream) = object.get(PIXEL_DATA).and_then(|data| data.fragments()?.first()) {
+        match object.meta().transfer_syntax() {
+            dicom_bounds::DEFLATED_FRAME => dicom_bounds::check_inflated(stream)?,
+            _ => dicom_bounds::check_stream(stream, (width, height))?,
+        }
+    }
 
     let data = object.decode_pixel_data_frame(0).map_err(chain)?;
     let inverted = match data.photometric_interpretation() {

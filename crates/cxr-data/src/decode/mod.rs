@@ -5,6 +5,8 @@
 
 #[cfg(feature = "dicom")]
 mod dicom;
+#[cfg(feature = "dicom")]
+mod dicom_bounds;
 mod raster;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +14,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::{self, ImageFile};
 use crate::looks::Remark;
+use crate::stamp::Stamp;
 use crate::{Error, Radiograph, Result};
 
 /// Shortest side that is decoded, in pixels. The smallest radiographs in use have 28 (MedMNIST).
@@ -22,6 +26,9 @@ pub const MIN_SIDE: usize = 8;
 pub const MAX_SIDE: usize = 16_384;
 /// Most pixels that are decoded (10,000 x 10,000). Limits the memory that a damaged or hostile header can claim.
 pub const MAX_PIXELS: usize = 100_000_000;
+/// Most bytes of the pixels of an image as its file has them: [`MAX_PIXELS`] in three channels of 16 bits. A JPEG is counted
+/// with two bytes a channel, which its decoder may need.
+pub const MAX_DECODED: usize = 6 * MAX_PIXELS;
 /// Largest ratio of the sides. Films of the whole spine stay below 5. With a short side of a few pixels, enlarged to
 /// the size of a view, a longer strip would need gigabytes.
 pub const MAX_ASPECT: usize = 16;
@@ -93,12 +100,14 @@ pub(crate) struct Decoded {
     pub(crate) format: Format,
     /// What was done to the pixels.
     pub(crate) done: Vec<Remark>,
+    /// State of the file before and after it was read; nothing for what is no file.
+    pub(crate) stamps: Option<(Stamp, Stamp)>,
 }
 
 impl Decoded {
     /// An image of which nothing more is known.
     pub(crate) fn plain(image: Radiograph) -> Self {
-        Self { image, format: Format::Png, done: Vec::new() }
+        Self { image, format: Format::Png, done: Vec::new(), stamps: None }
     }
 }
 
@@ -111,7 +120,7 @@ impl Decoded {
 /// # Errors
 /// [`Error::Io`] when the file cannot be read, [`Error::Decode`] when it is empty, not an image, damaged, truncated, or
 /// makes its decoder panic, [`Error::ImageSize`] outside [`MIN_SIDE`], [`MAX_SIDE`], [`MAX_PIXELS`],
-/// [`MAX_ASPECT`].
+/// [`MAX_ASPECT`], [`Error::ImageMemory`] above [`MAX_DECODED`], [`Error::ImageFile`] for a file of more than 1 GB.
 pub fn read(path: impl AsRef<Path>) -> Result<Radiograph> {
     read_with_format(path).map(|(radiograph, _)| radiograph)
 }
@@ -126,8 +135,9 @@ pub fn read_with_format(path: impl AsRef<Path>) -> Result<(Radiograph, Format)> 
 
 /// [`read`], also returning the format and what was done to the pixels.
 pub(crate) fn decoded(path: &Path) -> Result<Decoded> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    whole(&bytes, path)
+    let ImageFile { bytes, before, after } = limits::image(path)?;
+    let decoded = whole(&bytes, path)?;
+    Ok(Decoded { stamps: Some((before, after)), ..decoded })
 }
 
 /// [`read_with_format`] for a file in memory; `path` is only for messages.
@@ -158,7 +168,7 @@ fn whole(bytes: &[u8], path: &Path) -> Result<Decoded> {
         #[cfg(not(feature = "dicom"))]
         Format::Dicom => Err(Fault::Reason("a DICOM file; build with the feature `dicom` to read it".into())),
     };
-    contained(path, decode).map(|(image, done)| Decoded { image, format, done })
+    contained(path, decode).map(|(image, done)| Decoded { image, format, done, stamps: None })
 }
 
 /// Runs a decoder on the file at `path` and turns a panic into an error. The decoder has no state beyond this file, so
@@ -172,6 +182,9 @@ fn contained<T>(path: &Path, decode: impl FnOnce() -> std::result::Result<T, Fau
     outcome.map_err(|fault| match fault {
         Fault::Reason(reason) => Error::Decode { path: path.to_owned(), reason },
         Fault::Size(width, height) => Error::ImageSize { path: path.to_owned(), width, height },
+        Fault::Memory(width, height, per_pixel) => {
+            Error::ImageMemory { path: path.to_owned(), width, height, per_pixel }
+        }
     })
 }
 
@@ -179,6 +192,8 @@ fn contained<T>(path: &Path, decode: impl FnOnce() -> std::result::Result<T, Fau
 enum Fault {
     Reason(String),
     Size(usize, usize),
+    /// Width, height, and bytes for each pixel.
+    Memory(usize, usize, usize),
 }
 
 impl Fault {
@@ -195,6 +210,14 @@ fn check_size(width: usize, height: usize) -> std::result::Result<(), Fault> {
         Ok(())
     } else {
         Err(Fault::Size(width, height))
+    }
+}
+
+/// Refuses images that need more memory than any radiograph, before it is allocated. The size was checked.
+fn check_memory(width: usize, height: usize, per_pixel: usize) -> std::result::Result<(), Fault> {
+    match width * height * per_pixel <= MAX_DECODED {
+        true => Ok(()),
+        false => Err(Fault::Memory(width, height, per_pixel)),
     }
 }
 

@@ -7,7 +7,7 @@ use image::{ColorType, DynamicImage, ImageBuffer, ImageDecoder, Limits, metadata
 use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 use zune_jpeg::JpegDecoder;
 
-use super::{Fault, MAX_PIXELS, MAX_SIDE, check_size};
+use super::{Fault, MAX_DECODED, MAX_SIDE, check_memory, check_size};
 use crate::looks::Remark;
 use crate::{Pixels, Radiograph};
 
@@ -28,6 +28,8 @@ pub(super) fn jpeg(bytes: &[u8]) -> Result<Raster, Fault> {
     let (width, height) = decoder.dimensions().ok_or_else(|| Fault::Reason("a JPEG without dimensions".into()))?;
     check_size(width, height)?;
     let stored = decoder.input_colorspace();
+    // A progressive file is collected as coefficients of 16 bits in all of its channels.
+    check_memory(width, height, 2 * stored.map_or(3, |space| space.num_components()))?;
     let out = match stored {
         Some(ColorSpace::Luma | ColorSpace::YCbCr) => ColorSpace::Luma,
         _ => ColorSpace::RGB,
@@ -75,10 +77,10 @@ pub(super) fn bmp(bytes: &[u8]) -> Result<Raster, Fault> {
     raster("BMP", BmpDecoder::new(Cursor::new(bytes)).map_err(Fault::from_display)?)
 }
 
-/// At most 8 bytes per pixel (16-bit RGBA).
+/// What a decoder may allocate for itself.
 fn limits() -> Limits {
     let mut limits = Limits::default();
-    limits.max_alloc = Some(8 * MAX_PIXELS as u64);
+    limits.max_alloc = Some(MAX_DECODED as u64);
     limits
 }
 
@@ -88,18 +90,19 @@ fn raster(name: &str, mut decoder: impl ImageDecoder) -> Result<Raster, Fault> {
     check_size(width, height)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let colour = decoder.color_type();
-    let mut buffer = vec![0; width * height * usize::from(colour.bytes_per_pixel())];
+    let per_pixel = usize::from(colour.bytes_per_pixel());
+    check_memory(width, height, per_pixel)?;
+    let mut buffer = vec![0; width * height * per_pixel];
     decoder.read_image(&mut buffer).map_err(Fault::from_display)?;
-    let wide = || -> Vec<u16> { buffer.as_chunks().0.iter().map(|&pair| u16::from_ne_bytes(pair)).collect() };
     let pixels = match colour {
         ColorType::L8 => Pixels::U8(buffer),
         ColorType::La8 => Pixels::U8(buffer.as_chunks::<2>().0.iter().map(|&[grey, _]| grey).collect()),
         ColorType::Rgb8 => Pixels::U8(luma8::<3>(&buffer)),
         ColorType::Rgba8 => Pixels::U8(luma8::<4>(&buffer)),
-        ColorType::L16 => Pixels::U16(wide()),
-        ColorType::La16 => Pixels::U16(wide().as_chunks::<2>().0.iter().map(|&[grey, _]| grey).collect()),
-        ColorType::Rgb16 => Pixels::U16(luma16::<3>(&wide())),
-        ColorType::Rgba16 => Pixels::U16(luma16::<4>(&wide())),
+        ColorType::L16 => Pixels::U16(grey16::<2>(&buffer)),
+        ColorType::La16 => Pixels::U16(grey16::<4>(&buffer)),
+        ColorType::Rgb16 => Pixels::U16(luma16::<6>(&buffer)),
+        ColorType::Rgba16 => Pixels::U16(luma16::<8>(&buffer)),
         other => return Err(Fault::Reason(format!("a {name} with the unsupported colour type {other:?}"))),
     };
     let (pixels, done) = match pixels {
@@ -157,7 +160,13 @@ fn luma8<const CHANNELS: usize>(values: &[u8]) -> Vec<u8> {
     pixels.map(|p| luma(p[0].into(), p[1].into(), p[2].into()) as u8).collect()
 }
 
-fn luma16<const CHANNELS: usize>(values: &[u16]) -> Vec<u16> {
-    let pixels = values.as_chunks::<CHANNELS>().0.iter();
-    pixels.map(|p| luma(p[0].into(), p[1].into(), p[2].into()) as u16).collect()
+/// The first channel of pixels of 16 bits a channel, `BYTES` a pixel, in the order of this machine.
+fn grey16<const BYTES: usize>(values: &[u8]) -> Vec<u16> {
+    values.as_chunks::<BYTES>().0.iter().map(|pixel| u16::from_ne_bytes([pixel[0], pixel[1]])).collect()
+}
+
+fn luma16<const BYTES: usize>(values: &[u8]) -> Vec<u16> {
+    let channel = |pixel: &[u8; BYTES], n: usize| u16::from_ne_bytes([pixel[2 * n], pixel[2 * n + 1]]).into();
+    let pixels = values.as_chunks::<BYTES>().0.iter();
+    pixels.map(|p| luma(channel(p, 0), channel(p, 1), channel(p, 2)) as u16).collect()
 }

@@ -16,7 +16,7 @@ pub(crate) use kind::has_image_ending;
 use kind::{Kind, ending, of_file, of_system};
 pub(crate) use names::{to_path, to_text};
 
-use crate::{Error, Manifest, Result};
+use crate::{Error, Manifest, Result, limits};
 
 /// The files below a folder.
 #[derive(Debug)]
@@ -271,7 +271,7 @@ fn stem(path: &str) -> String {
 
 /// Whether a `run.json` is one of this tool's: it names the command, and the version under the name of the tool.
 fn is_run(path: &Path) -> bool {
-    let Ok(text) = std::fs::read_to_string(path) else { return false };
-    let record: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let Ok(text) = limits::note(path) else { return false };
+    let record: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
     record.get("command").is_some() && record.get("moco_cxr").is_some()
 }

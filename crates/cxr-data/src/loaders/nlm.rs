@@ -10,7 +10,7 @@ use super::reading::{self, Reading};
 use super::source::{NO_PARTS, Source};
 use super::{Dataset, Part};
 use crate::inventory::to_text;
-use crate::{Error, Label, Manifest, Record, Result, View};
+use crate::{Error, Label, Manifest, Record, Result, View, limits};
 
 const IMAGES: &str = "CXR_png";
 const READINGS: &str = "ClinicalReadings";
@@ -119,7 +119,7 @@ impl FilmSet {
                     continue;
                 };
                 // Typed on several systems, so not always UTF-8.
-                let text = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+                let text = limits::note(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
                 readings.insert(stem.to_string_lossy().into_owned(), (self.read)(&String::from_utf8_lossy(&text)));
             }
             return Ok(readings);

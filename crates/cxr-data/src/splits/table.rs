@@ -5,7 +5,7 @@ use std::path::Path;
 
 use csv::StringRecord;
 
-use crate::{Error, Result};
+use crate::{Error, Result, limits};
 
 /// The rows of a CSV such as CheXpert's `train.csv`. Cells are not interpreted and images not searched for.
 #[derive(Debug, Clone)]
@@ -20,9 +20,9 @@ impl RowTable {
     /// # Errors
     /// [`Error::Io`] or [`Error::Csv`] when it cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = std::fs::File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let text = limits::table(path).map_err(|source| Error::Io { path: path.into(), source })?;
         let fault = |source| Error::Csv { path: path.into(), source };
-        let mut reader = csv::Reader::from_reader(file);
+        let mut reader = csv::Reader::from_reader(&text[..]);
         let header = reader.headers().map_err(fault)?.clone();
         Ok(Self { header, rows: reader.records().collect::<csv::Result<_>>().map_err(fault)? })
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ::tables::read_within;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -157,7 +158,11 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     write_new(path, text.as_bytes())
 }
 
+/// Most bytes of a file of results; the longest has some megabytes.
+const MAX_RECORD: u64 = 256_000_000;
+
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    serde_json::from_str(&text).map_err(|source| Error::Json { path: path.to_owned(), source })
+    let text = read_within(path, MAX_RECORD, "a file of results")
+        .map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    serde_json::from_slice(&text).map_err(|source| Error::Json { path: path.to_owned(), source })
 }

@@ -74,9 +74,10 @@ struct Entry {
 /// No such folder (the run was not finished), no checkpoints in it, or an index that names missing files.
 pub fn read_checkpoints(folder: &Path) -> Result<Vec<Checkpoint>> {
     let path = folder.join(INDEX);
-    let text = std::fs::read_to_string(&path).map_err(io(&path))?;
+    // A line a checkpoint.
+    let text = ::tables::read_within(&path, 16_000_000, "a list of checkpoints").map_err(io(&path))?;
     let fault = |source| Error::Json { path: path.clone(), source };
-    let entries: Vec<Entry> = serde_json::from_str(&text).map_err(fault)?;
+    let entries: Vec<Entry> = serde_json::from_slice(&text).map_err(fault)?;
     if entries.is_empty() {
         return Err(Error::EmptyFile { path, what: "no checkpoint in it" });
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, io::Write, path::Path};
 
-use backbones::StateDict;
+use backbones::{MAX_WEIGHTS, StateDict, read_within};
 use burn::tensor::{DType, TensorData};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -10,6 +10,9 @@ use crate::{Error, Result};
 
 /// File that marks a checkpoint as complete: the BLAKE3 hash, in hexadecimal, of every other file.
 pub(super) const COMPLETE: &str = "complete.json";
+
+/// Most bytes of a file that describes a checkpoint; the longest ever written has a few kilobytes.
+pub(super) const MAX_RECORD: u64 = 256_000_000;
 
 pub(super) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_owned();
@@ -46,7 +49,7 @@ pub(super) fn write_all(dir: &Path, files: &BTreeMap<&str, Vec<u8>>) -> Result<(
 /// Reads the files of a checkpoint and verifies their checksums.
 pub(super) fn read_all(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     let marker = dir.join(COMPLETE);
-    let sums = fs::read(&marker).map_err(|e| match e.kind() {
+    let sums = read_within(&marker, MAX_RECORD, "the list of a checkpoint's files").map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => damaged(dir, format!("it has no {COMPLETE}: its writing was interrupted")),
         _ => io(&marker)(e),
     })?;
@@ -56,7 +59,8 @@ pub(super) fn read_all(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
         if name.contains(['/', '\\']) {
             return Err(damaged(dir, format!("{COMPLETE} names {name:?}, which is not a file of a checkpoint")));
         }
-        let bytes = fs::read(dir.join(&name)).map_err(|e| damaged(dir, format!("{name}: {e}")))?;
+        let bytes = read_within(&dir.join(&name), MAX_WEIGHTS, "a file of a checkpoint")
+            .map_err(|e| damaged(dir, format!("{name}: {e}")))?;
         let found = blake3::hash(&bytes).to_hex().to_string();
         if found != sum {
             let size = bytes.len();

@@ -6,10 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use backbones::read_within;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    files::{io, read_all, sync_dir, write, write_all},
+    files::{MAX_RECORD, io, read_all, sync_dir, write, write_all},
     state::{Parts, RunState},
 };
 use crate::{Error, Result};
@@ -142,7 +143,8 @@ impl Checkpoints {
 
     /// Number of finished epochs, for a checkpoint at the end of an epoch.
     fn finished_epochs(&self, step: u64) -> Option<u64> {
-        let position = fs::read(self.path(step).join("position.json")).ok()?;
+        let path = self.path(step).join("position.json");
+        let position = read_within(&path, MAX_RECORD, "the position of a checkpoint").ok()?;
         let parts: Parts = serde_json::from_slice(&position).ok()?;
         (parts.position.batch == 0).then_some(parts.position.epoch)
     }

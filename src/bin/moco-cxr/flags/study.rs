@@ -49,6 +49,10 @@ pub(crate) struct StudyArguments {
     /// train.csv, and its rules for Shenzhen).
     #[arg(long, value_name = "RULE", default_value_t)]
     label_draws: DrawRule,
+    /// Folder of the images that the weights were trained on, for the pretraining-overlap check, where weights that were copied
+    /// from another run or machine do not know it.
+    #[arg(long, value_name = "DIR")]
+    pretraining_data: Option<PathBuf>,
     /// Continue without the pretraining-overlap check; results are marked unchecked.
     #[arg(long)]
     unchecked_pretraining: bool,
@@ -132,6 +136,7 @@ impl StudyArguments {
         (protocol.fractions, protocol.draws) = (self.fractions.clone(), self.draws);
         protocol.draw_rule = self.label_draws;
         protocol.unchecked_pretraining = self.unchecked_pretraining;
+        protocol.pretraining_data = self.pretraining_data.clone();
         protocol
     }
 }

@@ -24,6 +24,7 @@ use crate::{
         bad_argument::BadArgument,
         device::DeviceArguments,
         output::{OutputArguments, print_json},
+        private::PrivateArguments,
         seed::SeedArguments,
         settings::{SettingsArguments, set},
     },
@@ -107,6 +108,8 @@ pub(crate) struct Arguments {
     seed: SeedArguments,
     #[command(flatten)]
     device: DeviceArguments,
+    #[command(flatten)]
+    private: PrivateArguments,
     /// Precision of the activations: f32 or bf16.
     #[arg(long)]
     precision: Option<Precision>,
@@ -257,6 +260,7 @@ impl Arguments {
             set(&mut s.print_freq, self.print_freq);
             set(&mut s.augment_on, self.augment_on);
             set(&mut s.device, self.device.device);
+            set(&mut s.private, self.private.private.then_some(true));
             set(&mut s.precision, self.precision);
             set(&mut s.data.cache, self.cache.clone());
             set(&mut s.probe.data, self.probe_data.clone());
