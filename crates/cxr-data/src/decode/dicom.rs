@@ -7,7 +7,7 @@ use dicom_object::file::ReadPreamble;
 use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag};
 use dicom_pixeldata::{DecodedPixelData, PhotometricInterpretation, PixelDecoder, PixelRepresentation, VoiLutFunction};
 
-use super::{Fault, check_size};
+use super::{Fault, check_size, elements};
 use crate::{Pixels, Radiograph};
 
 const ROWS: Tag = Tag(0x0028, 0x0010);
@@ -19,6 +19,7 @@ const LUT_DATA: Tag = Tag(0x0028, 0x3006);
 
 /// The first frame of a grey DICOM file: 8 bit if at most 8 bits are stored, else 16.
 pub(super) fn decode(bytes: &[u8]) -> Result<Radiograph, Fault> {
+    elements::check(bytes)?;
     let options = OpenFileOptions::new().read_preamble(ReadPreamble::Always);
     let object = options.from_reader(Cursor::new(bytes)).map_err(Fault::from_display)?;
     let side = |tag: Tag, name: &str| {

@@ -5,6 +5,8 @@
 
 #[cfg(feature = "dicom")]
 mod dicom;
+#[cfg(feature = "dicom")]
+mod elements;
 mod raster;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
