@@ -2,13 +2,13 @@
 //! time of each file, so that a second command need not decode them again.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{Decoded, Format};
-use crate::limits;
 use crate::looks::{Looks, Remark};
 use crate::phash::Fingerprint;
 use crate::stamp::Stamp;
@@ -116,15 +116,23 @@ impl ScanStore {
     }
 
     fn write(&self) -> std::io::Result<()> {
-        let mut body = Vec::new();
-        for (path, (stamp, seen)) in &self.seen {
-            serde_json::to_writer(&mut body, &(path, stamp, seen))?;
-            body.push(b'\n');
-        }
         let folder = self.file.parent().unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        writeln!(file, "{VERSION}\n{:08x}", crc32fast::hash(&body))?;
-        file.write_all(&body)?;
+        let mut out = BufWriter::new(file.as_file_mut());
+        // Line by line, because all of it is 600 MB for a large set; the checksum is not known before the end.
+        writeln!(out, "{VERSION}\n{:08x}", 0)?;
+        let (mut line, mut checksum) = (Vec::new(), crc32fast::Hasher::new());
+        for (path, (stamp, seen)) in &self.seen {
+            line.clear();
+            serde_json::to_writer(&mut line, &(path, stamp, seen))?;
+            line.push(b'\n');
+            checksum.update(&line);
+            out.write_all(&line)?;
+        }
+        out.seek(SeekFrom::Start(VERSION.len() as u64 + 1))?;
+        write!(out, "{:08x}", checksum.finalize())?;
+        out.flush()?;
+        drop(out);
         file.persist(&self.file)?;
         Ok(())
     }
@@ -135,15 +143,23 @@ fn key(path: &Path) -> String {
 }
 
 fn read(file: &Path) -> Option<HashMap<String, (Stamp, Seen)>> {
-    let text = limits::own(file).ok()?;
-    let rest = text.strip_prefix(VERSION)?.strip_prefix('\n')?;
-    let (checksum, body) = rest.split_once('\n')?;
-    if checksum != format!("{:08x}", crc32fast::hash(body.as_bytes())) {
+    let mut reader = BufReader::new(File::open(file).ok()?);
+    let mut line = String::new();
+    let mut next = |line: &mut String| {
+        line.clear();
+        reader.read_line(line).ok()
+    };
+    next(&mut line)?;
+    if line.strip_suffix('\n')? != VERSION {
         return None;
     }
-    let line = |line: &str| {
-        let (path, stamp, seen): (String, Stamp, Seen) = serde_json::from_str(line).ok()?;
-        Some((path, (stamp, seen)))
-    };
-    body.lines().map(line).collect()
+    next(&mut line)?;
+    let expected = line.strip_suffix('\n')?.to_owned();
+    let (mut found, mut checksum) = (HashMap::new(), crc32fast::Hasher::new());
+    while next(&mut line)? > 0 {
+        checksum.update(line.as_bytes());
+        let (path, stamp, seen): (String, Stamp, Seen) = serde_json::from_str(&line).ok()?;
+        found.insert(path, (stamp, seen));
+    }
+    (expected == format!("{:08x}", checksum.finalize())).then_some(found)
 }

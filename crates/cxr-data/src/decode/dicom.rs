@@ -7,7 +7,7 @@ use dicom_object::file::ReadPreamble;
 use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag};
 use dicom_pixeldata::{DecodedPixelData, PhotometricInterpretation, PixelDecoder, PixelRepresentation, VoiLutFunction};
 
-use super::{Fault, check_size, dicom_bounds};
+use super::{Fault, check_size, dicom_bounds, elements};
 use crate::{Pixels, Radiograph};
 
 const ROWS: Tag = Tag(0x0028, 0x0010);
@@ -21,6 +21,7 @@ const LUT_DATA: Tag = Tag(0x0028, 0x3006);
 /// The first frame of a grey DICOM file: 8 bit if at most 8 bits are stored, else 16.
 pub(super) fn decode(bytes: &[u8]) -> Result<Radiograph, Fault> {
     dicom_bounds::check_data_set(bytes)?;
+    elements::check(bytes)?;
     let options = OpenFileOptions::new().read_preamble(ReadPreamble::Always);
     let object = options.from_reader(Cursor::new(bytes)).map_err(Fault::from_display)?;
     let side = |tag: Tag, name: &str| {

@@ -7,6 +7,8 @@
 mod dicom;
 #[cfg(feature = "dicom")]
 mod dicom_bounds;
+#[cfg(feature = "dicom")]
+mod elements;
 mod raster;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
