@@ -9,7 +9,7 @@ use cxr_data::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    data::{ReadAs, Sources, shares::shares},
+    data::{ReadAs, Sources, listings::Listings, shares::shares},
     error::{Error, Result},
     files::Watch,
 };
@@ -108,8 +108,9 @@ impl Origin {
     }
 
     /// Reads the rows again and checks that they are unchanged.
-    pub(crate) fn load(&self) -> Result<Manifest> {
+    pub(crate) fn load(&self, listed: &Listings) -> Result<Manifest> {
         let mut sources = Sources::new(&self.dir);
+        sources.listed = listed.clone();
         (sources.dataset, sources.on_bad) = (self.dataset, self.on_bad);
         (sources.patient_regex, sources.read) = (self.patient_regex.clone(), self.read.clone());
         let part = if self.divided.is_some() { Part::Train } else { self.part };

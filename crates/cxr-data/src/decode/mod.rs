@@ -145,7 +145,22 @@ fn whole(bytes: &[u8], path: &Path) -> Result<Decoded> {
     }
     let Some(format) = Format::of(bytes) else {
         let head: Vec<_> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        return Err(fail(format!("neither JPEG, PNG, WebP, TIFF, BMP nor DICOM (first bytes {})", head.join(" "))));
+        let other = match bytes.trim_ascii_start() {
+            text if text.starts_with(b"version https://git-lfs") => {
+                "; it is a pointer of Git LFS, `git lfs pull` fetches the image"
+            }
+            text if text
+                .get(..5)
+                .is_some_and(|start| start.eq_ignore_ascii_case(b"<html") || start.eq_ignore_ascii_case(b"<!doc")) =>
+            {
+                "; it is a web page, as a failed download leaves"
+            }
+            _ => "",
+        };
+        return Err(fail(format!(
+            "neither JPEG, PNG, WebP, TIFF, BMP nor DICOM (first bytes {}){other}",
+            head.join(" ")
+        )));
     };
     let decode = || match format {
         Format::Jpeg => raster::jpeg(bytes),

@@ -18,6 +18,10 @@ pub(crate) enum Kind {
     Hidden,
     /// Thumbnails and indices that operating systems and file servers leave behind.
     System,
+    /// A mask, by the folder it lies in.
+    Mask,
+    /// An archive, in which there may be images.
+    Archive,
     /// Anything else.
     Other,
 }
@@ -27,8 +31,10 @@ const UNREAD: [&str; 14] =
     ["gif", "jp2", "j2k", "jpx", "jxl", "heic", "heif", "avif", "svg", "mha", "mhd", "nii", "nrrd", "npy"];
 const TABLES: [&str; 7] = ["csv", "tsv", "xlsx", "xls", "ods", "parquet", "feather"];
 /// Endings of files that are never opened to see whether they are images.
-const TEXTS: [&str; 16] =
-    ["txt", "json", "jsonl", "xml", "md", "html", "htm", "pdf", "log", "toml", "yaml", "yml", "zip", "gz", "tar", "py"];
+const TEXTS: [&str; 16] = [
+    "txt", "json", "jsonl", "xml", "md", "html", "htm", "pdf", "log", "toml", "yaml", "yml", "gz", "py", "ipynb", "sh",
+];
+const ARCHIVES: [&str; 8] = ["zip", "tar", "tgz", "7z", "rar", "bz2", "xz", "zst"];
 
 /// The extension of a file in lower case.
 pub(crate) fn ending(path: &Path) -> String {
@@ -63,11 +69,24 @@ pub(crate) fn of_file(path: &Path) -> Kind {
         known if TABLES.contains(&known) => Kind::Table,
         "gz" if name.ends_with(".csv.gz") || name.ends_with(".tsv.gz") => Kind::Table,
         "gz" if name.ends_with(".nii.gz") => Kind::UnreadImage,
+        "gz" if name.ends_with(".tar.gz") => Kind::Archive,
+        known if ARCHIVES.contains(&known) => Kind::Archive,
         known if UNREAD.contains(&known) => Kind::UnreadImage,
         known if TEXTS.contains(&known) => Kind::Other,
         _ if begins_like_an_image(path) => Kind::Image,
         _ => Kind::Other,
     }
+}
+
+/// Whether a path, below the folder of the set, leads through a folder of masks: `masks/`, `lung_mask/`, `ManualMask/leftMask/`.
+pub(crate) fn is_mask(path: &str) -> bool {
+    let mut folders = path.split('/').rev().skip(1);
+    folders.any(|folder| {
+        let lower = folder.to_lowercase();
+        lower.ends_with("mask")
+            || lower.ends_with("masks")
+            || matches!(lower.as_str(), "segmentation" | "segmentations")
+    })
 }
 
 fn begins_like_an_image(path: &Path) -> bool {
