@@ -5,6 +5,8 @@
 
 #[cfg(feature = "dicom")]
 mod dicom;
+#[cfg(feature = "dicom")]
+mod header;
 mod raster;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,7 +64,8 @@ impl Format {
             && matches!(bytes.get(14), Some(12 | 40..=124))
         {
             Some(Self::Bmp)
-        } else if bytes.get(128..132) == Some(b"DICM") {
+        } else if bytes.get(128..132) == Some(b"DICM") || bytes.starts_with(b"\x02\0\0\0UL") {
+            // Or without the preamble, as some archives leave it out: the group of the file begins at once.
             Some(Self::Dicom)
         } else {
             None
@@ -169,11 +172,17 @@ fn whole(bytes: &[u8], path: &Path) -> Result<Decoded> {
         Format::Tiff => raster::tiff(bytes),
         Format::Bmp => raster::bmp(bytes),
         #[cfg(feature = "dicom")]
-        Format::Dicom => dicom::decode(bytes).map(|image| (image, Vec::new())),
+        Format::Dicom => dicom::decode(bytes),
         #[cfg(not(feature = "dicom"))]
         Format::Dicom => Err(Fault::Reason("a DICOM file; build with the feature `dicom` to read it".into())),
     };
     contained(path, decode).map(|(image, done)| Decoded { image, format, done })
+}
+
+/// What the header of a DICOM file says; `None` if it cannot be read.
+#[cfg(feature = "dicom")]
+pub(crate) fn dicom_header(path: &Path) -> Option<crate::inventory::Header> {
+    catch_unwind(AssertUnwindSafe(|| header::read(path))).ok().flatten()
 }
 
 /// Runs a decoder on the file at `path` and turns a panic into an error. The decoder has no state beyond this file, so

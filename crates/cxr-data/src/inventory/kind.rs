@@ -26,7 +26,9 @@ pub(crate) enum Kind {
     Other,
 }
 
-const IMAGES: [&str; 10] = ["jpg", "jpeg", "jfif", "png", "dcm", "dicom", "webp", "tif", "tiff", "bmp"];
+/// Endings of images that are read and no DICOM.
+pub(super) const RASTERS: [&str; 8] = ["jpg", "jpeg", "jfif", "png", "webp", "tif", "tiff", "bmp"];
+const DICOM: [&str; 2] = ["dcm", "dicom"];
 const UNREAD: [&str; 14] =
     ["gif", "jp2", "j2k", "jpx", "jxl", "heic", "heif", "avif", "svg", "mha", "mhd", "nii", "nrrd", "npy"];
 const TABLES: [&str; 7] = ["csv", "tsv", "xlsx", "xls", "ods", "parquet", "feather"];
@@ -43,7 +45,11 @@ pub(crate) fn ending(path: &Path) -> String {
 
 /// Whether a name has the ending of an image format that is read.
 pub(crate) fn has_image_ending(path: &Path) -> bool {
-    IMAGES.contains(&ending(path).as_str())
+    is_image(&ending(path))
+}
+
+fn is_image(ending: &str) -> bool {
+    RASTERS.contains(&ending) || DICOM.contains(&ending)
 }
 
 /// Whether a folder or file is one of those that belong to no set, by its name alone.
@@ -65,7 +71,7 @@ pub(crate) fn of_file(path: &Path) -> Kind {
     let ending = ending(path);
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     match ending.as_str() {
-        known if IMAGES.contains(&known) => Kind::Image,
+        known if is_image(known) => Kind::Image,
         known if TABLES.contains(&known) => Kind::Table,
         "gz" if name.ends_with(".csv.gz") || name.ends_with(".tsv.gz") => Kind::Table,
         "gz" if name.ends_with(".nii.gz") => Kind::UnreadImage,

@@ -2,6 +2,7 @@
 //! loaders take from it, and what none of them took is accounted for.
 
 mod account;
+mod headers;
 mod kind;
 mod names;
 
@@ -12,6 +13,7 @@ use std::sync::OnceLock;
 use walkdir::WalkDir;
 
 pub use account::{Account, LeftOut};
+pub(crate) use headers::Header;
 pub(crate) use kind::has_image_ending;
 use kind::{Kind, ending, is_mask, of_file, of_system};
 pub(crate) use names::{to_path, to_text};
@@ -30,6 +32,7 @@ pub(crate) struct Inventory {
     aliases: HashMap<String, String>,
     by_path: HashMap<String, usize>,
     by_stem: OnceLock<HashMap<String, Vec<usize>>>,
+    headers: OnceLock<HashMap<String, Header>>,
 }
 
 #[derive(Debug)]
@@ -153,7 +156,8 @@ impl Inventory {
             files.iter_mut().filter(|file| masks(file)).for_each(|file| file.kind = Kind::Mask);
         }
         let by_path = files.iter().enumerate().map(|(at, file)| (file.path.clone(), at)).collect();
-        Self { root: root.into(), files, left_out, aliases, by_path, by_stem: OnceLock::new() }
+        let (by_stem, headers) = (OnceLock::new(), OnceLock::new());
+        Self { root: root.into(), files, left_out, aliases, by_path, by_stem, headers }
     }
 
     pub(crate) fn root(&self) -> &Path {

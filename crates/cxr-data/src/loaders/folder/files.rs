@@ -1,10 +1,11 @@
 //! Images without a table, their parts and classes by folders.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tables::Label;
 
 use super::pattern::Pattern;
+use crate::inventory::Header;
 use crate::loaders::cells::view_of_name;
 use crate::loaders::source::{NO_PARTS, Source};
 use crate::loaders::words::plain;
@@ -54,20 +55,29 @@ pub(super) fn from_files(source: &Source<'_>, pattern: Option<&Pattern>) -> Resu
         classes if classes.is_empty() => class_folders(&images, &within, &parts),
         classes => classes,
     };
+    let headers = Headers::of(source, &images);
     let mut records = Vec::new();
     for path in images.iter().filter_map(|path| path.strip_prefix(&below)) {
+        let full = format!("{below}{path}");
+        let header = headers.found.get(&full);
+        let patient = match (pattern, header.filter(|_| headers.name_patients)) {
+            (Some(pattern), _) => pattern.patient(path)?,
+            (None, Some(header)) => header.patient.clone(),
+            (None, None) => path.to_owned(),
+        };
+        let study = header.map(|header| header.study.as_str()).filter(|study| !study.is_empty());
         records.push(Record {
-            patient: pattern.map_or_else(|| Ok(path.to_owned()), |pattern| pattern.patient(path))?,
-            study: path.to_owned(),
-            view: view_of_name(path),
-            projection: None,
-            sex: None,
-            age: None,
-            labels: labels_of(&format!("{below}{path}")[within.len()..], &parts, &classes),
+            study: study.map_or_else(|| path.to_owned(), |study| format!("{patient}/{study}")),
+            patient,
+            view: header.and_then(|header| header.view).or_else(|| view_of_name(path)),
+            projection: header.and_then(|header| header.projection),
+            sex: header.and_then(|header| header.sex),
+            age: header.and_then(|header| header.age),
+            labels: labels_of(&full[within.len()..], &parts, &classes),
             path: path.to_owned(),
         });
     }
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = headers.note(source, pattern.is_some()).into_iter().collect();
     let in_a_part =
         |path: &&&str| path[within.len()..].split_once('/').is_some_and(|(folder, _)| published.contains(&folder));
     let mut outside = images.iter().filter(|path| !parts.is_empty() && !in_a_part(path));
@@ -107,11 +117,44 @@ pub(super) fn from_files(source: &Source<'_>, pattern: Option<&Pattern>) -> Resu
         dataset: Dataset::Folder,
         tasks: classes.into_iter().collect(),
         records,
-        patients_known: pattern.is_some(),
+        patients_known: pattern.is_some() || headers.name_patients,
         has_parts: !parts.is_empty(),
         notes,
         ..Manifest::default()
     })
+}
+
+/// What the headers of DICOM files say, and whether it can be believed of patients.
+struct Headers<'s> {
+    found: &'s HashMap<String, Header>,
+    /// Every image has a patient, and not all the same one, as files have from which the patient was removed.
+    name_patients: bool,
+}
+
+impl<'s> Headers<'s> {
+    fn of(source: &Source<'s>, images: &[&str]) -> Self {
+        let found = source.inventory.headers();
+        let patients: Option<BTreeSet<&str>> = images
+            .iter()
+            .map(|path| found.get(*path).map(|header| header.patient.as_str()).filter(|patient| !patient.is_empty()))
+            .collect();
+        let name_patients = patients.is_some_and(|patients| patients.len() > 1 || images.len() == 1);
+        Self { found, name_patients }
+    }
+
+    fn note(&self, source: &Source<'_>, by_pattern: bool) -> Option<String> {
+        let dir = source.dir().display();
+        match (self.found.is_empty(), self.name_patients && !by_pattern) {
+            (true, _) => None,
+            (false, true) => {
+                Some(format!("{dir}: patients, studies, views, sexes and ages are those of the DICOM headers"))
+            }
+            (false, false) => Some(format!(
+                "{dir}: views, sexes and ages are those of the DICOM headers; patients are not, because some files name none or \
+                 all name the same, or a pattern names them"
+            )),
+        }
+    }
 }
 
 /// The folders directly within a folder that are named for parts.
