@@ -146,13 +146,13 @@ fn the_sequence_on_the_tuberculosis_sets() {
     for (set, prefix) in [("MontgomerySet", "MCUCXR"), ("ChinaSet_AllFiles", "CHNCXR")] {
         let folder = scratch(&format!("intake-sequence-{prefix}"));
         let root = folder.join("set");
-        write_films(&root, 40, |film, ill| format!("{set}/CXR_png/{prefix}_{film:04}_{}.png", u8::from(ill)));
+        write_films(&root, 80, |film, ill| format!("{set}/CXR_png/{prefix}_{film:04}_{}.png", u8::from(ill)));
         let said = sequence(&folder, &root, "Tuberculosis");
         for words in [
             "the train share of the division by patient with seed 0",
-            "no published parts (40 images in all)",
+            "no published parts (80 images in all)",
             // The scores of images that were trained on are no results.
-            "the weights know some of these 40 images: they were trained on 2",
+            "the weights know some of these 80 images: they were trained on 5",
         ] {
             assert!(said.contains(words), "{words:?} in {said}");
         }
@@ -167,9 +167,9 @@ fn the_sequence_on_the_tuberculosis_sets() {
 fn the_sequence_on_a_folder_with_a_table_of_words() {
     let folder = scratch("intake-sequence-table");
     let root = folder.join("set");
-    write_films(&root, 40, |film, _| format!("films/scan{film:02}.png"));
-    let mut table = "Export of the archive;;;\r\n\r\nFilm;Pat ID;Alter;Befund\r\n".to_owned();
-    for film in 0..40 {
+    write_films(&root, 80, |film, _| format!("films/scan{film:02}.png"));
+    let mut table = "Export of the archive;;;\r\n\r\nFilm;Pat-Nr;Alter;Befund\r\n".to_owned();
+    for film in 0..80 {
         table.push_str(&format!(
             "scan{film:02};P{};058Y;{}\r\n",
             film / 2,
@@ -191,7 +191,7 @@ fn the_sequence_on_a_folder_with_a_table_of_words() {
 fn the_sequence_on_a_folder_per_class() {
     let folder = scratch("intake-sequence-classes");
     let root = folder.join("set");
-    write_films(&root, 40, |film, ill| format!("{}/{film}.png", if ill { "PNEUMONIA" } else { "NORMAL" }));
+    write_films(&root, 80, |film, ill| format!("{}/{film}.png", if ill { "PNEUMONIA" } else { "NORMAL" }));
     let said = sequence(&folder, &root, "PNEUMONIA");
     assert!(
         said.contains("the folders NORMAL, PNEUMONIA are not read as labels; --task with one of these names"),
@@ -208,8 +208,8 @@ fn the_sequence_on_folders_of_parts() {
     let folder = scratch("intake-sequence-parts");
     let root = folder.join("set");
     let class = |ill: bool| if ill { "Pneumonia" } else { "Normal" };
-    write_films(&root, 40, |film, ill| {
-        format!("{}/{}/{film}.png", if film < 28 { "train" } else { "val" }, class(ill))
+    write_films(&root, 80, |film, ill| {
+        format!("{}/{}/{film}.png", if film < 56 { "train" } else { "val" }, class(ill))
     });
     let said = sequence(&folder, &root, "Pneumonia");
     assert!(said.contains("no test part: results are for the valid part"), "{said}");

@@ -106,7 +106,7 @@ fn written(more: &[((u16, u16), &str, Vec<u8>)], pixels: &[u16]) -> Vec<u8> {
         bytes.extend(vr.as_bytes());
         let padded = value.len() + value.len() % 2;
         match *vr {
-            "OW" => bytes.extend([&[0, 0], &(padded as u32).to_le_bytes()[..]].concat()),
+            "OW" => bytes.extend([&[0, 0][..], &(padded as u32).to_le_bytes()[..]].concat()),
             _ => bytes.extend((padded as u16).to_le_bytes()),
         }
         bytes.extend(value);

@@ -224,7 +224,8 @@ fn c26_folders_are_classes_where_a_task_names_one() {
 #[test]
 fn c06_c30_tables_of_other_parts_are_no_warning() {
     let mass = "path,Mass\nimg/1.png,1\n";
-    let dir = three_images(&[("train.csv", mass), ("val.csv", &mass.replace('1', "2")), ("notes.csv", "day\n3\n")]);
+    let dir =
+        three_images(&[("train.csv", mass), ("val.csv", &mass.replace("1.png", "2.png")), ("notes.csv", "day\n3\n")]);
     fs::remove_file(dir.path().join("img/3.png")).unwrap();
     let set = load(dir.path(), Dataset::Auto, Part::Train).unwrap();
     let left = left_out(&set);

@@ -32,24 +32,30 @@ fn most_frequent(line: &str) -> u8 {
 const TITLES: usize = 10;
 
 /// Bytes of the lines above the header: comments that begin with `#`, and titles of some words in one cell, above a line of
-/// several cells that are all filled and no numbers.
+/// several cells, none of them a number or the name of an image.
 fn preamble(text: &str) -> usize {
-    let mut skip = 0;
+    let (mut skip, mut titled) = (0, false);
     for line in text.split_inclusive('\n').take(TITLES) {
         let separator = char::from(most_frequent(line));
         let cells: Vec<&str> = line.trim_end_matches(['\r', '\n']).split(separator).map(str::trim).collect();
         let filled = cells.iter().filter(|cell| !cell.is_empty()).count();
-        let numbers = cells.iter().any(|cell| number(cell).is_some());
+        let numbers = cells.iter().any(|cell| number(cell).is_some() || is_file(cell));
         let is_title = line.starts_with('#') || filled == 1 && !cells[0].starts_with('"') && cells[0].contains(' ');
         match filled {
             0 => {}
-            _ if is_title => {}
-            2.. if !numbers => return skip,
+            _ if is_title => titled = true,
+            2.. if titled && !numbers => return skip,
             _ => return 0,
         }
         skip += line.len();
     }
     0
+}
+
+/// Whether a cell ends as the name of an image does.
+fn is_file(cell: &str) -> bool {
+    let ending = cell.rsplit_once('.').map(|(_, ending)| ending.to_lowercase());
+    ending.is_some_and(|ending| ["png", "jpg", "jpeg", "dcm", "tif", "tiff", "bmp", "webp"].contains(&ending.as_str()))
 }
 
 #[cfg(test)]
@@ -76,6 +82,7 @@ mod tests {
             ("# path,label\na.png,1\n", (b',', 0)),
             ("Image Index\n1.png\n2.png\n", (b',', 0)),
             ("Finding Labels,\n1.png,0\n", (b',', 0)),
+            ("File Name,\n1.png,normal\n", (b',', 0)),
             ("# only a comment\n", (b',', 0)),
         ] {
             assert_eq!(separator(text), expected, "{text:?}");

@@ -26,7 +26,10 @@ const PADDING_LIMIT: Tag = Tag(0x0028, 0x0121);
 pub(super) fn preamble_of(bytes: &[u8]) -> &'static [u8] {
     const MISSING: [u8; 132] = {
         let mut bytes = [0; 132];
-        (bytes[128], bytes[129], bytes[130], bytes[131]) = (b'D', b'I', b'C', b'M');
+        bytes[128] = b'D';
+        bytes[129] = b'I';
+        bytes[130] = b'C';
+        bytes[131] = b'M';
         bytes
     };
     if bytes.get(128..132) == Some(b"DICM") { &[] } else { &MISSING }
