@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -48,12 +48,12 @@ impl Seen {
 }
 
 /// Version of the file, and of what is measured: another one is not read.
-const VERSION: &str = "moco-cxr scan 1";
+const VERSION: &str = "moco-cxr scan 2";
 
 /// What was seen in the images of a folder by an earlier command.
 ///
-/// The file is a line with the version, one with a checksum, and a JSON object a line for each image; it is written whole or
-/// not at all. Images that could not be read are not kept.
+/// The file is a line with the version, a JSON object a line for each image, and a line with a checksum of these; it is read
+/// and written line by line, and is there whole or not at all. Images that could not be read are not kept.
 #[derive(Debug)]
 pub struct ScanStore {
     file: PathBuf,
@@ -117,23 +117,18 @@ impl ScanStore {
 
     fn write(&self) -> std::io::Result<()> {
         let folder = self.file.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        let mut out = BufWriter::new(file.as_file_mut());
-        // Line by line, because all of it is 600 MB for a large set; the checksum is not known before the end.
-        writeln!(out, "{VERSION}\n{:08x}", 0)?;
-        let (mut line, mut checksum) = (Vec::new(), crc32fast::Hasher::new());
+        let mut file = BufWriter::new(tempfile::NamedTempFile::new_in(folder)?);
+        writeln!(file, "{VERSION}")?;
+        let (mut checksum, mut line) = (crc32fast::Hasher::new(), Vec::new());
         for (path, (stamp, seen)) in &self.seen {
             line.clear();
             serde_json::to_writer(&mut line, &(path, stamp, seen))?;
             line.push(b'\n');
             checksum.update(&line);
-            out.write_all(&line)?;
+            file.write_all(&line)?;
         }
-        out.seek(SeekFrom::Start(VERSION.len() as u64 + 1))?;
-        write!(out, "{:08x}", checksum.finalize())?;
-        out.flush()?;
-        drop(out);
-        file.persist(&self.file)?;
+        writeln!(file, "{:08x}", checksum.finalize())?;
+        file.into_inner()?.persist(&self.file)?;
         Ok(())
     }
 }
@@ -143,23 +138,21 @@ fn key(path: &Path) -> String {
 }
 
 fn read(file: &Path) -> Option<HashMap<String, (Stamp, Seen)>> {
-    let mut reader = BufReader::new(File::open(file).ok()?);
+    let mut lines = BufReader::new(File::open(file).ok()?);
     let mut line = String::new();
-    let mut next = |line: &mut String| {
-        line.clear();
-        reader.read_line(line).ok()
-    };
-    next(&mut line)?;
-    if line.strip_suffix('\n')? != VERSION {
+    lines.read_line(&mut line).ok()?;
+    if line.trim_end() != VERSION {
         return None;
     }
-    next(&mut line)?;
-    let expected = line.strip_suffix('\n')?.to_owned();
-    let (mut found, mut checksum) = (HashMap::new(), crc32fast::Hasher::new());
-    while next(&mut line)? > 0 {
+    let (mut checksum, mut seen) = (crc32fast::Hasher::new(), HashMap::new());
+    loop {
+        line.clear();
+        lines.read_line(&mut line).ok()?;
+        if !line.starts_with('[') {
+            return (line.trim_end() == format!("{:08x}", checksum.finalize())).then_some(seen);
+        }
         checksum.update(line.as_bytes());
-        let (path, stamp, seen): (String, Stamp, Seen) = serde_json::from_str(&line).ok()?;
-        found.insert(path, (stamp, seen));
+        let (path, stamp, of_image): (String, Stamp, Seen) = serde_json::from_str(&line).ok()?;
+        seen.insert(path, (stamp, of_image));
     }
-    (expected == format!("{:08x}", checksum.finalize())).then_some(found)
 }

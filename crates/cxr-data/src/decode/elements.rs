@@ -15,14 +15,26 @@ use super::Fault;
 
 /// Preamble and magic bytes.
 const START: usize = 132;
+/// The group of the pixels; elements are in the order of their groups.
+const PIXELS: u16 = 0x7fe0;
 /// Sequences within sequences. Reports have some ten, images two or three.
 const MAX_DEPTH: usize = 64;
 
+/// How much of a file is looked at.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Extent {
+    /// The group that describes the file.
+    Meta,
+    /// All before the pixels.
+    Header,
+    All,
+}
+
 /// Checks that every element lies within the file, and that sequences are not nested without end.
-pub(super) fn check(bytes: &[u8]) -> Result<(), Fault> {
+pub(super) fn check(bytes: &[u8], extent: Extent) -> Result<(), Fault> {
     let rest = bytes.get(START..).unwrap_or_default();
     // What says how the file is encoded is itself encoded in one way always.
-    walk(rest, &EXPLICIT_VR_LITTLE_ENDIAN.erased(), true)?;
+    walk(rest, &EXPLICIT_VR_LITTLE_ENDIAN.erased(), Extent::Meta)?;
     let mut after = Cursor::new(rest);
     let meta = FileMetaTable::from_reader(Cursor::new(bytes.get(START - 4..).unwrap_or_default()));
     let meta = meta.map_err(Fault::from_display)?;
@@ -31,16 +43,17 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Fault> {
     let data = rest.get(after.position() as usize..).unwrap_or_default();
     // Unknown ones are refused by the reader, by name.
     let Some(syntax) = TransferSyntaxRegistry.get(meta.transfer_syntax()) else { return Ok(()) };
-    let Codec::Dataset(Some(adapter)) = syntax.codec() else { return walk(data, syntax, false) };
+    let Codec::Dataset(Some(adapter)) = syntax.codec() else { return walk(data, syntax, extent) };
     // No bomb: `dicom_bounds` was asked before.
     let mut inflated = Vec::new();
     let mut reader = adapter.adapt_reader(Box::new(Cursor::new(data.to_vec())));
     reader.read_to_end(&mut inflated).map_err(Fault::from_display)?;
-    walk(&inflated, syntax, false)
+    walk(&inflated, syntax, extent)
 }
 
-/// Walks over elements without reading their values; with `meta` no further than the group that describes the file.
-fn walk(bytes: &[u8], syntax: &TransferSyntax, meta: bool) -> Result<(), Fault> {
+/// Walks over elements without reading their values.
+fn walk(bytes: &[u8], syntax: &TransferSyntax, extent: Extent) -> Result<(), Fault> {
+    let meta = extent == Extent::Meta;
     let mut reader = LazyDataSetReader::new_with_ts(Cursor::new(bytes), syntax).map_err(Fault::from_display)?;
     let mut depth = 0_usize;
     while let Some(token) = reader.advance() {
@@ -51,6 +64,12 @@ fn walk(bytes: &[u8], syntax: &TransferSyntax, meta: bool) -> Result<(), Fault> 
         };
         let (what, len, at) = match &token {
             LazyDataToken::ElementHeader(header) if meta && header.tag.group() != 2 => return Ok(()),
+            LazyDataToken::ElementHeader(header)
+                if extent == Extent::Header && depth == 0 && header.tag.group() >= PIXELS =>
+            {
+                return Ok(());
+            }
+            LazyDataToken::PixelSequenceStart if extent == Extent::Header && depth == 0 => return Ok(()),
             LazyDataToken::SequenceStart { .. } | LazyDataToken::PixelSequenceStart => {
                 depth += 1;
                 if depth > MAX_DEPTH {
