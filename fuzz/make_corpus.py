@@ -7,6 +7,7 @@ Standard library only. What `golden/` has (images of every kind, DICOM, weight f
 the commands in docs/results/trust.md take those folders, too. Files of `found/` are not made here: the fuzzers left them.
 """
 
+import base64
 import gzip
 import io
 import json
@@ -183,7 +184,32 @@ def dicom(rows=8, columns=8, allocated=8, stored=8, high=7, sign=0, samples=1, f
     return bytes(128) + b"DICM" + meta + body + (b"" if pixels is None else element(0x7FE0, 0x10, "OB", pixels))
 
 
+# 16 x 16 pixels by OpenJPEG, and 8 x 8 by libjpeg (through Pillow).
+JPEG_2000 = base64.b64decode(
+    "/0//UQApAAAAAAAQAAAAEAAAAAAAAAAAAAAAEAAAABAAAAAAAAAAAAABBwEB/1IADAAAAAEAAQQEAAH/XAAHQEBISFD/ZAAlAAFDcmVhdGVkIGJ5IE9wZW5K"
+    "UEVHIHZlcnNpb24gMi41LjT/kAAKAAAAAABVAAH/k9+BmBIrZtPMH1xrwIAWfrLiTr7Fzo0Asb2rveKzjbcir+q43IV85cMnyHxRhc1WHen0UNYHK8D5A0B8"
+    "IgA2oZmuY589pi7X/9k="
+)
+JPEG = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABsSFBcUERsXFhceHBsgKEIrKCUlKFE6PTBCYFVlZF9VXVtqeJmBanGQc1tdhbWGkJ6jq62rZ4C8ybqmx5moq6T/"
+    "wAALCAAIAAgBAREA/8QAHwAAAQUBAQEBAQEAAAAAAAAAAAECAwQFBgcICQoL/8QAtRAAAgEDAwIEAwUFBAQAAAF9AQIDAAQRBRIhMUEGE1FhByJxFDKBkaEI"
+    "I0KxwRVS0fAkM2JyggkKFhcYGRolJicoKSo0NTY3ODk6Q0RFRkdISUpTVFVWV1hZWmNkZWZnaGlqc3R1dnd4eXqDhIWGh4iJipKTlJWWl5iZmqKjpKWmp6ip"
+    "qrKztLW2t7i5usLDxMXGx8jJytLT1NXW19jZ2uHi4+Tl5ufo6erx8vP09fb3+Pn6/9oACAEBAAA/AMq2h6cV/9k="
+)
+
+
+def encapsulated(side, syntax, fragment):
+    """Compressed pixels: an empty table of offsets and one fragment."""
+    item = lambda content: b"\xfe\xff\0\xe0" + struct.pack("<I", len(content)) + content
+    fragment += b"\0" * (len(fragment) % 2)
+    pixels = struct.pack("<HH", 0x7FE0, 0x10) + b"OB\0\0\xff\xff\xff\xff" + item(b"") + item(fragment) + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    return dicom(side, side, pixels=None, syntax=syntax) + pixels
+
+
 def dicoms():
+    # A header of 64 bytes with where the runs begin, then 63 + 1 equal bytes.
+    runs = struct.pack("<II", 1, 64) + bytes(56) + b"\xc1\x07\0\x07"
+    other_size = JPEG_2000[:8] + struct.pack(">II", 60_000, 60_000) + JPEG_2000[16:]
     open_sequence = struct.pack("<HH", 8, 0x1140) + b"SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\0\xe0\xff\xff\xff\xff"
     lut = lambda entries, first, bits: element(0x28, 0x3010, "SQ", b"\xfe\xff\0\xe0" + struct.pack("<I", 22) + element(
         0x28, 0x3002, "US", struct.pack("<HHH", entries, first, bits)) + element(0x28, 0x3006, "US", b"")[:8])
@@ -213,6 +239,13 @@ def dicoms():
         "syntax-unknown": dicom(syntax=b"1.2.3.4"),
         "syntax-runs": dicom(syntax=b"1.2.840.10008.1.2.5", pixels=bytes(64)),
         "syntax-jpeg-2000": dicom(syntax=b"1.2.840.10008.1.2.4.90", pixels=bytes(64)),
+        "jpeg-2000": encapsulated(16, b"1.2.840.10008.1.2.4.90", JPEG_2000),
+        "jpeg-2000-cut": encapsulated(16, b"1.2.840.10008.1.2.4.90", JPEG_2000[:100]),
+        "jpeg-2000-of-another-size": encapsulated(16, b"1.2.840.10008.1.2.4.90", other_size),
+        "jpeg": encapsulated(8, b"1.2.840.10008.1.2.4.50", JPEG),
+        "jpeg-of-another-size": encapsulated(16, b"1.2.840.10008.1.2.4.50", JPEG),
+        "runs": encapsulated(8, b"1.2.840.10008.1.2.5", runs),
+        "fragments-none": encapsulated(8, b"1.2.840.10008.1.2.4.50", b""),
         "syntax-deflated": dicom(syntax=b"1.2.840.10008.1.2.1.99"),
         "photometric-odd": dicom(photometric=b"PALETTE COLOR"),
         "magic-only": bytes(128) + b"DICM",

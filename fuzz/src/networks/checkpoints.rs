@@ -23,7 +23,7 @@ pub(crate) fn run(bytes: &[u8]) -> Outcome {
     let folder = folder("checkpoints");
     let mut sums = BTreeMap::new();
     for (at, (name, whole)) in FILES.iter().enumerate() {
-        let content = if usize::from(which) % 5 == at { rest } else { whole };
+        let content: &[u8] = if usize::from(which) % 5 == at { rest } else { whole };
         write(&folder.join(name), content);
         sums.insert(*name, blake3::hash(content).to_hex().to_string());
     }

@@ -27,7 +27,7 @@ pub(crate) fn run(bytes: &[u8]) -> Outcome {
     black_box(fold_studies(&scores).is_ok());
     // Statistics of a few rows, as many as a file of some kilobytes has.
     if scores.len() * scores.tasks().len() <= 400 {
-        let bootstrap = Bootstrap { replicates: 10, ..Bootstrap::default() };
+        let bootstrap = Bootstrap { replicates: 40, ..Bootstrap::default() };
         let evaluation = Evaluation { bootstrap, delong: bytes.len() % 2 == 1, ..Evaluation::default() };
         let results = evaluation.run(&[scores], Stamp::default()).map_err(said)?;
         black_box(results.table().to_markdown());

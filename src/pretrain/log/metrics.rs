@@ -35,6 +35,8 @@ struct Kept {
     lines: usize,
     /// Lines that are no JSON objects of a step, with their numbers from 1.
     damaged: Vec<(usize, Vec<u8>)>,
+    /// Steps that were logged, up to the step; every one has a line.
+    steps: u64,
 }
 
 impl Kept {
@@ -52,6 +54,7 @@ impl Kept {
                 Some((s, _)) if s > step => beyond = true,
                 Some((_, wall)) => {
                     kept.wall = wall.unwrap_or(kept.wall);
+                    kept.steps += u64::from(value.is_some_and(|value| value["split"] == "train"));
                     kept.text.extend_from_slice(line);
                     kept.text.push(b'\n');
                 }
@@ -87,6 +90,11 @@ impl MetricsLog {
                 kept.lines,
                 aside.display()
             ));
+        }
+        let missing = step.saturating_sub(kept.steps + kept.damaged.len() as u64);
+        if missing > 0 {
+            let path = path.display();
+            note(&format!("{path}: {missing} of {step} steps are missing from the log, which was cut off or changed"));
         }
         folder.write("metrics.jsonl", &kept.text)?;
         let file = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path))?;
@@ -142,6 +150,17 @@ mod tests {
             let (log, damaged, notes) = resumed(text.as_bytes());
             assert_eq!(log, LINES[..4].join("\n") + "\n");
             assert_eq!((damaged, notes), (None, vec![]));
+        }
+    }
+
+    /// As a copy that was interrupted leaves it, or a log that was deleted.
+    #[test]
+    fn steps_that_are_missing_are_counted() {
+        for (kept, missing) in [(&LINES[..1], "2 of 3 steps"), (&LINES[2..4], "2 of 3 steps"), (&[], "3 of 3 steps")] {
+            let text: String = kept.iter().map(|line| format!("{line}\n")).collect();
+            let (log, damaged, notes) = resumed(text.as_bytes());
+            assert_eq!((log, damaged), (text, None));
+            assert!(notes.len() == 1 && notes[0].contains(missing) && notes[0].contains("metrics.jsonl"), "{notes:?}");
         }
     }
 
