@@ -379,6 +379,8 @@ def main():
     parser.add_argument("--name", default="")
     parser.add_argument("--out", default="")
     parser.add_argument("--pack", default="")
+    parser.add_argument("--save", default="", help="folder for the pretrained trunks, to be probed by moco-cxr linear")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--also", nargs="*", default=[], help=".npz of other sets to probe, with statistics of their own")
     parser.add_argument("--side", type=int, default=80)
     parser.add_argument("--unlabelled", nargs="*", default=[])
@@ -386,7 +388,7 @@ def main():
     parser.add_argument("--draws", type=int, nargs="+", default=[20, 10, 1])
     parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.1, 1.0])
     args = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(args.threads)
     r = Recipe()
     types = {field.name: field.type for field in dataclasses.fields(Recipe)}
     for item in [item for item in args.rest if "=" in item]:
@@ -407,6 +409,9 @@ def main():
         begin = time.time()
         trunk, log = pretrain(images[pool], r, seed, lambda text: print(text, flush=True))
         seconds = time.time() - begin
+        if args.save:
+            Path(args.save).mkdir(parents=True, exist_ok=True)
+            torch.save(trunk.state_dict(), Path(args.save) / f"seed-{seed}.pth")
         torch.manual_seed(seed)
         untrained = Encoder(r).trunk
         line = dict(name=args.name, set=folder, seed=seed, seconds=round(seconds))

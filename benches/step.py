@@ -162,7 +162,7 @@ def operations(results):
 def convolutions(turns):
     """Rates of each convolution in the turn whose step is the median one."""
     turn = sorted(turns, key=step_ms)[len(turns) // 2]
-    peak = turn["operations"]["peak_gflops"]
+    peak, copy = turn["operations"]["peak_gflops"], turn["operations"]["copy_gbs"]
     listed, shapes = turn["operations"]["convolutions"], {}
     batch = max(conv["shape"]["batch"] for conv in listed)
     # Not the stem's convolution of one empty image, which finds what the border adds.
@@ -178,7 +178,9 @@ def convolutions(turns):
         lines.append((h, [name, str(passes["conv_forward"]["calls"] // 2), *cells]))
     lines = [line for _, line in sorted(lines, key=lambda line: -line[0])]
     head = ["layer, side of its input", "layers", "forward (both encoders), GFLOP/s (% of peak), ms a step", "dX", "dW"]
-    return f"Peak, a product of two 2,048 x 2,048 matrices in the same program: {peak:.0f} GFLOP/s.\n\n" + table(head, lines)
+    limits = f"Peak, a product of two 2,048 x 2,048 matrices in the same program: {peak:.0f} GFLOP/s. "
+    limits += f"A copy of 67 MB: {copy:.0f} GB/s, read and written.\n\n"
+    return limits + table(head, lines)
 
 
 def processor():

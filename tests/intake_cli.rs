@@ -107,6 +107,184 @@ fn c35_images_that_are_all_equal_are_refused() {
     says(&run(arguments!["audit", "--data", root]), &["looks: train, 16 images of one grey"]);
 }
 
+/// README's commands in their order, on one folder: each runs to its end. Returns what all of them said.
+fn sequence(folder: &Path, root: &Path, task: &str) -> String {
+    let config = tiny_config(folder);
+    let [run, eval, tuned, scores] =
+        ["run", "run/eval", "run/finetune", "scores.csv"].map(|name| folder.join("out").join(name));
+    let mut said = String::new();
+    let mut then = |ran: Ran| said.push_str(&format!("{}{}", ran.stdout, ran.stderr));
+    then(succeed(arguments!["audit", "--data", root]));
+    then(succeed(arguments!["pretrain", "--data", root, "--part", "train", "--config", config, "--out", run]));
+    then(succeed(arguments!["linear", "--data", root, "--weights", run, "--task", task, "--out", eval]));
+    let tuning =
+        arguments!["finetune", "--data", root, "--weights", run, "--task", task, "--epochs", "1", "--out", tuned];
+    then(succeed(tuning));
+    then(succeed(arguments!["predict", "--data", root, "--weights", tuned, "--out", scores]));
+    let of_task = eval.join(task.to_lowercase()).join("predictions.csv");
+    then(succeed(arguments!["evaluate", of_task]));
+    then(succeed(arguments!["evaluate", scores]));
+    then(succeed(arguments!["report", run]));
+    said
+}
+
+fn page(folder: &Path) -> String {
+    fs::read_to_string(folder.join("out/run/report.html")).unwrap()
+}
+
+/// Films of which every second one is brighter, as `name(number, is_brighter)`.
+fn write_films(root: &Path, number: usize, name: impl Fn(usize, bool) -> String) {
+    for film in 0..number {
+        let path = root.join(name(film, film % 2 == 1));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image(film + 1000).write_png(&path).unwrap();
+    }
+}
+
+#[test]
+fn the_sequence_on_the_tuberculosis_sets() {
+    for (set, prefix) in [("MontgomerySet", "MCUCXR"), ("ChinaSet_AllFiles", "CHNCXR")] {
+        let folder = scratch(&format!("intake-sequence-{prefix}"));
+        let root = folder.join("set");
+        write_films(&root, 80, |film, ill| format!("{set}/CXR_png/{prefix}_{film:04}_{}.png", u8::from(ill)));
+        let said = sequence(&folder, &root, "Tuberculosis");
+        for words in [
+            "the train share of the division by patient with seed 0",
+            "no published parts (80 images in all)",
+            // The scores of images that were trained on are no results.
+            "the weights know some of these 80 images: they were trained on 5",
+        ] {
+            assert!(said.contains(words), "{words:?} in {said}");
+        }
+        // The page counts the images as the run divided them.
+        let page = page(&folder);
+        assert!(page.contains("train share") && page.contains("test share"), "{page}");
+        assert!(!page.contains("What could not be read"), "{page}");
+    }
+}
+
+#[test]
+fn the_sequence_on_a_folder_with_a_table_of_words() {
+    let folder = scratch("intake-sequence-table");
+    let root = folder.join("set");
+    write_films(&root, 80, |film, _| format!("films/scan{film:02}.png"));
+    let mut table = "Export of the archive;;;\r\n\r\nFilm;Pat-Nr;Alter;Befund\r\n".to_owned();
+    for film in 0..80 {
+        table.push_str(&format!(
+            "scan{film:02};P{};058Y;{}\r\n",
+            film / 2,
+            if film % 4 < 2 { "normal" } else { "Pneumonia" }
+        ));
+    }
+    fs::write(root.join("befunde.csv"), table).unwrap();
+    let said = sequence(&folder, &root, "Pneumonia");
+    assert!(
+        said.contains("\"Befund\" is not read as labels; --task with one of its words (Pneumonia, normal)"),
+        "{said}"
+    );
+    assert!(said.contains("\"Befund\" is read as labels, by its words Pneumonia, normal"), "{said}");
+    // Columns that are not in English are named, and the option that takes them.
+    assert!(said.contains("--columns patient=NAME"), "{said}");
+}
+
+#[test]
+fn the_sequence_on_a_folder_per_class() {
+    let folder = scratch("intake-sequence-classes");
+    let root = folder.join("set");
+    write_films(&root, 80, |film, ill| format!("{}/{film}.png", if ill { "PNEUMONIA" } else { "NORMAL" }));
+    let said = sequence(&folder, &root, "PNEUMONIA");
+    assert!(
+        said.contains("the folders NORMAL, PNEUMONIA are not read as labels; --task with one of these names"),
+        "{said}"
+    );
+    assert!(said.contains("the folders NORMAL, PNEUMONIA are read as labels"), "{said}");
+    let ran = run(arguments!["linear", "--data", root, "--weights", folder.join("out/run"), "--task", "Edema"]);
+    assert_eq!(ran.code, Some(1));
+    says(&ran, &["unknown label \"Edema\": nothing in", "--task names one"]);
+}
+
+#[test]
+fn the_sequence_on_folders_of_parts() {
+    let folder = scratch("intake-sequence-parts");
+    let root = folder.join("set");
+    let class = |ill: bool| if ill { "Pneumonia" } else { "Normal" };
+    write_films(&root, 80, |film, ill| {
+        format!("{}/{}/{film}.png", if film < 56 { "train" } else { "val" }, class(ill))
+    });
+    let said = sequence(&folder, &root, "Pneumonia");
+    assert!(said.contains("no test part: results are for the valid part"), "{said}");
+    // One note is said once, although several parts are compared with each other.
+    let linear = run(arguments!["linear", "--data", root, "--weights", folder.join("out/run"), "--task", "Pneumonia"]);
+    assert_eq!(linear.stderr.matches("patients of test are unknown").count(), 1, "{}", linear.stderr);
+}
+
+/// A patient in two published parts is a leak, and the way out that the error names can be taken.
+#[test]
+fn a_leak_between_published_parts_has_a_way_out() {
+    let folder = scratch("intake-leak");
+    let root = folder.join("set");
+    write_films(&root, 40, |film, _| format!("{}/{film:02}.png", if film < 24 { "train" } else { "val" }));
+    let mut table = "file,patient,Mass\n".to_owned();
+    // Film 23 and film 24 are of one patient.
+    (0..40).for_each(|film| table.push_str(&format!("{film:02}.png,P{},{}\n", (film + 1) / 2, (film + 1) / 2 % 2)));
+    fs::write(root.join("labels.csv"), table).unwrap();
+    let linear = |more: &[&str]| {
+        let random =
+            ["linear", "--weights", "random", "--arch", "resnet18", "--image-size", "32", "--task", "Mass", "--data"];
+        let words = random.iter().map(std::ffi::OsString::from).chain([root.clone().into_os_string()]);
+        run(words.chain(more.iter().map(std::ffi::OsString::from)))
+    };
+    let ran = linear(&[]);
+    assert_eq!(ran.code, Some(1));
+    says(&ran, &["share 1 patient(s): P12", "`moco-cxr splits --kind patients --data", "--table parts/parts.csv"]);
+    let parts = folder.join("parts");
+    succeed(arguments!["splits", "--kind", "patients", "--data", root, "--out", parts]);
+    let ran = linear(&["--table", parts.join("parts.csv").to_str().unwrap()]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
+/// The page of a run on several sets counts each of them, and reads tables as the run did.
+#[test]
+fn the_page_counts_every_set_of_a_run() {
+    let folder = scratch("intake-sets");
+    let [one, other] = ["one", "two"].map(|name| {
+        let root = films(&folder, name, 8);
+        fs::rename(root.join("labels.csv"), folder.join(format!("{name}.csv"))).unwrap();
+        fs::copy(folder.join(format!("{name}.csv")), root.join("kept.csv")).unwrap();
+        fs::copy(folder.join(format!("{name}.csv")), root.join("other.csv")).unwrap();
+        root
+    });
+    let (config, out) = (tiny_config(&folder), folder.join("out/run"));
+    let both =
+        arguments!["pretrain", "--data", one, "--data", other, "--table", "kept.csv", "--config", config, "--out", out];
+    succeed(both);
+    succeed(arguments!["report", out]);
+    let page = page(&folder);
+    for words in ["train, of one", "train, of two", "Effusion"] {
+        assert!(page.contains(words), "{words:?} in {page}");
+    }
+    assert!(!page.contains("What could not be read"));
+}
+
+/// Images without any label are kept by `splits`, and stay without one in every command that reads its table.
+#[test]
+fn splits_keep_images_without_labels() {
+    let folder = scratch("intake-unlabelled");
+    let root = folder.join("set");
+    write_films(&root, 20, |film, _| format!("img/{film:02}.png"));
+    let mut table = "path,patient,kind\n".to_owned();
+    (0..20).for_each(|film| {
+        let kind = ["normal", "Mass", ""][film % 3];
+        table.push_str(&format!("img/{film:02}.png,P{film},{kind}\n"));
+    });
+    fs::write(root.join("labels.csv"), table).unwrap();
+    let parts = folder.join("parts");
+    let ran = succeed(arguments!["splits", "--kind", "patients", "--data", root, "--task", "Mass", "--out", parts]);
+    says(&ran, &["6 images have no labels at all; parts.csv keeps them"]);
+    let ran = succeed(arguments!["audit", "--data", root, "--table", parts.join("parts.csv")]);
+    says(&ran, &["images have no labels, as \"labelled\" says"]);
+}
+
 /// A set without published parts: pretrained on as a whole it cannot be evaluated on, and the error names the way out, which
 /// works; the parts written as a table are read by every command.
 #[test]

@@ -105,11 +105,23 @@ fn an_exported_classifier_keeps_its_head_and_labels() {
         [&mut loaded.classifier().unwrap(), &mut classifier].map(|c| c.forward(image.clone(), Mode::Eval).into_data());
     assert_eq!(ours, theirs);
 
-    // Labels that do not fit the head.
-    let text = fs::read_to_string(export.join("config.json")).unwrap();
-    fs::write(export.join("config.json"), text.replace("\"num_classes\": 2", "\"num_classes\": 3")).unwrap();
-    let fault = load(&export).unwrap_err().to_string();
-    assert!(fault.contains("fc.weight (found [2, 512], expected [3, 512])"), "{fault}");
+    // What says what the numbers mean belongs to them: another label or another mean would give other results.
+    for (name, was, is) in [
+        ("config.json", "\"num_classes\": 2", "\"num_classes\": 3"),
+        ("config.json", "Edema", "Edemb"),
+        ("preprocessor_config.json", "0.502", "0.542"),
+    ] {
+        let path = export.join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(was), "{text}");
+        fs::write(&path, text.replace(was, is)).unwrap();
+        let fault = load(&export).unwrap_err().to_string();
+        assert!(fault.contains(path.to_str().unwrap()) && fault.contains("changed since it was exported"), "{fault}");
+        fs::write(&path, text).unwrap();
+    }
+    // The weights alone are complete without them.
+    fs::remove_file(export.join("preprocessor_config.json")).unwrap();
+    assert_eq!(load(&export).unwrap().labels, ["Edema", "Cardiomegaly"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     check::{
-        bench_operations::{Operations, median, peak_gflops},
+        bench_operations::{Machine, Operations, median},
         bench_process::Process,
         step::{Stepper, synthetic_batch, upload, wait},
     },
@@ -148,6 +148,8 @@ impl StepBench {
         self.validate()?;
         let adapter = self.device.adapter()?;
         guard(self.device, || {
+            // First, lest its memory count as that of the steps.
+            let machine = self.by_operation.then(|| Machine::measure(&adapter.device));
             let mut moco = MocoConfig::new();
             moco.queue_size = self.queue_size;
             let (network, optimizer) = (NetworkConfig::new(self.arch), OptimizerConfig::new(Rule::SGD, 1e-4));
@@ -157,8 +159,7 @@ impl StepBench {
             for _ in 1..self.warmup.max(1) {
                 stepper.timed(&batch, LR, None)?;
             }
-            let peak = if self.by_operation { Some(peak_gflops(&adapter.device)) } else { None };
-            Ok(WarmBench { bench: self.clone(), adapter, stepper, batch, first_step_s, peak })
+            Ok(WarmBench { bench: self.clone(), adapter, stepper, batch, first_step_s, machine })
         })
     }
 }
@@ -171,8 +172,7 @@ pub struct WarmBench {
     stepper: Stepper<Network>,
     batch: HostBatch,
     first_step_s: f64,
-    /// GFLOP/s of a product of large matrices.
-    peak: Option<f64>,
+    machine: Option<Machine>,
 }
 
 impl WarmBench {
@@ -181,7 +181,7 @@ impl WarmBench {
     /// # Errors
     /// A device that fails or runs out of memory.
     pub fn turn(&mut self, steps: usize) -> Result<Turn> {
-        let Self { bench, stepper, batch, peak, .. } = self;
+        let Self { bench, stepper, batch, machine, .. } = self;
         guard(bench.device, || {
             cpu_times::record(bench.by_operation);
             cpu_times::take();
@@ -197,7 +197,7 @@ impl WarmBench {
             let used = before.zip(after);
             let n = step_ms.len() as f64;
             Ok(Turn {
-                operations: peak.map(|peak| Operations::of(&step_ms, &operations, peak)),
+                operations: machine.map(|machine| Operations::of(&step_ms, &operations, machine)),
                 step_ms,
                 threads: rayon::current_num_threads(),
                 busy_cores: used.map(|(a, b)| (b.processor_s - a.processor_s) / wall),

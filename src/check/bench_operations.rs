@@ -4,12 +4,15 @@ use std::{collections::BTreeSet, time::Instant};
 
 use backbones::cpu_times::{ConvShape, CpuTimes, Part, Tally};
 use burn::tensor::{Device, Tensor};
+use rayon::prelude::*;
 use serde::Serialize;
 
 /// Side of the matrices whose product gives the peak: larger than every cache.
 const SIDE: usize = 2048;
-/// Products, of which the fastest counts.
-const PRODUCTS: usize = 5;
+/// Bytes copied for the rate of the memory: with their copy larger than the caches of most machines, and less than a step needs.
+const COPIED: usize = 1 << 26;
+/// Products and copies, of which the fastest counts.
+const TRIES: usize = 5;
 
 /// Milliseconds of a step by operation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -20,6 +23,9 @@ pub struct Operations {
     pub rest_ms: f64,
     /// GFLOP/s of a product of two large matrices, the fastest of five, on the same threads and before the steps.
     pub peak_gflops: f64,
+    /// GB/s, read and written, of copying 67 MB, the fastest of five, on the same threads and before the steps: what an update
+    /// of all weights cannot exceed by much.
+    pub copy_gbs: f64,
     /// Each shape of convolution, forward, dX and dW, largest share of the step first.
     pub convolutions: Vec<ConvRate>,
 }
@@ -58,8 +64,9 @@ pub struct ConvRate {
 
 impl Operations {
     /// From the milliseconds of some steps and what was measured in each.
-    pub(super) fn of(step_ms: &[f64], steps: &[CpuTimes], peak_gflops: f64) -> Self {
+    pub(super) fn of(step_ms: &[f64], steps: &[CpuTimes], machine: Machine) -> Self {
         let step = median(step_ms.to_vec());
+        let Machine { peak_gflops, copy_gbs } = machine;
         let n = steps.len().max(1) as u64;
         let parts = Part::ALL.into_iter().filter_map(|part| {
             let all = Series::of(steps.iter().map(|times| times.parts.get(&part)))?;
@@ -83,7 +90,7 @@ impl Operations {
         });
         let mut convolutions: Vec<ConvRate> = convolutions.collect();
         convolutions.sort_by(|a, b| b.ms.total_cmp(&a.ms));
-        Self { parts: parts.collect(), rest_ms: median(rest), peak_gflops, convolutions }
+        Self { parts: parts.collect(), rest_ms: median(rest), peak_gflops, copy_gbs, convolutions }
     }
 }
 
@@ -118,15 +125,34 @@ pub(super) fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// GFLOP/s of a product of two large matrices in f32, the fastest of some.
-pub(super) fn peak_gflops(device: &Device) -> f64 {
-    let matrix = Tensor::<2>::full([SIDE, SIDE], 0.5, device);
-    let seconds = (0..PRODUCTS).map(|_| {
+/// What the machine can do at most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Machine {
+    peak_gflops: f64,
+    copy_gbs: f64,
+}
+
+impl Machine {
+    /// A product of two large matrices in f32, and a copy of much memory, on all threads.
+    pub(super) fn measure(device: &Device) -> Self {
+        let matrix = Tensor::<2>::full([SIDE, SIDE], 0.5, device);
+        let product = fastest(|| drop(matrix.clone().matmul(matrix.clone())));
+        let (from, mut to) = (vec![1u8; COPIED], vec![0u8; COPIED]);
+        let copy = fastest(|| {
+            to.par_chunks_mut(1 << 20).zip(from.par_chunks(1 << 20)).for_each(|(to, from)| to.copy_from_slice(from));
+        });
+        Self { peak_gflops: 2.0 * (SIDE as f64).powi(3) / product / 1e9, copy_gbs: 2.0 * COPIED as f64 / copy / 1e9 }
+    }
+}
+
+/// Seconds of the fastest of some tries.
+fn fastest(mut f: impl FnMut()) -> f64 {
+    let seconds = (0..TRIES).map(|_| {
         let start = Instant::now();
-        drop(matrix.clone().matmul(matrix.clone()));
+        f();
         start.elapsed().as_secs_f64()
     });
-    2.0 * (SIDE as f64).powi(3) / seconds.fold(f64::INFINITY, f64::min) / 1e9
+    seconds.fold(f64::INFINITY, f64::min)
 }
 
 #[cfg(test)]
@@ -155,7 +181,7 @@ mod tests {
         };
         // The second step is slow, by its convolution.
         let steps = [step(0.010, 0.004), step(0.050, 0.005), step(0.012, 0.003)];
-        let found = Operations::of(&[20.0, 60.0, 21.0], &steps, 100.0);
+        let found = Operations::of(&[20.0, 60.0, 21.0], &steps, Machine { peak_gflops: 100.0, copy_gbs: 10.0 });
         let close = |a: f64, b: f64| (a - b).abs() < 1e-9;
         let [conv, norm] = found.parts[..] else { panic!("{found:?}") };
         assert_eq!((conv.part, conv.calls, norm.part, norm.calls), (Part::ConvForward, 2, Part::Norm, 2));

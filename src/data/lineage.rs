@@ -1,7 +1,11 @@
 //! The images a network was trained on, as far as known: those its run recorded, and those of its initial weights. Such
 //! images must not be used for model selection or testing.
 
-use std::{fmt, path::Path};
+use std::{
+    collections::HashSet,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use cxr_data::{Manifest, Role};
 use serde::{Deserialize, Serialize};
@@ -10,10 +14,11 @@ use crate::{
     data::{
         Origin, Rows,
         leaks::leak_free,
+        listings::Listings,
         places::{recall, remember},
     },
     error::{Error, Result},
-    files::{Watch, read_json, write_whole},
+    files::{Once, Watch, read_json, write_whole},
 };
 
 /// The file beside exported weights that holds a [`Lineage`].
@@ -143,6 +148,7 @@ impl Lineage {
         places: &[Origin],
         watch: &dyn Watch,
     ) -> Result<Pretraining> {
+        let listed = Listings::default();
         for Seen { role, images } in &self.seen {
             let evaluated: Vec<_> = parts.iter().filter(|(_, evaluated, _)| evaluated != role).collect();
             if evaluated.is_empty() {
@@ -154,20 +160,11 @@ impl Lineage {
                 Role::Valid => "the choice of the weights",
                 Role::Test => "the test of the weights",
             };
-            let manifest =
-                images.find(&recall(&images.hash).into_iter().chain(places.iter().cloned()).collect::<Vec<_>>())?;
+            let manifest = images.find(&anywhere(images, places), &listed)?;
             let known = manifest.patients_known && evaluated.iter().all(|(.., part)| part.manifest().patients_known);
             let pixels = if known { Vec::new() } else { images.pixels(&manifest, name, watch)? };
-            let trained_on_dicom = mostly_dicom(&manifest);
-            if let Some((part, ..)) =
-                evaluated.iter().find(|(.., part)| mostly_dicom(part.manifest()) != trained_on_dicom)
-            {
-                let kind = |dicom: bool| if dicom { "DICOM" } else { "JPEG or PNG" };
-                watch.note(&format!(
-                    "the weights were trained on {}, and the {part} part is {}: grey values differ by the window, so features may too",
-                    kind(trained_on_dicom),
-                    kind(!trained_on_dicom)
-                ));
+            for (part, _, rows) in &evaluated {
+                note_other_kind(&manifest, &format!("the {part} part is"), rows.manifest(), watch);
             }
             for (part, role_of_part, evaluated) in evaluated {
                 let seen = (name, *role, &manifest, &pixels[..]);
@@ -186,6 +183,47 @@ impl Lineage {
     }
 }
 
+impl Lineage {
+    /// Says how many of these images the weights were trained on or chosen by, since their scores are no results, and whether
+    /// they are of another kind than those. Images are known by their files; sets that are gone are not compared.
+    pub(crate) fn note_known(&self, rows: &Rows, watch: &dyn Watch) {
+        let watch = &Once::new(watch);
+        let asked = files(rows.manifest());
+        let listed = Listings::default();
+        let (mut trained, mut chosen) = (HashSet::new(), HashSet::new());
+        for Seen { role, images } in &self.seen {
+            let Ok(manifest) = images.find(&anywhere(images, &[]), &listed) else { continue };
+            note_other_kind(&manifest, "these images are", rows.manifest(), watch);
+            let known = if matches!(role, Role::Pretrain | Role::Train) { &mut trained } else { &mut chosen };
+            known.extend(files(&manifest).into_iter().filter(|file| asked.contains(file)));
+        }
+        let chosen = chosen.difference(&trained).count();
+        if trained.len() + chosen > 0 {
+            watch.note(&format!(
+                "the weights know some of these {} images: they were trained on {} and chosen by {chosen} of them, which \
+                 say nothing about new ones (predictions.csv of linear and finetune has the scores of the test images alone)",
+                asked.len(),
+                trained.len()
+            ));
+        }
+    }
+}
+
+/// Where images may lie: where they were last seen here, and `places`.
+fn anywhere(images: &Origin, places: &[Origin]) -> Vec<Origin> {
+    recall(&images.hash).into_iter().chain(places.iter().cloned()).collect()
+}
+
+/// The files of a set, below the true path of its folder.
+fn files(manifest: &Manifest) -> HashSet<PathBuf> {
+    let root = manifest.root.canonicalize().unwrap_or_else(|_| manifest.root.clone());
+    let below = |row: usize| {
+        let path = manifest.image_path(row);
+        path.strip_prefix(&manifest.root).map_or_else(|_| path.clone(), |below| root.join(below))
+    };
+    (0..manifest.len()).map(below).collect()
+}
+
 /// A leak with what can be done about it: a set without published parts was pretrained on as a whole.
 fn way_out(fault: Error, manifest: &Manifest, images: &Origin) -> Error {
     match fault {
@@ -200,12 +238,25 @@ fn way_out(fault: Error, manifest: &Manifest, images: &Origin) -> Error {
     }
 }
 
-/// Whether most images are DICOM files, by their names.
+/// Says that weights of one kind of files are given the other.
+fn note_other_kind(trained: &Manifest, these: &str, given: &Manifest, watch: &dyn Watch) {
+    let kind = |dicom: bool| if dicom { "DICOM" } else { "JPEG or PNG" };
+    if mostly_dicom(trained) != mostly_dicom(given) {
+        watch.note(&format!(
+            "the weights were trained on {}, and {these} {}: grey values differ by the window, so features may too",
+            kind(mostly_dicom(trained)),
+            kind(mostly_dicom(given))
+        ));
+    }
+}
+
+/// Whether most images are DICOM files, by their names: an image without the ending of another kind is one.
 fn mostly_dicom(manifest: &Manifest) -> bool {
+    const OTHERS: [&str; 8] = ["jpg", "jpeg", "jfif", "png", "webp", "tif", "tiff", "bmp"];
     let dicom = |path: &str| {
-        let ending =
-            path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, ending)| ending.to_lowercase());
-        matches!(ending.as_deref(), Some("dcm" | "dicom"))
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_lowercase());
+        !ending.is_some_and(|ending| OTHERS.contains(&ending.as_str()))
     };
     2 * manifest.records.iter().filter(|record| dicom(&record.path)).count() > manifest.len()
 }

@@ -6,6 +6,7 @@ mod labelled;
 mod labels;
 mod leaks;
 mod lineage;
+mod listings;
 mod origin;
 mod parts;
 mod places;

@@ -9,7 +9,7 @@ use cxr_data::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    data::{ReadAs, Sources, shares::shares},
+    data::{ReadAs, Sources, listings::Listings, shares::shares},
     error::{Error, Result},
     files::Watch,
 };
@@ -130,9 +130,9 @@ impl Origin {
 
     /// Reads the rows again and checks that they are unchanged. Where the record does not say where they are, or they are no
     /// longer there, they are looked for in the places of `others`, and known by their hash.
-    pub(crate) fn find(&self, others: &[Self]) -> Result<Manifest> {
+    pub(crate) fn find(&self, others: &[Self], listed: &Listings) -> Result<Manifest> {
         let found = match self.is_placed() {
-            true => self.load(),
+            true => self.load(listed),
             false => Err(self
                 .gone(format!("no folder with these rows (hash {}), and weights do not say where it is", self.hash))),
         };
@@ -147,7 +147,7 @@ impl Origin {
                     if !here.is_placed() || tried.contains(&here) {
                         continue;
                     }
-                    if let Ok(manifest) = here.load() {
+                    if let Ok(manifest) = here.load(listed) {
                         return Some(manifest);
                     }
                     tried.push(here);
@@ -159,8 +159,9 @@ impl Origin {
     }
 
     /// Reads the rows again and checks that they are unchanged.
-    fn load(&self) -> Result<Manifest> {
+    fn load(&self, listed: &Listings) -> Result<Manifest> {
         let mut sources = Sources::new(&self.dir);
+        sources.listed = listed.clone();
         (sources.dataset, sources.on_bad) = (self.dataset, self.on_bad);
         (sources.patient_regex, sources.read) = (self.patient_regex.clone(), self.read.clone());
         let part = if self.divided.is_some() { Part::Train } else { self.part };

@@ -45,8 +45,24 @@ impl Sources {
         } else {
             self.published(train, seed, views, watch)?
         };
-        parts.leak_free(watch)?;
+        parts.leak_free(watch).map_err(|fault| self.way_out(fault))?;
         Ok(parts)
+    }
+
+    /// A leak between the parts that one folder has, with what can be done about it.
+    fn way_out(&self, fault: Error) -> Error {
+        let elsewhere = self.test.is_some() || matches!(self.valid, ValidFrom::Folder(_)) || !self.read.more.is_empty();
+        match fault {
+            Error::Data(cxr_data::Error::Leak(text)) if !elsewhere => {
+                let dir = self.train.display();
+                Error::Data(cxr_data::Error::Leak(format!(
+                    "{text} (these are the parts that the set has: leave what is shared out of one of them, or divide all of it \
+                     by patient with `moco-cxr splits --kind patients --data {dir} --out parts`, and add \
+                     --table parts/parts.csv to every command)"
+                )))
+            }
+            other => other,
+        }
     }
 
     fn published(

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use cxr_data::{Dataset, LoadOptions, Manifest, OnBad, Part, load_together, load_with};
+use cxr_data::{Dataset, LoadOptions, Manifest, OnBad, Part};
 
 use crate::{
-    data::{Labels, ReadAs, Reading},
+    data::{Labels, ReadAs, Reading, listings::Listings},
     error::{Error, Result},
     files::Watch,
 };
 
-/// The folder of a data set, folders of further parts, and how to read them.
+/// The folder of a data set, folders of further parts, and how to read them. The files of a folder are listed once, when it is
+/// first read: files that are added later are seen by new sources.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Sources {
@@ -32,6 +33,7 @@ pub struct Sources {
     pub cache: Option<PathBuf>,
     /// Batch size and decoding threads.
     pub reading: Reading,
+    pub(crate) listed: Listings,
 }
 
 /// Where validation rows, for choosing a penalty or a checkpoint, come from. They are never reported on.
@@ -60,6 +62,7 @@ impl Sources {
             read: ReadAs::default(),
             cache: None,
             reading: Reading::default(),
+            listed: Listings::default(),
         }
     }
 
@@ -71,11 +74,11 @@ impl Sources {
 
     /// The rows of a part of a folder; no image is opened.
     pub(crate) fn table(&self, dir: &Path, part: Part) -> cxr_data::Result<Manifest> {
-        if self.read.more.is_empty() || dir != self.train {
-            return load_with(dir, self.dataset, part, &self.options());
+        let mut dirs = vec![dir.to_path_buf()];
+        if dir == self.train {
+            dirs.extend(self.read.more.iter().cloned());
         }
-        let all: Vec<PathBuf> = std::iter::once(&self.train).chain(&self.read.more).cloned().collect();
-        load_together(&all, self.dataset, part, &self.options())
+        self.listed.load(dirs, self.dataset, part, &self.options())
     }
 
     /// A part of a folder that was named for it, and the part that is read: all of a set without published parts.

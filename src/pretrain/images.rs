@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use cxr_data::{CacheReport, ImageSource, Part};
+use cxr_data::{CacheReport, ImageSource, Manifest, Part};
 
 use crate::{
     data::{Keep, Rows, Sources, open_cache, share_of, without},
@@ -23,7 +23,7 @@ impl TrainImages {
         let sources = settings.sources();
         let views = &settings.views;
         let keep = if settings.data.in_memory { Keep::All(views) } else { Keep::Cached(views) };
-        let rows = Rows::read(&sources, &sources.train, settings.read_part(), keep, watch)?;
+        let rows = Rows::read(&sources, &sources.train, settings.read_part(&sources), keep, watch)?;
         let rows = settings.share(rows, watch)?;
         rows.check_differ()?;
         let source = match (settings.data.in_memory, &sources.cache) {
@@ -36,7 +36,8 @@ impl TrainImages {
 
     /// As [`Self::open`] for a few batches: straight from the files, which are checked only where that changes the rows.
     pub(crate) fn sample(settings: &PretrainSettings, watch: &dyn Watch) -> Result<Self> {
-        let rows = Rows::listed(&settings.sources(), settings.read_part(), watch)?;
+        let sources = settings.sources();
+        let rows = Rows::listed(&sources, settings.read_part(&sources), watch)?;
         let rows = settings.share(rows, watch)?;
         let source = rows.files();
         Ok(Self { rows, source })
@@ -62,22 +63,27 @@ impl PretrainSettings {
     /// # Errors
     /// Data that cannot be read.
     pub fn count_images(&self) -> Result<usize> {
-        let manifest = self.sources().table(&self.data.dir, self.read_part())?;
+        Ok(self.listed_rows(&self.sources())?.len())
+    }
+
+    /// The rows to train on, by the tables alone: no image is opened.
+    pub(crate) fn listed_rows(&self, sources: &Sources) -> Result<Manifest> {
+        let manifest = sources.table(&sources.train, self.read_part(sources))?;
         match self.data.part {
             Some(part) if part != Part::All && !manifest.has_parts => {
-                Ok(share_of(&manifest, part, self.train.seed)?.len())
+                Ok(manifest.select(&share_of(&manifest, part, self.train.seed)?))
             }
-            _ => Ok(manifest.len()),
+            _ => Ok(manifest),
         }
     }
 
     /// The part that is read from the folder.
-    fn read_part(&self) -> Part {
+    fn read_part(&self, sources: &Sources) -> Part {
         match self.data.part {
             // Of a set without published parts the training part is all there is.
             None | Some(Part::Train) => Part::Train,
             Some(part) => {
-                let parts = self.sources().table(&self.data.dir, Part::Train).is_ok_and(|set| set.has_parts);
+                let parts = sources.table(&sources.train, Part::Train).is_ok_and(|set| set.has_parts);
                 if parts || part == Part::All { part } else { Part::Train }
             }
         }
@@ -122,7 +128,7 @@ pub fn build_cache(settings: &PretrainSettings, verify: bool, watch: &dyn Watch)
         let (found, expected) = ("nothing".into(), "the folder of a cache".into());
         return Err(Error::Setting { key: "data.cache".into(), found, expected });
     };
-    let manifest = sources.table_with_notes(&sources.train, settings.read_part(), watch)?;
+    let manifest = sources.table_with_notes(&sources.train, settings.read_part(&sources), watch)?;
     let (_, report) = open_cache(folder, &manifest, &settings.views, (settings.workers(), verify), watch)?;
     without(&manifest, &report.unreadable, settings.data.on_bad, watch)?;
     Ok(report)

@@ -1,12 +1,14 @@
 //! The data: counts of images, patients and labels in each part, the findings of the audit, and views as training sees
 //! them.
 
-use std::{collections::BTreeMap, fmt::Write, path::Path, sync::Arc};
-
-use cxr_data::{
-    AuditReport, BatchLoader, BatchOptions, LabelCounts, LoadOptions, Manifest, OnBad, Part, SameGroup, load_with,
-    preview,
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
+
+use cxr_data::{AuditReport, BatchLoader, BatchOptions, LabelCounts, Manifest, OnBad, Part, SameGroup, preview};
 
 use eval::chart::{escape, whole};
 
@@ -15,6 +17,7 @@ use super::{
     picture::Picture,
 };
 use crate::{
+    data::{Sources, share_of},
     error::Result,
     files::{Watch, text_of},
     pretrain::{KeyFrom, PretrainSettings},
@@ -27,12 +30,14 @@ const PAIRS: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Data {
     parts: Vec<PartCounts>,
+    /// Of several sets that were read as one: each part of each.
+    of_sets: Vec<PartCounts>,
     audit: Option<AuditReport>,
 }
 
 #[derive(Debug)]
 struct PartCounts {
-    name: &'static str,
+    name: String,
     images: usize,
     patients: Option<usize>,
     studies: usize,
@@ -40,10 +45,10 @@ struct PartCounts {
 }
 
 impl PartCounts {
-    fn of(name: &'static str, manifest: &Manifest) -> Self {
+    fn of(name: impl Into<String>, manifest: &Manifest) -> Self {
         let all: Vec<usize> = (0..manifest.len()).collect();
         Self {
-            name,
+            name: name.into(),
             images: manifest.len(),
             patients: manifest.patients_known.then(|| manifest.patient_count()),
             studies: manifest.studies(&all).len(),
@@ -54,18 +59,54 @@ impl PartCounts {
     }
 }
 
+/// The counts of each part that the sources have; `of` stands behind its name.
+fn counts(settings: &PretrainSettings, sources: &Sources, of: &str, watch: &dyn Watch) -> Vec<PartCounts> {
+    let mut found = Vec::new();
+    for (name, part) in [("train", Part::Train), ("valid", Part::Valid), ("test", Part::Test)] {
+        match sources.table(&sources.train, part) {
+            Ok(manifest) if manifest.is_empty() => {}
+            Ok(manifest) if !manifest.has_parts && !matches!(settings.data.part, None | Some(Part::All)) => {
+                for (name, part) in [("train", Part::Train), ("valid", Part::Valid), ("test", Part::Test)] {
+                    match share_of(&manifest, part, settings.train.seed) {
+                        Ok(rows) => found.push(PartCounts::of(format!("{name} share{of}"), &manifest.select(&rows))),
+                        Err(fault) => watch.note(&format!("{name} share of {}: {fault}", sources.train.display())),
+                    }
+                }
+            }
+            Ok(manifest) => found.push(PartCounts::of(format!("{name}{of}"), &manifest)),
+            // A set need not have every part.
+            Err(cxr_data::Error::Layout { .. }) if part != Part::Train => {}
+            Err(fault) => watch.note(&format!("{name} part of {}: {fault}", sources.train.display())),
+        }
+    }
+    found
+}
+
 impl Data {
-    /// Reads the counts from the tables below `dir`, without opening an image, and `audit.json` of the run.
-    pub(super) fn read(run: &Path, settings: Option<&PretrainSettings>, dir: Option<&Path>, watch: &dyn Watch) -> Self {
+    /// Reads the counts from the tables of the sources, without opening an image, and `audit.json` of the run. A set without
+    /// published parts is counted as the run divided it.
+    /// In private sets have numbers for names.
+    pub(super) fn read(
+        run: &Path,
+        read: Option<(&PretrainSettings, &Sources)>,
+        private: bool,
+        watch: &dyn Watch,
+    ) -> Self {
         let mut data = Self::default();
-        if let (Some(dir), Some(settings)) = (dir, settings) {
-            let options = LoadOptions { on_bad: OnBad::Skip, ..LoadOptions::default() };
-            for (name, part) in [("train", Part::Train), ("valid", Part::Valid), ("test", Part::Test)] {
-                match load_with(dir, settings.data.dataset, part, &options) {
-                    Ok(manifest) if manifest.is_empty() => {}
-                    Ok(manifest) => data.parts.push(PartCounts::of(name, &manifest)),
-                    Err(cxr_data::Error::Layout { .. }) => {} // a set need not have every part
-                    Err(fault) => watch.note(&format!("{name} part of {}: {fault}", dir.display())),
+        if let Some((settings, sources)) = read {
+            data.parts = counts(settings, sources, "", watch);
+            if !sources.read.more.is_empty() {
+                let dirs: Vec<&PathBuf> = std::iter::once(&sources.train).chain(&sources.read.more).collect();
+                for (i, dir) in dirs.iter().enumerate() {
+                    let mut alone = sources.clone();
+                    alone.train.clone_from(dir);
+                    alone.read.more.clear();
+                    let same = dirs.iter().filter(|other| other.file_name() == dir.file_name()).count();
+                    let name = if same == 1 { dir.file_name() } else { None };
+                    let name =
+                        name.map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
+                    let name = if private { format!("set {}", i + 1) } else { name };
+                    data.of_sets.extend(counts(settings, &alone, &format!(", of {}", escape(&name)), watch));
                 }
             }
         }
@@ -97,9 +138,9 @@ impl Data {
         if !self.parts.is_empty() {
             let mut sizes =
                 DataTable::new("Size").text("part").numbers("images").numbers("patients").numbers("studies");
-            for part in &self.parts {
+            for part in self.parts.iter().chain(&self.of_sets) {
                 let patients = part.patients.map_or_else(|| "unknown".to_owned(), |n| whole(n as f64));
-                sizes.push([part.name.to_owned(), whole(part.images as f64), patients, whole(part.studies as f64)]);
+                sizes.push([part.name.clone(), whole(part.images as f64), patients, whole(part.studies as f64)]);
             }
             html.push_str(&sizes.to_html());
             html.push_str(&self.labels());
@@ -187,9 +228,8 @@ impl SampleViews {
     ///
     /// # Errors
     /// Images that cannot be read.
-    pub(super) fn draw(settings: &PretrainSettings, dir: &Path) -> Result<Self> {
-        let options = LoadOptions { on_bad: OnBad::Skip, ..LoadOptions::default() };
-        let manifest = load_with(dir, settings.data.dataset, Part::Train, &options)?;
+    pub(super) fn draw(settings: &PretrainSettings, sources: &Sources) -> Result<Self> {
+        let manifest = settings.listed_rows(sources)?;
         let batch_size = PAIRS.min(manifest.len());
         let options = BatchOptions { batch_size, workers: 1, ahead: 1, seed: settings.train.seed, on_bad: OnBad::Skip };
         let loader = BatchLoader::new(&manifest, settings.views, options)?;
@@ -256,8 +296,8 @@ mod tests {
     fn findings_that_never_occur_are_counted_not_listed() {
         let counts = |positive| LabelCounts { positive, negative: 5, uncertain: 1, not_mentioned: 0 };
         let labels = vec![("Edema".to_owned(), counts(3)), ("Fracture".to_owned(), counts(0))];
-        let part = PartCounts { name: "train", images: 1234, patients: None, studies: 9, labels };
-        let data = Data { parts: vec![part], audit: None };
+        let part = PartCounts { name: "train".into(), images: 1234, patients: None, studies: 9, labels };
+        let data = Data { parts: vec![part], ..Data::default() };
         let html = data.section().body.expect("a body");
         assert!(html.contains("Edema") && !html.contains("Fracture") && html.contains("1 findings without"), "{html}");
         assert!(html.contains("1,234") && html.contains("unknown") && html.contains("moco-cxr audit"), "{html}");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cxr_data::{BatchLoader, BatchOptions, Dataset, Label, LoadOptions, Manifest, OnBad, Part, load_with};
+use cxr_data::{BatchLoader, BatchOptions, Label, Manifest, OnBad, Part};
 use eval::{
     Features,
     chart::{Axis, Chart, escape, whole},
@@ -15,6 +15,7 @@ use super::{
     page::{Section, command, figure, figures},
 };
 use crate::{
+    data::Sources,
     device::DeviceChoice,
     error::Result,
     study::one_view,
@@ -38,13 +39,8 @@ pub(super) struct FeatureMap {
 
 /// Up to `most` images of a data set, evenly spread: of the test part, else of the validation part, else of the
 /// training part. Returns the rows and the name of the part.
-pub(super) fn images_to_show(
-    dir: &Path,
-    dataset: Dataset,
-    most: usize,
-) -> Result<(Manifest, Vec<usize>, &'static str)> {
-    let options = LoadOptions { on_bad: OnBad::Skip, ..LoadOptions::default() };
-    let load = |part| load_with(dir, dataset, part, &options);
+pub(super) fn images_to_show(sources: &Sources, most: usize) -> Result<(Manifest, Vec<usize>, &'static str)> {
+    let load = |part| sources.table(&sources.train, part);
     let (manifest, part) = match (load(Part::Test), load(Part::Valid)) {
         (Ok(manifest), _) => (manifest, "test"),
         (_, Ok(manifest)) => (manifest, "valid"),
@@ -60,15 +56,9 @@ impl FeatureMap {
     ///
     /// # Errors
     /// No export, data that cannot be read, or a failing device.
-    pub(super) fn compute(
-        run: &Path,
-        dir: &Path,
-        dataset: Dataset,
-        most: usize,
-        device: &DeviceChoice,
-    ) -> Result<Self> {
+    pub(super) fn compute(run: &Path, sources: &Sources, most: usize, device: &DeviceChoice) -> Result<Self> {
         let LoadedNetwork { network, views, .. } = load_run(run, &device.select()?)?;
-        let (manifest, rows, part) = images_to_show(dir, dataset, most)?;
+        let (manifest, rows, part) = images_to_show(sources, most)?;
         if rows.len() < 3 {
             return Ok(Self::default());
         }
@@ -77,7 +67,9 @@ impl FeatureMap {
         let loader = BatchLoader::new(&manifest, views, options)?.with_rows(&rows)?;
         let Features { values, rows } = extract_features(&network, loader.in_order::<u8>().map(one_view))?;
         let (points, explained) = principal_components(&values.mapv(f64::from));
-        let labels = |task: usize| rows.iter().map(|&row| manifest.records[row].labels[task]).collect();
+        // An image of which nothing is said has no labels.
+        let label = |row: usize, task: usize| manifest.records[row].labels.get(task).copied();
+        let labels = |task: usize| rows.iter().map(|&row| label(row, task).unwrap_or(Label::NotMentioned)).collect();
         let findings = manifest.tasks.iter().enumerate().map(|(i, name)| (name.clone(), labels(i))).collect();
         Ok(Self { points, explained, findings, part })
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cxr_data::{BatchLoader, BatchOptions, Dataset, Label, Manifest, OnBad};
+use cxr_data::{BatchLoader, BatchOptions, Label, Manifest, OnBad};
 use eval::{chart::escape, grad_cam, predict};
 use ndarray::{Array3, ArrayView2};
 
@@ -12,7 +12,7 @@ use super::{
     page::{Section, command, figures},
     picture::Picture,
 };
-use crate::{device::DeviceChoice, error::Result, study::one_view, weights::load_weights};
+use crate::{data::Sources, device::DeviceChoice, error::Result, study::one_view, weights::load_weights};
 
 /// Number of findings shown: the first of the network's.
 const FINDINGS: usize = 4;
@@ -38,19 +38,13 @@ impl HeatMaps {
     ///
     /// # Errors
     /// Weights or images that cannot be read, or a failing device.
-    pub(super) fn compute(
-        export: &Path,
-        dir: &Path,
-        dataset: Dataset,
-        most: usize,
-        device: &DeviceChoice,
-    ) -> Result<Self> {
+    pub(super) fn compute(export: &Path, sources: &Sources, most: usize, device: &DeviceChoice) -> Result<Self> {
         let loaded = load_weights(&export.display().to_string(), None, 0, &device.select()?)?;
         let Some(model) = loaded.classifier() else {
             return Ok(Self::default()); // a backbone
         };
         let (labels, views) = (loaded.labels, loaded.views);
-        let (manifest, rows, part) = images_to_show(dir, dataset, most)?;
+        let (manifest, rows, part) = images_to_show(sources, most)?;
         if rows.is_empty() {
             return Ok(Self::default());
         }
@@ -115,7 +109,7 @@ fn examples_of(manifest: &Manifest, task: &str, mut scores: Vec<(usize, f64)>) -
     let Ok(columns) = manifest.task_indices(&[task]) else {
         return scores.iter().take(2).map(|(row, _)| ("highest score", *row)).collect();
     };
-    let is = |row: usize, label: Label| manifest.records[row].labels[columns[0]] == label;
+    let is = |row: usize, label: Label| manifest.records[row].labels.get(columns[0]) == Some(&label);
     let positive: Vec<usize> = scores.iter().map(|s| s.0).filter(|&row| is(row, Label::Positive)).collect();
     let negative = scores.iter().map(|s| s.0).find(|&row| !is(row, Label::Positive) && !is(row, Label::Uncertain));
     let mut found: Vec<(&str, usize)> = positive.iter().take(2).map(|&row| ("with the finding", row)).collect();

@@ -23,9 +23,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use cxr_data::OnBad;
 use eval::{Bootstrap, chart::escape};
 
 use crate::{
+    data::Sources,
     device::DeviceChoice,
     error::{Error, Result},
     files::{Notes, Watch, write_whole},
@@ -128,22 +130,23 @@ impl Report {
             let (found, expected) = ("no such folder".to_owned(), "the folder of a data set".to_owned());
             return Err(Error::Setting { key: asked.display().to_string(), found, expected });
         }
-        let data = Data::read(run, settings.as_ref(), dir.as_deref(), &notes);
+        let sources = settings.as_ref().zip(dir.clone()).map(|(settings, dir)| sources(settings, dir));
+        let data = Data::read(run, settings.as_ref().zip(sources.as_ref()), options.private, &notes);
         let evaluations = Evaluations::read(&eval, &options.bootstrap, options.private, &notes);
         let (mut views, mut map, mut heat_maps) = (SampleViews::default(), FeatureMap::default(), HeatMaps::default());
-        if let (Some(dir), Some(settings), false) = (&dir, &settings, options.private) {
-            views = SampleViews::draw(settings, dir).unwrap_or_else(|e| noted(&notes, "sample views", &e));
+        if let (Some(sources), Some(settings), false) = (&sources, &settings, options.private) {
+            views = SampleViews::draw(settings, sources).unwrap_or_else(|e| noted(&notes, "sample views", &e));
             if options.features || options.data.is_some() {
-                let (dataset, images, device) = (settings.data.dataset, options.images.max(3), &options.device);
+                let (images, device) = (options.images.max(3), &options.device);
                 if run.join("export").is_dir() {
-                    let found = FeatureMap::compute(run, dir, dataset, images, device);
+                    let found = FeatureMap::compute(run, sources, images, device);
                     map = found.unwrap_or_else(|e| noted(&notes, "map of the features", &e));
                 }
                 // The last one: among the usual folders, that of the fine-tuning comes after those of linear heads.
                 if let Some(export) =
                     eval.iter().rev().map(|folder| folder.join("export")).find(|export| export.is_dir())
                 {
-                    let found = HeatMaps::compute(&export, dir, dataset, images, device);
+                    let found = HeatMaps::compute(&export, sources, images, device);
                     heat_maps = found.unwrap_or_else(|e| noted(&notes, "heat maps", &e));
                 }
             }
@@ -236,6 +239,17 @@ fn leaving(notes: Vec<String>, folders: &[&Path], private: bool) -> Vec<String> 
         text
     };
     notes.into_iter().map(without).collect()
+}
+
+/// How the run read its images, from `dir`: where that is another folder than the run had, the further folders of the run are
+/// left out.
+fn sources(settings: &PretrainSettings, dir: PathBuf) -> Sources {
+    let mut sources = settings.sources();
+    if dir != sources.train {
+        sources.read.more.clear();
+    }
+    (sources.train, sources.on_bad, sources.cache) = (dir, OnBad::Skip, None);
+    sources
 }
 
 fn noted<T: Default>(watch: &dyn Watch, what: &str, fault: &Error) -> T {

@@ -62,8 +62,9 @@ impl<'w> Study<'w> {
         sources.reading.validate()?;
         let network = weights.load(watch)?;
         sources.check_tasks(labels)?;
-        let parts = sources.parts(protocol.seed, Some(&network.views), watch)?;
-        let pretraining = check_pretraining(&parts, &network, protocol, watch)?;
+        let once = Once::new(watch); // parts are compared with each other, and with what the weights were trained on
+        let parts = sources.parts(protocol.seed, Some(&network.views), &once)?;
+        let pretraining = check_pretraining(&parts, &network, protocol, &once)?;
         Self::of((parts, network, pretraining), sources.reading, labels, protocol, watch)
     }
 

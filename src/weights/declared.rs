@@ -26,7 +26,7 @@ pub(super) struct Declared {
 pub(super) const KEYS: [&str; 3] = ["size", "image_mean", "image_std"];
 
 /// Ours, and transformers'.
-const PREPROCESSOR: &str = "preprocessor_config.json";
+pub(super) const PREPROCESSOR: &str = "preprocessor_config.json";
 /// timm's.
 const CONFIG: &str = "config.json";
 /// Written by timm's `train.py` beside its checkpoints.

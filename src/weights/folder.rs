@@ -15,7 +15,7 @@ use crate::{
 
 pub(crate) const EXPORT: &str = "export";
 pub(super) const MODEL: &str = "model.safetensors";
-const CONFIG: &str = "config.json";
+pub(super) const CONFIG: &str = "config.json";
 
 /// The weight file of a run or export folder: `export/model.safetensors` or `model.safetensors`.
 pub(super) fn weight_file(folder: &Path) -> Option<PathBuf> {

@@ -1,22 +1,31 @@
-//! Opens a weight file, and verifies the checksum that its checkpoint has of it.
+//! Opens a weight file, and verifies the checksums that there are of it and of what lies beside it.
 //!
-//! An export has a checksum in the file itself; a checkpoint of a pretraining lists the BLAKE3 hashes of its files in
-//! `complete.json`.
+//! An export has a checksum in the file itself, and those of the two files that say what its numbers mean; a checkpoint of a
+//! pretraining lists the BLAKE3 hashes of its files in `complete.json`.
 
 use std::path::Path;
 
 use backbones::WeightFile;
 
-use crate::{error::Result, files::read_json};
+use super::{
+    cache::sha256,
+    declared::PREPROCESSOR,
+    folder::{CONFIG, MODEL},
+};
+use crate::{
+    error::{Error, Result},
+    files::read_json,
+};
 
 const COMPLETE: &str = "complete.json";
 
 /// Opens a weight file.
 ///
 /// # Errors
-/// As [`WeightFile::open`]; or its checkpoint lists another checksum.
+/// As [`WeightFile::open`]; its checkpoint lists another checksum; a file of its export is another than was exported.
 pub(super) fn open(path: &Path) -> Result<WeightFile> {
     let file = WeightFile::open(path)?;
+    check_beside(&file)?;
     let list = path.with_file_name(COMPLETE);
     if !list.is_file() {
         return Ok(file);
@@ -30,4 +39,28 @@ pub(super) fn open(path: &Path) -> Result<WeightFile> {
     }
     let problem = format!("damaged: BLAKE3 {found}, expected {expected}, as {COMPLETE} beside it says");
     Err(backbones::Error::WeightFile { path: path.to_owned(), position: 0, problem }.into())
+}
+
+/// Compares the files of an export with what was exported. Under another name the weights are alone, and what lies beside
+/// them may be of another tool.
+fn check_beside(file: &WeightFile) -> Result<()> {
+    let path = file.path();
+    if path.file_name().is_none_or(|name| name != MODEL) {
+        return Ok(());
+    }
+    for (name, expected) in file.checksums_beside().filter(|(name, _)| [CONFIG, PREPROCESSOR].contains(name)) {
+        let beside = path.with_file_name(name);
+        if !beside.is_file() {
+            continue;
+        }
+        let found = sha256(&std::fs::read(&beside).map_err(Error::io(&beside))?);
+        if found != expected {
+            let reason = format!(
+                "damaged, or changed since it was exported with {MODEL} (SHA-256 {found}, expected {expected}); restore it, or copy \
+                 {MODEL} alone to a new folder and state what is right: `moco-cxr import FILE --image-size N --mean M --std S --out DIR`"
+            );
+            return Err(Error::Config { origin: beside.display().to_string(), reason });
+        }
+    }
+    Ok(())
 }

@@ -61,6 +61,9 @@ pub struct SubsetAudit {
     pub duplicates: Vec<Duplicates>,
     /// Images of different patients that look alike.
     pub near_duplicates: Vec<NearDuplicate>,
+    /// Rows whose patient looks like a long number that a spreadsheet rounded, and the first of these.
+    #[serde(default)]
+    pub rounded_patients: Option<(usize, String)>,
 }
 
 /// Images of which there is one thing to say.
@@ -165,6 +168,7 @@ fn one(subset: &Subset<'_>, policies: &[LabelPolicy], scan: &Scan) -> Result<Sub
         looks: looks(manifest, scan.seen(subset)),
         duplicates: duplicates(manifest, &images),
         near_duplicates: near_duplicates(subset, &images),
+        rounded_patients: rounded_patients(manifest),
     })
 }
 
@@ -260,6 +264,15 @@ fn duplicates(manifest: &Manifest, images: &[(usize, &Fingerprint)]) -> Vec<Dupl
             paths: rows.iter().map(|&row| manifest.records[row].path.clone()).collect(),
         })
         .collect()
+}
+
+fn rounded_patients(manifest: &Manifest) -> Option<(usize, String)> {
+    // Of several sets read as one, the name of the set comes first.
+    let own = |patient: &'_ str| patient.rsplit(':').next().unwrap_or_default().to_owned();
+    let patients = manifest.records.iter().map(|record| own(&record.patient));
+    let mut rounded = patients.filter(|patient| tables::looks_rounded(patient));
+    let first = rounded.next()?;
+    Some((1 + rounded.count(), first))
 }
 
 /// Only pairs of different patients: images of one patient often look alike.

@@ -188,6 +188,19 @@ pub enum Error {
         /// The range.
         expected: &'static str,
     },
+    /// A label of a set that has none.
+    #[error(
+        "unknown label {name:?}: nothing in {} is read as labels; a table beside the images has a column for each \
+         (--table FILE names it), or the images lie in folders named for them, of which --task names one; \
+         `moco-cxr audit --data DIR` says what was seen",
+        root.display()
+    )]
+    NoLabels {
+        /// The label that was asked for.
+        name: String,
+        /// Folder of the set.
+        root: PathBuf,
+    },
     /// The output folder is not empty.
     #[error("{}: already exists and is not an empty folder; expected a new or an empty one", path.display())]
     NotEmpty {

@@ -36,7 +36,10 @@ pub use error::{Error, Result};
 pub use inventory::{Account, LeftOut};
 pub use labels::{LabelCounts, LabelPolicy, NotMentioned, PolicyResult, TargetCounts, Uncertain, Views};
 pub use leak::{LeakReport, Role, Subset, check_files, check_leaks, check_leaks_with, check_patients, check_scanned};
-pub use loaders::{Column, Columns, Dataset, Folder, LoadOptions, OnBad, Part, load, load_together, load_with};
+pub use loaders::{
+    Column, Columns, Dataset, Folder, LoadOptions, OnBad, Part, load, load_opened, load_together, load_with,
+    open_together,
+};
 pub use looks::Remark;
 pub use manifest::{Manifest, Record};
 pub use nearest::{did_you_mean, nearest_name};

@@ -63,6 +63,8 @@ pub enum Remark {
     Turned,
     /// Stored in the colours of print (CMYK), and converted.
     Cmyk,
+    /// Several frames, of which the first is read.
+    Frames,
 }
 
 impl Remark {
@@ -78,6 +80,7 @@ impl Remark {
             Self::TwelveBit => "images of 12 bits in 16, scaled to the full range",
             Self::Turned => "images turned as their EXIF orientation says",
             Self::Cmyk => "images in the colours of print (CMYK), converted to grey",
+            Self::Frames => "files of several frames, of which the first is read",
         }
     }
 

@@ -147,10 +147,9 @@ impl Manifest {
         let wanted = plain(name);
         let own = || self.tasks.iter().position(|task| plain(task) == wanted);
         let other = || self.tasks.iter().position(|task| vocabulary::same(&plain(task), &wanted));
-        own().or_else(|| if exact { None } else { other() }).ok_or_else(|| Error::UnknownName {
-            what: "label",
-            value: name.into(),
-            expected: self.tasks.clone(),
+        own().or_else(|| if exact { None } else { other() }).ok_or_else(|| match self.tasks.is_empty() {
+            true => Error::NoLabels { name: name.into(), root: self.root.clone() },
+            false => Error::UnknownName { what: "label", value: name.into(), expected: self.tasks.clone() },
         })
     }
 

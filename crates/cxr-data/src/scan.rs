@@ -2,13 +2,13 @@
 //! time of each file, so that a second command need not decode them again.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{Decoded, Format};
-use crate::limits;
 use crate::looks::{Looks, Remark};
 use crate::phash::Fingerprint;
 use crate::stamp::Stamp;
@@ -48,12 +48,12 @@ impl Seen {
 }
 
 /// Version of the file, and of what is measured: another one is not read.
-const VERSION: &str = "moco-cxr scan 1";
+const VERSION: &str = "moco-cxr scan 2";
 
 /// What was seen in the images of a folder by an earlier command.
 ///
-/// The file is a line with the version, one with a checksum, and a JSON object a line for each image; it is written whole or
-/// not at all. Images that could not be read are not kept.
+/// The file is a line with the version, a JSON object a line for each image, and a line with a checksum of these; it is read
+/// and written line by line, and is there whole or not at all. Images that could not be read are not kept.
 #[derive(Debug)]
 pub struct ScanStore {
     file: PathBuf,
@@ -116,16 +116,19 @@ impl ScanStore {
     }
 
     fn write(&self) -> std::io::Result<()> {
-        let mut body = Vec::new();
-        for (path, (stamp, seen)) in &self.seen {
-            serde_json::to_writer(&mut body, &(path, stamp, seen))?;
-            body.push(b'\n');
-        }
         let folder = self.file.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        writeln!(file, "{VERSION}\n{:08x}", crc32fast::hash(&body))?;
-        file.write_all(&body)?;
-        file.persist(&self.file)?;
+        let mut file = BufWriter::new(tempfile::NamedTempFile::new_in(folder)?);
+        writeln!(file, "{VERSION}")?;
+        let (mut checksum, mut line) = (crc32fast::Hasher::new(), Vec::new());
+        for (path, (stamp, seen)) in &self.seen {
+            line.clear();
+            serde_json::to_writer(&mut line, &(path, stamp, seen))?;
+            line.push(b'\n');
+            checksum.update(&line);
+            file.write_all(&line)?;
+        }
+        writeln!(file, "{:08x}", checksum.finalize())?;
+        file.into_inner()?.persist(&self.file)?;
         Ok(())
     }
 }
@@ -135,15 +138,21 @@ fn key(path: &Path) -> String {
 }
 
 fn read(file: &Path) -> Option<HashMap<String, (Stamp, Seen)>> {
-    let text = limits::own(file).ok()?;
-    let rest = text.strip_prefix(VERSION)?.strip_prefix('\n')?;
-    let (checksum, body) = rest.split_once('\n')?;
-    if checksum != format!("{:08x}", crc32fast::hash(body.as_bytes())) {
+    let mut lines = BufReader::new(File::open(file).ok()?);
+    let mut line = String::new();
+    lines.read_line(&mut line).ok()?;
+    if line.trim_end() != VERSION {
         return None;
     }
-    let line = |line: &str| {
-        let (path, stamp, seen): (String, Stamp, Seen) = serde_json::from_str(line).ok()?;
-        Some((path, (stamp, seen)))
-    };
-    body.lines().map(line).collect()
+    let (mut checksum, mut seen) = (crc32fast::Hasher::new(), HashMap::new());
+    loop {
+        line.clear();
+        lines.read_line(&mut line).ok()?;
+        if !line.starts_with('[') {
+            return (line.trim_end() == format!("{:08x}", checksum.finalize())).then_some(seen);
+        }
+        checksum.update(line.as_bytes());
+        let (path, stamp, of_image): (String, Stamp, Seen) = serde_json::from_str(&line).ok()?;
+        seen.insert(path, (stamp, of_image));
+    }
 }

@@ -181,6 +181,161 @@ fn c26_folders_of_parts_and_classes() {
     assert!(auto(&folder(&["train/p1/1.png", "train/p2/1.png", "test/p3/1.png"])).unwrap().tasks.is_empty());
 }
 
+/// C26: folders of a set without parts may be patients or classes; they are classes if a task names one, and that is said.
+#[test]
+fn c26_folders_are_classes_where_a_task_names_one() {
+    let dir = folder(&["set/Normal/1.png", "set/Normal/a/2.png", "set/TB/3.png", "set/odd.png"]);
+    let ask = |dir: &TempDir, task: &str, part| {
+        let options = LoadOptions { tasks: Some(vec![task.into()]), ..LoadOptions::default() };
+        load_with(dir.path(), Dataset::Auto, part, &options).unwrap()
+    };
+    let set = ask(&dir, "tuberculosis", Part::Train);
+    assert_eq!(set.tasks, ["Normal", "TB"]);
+    let (yes, no) = (Label::Positive, Label::Negative);
+    assert_eq!(
+        set.records.iter().map(|record| record.labels.clone()).collect::<Vec<_>>(),
+        [vec![yes, no], vec![yes, no], vec![no, yes], vec![]]
+    );
+    assert!(
+        set.notes.join("\n").contains("1 images lie in none of these folders and have no labels"),
+        "{:?}",
+        set.notes
+    );
+    // Another word, or none: no labels.
+    assert!(ask(&dir, "Edema", Part::Train).tasks.is_empty());
+    fs::remove_file(dir.path().join("set/odd.png")).unwrap();
+    let set = auto(&dir).unwrap();
+    let notes = set.notes.join("\n");
+    assert!(set.tasks.is_empty() && notes.contains("the folders Normal, TB are not read as labels; --task"), "{notes}");
+    let error = set.task_indices(&["TB"]).unwrap_err().to_string();
+    assert!(error.contains("nothing in") && error.contains("--task names one"), "{error}");
+    // Parts that do not have the same classes.
+    let dir = folder(&["train/A/1.png", "train/B/2.png", "val/A/3.png"]);
+    assert!(auto(&dir).unwrap().tasks.is_empty());
+    let set = ask(&dir, "b", Part::Valid);
+    assert_eq!((set.tasks.as_slice(), &set.records[0].labels), (&["A".to_owned(), "B".into()][..], &vec![yes, no]));
+    // Many folders are patients, of which nothing is said.
+    let many: Vec<String> = (0..30).map(|number| format!("p{number}/1.png")).collect();
+    let dir = folder(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(!auto(&dir).unwrap().notes.join("\n").contains("--task"));
+}
+
+/// C06, C30: the tables and lists of the other parts of a set are no tables that somebody forgot.
+#[test]
+fn c06_c30_tables_of_other_parts_are_no_warning() {
+    let mass = "path,Mass\nimg/1.png,1\n";
+    let dir =
+        three_images(&[("train.csv", mass), ("val.csv", &mass.replace("1.png", "2.png")), ("notes.csv", "day\n3\n")]);
+    fs::remove_file(dir.path().join("img/3.png")).unwrap();
+    let set = load(dir.path(), Dataset::Auto, Part::Train).unwrap();
+    let left = left_out(&set);
+    assert!(left.contains(&"1 tables and lists of other parts: val.csv".into()), "{left:?}");
+    assert_eq!(warnings(&set).lines().count(), 1, "{}", warnings(&set));
+    assert!(warnings(&set).contains("notes.csv"));
+    all_accounted_for(&set, 5);
+    assert!(!left_out(&auto(&dir).unwrap()).join("\n").contains("other parts"));
+}
+
+/// A column that names findings by words is read as labels where a task names one of them, and otherwise offered.
+#[test]
+fn a_column_of_words_is_labels_where_a_task_names_one() {
+    let text = "path,patient,diagnosis,Mass\nimg/1.png,A,Normal,0\nimg/2.png,B,COVID-19 | Effusion,1\nimg/3.png,C,,\n";
+    let dir = three_images(&[("labels.csv", text)]);
+    let ask = |task: &str| {
+        let options = LoadOptions { tasks: Some(vec![task.into()]), ..LoadOptions::default() };
+        load_with(dir.path(), Dataset::Auto, Part::All, &options).unwrap()
+    };
+    let set = ask("pleural effusion");
+    assert_eq!(set.tasks, ["Mass", "COVID-19", "Effusion", "Normal"]);
+    let (yes, no, blank) = (Label::Positive, Label::Negative, Label::NotMentioned);
+    let labels: Vec<_> = set.records.iter().map(|record| record.labels.clone()).collect();
+    assert_eq!(labels, [vec![no, no, no, yes], vec![yes, yes, yes, no], vec![blank; 4]]);
+    assert!(set.notes.join("\n").contains("\"diagnosis\" is read as labels, by its words"), "{:?}", set.notes);
+    assert_eq!(ask("mass").tasks, ["Mass"]);
+    // Where it is the only one, a blank says nothing at all.
+    write(
+        dir.path(),
+        "labels.csv",
+        text.replace(",Mass", "").replace(",0\n", "\n").replace(",1\n", "\n").replace(",,", ","),
+    );
+    let set = ask("normal");
+    assert_eq!((set.tasks.len(), set.records[2].labels.len()), (3, 0));
+    // Few words that come again are offered.
+    write(dir.path(), "labels.csv", "path,kind\nimg/1.png,film\nimg/2.png,film\nimg/3.png,digital\n");
+    let notes = auto(&dir).unwrap().notes.join("\n");
+    assert!(!notes.contains("is not read as labels"), "two words in three rows: {notes}");
+    write(dir.path(), "img/4.png", "");
+    write(
+        dir.path(),
+        "labels.csv",
+        "path,kind\nimg/1.png,film\nimg/2.png,film\nimg/3.png,digital\nimg/4.png,digital\n",
+    );
+    let notes = auto(&dir).unwrap().notes.join("\n");
+    assert!(notes.contains("\"kind\" is not read as labels; --task with one of its words (digital, film)"), "{notes}");
+}
+
+/// Titles and comments above the header of a table, as exports and spreadsheets have them; lines are those of the file.
+#[test]
+fn titles_and_comments_above_a_header() {
+    for above in ["# exported by me, on Monday\n", "Study export 2020-01-01,,\r\n\r\n", "Study export\n# second line\n"]
+    {
+        let dir = three_images(&[("labels.csv", &format!("{above}path,patient,Effusion\n{ROWS}"))]);
+        let set = auto(&dir).unwrap();
+        assert_eq!((set.tasks.as_slice(), set.patient_count()), (&["Effusion".to_owned()][..], 2), "{above:?}");
+        write(dir.path(), "labels.csv", format!("{above}path,patient,Effusion\n{}", ROWS.replace("A,1", "A,7")));
+        let lines = above.matches('\n').count() + 2;
+        let error = auto(&dir).unwrap_err().to_string();
+        assert!(error.contains(&format!("line {lines}, column \"Effusion\": found \"7\"")), "{error}");
+    }
+}
+
+/// Folders of parts with a word beside the part; one part alone is none; what lies beside the parts is said.
+#[test]
+fn folders_of_parts_in_other_words() {
+    let part = |dir: &TempDir, part| load(dir.path(), Dataset::Auto, part);
+    for [train, valid, test] in
+        [["train set", "validation set", "test set"], ["train_images", "val_images", "TestData"]]
+    {
+        let dir = folder(&[&format!("{train}/1.png"), &format!("{valid}/2.png"), &format!("{test}/3.png"), "4.png"]);
+        for (which, name) in [(Part::Train, "1.png"), (Part::Valid, "2.png"), (Part::Test, "3.png")] {
+            assert_eq!(paths(&part(&dir, which).unwrap()), [name], "{train}");
+        }
+        let notes = auto(&dir).unwrap().notes.join("\n");
+        assert!(notes.contains("1 images lie outside of the folders") && notes.contains("4.png"), "{notes}");
+    }
+    let dir = folder(&["train/a/1.png", "train/b/2.png"]);
+    let set = part(&dir, Part::Train).unwrap();
+    assert_eq!((set.has_parts, paths(&set)), (false, vec!["train/a/1.png", "train/b/2.png"]));
+    let dir = three_images(&[("train.csv", &format!("path,patient,Effusion\n{ROWS}"))]);
+    assert!(!part(&dir, Part::Train).unwrap().has_parts);
+    // One odd word in a column of parts is a fault of the table, not a set without parts.
+    let dir =
+        three_images(&[("labels.csv", "path,split,Mass\nimg/1.png,train,1\nimg/2.png,holdout,0\nimg/3.png,,1\n")]);
+    let error = auto(&dir).unwrap_err().to_string();
+    assert!(error.contains("line 3, column \"split\": found \"holdout\", expected train, valid or test"), "{error}");
+}
+
+/// Masks, archives and tables of other kinds beside the images are named, and are none of them.
+#[test]
+fn masks_archives_and_json_are_named() {
+    let dir =
+        folder(&["COVID/images/1.png", "COVID/masks/1.png", "ManualMask/leftMask/1.png", "more.zip", "all.tar.gz"]);
+    write(dir.path(), "labels.json", "[]");
+    let set = auto(&dir).unwrap();
+    assert_eq!(paths(&set), ["COVID/images/1.png"]);
+    let found = warnings(&set);
+    for words in
+        ["2 masks, by the names of their folders", "2 archives, in which nothing is looked for", "1 tables (JSON"]
+    {
+        assert!(found.contains(words), "{words:?} in {found}");
+    }
+    all_accounted_for(&set, 6);
+    // Where there is nothing else they were asked for, and a table may name them.
+    assert_eq!(auto(&folder(&["masks/1.png", "masks/2.png"])).unwrap().len(), 2);
+    write(dir.path(), "labels.csv", "path,Mass\nCOVID/masks/1.png,1\n");
+    assert_eq!(paths(&auto(&dir).unwrap()), ["COVID/masks/1.png"]);
+}
+
 const ROWS: &str = "img/1.png,A,1\nimg/2.png,B,0\nimg/3.png,A,\n";
 
 fn three_images(tables: &[(&str, &str)]) -> TempDir {
@@ -204,10 +359,7 @@ fn c13_tables_of_any_separator_are_read_and_workbooks_named() {
     }
     let dir = three_images(&[("labels.xlsx", "PK\u{3}\u{4}xl/workbook.xml")]);
     let found = warnings(&auto(&dir).unwrap());
-    assert_eq!(
-        found,
-        "1 tables not used (found a workbook or an archive; save its sheet as CSV, or unpack it): labels.xlsx\n"
-    );
+    assert_eq!(found, "1 tables (found a workbook or an archive; save its sheet as CSV, or unpack it): labels.xlsx\n");
 }
 
 /// C15: a stray table beside the good one is named, and does not stop the load.
@@ -317,8 +469,8 @@ fn c16_c30_images_are_found_by_the_rest_of_their_names() {
     );
     // Two candidates are none.
     let dir = three_images(&[("labels.csv", &table(["1.png", "2.png", "3.png"]))]);
-    write(dir.path(), "masks/1.png", "");
-    assert!(auto(&dir).unwrap_err().to_string().contains("several files have this name: img/1.png, masks/1.png"));
+    write(dir.path(), "more/1.png", "");
+    assert!(auto(&dir).unwrap_err().to_string().contains("several files have this name: img/1.png, more/1.png"));
 }
 
 /// C25, C27: the line an editor shows; cells that a spreadsheet spoilt are said, and a group of ages is no age.
@@ -333,8 +485,14 @@ fn c25_c27_lines_and_spoilt_cells() {
     let set = auto(&three_images(&[("labels.csv", text)])).unwrap();
     assert_eq!(set.records.iter().map(|record| record.age).collect::<Vec<_>>(), [None, None, Some(20.0)]);
     let notes = set.notes.join("\n");
-    assert!(notes.contains("3 patients look like long numbers that a spreadsheet rounded"), "{notes}");
+    assert!(
+        notes.contains("3 rows have a patient that looks like a long number which a spreadsheet rounded"),
+        "{notes}"
+    );
     assert!(notes.contains("2 ages are groups, which are no ages"), "{notes}");
+    let subsets = [cxr_data::Subset { name: "train", role: cxr_data::Role::Train, manifest: &set }];
+    let warnings = audit(&subsets, &label_policies()).unwrap().warnings().join("\n");
+    assert!(warnings.contains("patients: train, 3 rows have a patient like 9.00001E+37"), "{warnings}");
 }
 
 /// A column that says the part, and tables named for parts in any spelling.
@@ -519,4 +677,27 @@ fn parts_written_as_a_table_come_back() {
         assert_eq!((part(Part::Valid).records, part(Part::Test).has_parts), (set.records[1..2].to_vec(), true));
         assert_eq!((part(Part::All).tasks, part(Part::All).patients_known), (set.tasks.clone(), set.patients_known));
     }
+}
+
+/// An image of which a set says nothing stays one: its blanks are not taken for labels that a report does not mention.
+#[test]
+fn images_without_labels_come_back_without_labels() {
+    let rows = "path,patient,Effusion,Edema\nimg/1.png,A,1,\nimg/2.png,B,,\nimg/3.png,C,0,1\n";
+    let dir = three_images(&[("labels.csv", rows)]);
+    let mut set = auto(&dir).unwrap();
+    set.records[1].labels.clear();
+    assert_eq!(cxr_data::splits::unlabelled(&set), 1);
+    let table = dir.path().join("parts.csv");
+    let parts: [(&str, &[usize]); 2] = [("train", &[0, 1]), ("test", &[2])];
+    cxr_data::splits::write_parts(fs::File::create(&table).unwrap(), &table, &set, &parts).unwrap();
+    let options = LoadOptions { table: Some("parts.csv".into()), ..LoadOptions::default() };
+    let back = load_with(dir.path(), Dataset::Auto, Part::All, &options).unwrap();
+    assert_eq!((&back.records, &back.tasks), (&set.records, &set.tasks));
+    assert!(back.notes.join("\n").contains("1 images have no labels, as \"labelled\" says"), "{:?}", back.notes);
+    let masked = cxr_data::LabelPolicy::default().apply(&back, &[0, 1]).unwrap().targets;
+    assert!(masked.row(1).iter().all(|target| target.is_nan()) && masked[[0, 1]] == 0.0);
+    // A word that is neither yes nor no is a fault of the table.
+    write(dir.path(), "parts.csv", "path,labelled,Mass\nimg/1.png,yes,1\nimg/2.png,later,0\n");
+    let error = load_with(dir.path(), Dataset::Auto, Part::All, &options).unwrap_err().to_string();
+    assert!(error.contains("line 3, column \"labelled\": found \"later\", expected yes, no or blank"), "{error}");
 }

@@ -298,7 +298,7 @@ fn shenzhen_labels_by_suffix_and_reports_what_readings_say() {
     // Nothing is published as a part: the whole set comes for training, which is said, and no other part.
     let train = load(&root, Dataset::Shenzhen, Part::Train).unwrap();
     assert_eq!((train.len(), train.has_parts), (4, false));
-    assert!(train.notes.last().unwrap().contains("no published parts: all its 4 images"));
+    assert!(train.notes.last().unwrap().contains("no published parts (4 images in all)"));
     assert!(
         message(load(&root, Dataset::Shenzhen, Part::Test)).contains("expected the part \"test\"; found the data set")
     );

@@ -32,8 +32,8 @@ pub fn label(cell: &str) -> Option<Label> {
         };
     }
     match cell.trim().to_lowercase().as_str() {
-        "true" | "yes" | "positive" | "present" => Some(Label::Positive),
-        "false" | "no" | "negative" | "absent" => Some(Label::Negative),
+        "true" | "yes" | "y" | "positive" | "pos" | "present" => Some(Label::Positive),
+        "false" | "no" | "n" | "negative" | "neg" | "absent" => Some(Label::Negative),
         "uncertain" => Some(Label::Uncertain),
         _ => None,
     }
@@ -49,6 +49,8 @@ mod tests {
             ("1", Label::Positive),
             ("1.0", Label::Positive),
             ("TRUE", Label::Positive),
+            ("Y", Label::Positive),
+            ("neg", Label::Negative),
             ("0", Label::Negative),
             ("0,0", Label::Negative),
             ("no", Label::Negative),

@@ -1,5 +1,6 @@
 //! A table in memory: rows by column name, errors by line.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
@@ -206,10 +207,9 @@ fn header(path: &Path, reader: &mut csv::Reader<&[u8]>) -> Result<Vec<String>> {
     if header.iter().all(String::is_empty) {
         return Err(Error::Empty { path: path.into(), found: "an empty file" });
     }
-    for (at, name) in header.iter().enumerate() {
-        if !name.is_empty() && header[..at].contains(name) {
-            return Err(Error::DuplicateColumn { path: path.into(), name: name.clone() });
-        }
+    let mut names = HashSet::new();
+    if let Some(name) = header.iter().find(|name| !name.is_empty() && !names.insert(name.as_str())) {
+        return Err(Error::DuplicateColumn { path: path.into(), name: name.clone() });
     }
     Ok(header)
 }

@@ -1,12 +1,10 @@
 //! `moco-cxr audit`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use moco_cxr::{
     cxr_data::{
         self, Account, Folder, LoadOptions, Manifest, OnBad, Part, Role, Subset, audit_with, label_policies,
-        load_together,
+        load_opened, open_together,
     },
     data::scan_store,
 };
@@ -32,7 +30,8 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     source: SourceArguments,
-    /// Label column of your own table: a cell in it that is no label is an error; may be repeated.
+    /// Label that your own table has as a column (a cell in it that is no label is then an error) or as a word, or a folder of
+    /// a class; may be repeated.
     #[arg(long = "task", value_name = "NAME")]
     tasks: Vec<String>,
     #[command(flatten)]
@@ -74,14 +73,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         [] => Ok(()),
         [fault] => Err(fault.as_str().into()),
         // The report lists all of them.
+        [first, second] => Err(format!("{first}; {second}").into()),
         [first, others @ ..] => Err(format!("{first}; and {} more faults, see the report", others.len()).into()),
     }
 }
 
-/// One folder, listed once, or several.
+/// One folder or several, listed once.
 struct Read {
-    one: Option<Folder>,
-    dirs: Vec<PathBuf>,
+    folders: Vec<Folder>,
     dataset: cxr_data::Dataset,
     options: LoadOptions,
 }
@@ -103,14 +102,14 @@ impl Read {
                 .into());
             }
         }
-        let one = if dirs.len() == 1 { Some(Folder::open(source.dir())?) } else { None };
-        Ok(Self { one, dirs, dataset: source.dataset(), options })
+        let folders = if dirs.len() == 1 { vec![Folder::open(source.dir())?] } else { open_together(&dirs)? };
+        Ok(Self { folders, dataset: source.dataset(), options })
     }
 
     fn part(&self, part: Part) -> cxr_data::Result<Manifest> {
-        match &self.one {
-            Some(folder) => folder.load(self.dataset, part, &self.options),
-            None => load_together(&self.dirs, self.dataset, part, &self.options),
+        match &self.folders[..] {
+            [folder] => folder.load(self.dataset, part, &self.options),
+            folders => load_opened(folders, self.dataset, part, &self.options),
         }
     }
 

@@ -168,7 +168,7 @@ fn parts(operations: &Operations, step_ms: f64) -> String {
     }
     let (ms, percent) = (operations.rest_ms, 100.0 * operations.rest_ms / step_ms);
     table.push(["rest".to_owned(), format!("{ms:.2}"), format!("{percent:.1}")]);
-    table.to_markdown()
+    format!("Memory (a copy of 67 MB, read and written): {:.1} GB/s\n\n{}", operations.copy_gbs, table.to_markdown())
 }
 
 fn convolutions(operations: &Operations) -> String {

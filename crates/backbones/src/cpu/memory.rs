@@ -4,8 +4,11 @@
 //! system maps and clears every page at the first touch. Here the memory of a dropped tensor goes to a pool of this
 //! process, and the next tensor of that size takes it from there with whatever values are in it.
 //!
-//! The pool is bounded: memory in use and memory that waits are together at most 1.25 times what was in use at once of
-//! late, so a run that needs less gives memory back to the system.
+//! Kernels keep what they need meanwhile here, too: patches, mapped weights, partial sums.
+//!
+//! The pool is bounded: memory in use and memory that waits are together at most twice what was in use at once of late
+//! (with less, a step of ResNet18 asked the system for 2,000 pages that the step before had given back), so a run that needs
+//! less gives memory back to the system.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -55,6 +58,21 @@ impl<T: Real> Buffer<T> {
         buffer
     }
 
+    /// Like [`Self::stale`], for a kernel's own use: sizes are rounded up, so that layers of other sizes may have the memory.
+    pub(crate) fn scratch(len: usize) -> Self {
+        let bytes = len * size_of::<T>();
+        // An eighth of the power of two below: at most that share is wasted.
+        let step = bytes.max(SMALLEST).next_power_of_two() / 16;
+        Self { len, ..Self::stale(bytes.next_multiple_of(step) / size_of::<T>()) }
+    }
+
+    /// Makes room for at least `len` elements, with values that nobody may rely on.
+    pub(crate) fn grow(&mut self, len: usize) {
+        if self.len < len {
+            *self = Self::scratch(len);
+        }
+    }
+
     pub(crate) fn zeroed(len: usize) -> Self {
         let mut buffer = Self { block: Block::take(len * size_of::<T>()), len, element: PhantomData };
         if !buffer.block.fresh {
@@ -73,6 +91,19 @@ impl<T: Real> Buffer<T> {
     }
 }
 
+impl<T: Real> Default for Buffer<T> {
+    /// No elements.
+    fn default() -> Self {
+        Self::stale(0)
+    }
+}
+
+impl<T: Real> AsRef<[T]> for Buffer<T> {
+    fn as_ref(&self) -> &[T] {
+        self
+    }
+}
+
 impl<T: Real> Deref for Buffer<T> {
     type Target = [T];
 
@@ -85,6 +116,23 @@ impl<T: Real> DerefMut for Buffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         let bytes = self.len * size_of::<T>();
         bytemuck::cast_slice_mut(&mut self.block.bytes_mut()[..bytes])
+    }
+}
+
+/// Values that are there, or that were made.
+pub(crate) enum Values<'a, T> {
+    There(&'a [T]),
+    Made(Buffer<T>),
+}
+
+impl<T: Real> Deref for Values<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::There(values) => values,
+            Self::Made(buffer) => buffer,
+        }
     }
 }
 
@@ -274,7 +322,7 @@ impl Pool {
     /// What has waited longest, as far as the bound is exceeded.
     fn surplus(&mut self) -> Vec<Memory> {
         let peak = self.peaks[0].max(self.peaks[1]);
-        let bound = peak + peak / 4;
+        let bound = 2 * peak;
         let mut surplus = Vec::new();
         while self.in_use + self.idle > bound && self.idle > 0 {
             let ages = self.waiting.iter().filter_map(|(&size, kept)| Some((kept.front()?.0, size)));
@@ -326,15 +374,19 @@ mod tests {
         assert_eq!(again.bytes().as_ptr(), places[3]);
         assert!(pool.give(again).is_empty());
         assert_eq!((pool.in_use, pool.idle), (0, 4_000));
-        // Other sizes: the old ones leave as the new ones come.
-        let other: Vec<_> = (0..20).map(|_| get(&mut pool, 100)).collect();
-        assert!(pool.in_use == 2_000 && pool.idle <= 3_000, "{} {}", pool.in_use, pool.idle);
+        // Of another size as much may wait beside it; what has waited longest leaves for a third.
+        let other: Vec<_> = (0..8).map(|_| get(&mut pool, 500)).collect();
         drop(other.into_iter().map(|memory| pool.give(memory)).collect::<Vec<_>>());
+        assert_eq!((pool.in_use, pool.idle), (0, 8_000));
+        let third: Vec<_> = (0..20).map(|_| get(&mut pool, 100)).collect();
+        assert!(pool.in_use == 2_000 && pool.idle <= 6_000, "{} {}", pool.in_use, pool.idle);
+        assert!(pool.waiting[&500].len() == 8 && pool.waiting[&1_000].len() == 2);
+        drop(third.into_iter().map(|memory| pool.give(memory)).collect::<Vec<_>>());
         // A long time with little in use: the peak is forgotten.
         for _ in 0..3 * WINDOW {
             let memory = get(&mut pool, 100);
             pool.give(memory);
         }
-        assert!(pool.in_use == 0 && pool.idle <= 125, "{}", pool.idle);
+        assert!(pool.in_use == 0 && pool.idle <= 200, "{}", pool.idle);
     }
 }

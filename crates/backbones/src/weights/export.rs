@@ -84,10 +84,14 @@ pub fn export_with_onnx<M: Module>(folder: &Path, module: &M, info: &ExportInfo)
 }
 
 fn files(dict: &StateDict, info: &ExportInfo, onnx: bool) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let (config, preprocessor) = (pretty(&config(info)), pretty(&preprocessor(info)));
+    // What the numbers of the file mean stands beside it, and a changed digit there would give other features.
+    let beside = [("config.json", &config), ("preprocessor_config.json", &preprocessor)];
+    let sums = beside.map(|(name, bytes)| (checksum::key_of(name), checksum::of_bytes(bytes)));
     Ok(vec![
-        ("model.safetensors", safetensors_bytes(dict, info.steps)?),
-        ("config.json", pretty(&config(info))),
-        ("preprocessor_config.json", pretty(&preprocessor(info))),
+        ("model.safetensors", safetensors_with(dict, info.steps, sums)?),
+        ("config.json", config),
+        ("preprocessor_config.json", preprocessor),
         ("README.md", card::card(info, onnx).into_bytes()),
     ])
 }
@@ -99,6 +103,11 @@ fn files(dict: &StateDict, info: &ExportInfo, onnx: bool) -> Result<Vec<(&'stati
 /// # Errors
 /// When a tensor is neither f32 nor f64.
 pub fn safetensors_bytes(dict: &StateDict, steps: u64) -> Result<Vec<u8>> {
+    safetensors_with(dict, steps, [])
+}
+
+/// [`safetensors_bytes`] with more metadata.
+fn safetensors_with(dict: &StateDict, steps: u64, more: impl IntoIterator<Item = (String, String)>) -> Result<Vec<u8>> {
     let mut tensors: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
     for (name, data) in dict {
         let (dtype, bytes) = numbers(name, data)?;
@@ -116,7 +125,7 @@ pub fn safetensors_bytes(dict: &StateDict, steps: u64) -> Result<Vec<u8>> {
     }
     let parts = tensors.iter().map(|(name, (dtype, shape, bytes))| (name.as_str(), *dtype, &shape[..], &bytes[..]));
     let sum = (checksum::KEY.to_owned(), checksum::of(parts));
-    let metadata = [("format".to_owned(), "pt".to_owned()), sum].into_iter().collect();
+    let metadata = [("format".to_owned(), "pt".to_owned()), sum].into_iter().chain(more).collect();
     let bytes = ::safetensors::serialize(views, Some(metadata)).map_err(|e| fail("model.safetensors", e))?;
     in_order(bytes).ok_or_else(|| Error::Export {
         what: "model.safetensors".to_owned(),

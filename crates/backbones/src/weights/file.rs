@@ -9,7 +9,7 @@ use std::{
 use burn::tensor::TensorData;
 
 use super::{
-    dtype::Dtype, large, pickle::Fault, printable::printable, safetensors, torch_legacy, torch_tar, torch_zip,
+    checksum, dtype::Dtype, large, pickle::Fault, printable::printable, safetensors, torch_legacy, torch_tar, torch_zip,
 };
 use crate::{
     Error, Result,
@@ -220,6 +220,14 @@ impl WeightFile {
     /// Whether the file has a checksum of its tensors, which was verified.
     pub fn is_checked(&self) -> bool {
         self.contents.checked
+    }
+
+    /// Names of files that were written beside this one, and their SHA-256: what says how its numbers are to be used.
+    pub fn checksums_beside(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.contents.scalars.iter().filter_map(|(key, scalar)| match scalar {
+            Scalar::Text(sum) => Some((checksum::file_of(key)?, sum.as_str())),
+            _ => None,
+        })
     }
 
     /// A number or text by its keys.

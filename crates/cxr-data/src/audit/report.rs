@@ -34,7 +34,7 @@ impl AuditReport {
         faults
     }
 
-    /// One line per warning: repeated exports of one patient, near duplicates, mislabelled files, unknown patients.
+    /// One line per warning: repeated exports of one patient, near duplicates, mislabelled files, unknown or rounded patients.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.account.warnings().map(|left| format!("not used: {left}")).collect();
         for subset in &self.subsets {
@@ -50,6 +50,15 @@ impl AuditReport {
             warnings.extend(listed(&subset.near_duplicates, near));
             warnings.extend(listed(&subset.mislabelled, |image| {
                 format!("mislabelled: {} {}: its format is not the one of its extension", image.subset, image.path)
+            }));
+        }
+        for subset in &self.subsets {
+            warnings.extend(subset.rounded_patients.iter().map(|(rows, first)| {
+                format!(
+                    "patients: {}, {rows} rows have a patient like {first}, a long number that a spreadsheet rounded: several \
+                     patients may have become one; export the column as text",
+                    subset.name
+                )
             }));
         }
         let unknown = &self.leaks.patients_unknown;

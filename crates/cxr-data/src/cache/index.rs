@@ -56,8 +56,14 @@ impl Entry {
         self.len().is_some_and(|len| self.is_within(data, len))
     }
 
+    /// `None` for an image that cannot be: an index may be damaged, and its checksum right.
     fn len(&self) -> Option<usize> {
-        self.width.checked_mul(self.height)?.checked_mul(usize::from(self.bits / 8))
+        let bytes = match self.bits {
+            8 => 1,
+            16 => 2,
+            _ => return None,
+        };
+        self.width.checked_mul(self.height)?.checked_mul(bytes).filter(|&len| len > 0)
     }
 
     /// Asked before memory is: an index may be damaged.

@@ -1,13 +1,17 @@
 //! DICOM: stored values -> modality LUT -> VOI window -> MONOCHROME1 inversion (PS3.3 C.11, PS3.4 N.2), combined in one
 //! table with an entry for each possible stored value (at most 65,536).
 
-use std::io::Cursor;
+use std::{borrow::Cow, io::Read};
 
 use dicom_object::file::ReadPreamble;
 use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag};
 use dicom_pixeldata::{DecodedPixelData, PhotometricInterpretation, PixelDecoder, PixelRepresentation, VoiLutFunction};
 
-use super::{Fault, check_size, dicom_bounds};
+use super::{
+    Fault, check_size, dicom_bounds,
+    elements::{self, Extent},
+};
+use crate::looks::Remark;
 use crate::{Pixels, Radiograph};
 
 const ROWS: Tag = Tag(0x0028, 0x0010);
@@ -18,11 +22,43 @@ const VOI_LUT_SEQUENCE: Tag = Tag(0x0028, 0x3010);
 const LUT_DESCRIPTOR: Tag = Tag(0x0028, 0x3002);
 const LUT_DATA: Tag = Tag(0x0028, 0x3006);
 
-/// The first frame of a grey DICOM file: 8 bit if at most 8 bits are stored, else 16.
-pub(super) fn decode(bytes: &[u8]) -> Result<Radiograph, Fault> {
-    dicom_bounds::check_data_set(bytes)?;
+const FRAMES: Tag = Tag(0x0028, 0x0008);
+const PADDING: Tag = Tag(0x0028, 0x0120);
+const PADDING_LIMIT: Tag = Tag(0x0028, 0x0121);
+
+/// What is missing before the bytes of a file: nothing, or preamble and mark where its first group begins at once.
+pub(super) fn preamble_of(bytes: &[u8]) -> &'static [u8] {
+    const MISSING: [u8; 132] = {
+        let mut bytes = [0; 132];
+        bytes[128] = b'D';
+        bytes[129] = b'I';
+        bytes[130] = b'C';
+        bytes[131] = b'M';
+        bytes
+    };
+    if bytes.get(128..132) == Some(b"DICM") { &[] } else { &MISSING }
+}
+
+/// The elements of a file with its preamble, all of them or those before a tag.
+pub(super) fn opened(file: impl Read, until: Option<Tag>) -> Result<DefaultDicomObject, Fault> {
     let options = OpenFileOptions::new().read_preamble(ReadPreamble::Always);
-    let object = options.from_reader(Cursor::new(bytes)).map_err(Fault::from_display)?;
+    let options = match until {
+        Some(tag) => options.read_until(tag),
+        None => options,
+    };
+    options.from_reader(file).map_err(Fault::from_display)
+}
+
+/// The first frame of a grey DICOM file: 8 bit if at most 8 bits are stored, else 16. Padding beside the image is black, as
+/// the air is.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Radiograph, Vec<Remark>), Fault> {
+    let bytes: Cow<[u8]> = match preamble_of(bytes) {
+        [] => bytes.into(),
+        missing => [missing, bytes].concat().into(),
+    };
+    dicom_bounds::check_data_set(&bytes)?;
+    elements::check(&bytes, Extent::All)?;
+    let object = opened(&bytes[..], None)?;
     let side = |tag: Tag, name: &str| {
         let value = object.get(tag).and_then(|element| element.to_int::<u32>().ok());
         value.map(|value| value as usize).ok_or_else(|| Fault::Reason(format!("a DICOM file without {name}")))
@@ -51,7 +87,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Radiograph, Fault> {
     // Without a window the whole range of possible values is shown.
     let ends = [display.modality(stored.lowest()), display.modality(stored.highest())];
     let full = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+    let padding = Padding::of(&object, &stored);
     let unit = |value: i32| {
+        if padding.as_ref().is_some_and(|padding| padding.has(value)) {
+            return 0.0;
+        }
         let shown = display.voi(display.modality(value), full);
         if inverted { 1.0 - shown } else { shown }
     };
@@ -78,7 +118,32 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Radiograph, Fault> {
             (0..stored.count()).map(|raw| (unit(stored.value(raw)) * 65_535.0 + 0.5) as u16).collect();
         Pixels::U16(words(samples).map(|raw| table[usize::from(raw) >> shift & mask]).collect())
     };
-    Radiograph::new(width, height, pixels).map_err(Fault::from_display)
+    let frames = object.get(FRAMES).and_then(|element| element.to_int::<u32>().ok()).unwrap_or(1);
+    let done = if frames > 1 { vec![Remark::Frames] } else { Vec::new() };
+    Ok((Radiograph::new(width, height, pixels).map_err(Fault::from_display)?, done))
+}
+
+/// Stored values that fill what the image does not cover.
+struct Padding {
+    low: i32,
+    high: i32,
+}
+
+impl Padding {
+    fn of(object: &DefaultDicomObject, stored: &Stored) -> Option<Self> {
+        // As it is stored, whether it is written as a signed number or not.
+        let value = |tag: Tag| {
+            let raw = object.get(tag)?.to_int::<i64>().ok()?;
+            Some(stored.value((raw & (stored.count() as i64 - 1)) as usize))
+        };
+        let one = value(PADDING)?;
+        let other = value(PADDING_LIMIT).unwrap_or(one);
+        Some(Self { low: one.min(other), high: one.max(other) })
+    }
+
+    fn has(&self, value: i32) -> bool {
+        (self.low..=self.high).contains(&value)
+    }
 }
 
 /// Decoded samples, which are in native byte order.

@@ -7,6 +7,10 @@
 mod dicom;
 #[cfg(feature = "dicom")]
 mod dicom_bounds;
+#[cfg(feature = "dicom")]
+mod elements;
+#[cfg(feature = "dicom")]
+mod header;
 mod raster;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -69,7 +73,8 @@ impl Format {
             && matches!(bytes.get(14), Some(12 | 40..=124))
         {
             Some(Self::Bmp)
-        } else if bytes.get(128..132) == Some(b"DICM") {
+        } else if bytes.get(128..132) == Some(b"DICM") || bytes.starts_with(b"\x02\0\0\0UL") {
+            // Or without the preamble, as some archives leave it out: the group of the file begins at once.
             Some(Self::Dicom)
         } else {
             None
@@ -155,7 +160,22 @@ fn whole(bytes: &[u8], path: &Path) -> Result<Decoded> {
     }
     let Some(format) = Format::of(bytes) else {
         let head: Vec<_> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        return Err(fail(format!("neither JPEG, PNG, WebP, TIFF, BMP nor DICOM (first bytes {})", head.join(" "))));
+        let other = match bytes.trim_ascii_start() {
+            text if text.starts_with(b"version https://git-lfs") => {
+                "; it is a pointer of Git LFS, `git lfs pull` fetches the image"
+            }
+            text if text
+                .get(..5)
+                .is_some_and(|start| start.eq_ignore_ascii_case(b"<html") || start.eq_ignore_ascii_case(b"<!doc")) =>
+            {
+                "; it is a web page, as a failed download leaves"
+            }
+            _ => "",
+        };
+        return Err(fail(format!(
+            "neither JPEG, PNG, WebP, TIFF, BMP nor DICOM (first bytes {}){other}",
+            head.join(" ")
+        )));
     };
     let decode = || match format {
         Format::Jpeg => raster::jpeg(bytes),
@@ -164,11 +184,17 @@ fn whole(bytes: &[u8], path: &Path) -> Result<Decoded> {
         Format::Tiff => raster::tiff(bytes),
         Format::Bmp => raster::bmp(bytes),
         #[cfg(feature = "dicom")]
-        Format::Dicom => dicom::decode(bytes).map(|image| (image, Vec::new())),
+        Format::Dicom => dicom::decode(bytes),
         #[cfg(not(feature = "dicom"))]
         Format::Dicom => Err(Fault::Reason("a DICOM file; build with the feature `dicom` to read it".into())),
     };
     contained(path, decode).map(|(image, done)| Decoded { image, format, done, stamps: None })
+}
+
+/// What the header of a DICOM file says; `None` if it cannot be read.
+#[cfg(feature = "dicom")]
+pub(crate) fn dicom_header(path: &Path) -> Option<crate::inventory::Header> {
+    catch_unwind(AssertUnwindSafe(|| header::read(path))).ok().flatten()
 }
 
 /// Runs a decoder on the file at `path` and turns a panic into an error. The decoder has no state beyond this file, so

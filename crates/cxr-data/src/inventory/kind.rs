@@ -18,17 +18,25 @@ pub(crate) enum Kind {
     Hidden,
     /// Thumbnails and indices that operating systems and file servers leave behind.
     System,
+    /// A mask, by the folder it lies in.
+    Mask,
+    /// An archive, in which there may be images.
+    Archive,
     /// Anything else.
     Other,
 }
 
-const IMAGES: [&str; 10] = ["jpg", "jpeg", "jfif", "png", "dcm", "dicom", "webp", "tif", "tiff", "bmp"];
+/// Endings of images that are read and no DICOM.
+pub(super) const RASTERS: [&str; 8] = ["jpg", "jpeg", "jfif", "png", "webp", "tif", "tiff", "bmp"];
+const DICOM: [&str; 2] = ["dcm", "dicom"];
 const UNREAD: [&str; 14] =
     ["gif", "jp2", "j2k", "jpx", "jxl", "heic", "heif", "avif", "svg", "mha", "mhd", "nii", "nrrd", "npy"];
 const TABLES: [&str; 7] = ["csv", "tsv", "xlsx", "xls", "ods", "parquet", "feather"];
 /// Endings of files that are never opened to see whether they are images.
-const TEXTS: [&str; 16] =
-    ["txt", "json", "jsonl", "xml", "md", "html", "htm", "pdf", "log", "toml", "yaml", "yml", "zip", "gz", "tar", "py"];
+const TEXTS: [&str; 16] = [
+    "txt", "json", "jsonl", "xml", "md", "html", "htm", "pdf", "log", "toml", "yaml", "yml", "gz", "py", "ipynb", "sh",
+];
+const ARCHIVES: [&str; 8] = ["zip", "tar", "tgz", "7z", "rar", "bz2", "xz", "zst"];
 
 /// The extension of a file in lower case.
 pub(crate) fn ending(path: &Path) -> String {
@@ -37,7 +45,11 @@ pub(crate) fn ending(path: &Path) -> String {
 
 /// Whether a name has the ending of an image format that is read.
 pub(crate) fn has_image_ending(path: &Path) -> bool {
-    IMAGES.contains(&ending(path).as_str())
+    is_image(&ending(path))
+}
+
+fn is_image(ending: &str) -> bool {
+    RASTERS.contains(&ending) || DICOM.contains(&ending)
 }
 
 /// Whether a folder or file is one of those that belong to no set, by its name alone.
@@ -59,15 +71,28 @@ pub(crate) fn of_file(path: &Path) -> Kind {
     let ending = ending(path);
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     match ending.as_str() {
-        known if IMAGES.contains(&known) => Kind::Image,
+        known if is_image(known) => Kind::Image,
         known if TABLES.contains(&known) => Kind::Table,
         "gz" if name.ends_with(".csv.gz") || name.ends_with(".tsv.gz") => Kind::Table,
         "gz" if name.ends_with(".nii.gz") => Kind::UnreadImage,
+        "gz" if name.ends_with(".tar.gz") => Kind::Archive,
+        known if ARCHIVES.contains(&known) => Kind::Archive,
         known if UNREAD.contains(&known) => Kind::UnreadImage,
         known if TEXTS.contains(&known) => Kind::Other,
         _ if begins_like_an_image(path) => Kind::Image,
         _ => Kind::Other,
     }
+}
+
+/// Whether a path, below the folder of the set, leads through a folder of masks: `masks/`, `lung_mask/`, `ManualMask/leftMask/`.
+pub(crate) fn is_mask(path: &str) -> bool {
+    let mut folders = path.split('/').rev().skip(1);
+    folders.any(|folder| {
+        let lower = folder.to_lowercase();
+        lower.ends_with("mask")
+            || lower.ends_with("masks")
+            || matches!(lower.as_str(), "segmentation" | "segmentations")
+    })
 }
 
 fn begins_like_an_image(path: &Path) -> bool {

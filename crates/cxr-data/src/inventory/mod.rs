@@ -2,6 +2,7 @@
 //! loaders take from it, and what none of them took is accounted for.
 
 mod account;
+mod headers;
 mod kind;
 mod names;
 
@@ -12,8 +13,9 @@ use std::sync::OnceLock;
 use walkdir::WalkDir;
 
 pub use account::{Account, LeftOut};
+pub(crate) use headers::Header;
 pub(crate) use kind::has_image_ending;
-use kind::{Kind, ending, of_file, of_system};
+use kind::{Kind, ending, is_mask, of_file, of_system};
 pub(crate) use names::{to_path, to_text};
 
 use crate::{Error, Manifest, Result, limits};
@@ -30,6 +32,7 @@ pub(crate) struct Inventory {
     aliases: HashMap<String, String>,
     by_path: HashMap<String, usize>,
     by_stem: OnceLock<HashMap<String, Vec<usize>>>,
+    headers: OnceLock<HashMap<String, Header>>,
 }
 
 #[derive(Debug)]
@@ -147,8 +150,14 @@ impl Inventory {
             };
             files.push(File { path: name, kind, dangling });
         }
+        // Masks lie beside the images that they belong to. A folder of nothing else was asked for.
+        let masks = |file: &File| file.kind == Kind::Image && is_mask(&file.path);
+        if files.iter().any(|file: &File| file.kind == Kind::Image && !masks(file)) {
+            files.iter_mut().filter(|file| masks(file)).for_each(|file| file.kind = Kind::Mask);
+        }
         let by_path = files.iter().enumerate().map(|(at, file)| (file.path.clone(), at)).collect();
-        Self { root: root.into(), files, left_out, aliases, by_path, by_stem: OnceLock::new() }
+        let (by_stem, headers) = (OnceLock::new(), OnceLock::new());
+        Self { root: root.into(), files, left_out, aliases, by_path, by_stem, headers }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -197,12 +206,12 @@ impl Inventory {
     }
 
     /// What became of every file, after a loader has taken the rows of `manifest` and read the tables and lists `read` (with
-    /// `/` at its end: all files of a folder). `whole`: an image that is no row belongs to no part. `why` gives the reason for
-    /// a table that was not read.
+    /// `/` at its end: all files of a folder). `of_other_parts` are tables and lists of the set that this part has no use for.
+    /// `whole`: an image that is no row belongs to no part. `why` gives the reason for a table that was not read.
     pub(crate) fn account(
         &self,
         manifest: &Manifest,
-        read: &[String],
+        (read, of_other_parts): (&[String], &[String]),
         whole: bool,
         why: &dyn Fn(&str) -> String,
     ) -> Account {
@@ -225,7 +234,7 @@ impl Inventory {
         };
         let was_read =
             |path: &String| read.iter().any(|known| known == path || known.ends_with('/') && path.starts_with(known));
-        for file @ File { path, kind, dangling } in &self.files {
+        for File { path, kind, dangling } in &self.files {
             let is_taken = path.strip_prefix(&prefix).is_some_and(|below| taken.contains(below));
             account.images += usize::from(is_taken);
             if is_taken || was_read(path) {
@@ -233,14 +242,35 @@ impl Inventory {
             }
             match kind {
                 _ if *dangling => account.leave_out(true, DANGLING, path),
+                _ if of_other_parts.contains(path) => account.leave_out(false, "tables and lists of other parts", path),
                 Kind::Image => account.leave_out(whole, unlisted, path),
                 Kind::UnreadImage => account.leave_out(true, &unread, path),
-                Kind::Table => account.leave_out(true, &format!("tables not used ({})", why(&file.path)), path),
+                Kind::Table => account.leave_out(true, &format!("tables ({})", why(path)), path),
+                Kind::Mask => account.leave_out(
+                    true,
+                    "masks, by the names of their folders (--data with such a folder reads it)",
+                    path,
+                ),
+                Kind::Archive => {
+                    account.leave_out(true, "archives, in which nothing is looked for (unpack them)", path)
+                }
+                Kind::Other if is_json_table(path) => {
+                    account.leave_out(
+                        true,
+                        "tables (JSON; save them as CSV, pandas: pd.read_json(...).to_csv(...))",
+                        path,
+                    );
+                }
                 Kind::Hidden | Kind::System | Kind::Other => account.leave_out(false, "other files", path),
             }
         }
         account.sorted()
     }
+}
+
+/// Whether a file may be a table that somebody meant to be read: JSON beside the folders of the images, not beside each.
+fn is_json_table(path: &str) -> bool {
+    matches!(ending(Path::new(path)).as_str(), "json" | "jsonl") && !path.contains('/')
 }
 
 /// Where a file really is; of a link that leads nowhere, where the link is.

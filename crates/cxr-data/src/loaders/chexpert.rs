@@ -130,6 +130,8 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
         }
         if part == wanted || part == Part::All && table.is_file() {
             add_images(&mut manifest, &table, true, source)?;
+        } else if table.is_file() {
+            source.note_other_part(&table);
         }
     }
     match test_table(&root) {
@@ -143,7 +145,11 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
                 add_images(&mut manifest, &table, false, source)?;
             }
         }
-        _ => {}
+        Some(table) => {
+            source.note_other_part(&table);
+            source.note_other_part(&table.with_file_name(TEST_PATHS));
+        }
+        None => {}
     }
     Ok(manifest)
 }

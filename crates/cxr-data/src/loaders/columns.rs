@@ -32,11 +32,22 @@ pub enum Role {
     Age,
     /// The part: train, valid or test.
     Split,
+    /// Whether anything is said of the labels of the image.
+    Labelled,
 }
 
 impl Role {
-    const ALL: [Role; 8] =
-        [Role::Path, Role::Patient, Role::Study, Role::View, Role::Projection, Role::Sex, Role::Age, Role::Split];
+    const ALL: [Role; 9] = [
+        Role::Path,
+        Role::Patient,
+        Role::Study,
+        Role::View,
+        Role::Projection,
+        Role::Sex,
+        Role::Age,
+        Role::Split,
+        Role::Labelled,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -48,6 +59,7 @@ impl Role {
             Role::Sex => "sex",
             Role::Age => "age",
             Role::Split => "split",
+            Role::Labelled => "labelled",
         }
     }
 
@@ -91,6 +103,7 @@ impl Role {
             Role::Sex => &["sex", "gender", "patientsex", "patientgender"],
             Role::Age => &["age", "ageyears", "patientage", "ageinyears"],
             Role::Split => &SPLIT,
+            Role::Labelled => &["labelled", "islabelled", "haslabels"],
         }
     }
 }
@@ -147,6 +160,8 @@ pub(crate) struct Layout {
     pub(crate) labels: Vec<usize>,
     /// Columns that are nothing of this, each with a reason where it might have been meant as labels.
     pub(crate) unread: Vec<String>,
+    /// The same columns.
+    pub(crate) unread_columns: Vec<usize>,
 }
 
 impl Layout {
@@ -202,19 +217,23 @@ pub(crate) fn layout(
         }
         .into());
     }
-    let (mut labels, mut unread) = (Vec::new(), Vec::new());
+    let (mut labels, mut unread, mut unread_columns) = (Vec::new(), Vec::new(), Vec::new());
     for (column, name) in table.header().iter().enumerate() {
         if found.values().any(|taken| *taken == column) || is_index(name) {
             continue;
         }
         let wanted = tasks.unwrap_or_default().iter().any(|task| same(&plain(task), &plain(name)));
-        match label_column(table, column, wanted, tasks.is_some())? {
-            Ok(()) => labels.push(column),
-            Err(Some(odd)) => unread.push(format!("{name} (no labels: {odd})")),
-            Err(None) => unread.push(name.clone()),
-        }
+        let odd = match label_column(table, column, wanted, tasks.is_some())? {
+            Ok(()) => {
+                labels.push(column);
+                continue;
+            }
+            Err(odd) => odd,
+        };
+        unread.push(odd.map_or_else(|| name.clone(), |odd| format!("{name} (no labels: {odd})")));
+        unread_columns.push(column);
     }
-    Ok(Layout { columns: found, labels, unread })
+    Ok(Layout { columns: found, labels, unread, unread_columns })
 }
 
 /// Whether the first cells of a column name images that are there.

@@ -35,7 +35,7 @@ use crate::{Error, Manifest, Result};
 pub(crate) use cells::patient_and_study;
 pub use columns::{Columns, Role as Column};
 use source::{Source, heads};
-pub use together::load_together;
+pub use together::{load_opened, load_together, open_together};
 pub(crate) use words::plain;
 
 /// A data set, by its published layout.
@@ -174,6 +174,11 @@ impl Folder {
         Ok(Self { inventory, heads })
     }
 
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        self.inventory.root()
+    }
+
     /// Reads a part of the data set in the folder.
     ///
     /// # Errors
@@ -216,7 +221,8 @@ impl Folder {
         }
         let read = source.tables_read();
         let why = |path: &str| folder::why_not(&source, path, &read);
-        manifest.account = self.inventory.account(&manifest, &read, part == Part::All || !manifest.has_parts, &why);
+        let whole = part == Part::All || !manifest.has_parts;
+        manifest.account = self.inventory.account(&manifest, (&read, &source.of_other_parts()), whole, &why);
         Ok(manifest)
     }
 }
@@ -264,11 +270,9 @@ fn detect(source: &Source<'_>) -> Result<(Dataset, String)> {
     })
 }
 
-/// The note for a set without published parts, which is used whole for any part.
+/// The note for a set without published parts, of which every part is all of it until somebody divides it.
 fn no_parts(dataset: Dataset, part: Part, images: usize) -> Option<String> {
-    (part != Part::All).then(|| {
-        format!("the data set \"{dataset}\" has no published parts: all its {images} images are used as \"{part}\"")
-    })
+    (part != Part::All).then(|| format!("the data set \"{dataset}\" has no published parts ({images} images in all)"))
 }
 
 /// Names of up to eight entries of a folder, for error messages.

@@ -60,6 +60,15 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
         Part::Train => None,
         _ => return Err(source.no_such_part(Dataset::Nih, NO_PARTS)),
     };
+    // Of the whole set the lists say which images belong to no part.
+    let mut of_a_part = HashSet::new();
+    for other in lists.into_iter().flatten().filter(|other| Some(*other) != list) {
+        match part {
+            Part::All => of_a_part.extend(source.list(other)?),
+            _ => source.note_other_part(&source.inventory.on_disk(other)),
+        }
+    }
+    let mut of_none = 0;
     let wanted: Option<HashSet<String>> = list.map(|list| source.list(list)).transpose()?.map(HashSet::from_iter);
 
     let table = source.read(path)?;
@@ -70,6 +79,7 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
     let mut records = Vec::new();
     let mut ages = 0;
     for row in table.rows().filter(|row| wanted.as_ref().is_none_or(|wanted| wanted.contains(row.cell(name)))) {
+        of_none += usize::from(!of_a_part.contains(row.cell(name)));
         let labels = labels(row, findings)?;
         let projection = match row.cell(view) {
             "AP" => Some(Projection::Ap),
@@ -101,6 +111,9 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
     let mut notes = finder.notes();
     if ages > 0 {
         notes.push(format!("{}: {ages} rows with an impossible age, read as not recorded", table.path().display()));
+    }
+    if part == Part::All && lists.iter().all(Option::is_some) && of_none > 0 {
+        notes.push(format!("{}: {of_none} images are in neither list and belong to no part", table.path().display()));
     }
     if !has_parts {
         notes.extend(super::no_parts(Dataset::Nih, part, records.len()));

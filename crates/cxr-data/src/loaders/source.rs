@@ -20,6 +20,7 @@ pub(crate) struct Source<'a> {
     pub(crate) options: &'a LoadOptions,
     pub(crate) part: Part,
     read: RefCell<Vec<String>>,
+    other_parts: RefCell<Vec<String>>,
 }
 
 /// The heads of the tables of a folder.
@@ -35,7 +36,7 @@ impl<'a> Source<'a> {
         part: Part,
         options: &'a LoadOptions,
     ) -> Self {
-        Self { inventory, heads, options, part, read: RefCell::default() }
+        Self { inventory, heads, options, part, read: RefCell::default(), other_parts: RefCell::default() }
     }
 
     /// The folder.
@@ -63,8 +64,13 @@ impl<'a> Source<'a> {
 
     /// As [`Self::read`], for a table by its path on disk.
     pub(crate) fn read_at(&self, path: &Path) -> Result<Table> {
-        self.note_read(&to_text(path.strip_prefix(self.dir()).unwrap_or(path)));
+        self.note_read(&self.below(path));
         Ok(Table::read(path)?)
+    }
+
+    /// A path on disk as the inventory has it.
+    fn below(&self, path: &Path) -> String {
+        to_text(path.strip_prefix(self.dir()).unwrap_or(path))
     }
 
     /// A list of names in a text file, one in a line.
@@ -79,6 +85,16 @@ impl<'a> Source<'a> {
         if !read.iter().any(|known| known == path) {
             read.push(path.into());
         }
+    }
+
+    /// Remembers a table or list of the set that is not read because it belongs to another part.
+    pub(crate) fn note_other_part(&self, path: &Path) {
+        self.other_parts.borrow_mut().push(self.below(path));
+    }
+
+    /// Tables and lists of other parts.
+    pub(crate) fn of_other_parts(&self) -> Vec<String> {
+        self.other_parts.borrow().clone()
     }
 
     /// Tables and lists that were read.

@@ -49,6 +49,7 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
     }
     for (part, list) in lists {
         if source.part != Part::All && source.part != part {
+            source.note_other_part(&source.inventory.on_disk(list));
             continue;
         }
         for line in source.list(list)? {

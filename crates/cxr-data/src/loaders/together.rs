@@ -8,20 +8,22 @@ use crate::inventory::{Account, to_text};
 use crate::vocabulary::same;
 use crate::{Error, Manifest, Record, Result};
 
-/// Reads a part of several data sets as one set. Paths are relative to the folder above all of them; patients and studies
-/// carry the name of their set, so that equal numbers of two sets stay two patients; labels are those that all sets have, by
-/// the vocabulary of findings, under the names of the first.
+/// Reads a part of several data sets as one set: [`open_together`], and then [`load_opened`].
 ///
 /// # Errors
-/// As [`load_with`](crate::load_with); no folder; one folder within another.
+/// As these.
 pub fn load_together(dirs: &[PathBuf], dataset: Dataset, part: Part, options: &LoadOptions) -> Result<Manifest> {
-    let io = |path: &Path| {
-        let path = path.to_path_buf();
-        move |source| Error::Io { path, source }
-    };
+    load_opened(&open_together(dirs)?, dataset, part, options)
+}
+
+/// Lists the files of several data sets that are to be read as one.
+///
+/// # Errors
+/// As [`Folder::open`]; one folder within another.
+pub fn open_together(dirs: &[PathBuf]) -> Result<Vec<Folder>> {
     let mut roots = Vec::new();
     for dir in dirs {
-        roots.push(dir.canonicalize().map_err(io(dir))?);
+        roots.push(dir.canonicalize().map_err(|source| Error::Io { path: dir.clone(), source })?);
     }
     let overlap = |(at, root): (usize, &PathBuf)| {
         let other = roots.iter().enumerate().find(|(other, of)| *other != at && root.starts_with(of))?;
@@ -31,6 +33,17 @@ pub fn load_together(dirs: &[PathBuf], dataset: Dataset, part: Part, options: &L
         let found = format!("{} within {}", inner.display(), outer.display());
         return Err(Error::Layout { dir: inner, expected: "data sets in folders of their own".into(), found });
     }
+    roots.iter().map(|root| Folder::open(root)).collect()
+}
+
+/// Reads a part of several data sets as one set. Paths are relative to the folder above all of them; patients and studies
+/// carry the name of their set, so that equal numbers of two sets stay two patients; labels are those that all sets have, by
+/// the vocabulary of findings, under the names of the first.
+///
+/// # Errors
+/// As [`load_with`](crate::load_with); no folder.
+pub fn load_opened(folders: &[Folder], dataset: Dataset, part: Part, options: &LoadOptions) -> Result<Manifest> {
+    let roots: Vec<&Path> = folders.iter().map(Folder::dir).collect();
     let Some(first) = roots.first() else {
         let (expected, found) = ("at least one folder".into(), "none".into());
         return Err(Error::Layout { dir: PathBuf::new(), expected, found });
@@ -38,9 +51,9 @@ pub fn load_together(dirs: &[PathBuf], dataset: Dataset, part: Part, options: &L
     let above = first.ancestors().skip(1).find(|above| roots.iter().all(|root| root.starts_with(above)));
     let above = above.unwrap_or(Path::new("/")).to_path_buf();
     let mut sets = Vec::new();
-    for root in &roots {
+    for (root, folder) in roots.iter().zip(folders) {
         let name = to_text(root.strip_prefix(&above).unwrap_or(root));
-        sets.push((name, Folder::open(root)?.load(dataset, part, options)?));
+        sets.push((name, folder.load(dataset, part, options)?));
     }
     let place = |set: &Manifest, task: &str| set.tasks.iter().position(|own| same(&plain(own), &plain(task)));
     let tasks: Vec<String> = match sets.first() {

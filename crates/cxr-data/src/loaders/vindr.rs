@@ -35,7 +35,11 @@ pub(crate) fn load(source: &Source<'_>) -> Result<Manifest> {
     let mut tasks: Vec<String> = Vec::new();
     let mut rows = Vec::new();
     for (part, path) in [(Part::Train, train), (Part::Test, test)] {
-        let Some(path) = path.filter(|_| source.part == Part::All || source.part == part) else { continue };
+        let Some(path) = path else { continue };
+        if source.part != Part::All && source.part != part {
+            source.note_other_part(&source.inventory.on_disk(path));
+            continue;
+        }
         let table = source.read(path)?;
         let votes = votes(&table, source.options.reader.as_deref().filter(|_| part == Part::Train))?;
         if tasks.is_empty() {

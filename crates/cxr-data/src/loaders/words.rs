@@ -2,14 +2,27 @@
 
 use super::Part;
 
-/// The part that a word means: `training`, `val`, `validate`, `TEST` and so on.
+/// Words that may stand beside that of a part: `train_images`, `validation set`, `TrainingData`.
+const BESIDE: [&str; 16] = [
+    "set", "sets", "image", "images", "img", "imgs", "data", "dataset", "split", "part", "folder", "files", "cxr",
+    "xray", "xrays", "labels",
+];
+
+/// The part that a word means: `training`, `val`, `validate`, `TEST`, `test_images`, `trainset` and so on.
 pub(crate) fn part(word: &str) -> Option<Part> {
-    match word.trim().to_lowercase().as_str() {
-        "train" | "training" | "trn" => Some(Part::Train),
-        "val" | "valid" | "validation" | "validate" | "dev" => Some(Part::Valid),
-        "test" | "testing" | "tst" => Some(Part::Test),
-        _ => None,
-    }
+    let lower = word.trim().to_lowercase();
+    let tokens = lower.split(|c: char| !c.is_alphanumeric()).filter(|token| !token.is_empty());
+    let mut parts = tokens.filter(|token| !BESIDE.contains(token)).map(|token| {
+        let stem = ["set", "data", "images"].into_iter().find_map(|end| token.strip_suffix(end)).unwrap_or(token);
+        match stem {
+            "train" | "training" | "trn" => Some(Part::Train),
+            "val" | "valid" | "validation" | "validate" | "dev" => Some(Part::Valid),
+            "test" | "testing" | "tst" => Some(Part::Test),
+            _ => None,
+        }
+    });
+    let found = parts.next()??;
+    parts.next().is_none().then_some(found)
 }
 
 /// Names of columns that say to which part a row belongs, without case and punctuation.
@@ -18,4 +31,30 @@ pub(crate) const SPLIT: [&str; 7] = ["split", "subset", "partition", "set", "pha
 /// Lower case, letters and digits only.
 pub(crate) fn plain(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_in_many_spellings() {
+        for (word, expected) in [
+            ("Train ", Some(Part::Train)),
+            ("train_images", Some(Part::Train)),
+            ("TrainingData", Some(Part::Train)),
+            ("validation set", Some(Part::Valid)),
+            ("dev", Some(Part::Valid)),
+            ("testset", Some(Part::Test)),
+            ("test-labels", Some(Part::Test)),
+            ("trainer", None),
+            ("train_val", None),
+            ("train2", None),
+            ("train_1", None),
+            ("images", None),
+            ("", None),
+        ] {
+            assert_eq!(part(word), expected, "{word}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ pub use nested::{check_fractions, nested_fractions};
 pub use patients::{check_shares, patient_split};
 pub use shenzhen::{ShenzhenSplit, shenzhen_draws, shenzhen_split};
 pub use table::RowTable;
-pub use whole::write_parts;
+pub use whole::{unlabelled, write_parts};
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;

@@ -20,6 +20,9 @@ pub fn write_parts(out: impl Write, path: &Path, set: &Manifest, parts: &[(&str,
         let mut header = vec!["path"];
         header.extend(set.patients_known.then_some("patient"));
         header.extend(["study", "view", "projection", "sex", "age", "split"]);
+        // A blank label is one that the report does not mention; that nothing is said of an image is another thing.
+        let some_unlabelled = unlabelled(set) > 0;
+        header.extend(some_unlabelled.then_some("labelled"));
         header.extend(set.tasks.iter().map(String::as_str));
         writer.write_record(&header)?;
         for (part, rows) in parts {
@@ -35,6 +38,7 @@ pub fn write_parts(out: impl Write, path: &Path, set: &Manifest, parts: &[(&str,
                 cells.push(record.sex.map_or("", sex).to_owned());
                 cells.push(record.age.map_or_else(String::new, |age| age.to_string()));
                 cells.push((*part).to_owned());
+                cells.extend(some_unlabelled.then(|| if record.labels.is_empty() { "no" } else { "yes" }.to_owned()));
                 cells.extend(
                     (0..set.tasks.len()).map(|task| record.labels.get(task).map_or("", |l| label(*l)).to_owned()),
                 );
@@ -44,6 +48,15 @@ pub fn write_parts(out: impl Write, path: &Path, set: &Manifest, parts: &[(&str,
         writer.flush().map_err(csv::Error::from)
     };
     write().map_err(|source| Error::Csv { path: path.into(), source })
+}
+
+/// Images of a set with labels of which nothing is said. They stay in [`write_parts`]'s table, marked as such.
+#[must_use]
+pub fn unlabelled(set: &Manifest) -> usize {
+    match set.tasks.is_empty() {
+        true => 0,
+        false => set.records.iter().filter(|record| record.labels.is_empty()).count(),
+    }
 }
 
 fn view(view: View) -> &'static str {

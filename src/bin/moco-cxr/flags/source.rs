@@ -80,7 +80,7 @@ pub(crate) struct LayoutArguments {
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
     /// Which column of your own table is what, such as path=ImageID,patient=PatientID (also study, view, projection, sex,
-    /// age, split).
+    /// age, split, labelled).
     #[arg(long, value_name = "ROLE=NAME,...")]
     columns: Option<Columns>,
     /// For vindr: take the labels of this reader, such as R8, instead of the majority.

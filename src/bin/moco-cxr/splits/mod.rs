@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use moco_cxr::{
     cxr_data::{
-        OnBad, Part, load_together, load_with, splits::Draw, splits::RowTable, splits::check_fractions,
+        LoadOptions, OnBad, Part, load_together, load_with, splits::Draw, splits::RowTable, splits::check_fractions,
         splits::check_shares, splits::nested_fractions, splits::paper_draws, splits::patient_split,
         splits::shenzhen_draws, splits::shenzhen_split,
     },
@@ -56,6 +56,9 @@ pub(crate) struct Arguments {
     /// Part of the data set: train, valid, test or all. [default: train; all for patients and shenzhen]
     #[arg(long, conflicts_with_all = ["rows", "csv"])]
     part: Option<Part>,
+    /// Label that your own table has as a column or as a word, or a folder of a class; may be repeated.
+    #[arg(long = "task", value_name = "NAME", conflicts_with_all = ["rows", "csv"])]
+    tasks: Vec<String>,
     /// Fraction of the patients (nested only); may be repeated. [default: 0.01 0.1 0.5 1]
     #[arg(long = "fraction", value_name = "F")]
     fractions: Vec<f64>,
@@ -102,6 +105,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         let parts: Vec<(&str, &[usize])> =
             ["train", "valid", "test"].into_iter().filter_map(|name| Some((name, part(name)?))).collect();
         if parts.len() > 1 {
+            if let Some(unlabelled) = source.unlabelled().filter(|images| *images > 0) {
+                arguments.output.note(&format!(
+                    "{unlabelled} images have no labels at all; parts.csv keeps them, with blank labels and \"no\" in its column \
+                     \"labelled\", so that no command takes the blanks for labels"
+                ));
+            }
             source.write_parts(&folder.path().join("parts.csv"), &parts)?;
         }
         folder.finish()?;
@@ -162,7 +171,8 @@ impl Arguments {
                 let whole = matches!(self.kind, Kind::Patients | Kind::Shenzhen);
                 let part = self.part.unwrap_or(if whole { Part::All } else { Part::Train });
                 let layout = &self.source.layout;
-                let options = layout.load_options(OnBad::Fail);
+                let tasks = Some(self.tasks.clone()).filter(|tasks| !tasks.is_empty());
+                let options = LoadOptions { tasks, ..layout.load_options(OnBad::Fail) };
                 let manifest = match self.source.data.len() {
                     1 => load_with(data, layout.dataset(), part, &options)?,
                     _ => load_together(&self.source.data, layout.dataset(), part, &options)?,

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use moco_cxr::cxr_data::{Manifest, splits::RowTable, splits::write_draw, splits::write_parts};
+use moco_cxr::cxr_data::{Manifest, splits::RowTable, splits::unlabelled, splits::write_draw, splits::write_parts};
 
 use crate::Fault;
 
@@ -33,6 +33,14 @@ impl Source {
     pub(super) fn patients(&self, rows: &[usize]) -> Option<usize> {
         match self {
             Self::Images(manifest) if manifest.patients_known => Some(manifest.patients(rows).len()),
+            _ => None,
+        }
+    }
+
+    /// Images of which nothing is said, of a set with labels.
+    pub(super) fn unlabelled(&self) -> Option<usize> {
+        match self {
+            Self::Images(manifest) => Some(unlabelled(manifest)),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{geometry::Geometry, scratch::Scratch};
+use super::geometry::Geometry;
 use crate::cpu::{
     Real,
     kernel::{Columns, Kernels, Run},
@@ -49,7 +49,7 @@ pub(super) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[T], kernels: &
     let together = panels.div_ceil(splits);
     let splits = panels.div_ceil(together);
     let work = Work { kernels, pixels, grads, starts, positions: g.batch * g.positions() };
-    let sums: Vec<Scratch<T>> = (0..blocks * splits)
+    let sums: Vec<Buffer<T>> = (0..blocks * splits)
         .into_par_iter()
         .map(|task| {
             let (block, first) = (task / splits, task % splits * together);
@@ -83,9 +83,9 @@ pub(super) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[T], kernels: &
 }
 
 /// `[pixel, channel]` of all images, and a pixel of zeros behind them.
-fn pixels<T: Real>(g: &Geometry, x: &[T], kernels: &Kernels<T>) -> Scratch<T> {
+fn pixels<T: Real>(g: &Geometry, x: &[T], kernels: &Kernels<T>) -> Buffer<T> {
     let size = g.height * g.width;
-    let mut pixels = Scratch::new((g.batch * size + 1) * g.input);
+    let mut pixels = Buffer::scratch((g.batch * size + 1) * g.input);
     pixels[g.batch * size * g.input..].fill(T::zero());
     pixels.par_chunks_exact_mut(size * g.input).enumerate().for_each(|(n, pixels)| {
         if n < g.batch {
@@ -96,10 +96,10 @@ fn pixels<T: Real>(g: &Geometry, x: &[T], kernels: &Kernels<T>) -> Scratch<T> {
 }
 
 /// `[panel, position, row of the panel]` of the output's gradient.
-fn panels<T: Real>(g: &Geometry, grad: &[T], kernels: &Kernels<T>) -> Scratch<T> {
+fn panels<T: Real>(g: &Geometry, grad: &[T], kernels: &Kernels<T>) -> Buffer<T> {
     let (rows, size) = (kernels.rows, g.positions());
     let panel = g.batch * size * rows;
-    let mut panels = Scratch::new(g.output.div_ceil(rows) * panel);
+    let mut panels = Buffer::scratch(g.output.div_ceil(rows) * panel);
     panels.par_chunks_exact_mut(panel).enumerate().for_each(|(p, panel)| {
         let used = rows.min(g.output - p * rows);
         for (n, to) in panel.chunks_exact_mut(size * rows).enumerate() {
@@ -125,19 +125,19 @@ fn starts(g: &Geometry, tap: usize) -> Vec<usize> {
 /// What all tasks read.
 struct Work<'a, T: Real> {
     kernels: &'a Kernels<T>,
-    pixels: Scratch<T>,
-    grads: Scratch<T>,
+    pixels: Buffer<T>,
+    grads: Buffer<T>,
     starts: Vec<Vec<usize>>,
     positions: usize,
 }
 
 impl<T: Real> Work<'_, T> {
     /// `[tap, output channel, input channel]`.
-    fn sums(&self, channels: Range<usize>, panels: Range<usize>) -> Scratch<T> {
+    fn sums(&self, channels: Range<usize>, panels: Range<usize>) -> Buffer<T> {
         let Self { kernels, pixels, grads, starts, positions } = self;
         let (width, height) = (channels.len(), kernels.rows);
-        let mut sums = Scratch::new(starts.len() * panels.len() * height * width);
-        let mut packed = Scratch::new(DEPTH.min(*positions) * width);
+        let mut sums = Buffer::scratch(starts.len() * panels.len() * height * width);
+        let mut packed = Buffer::scratch(DEPTH.min(*positions) * width);
         let run = |column: usize| Run { column, source: column };
         let runs: Vec<Run> = (0..width).step_by(kernels.lanes).map(run).collect();
         for (starts, sums) in starts.iter().zip(sums.chunks_exact_mut(panels.len() * height * width)) {

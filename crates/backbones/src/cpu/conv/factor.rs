@@ -1,18 +1,17 @@
 //! The weights of a convolution as the kernel reads them.
 
-use std::borrow::Cow;
-
 use rayon::prelude::*;
 
 use super::shifts::Shifts;
 use crate::cpu::{
     Real,
     kernel::{Columns, Kernels},
+    memory::{Buffer, Values},
 };
 
 /// A matrix `[rows, depth]` of weights, divided into panels of `Kernels::rows` rows and blocks of columns.
 pub(super) struct Factor<'a, T: Real> {
-    weight: Cow<'a, [T]>,
+    weight: Values<'a, T>,
     /// The columns of every block, from the start of a panel.
     pub(super) blocks: Vec<Columns>,
     /// Distance of panels.
@@ -31,12 +30,13 @@ impl<'a, T: Real> Factor<'a, T> {
     ) -> Self {
         let missing = rows.next_multiple_of(kernels.rows) - rows;
         let weight = if missing == 0 {
-            weight.into()
+            Values::There(weight)
         } else {
             // Rows of the last panel that nobody asks for read on; what they find does not matter.
-            let mut longer = weight.to_vec();
-            longer.resize(weight.len() + missing * row, T::zero());
-            longer.into()
+            let mut longer = Buffer::scratch(weight.len() + missing * row);
+            longer[..weight.len()].copy_from_slice(weight);
+            longer[weight.len()..].fill(T::zero());
+            Values::Made(longer)
         };
         let blocks = starts.chunks(block).map(|s| Columns::new(s.to_vec(), row)).collect();
         Self { weight, blocks, panel: kernels.rows * row }
@@ -49,7 +49,7 @@ impl<'a, T: Real> Factor<'a, T> {
         let end = first + length(&sets[set]);
         let columns = |from: usize| Columns::new((from..end.min(from + block)).map(|k| k * kernels.rows).collect(), 1);
         let blocks = (first..end).step_by(block).map(columns).collect();
-        Self { weight: weight.into(), blocks, panel: kernels.rows * sets.iter().map(length).sum::<usize>() }
+        Self { weight: Values::There(weight), blocks, panel: kernels.rows * sets.iter().map(length).sum::<usize>() }
     }
 
     /// The slice in which `blocks` finds the columns of a panel.
@@ -67,12 +67,12 @@ pub(super) fn pack<T: Real>(
     distances: [usize; 2],
     sets: &[Shifts],
     kernels: &Kernels<T>,
-) -> Vec<T> {
+) -> Buffer<T> {
     let [row, channel] = distances;
     let height = kernels.rows;
     let channels = sets.first().map_or(0, |s| s.source[0]);
     let panel = height * channels * sets.iter().map(|s| s.taps.len()).sum::<usize>();
-    let mut packed = vec![T::zero(); rows.div_ceil(height) * panel];
+    let mut packed = Buffer::zeroed(rows.div_ceil(height) * panel);
     packed.par_chunks_exact_mut(panel.max(1)).enumerate().for_each_init(Vec::new, |taps, (p, packed)| {
         let first = p * height;
         let used = height.min(rows - first);

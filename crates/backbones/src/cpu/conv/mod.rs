@@ -12,7 +12,6 @@ mod geometry;
 mod method;
 mod planes;
 mod product;
-mod scratch;
 mod shifts;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

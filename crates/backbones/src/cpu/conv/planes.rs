@@ -1,11 +1,15 @@
 //! Padded planes of the source of [`Shifts`], and where the pixels under consecutive positions lie in them.
 
-use std::{borrow::Cow, ops::Range};
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::shifts::Shifts;
-use crate::cpu::{Real, kernel::Run};
+use crate::cpu::{
+    Real,
+    kernel::Run,
+    memory::{Buffer, Values},
+};
 
 /// Padded planes of some channels of some images.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +46,7 @@ impl Shifts {
         x: &'a [T],
         images: Range<usize>,
         channels: Range<usize>,
-        buffer: &'a mut Vec<T>,
+        buffer: &'a mut Buffer<T>,
     ) -> Planes<'a, T> {
         let [all, height, width] = self.source;
         let size = height * width;
@@ -50,25 +54,28 @@ impl Shifts {
             let data = &x[(images.start * all + channels.start) * size..images.end * all * size];
             return Planes { data, image: all * size };
         }
-        buffer.clear();
-        buffer.resize(images.len() * channels.len() * self.channel(), T::zero());
+        buffer.grow(images.len() * channels.len() * self.channel());
         let sources = images.flat_map(|n| channels.clone().map(move |c| n * all + c));
         for (source, planes) in sources.zip(buffer.chunks_exact_mut(self.channel())) {
+            planes.fill(T::zero());
             self.pad(&x[source * size..][..size], planes);
         }
         Planes { data: buffer, image: channels.len() * self.channel() }
     }
 
     /// The padded planes of all channels of all images, made by all threads.
-    pub(super) fn all_planes<'a, T: Real>(&self, x: &'a [T]) -> Cow<'a, [T]> {
+    pub(super) fn all_planes<'a, T: Real>(&self, x: &'a [T]) -> Values<'a, T> {
         if self.is_source() {
-            return x.into();
+            return Values::There(x);
         }
         let size = self.source[1] * self.source[2];
-        let mut buffer = vec![T::zero(); x.len() / size * self.channel()];
+        let mut buffer = Buffer::scratch(x.len() / size * self.channel());
         let planes = buffer.par_chunks_exact_mut(self.channel()).with_min_len(64);
-        planes.zip(x.par_chunks_exact(size)).for_each(|(planes, source)| self.pad(source, planes));
-        buffer.into()
+        planes.zip(x.par_chunks_exact(size)).for_each(|(planes, source)| {
+            planes.fill(T::zero());
+            self.pad(source, planes);
+        });
+        Values::Made(buffer)
     }
 
     /// Sorts one channel into its planes, which hold zeros.

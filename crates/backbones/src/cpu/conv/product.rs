@@ -3,12 +3,17 @@
 //! Patches of a strip of positions are packed as the kernel reads them and multiplied with all weights while they are
 //! near. A result goes straight to its image where whole vectors of it lie there, else through a buffer.
 
-use std::{borrow::Cow, ops::Range};
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::{factor, factor::Factor, geometry::Geometry, shifts::Shifts};
-use crate::cpu::{Real, kernel::Kernels, memory::Buffer, simd::Level};
+use crate::cpu::{
+    Real,
+    kernel::Kernels,
+    memory::{Buffer, Values},
+    simd::Level,
+};
 
 /// Rows of a patch packed together, so that those of a strip stay in the first cache.
 const DEPTH: usize = 256;
@@ -117,7 +122,7 @@ fn product<T: Real>(
 struct Set<'a, T: Real> {
     shifts: &'a Shifts,
     factor: Factor<'a, T>,
-    planes: Option<Cow<'a, [T]>>,
+    planes: Option<Values<'a, T>>,
 }
 
 /// Some channels of some images of the result.
@@ -131,14 +136,14 @@ struct Task<'a, T> {
 }
 
 struct Buffers<T> {
-    planes: Vec<T>,
-    patches: Vec<T>,
-    sums: Vec<T>,
+    planes: Buffer<T>,
+    patches: Buffer<T>,
+    sums: Buffer<T>,
 }
 
-impl<T> Default for Buffers<T> {
+impl<T: Real> Default for Buffers<T> {
     fn default() -> Self {
-        Self { planes: Vec::new(), patches: Vec::new(), sums: Vec::new() }
+        Self { planes: Buffer::default(), patches: Buffer::default(), sums: Buffer::default() }
     }
 }
 
@@ -159,8 +164,8 @@ impl<T: Real> Task<'_, T> {
         let size = self.target.height * self.target.width;
         // One vector more for the last run of a strip.
         let pitch = factor.blocks[0].len() * width + lanes;
-        buffers.patches.resize(together * pitch, T::zero());
-        buffers.sums.resize(together * panels.len() * tile, T::zero());
+        buffers.patches.grow(together * pitch);
+        buffers.sums.grow(together * panels.len() * tile);
         let mut runs = Vec::new();
         let all_strips = strips(self.images.len(), shifts.positions(), width, lanes);
         // Strips of one width together.

@@ -1,6 +1,6 @@
 //! The gradient of the weight: sums over positions of patches times the output's gradient.
 
-use std::{borrow::Cow, ops::Range};
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -8,7 +8,7 @@ use super::{geometry::Geometry, planes::Planes, shifts::Shifts};
 use crate::cpu::{
     Real,
     kernel::{Columns, Kernels},
-    memory::Buffer,
+    memory::{Buffer, Values},
     simd::Level,
 };
 
@@ -53,7 +53,7 @@ pub(super) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[T], level: Lev
     // Tasks over the same channels share their planes.
     let planes = (splits > 1).then(|| shifts.all_planes(x));
     let work = Work { kernels, form, shifts, x, planes, tiles, grads, stride };
-    let sums: Vec<Vec<T>> = (0..blocks * splits * parts)
+    let sums: Vec<Buffer<T>> = (0..blocks * splits * parts)
         .into_par_iter()
         .map(|task| {
             let (block, split, part) = (task / parts / splits, task / parts % splits, task % parts);
@@ -105,7 +105,7 @@ fn tiles(g: &Geometry) -> Vec<Tile> {
 
 /// The output's gradient over a tile, one row for every channel.
 struct Rows<'a, T: Real> {
-    values: Cow<'a, [T]>,
+    values: Values<'a, T>,
     stride: usize,
 }
 
@@ -121,10 +121,13 @@ fn gather<'a, T: Real>(
     let start = |image: usize, channel: usize| (image * g.output + channel) * positions;
     if tile.images.len() == 1 && columns.len().is_multiple_of(lanes) && g.output.is_multiple_of(height) {
         let values = &grad[start(tile.images.start, 0) + columns.start..];
-        return Rows { values: values.into(), stride: positions };
+        return Rows { values: Values::There(values), stride: positions };
     }
-    let mut values = vec![T::zero(); g.output.next_multiple_of(height) * stride];
+    let rows = g.output.next_multiple_of(height);
+    let mut values = Buffer::scratch(rows * stride);
+    values[g.output * stride..].fill(T::zero());
     for (o, row) in values.chunks_exact_mut(stride).take(g.output).enumerate() {
+        row[columns.len()..].fill(T::zero());
         let mut column = columns.start;
         while column < columns.end {
             let (image, at) = (tile.images.start + column / positions, column % positions);
@@ -133,7 +136,7 @@ fn gather<'a, T: Real>(
             column += length;
         }
     }
-    Rows { values: values.into(), stride }
+    Rows { values: Values::Made(values), stride }
 }
 
 /// How sums are made and laid out: by groups of `width` rows of patches, in these by panels of `height` channels.
@@ -175,7 +178,7 @@ struct Work<'a, T: Real> {
     form: Form,
     shifts: Shifts,
     x: &'a [T],
-    planes: Option<Cow<'a, [T]>>,
+    planes: Option<Values<'a, T>>,
     tiles: Vec<Tile>,
     grads: Vec<Rows<'a, T>>,
     stride: usize,
@@ -183,15 +186,17 @@ struct Work<'a, T: Real> {
 
 impl<T: Real> Work<'_, T> {
     /// The sums over some tiles for `channels` of the input and `rows` of the output, laid out as [`Form`] says.
-    fn sums(&self, tiles: Range<usize>, channels: Range<usize>, rows: Range<usize>) -> Vec<T> {
+    fn sums(&self, tiles: Range<usize>, channels: Range<usize>, rows: Range<usize>) -> Buffer<T> {
         let Self { kernels, form, shifts, stride, .. } = self;
         let all = shifts.all(channels.len());
         let panel = form.width * form.height;
         let group = rows.len().div_ceil(form.height) * panel;
-        let mut sums = vec![T::zero(); all.len().div_ceil(form.width) * group];
-        let mut patches = vec![T::zero(); form.width * stride + kernels.lanes];
-        let mut turned = vec![T::zero(); if form.turned { form.width * stride } else { 0 }];
-        let (mut buffer, mut runs) = (Vec::new(), Vec::new());
+        let mut sums = Buffer::scratch(all.len().div_ceil(form.width) * group);
+        sums.fill(T::zero());
+        let mut patches = Buffer::scratch(form.width * stride + kernels.lanes);
+        patches.fill(T::zero()); // what lies behind the last row of patches is read, too
+        let mut turned = Buffer::scratch(if form.turned { form.width * stride } else { 0 });
+        let (mut buffer, mut runs) = (Buffer::default(), Vec::new());
         let mut planes = Planes { data: &[], image: 0 };
         let mut images = 0..0;
         for (tile, grad) in self.tiles[tiles.clone()].iter().zip(&self.grads[tiles]) {

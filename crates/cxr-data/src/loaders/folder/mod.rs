@@ -4,6 +4,7 @@ mod files;
 mod pattern;
 mod rows;
 mod tables_of;
+mod worded;
 
 use self::files::from_files;
 use self::pattern::Pattern;

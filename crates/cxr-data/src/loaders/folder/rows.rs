@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use tables::{Age, Label, Table, age, is_missing, label, looks_rounded, projection, sex};
+use tables::{Age, Label, Row, Table, age, is_missing, label, looks_rounded, projection, sex};
 
 use super::pattern::Pattern;
+use super::worded::{self, Worded};
 use crate::loaders::cells::view_of_name;
 use crate::loaders::columns::{Layout, Role, layout};
 use crate::loaders::finder::ImageFinder;
@@ -30,14 +31,22 @@ pub(super) fn from_table(
     let options = source.options;
     let layout = layout(&table, &options.columns, options.tasks.as_deref(), source.inventory)?;
     let Layout { labels: columns, unread, .. } = &layout;
+    let worded = Worded::find(&table, &layout, options.tasks.as_deref().unwrap_or_default());
     let path_column = layout.column(Role::Path).unwrap_or_default();
     let mut notes = Vec::new();
     if !unread.is_empty() {
         notes.push(format!("{}: columns not read: {}", path.display(), unread.join(", ")));
     }
+    match &worded {
+        Some(worded) => notes.push(worded.note(&table)),
+        None => notes.extend(worded::unread(&table, &layout)),
+    }
     let patient = layout.column(Role::Patient);
     let split = layout.column(Role::Split).filter(|_| part.is_none());
-    let split = split.filter(|&column| is_split(&table, column));
+    let split = match split {
+        Some(column) if is_split(&table, column)? => Some(column),
+        _ => None,
+    };
     if let (None, Some(column)) = (split, layout.column(Role::Split).filter(|_| part.is_none())) {
         let name = &table.header()[column];
         notes.push(format!("{}: \"{name}\" is not read: its words are not train, valid and test", path.display()));
@@ -47,11 +56,25 @@ pub(super) fn from_table(
     let mut finder = ImageFinder::new(source.inventory, "", path, search, options);
     let mut rows = Vec::new();
     let mut odd = Odd::default();
+    let mut unlabelled = 0;
     for row in table.rows() {
         let read = |&column: &usize| {
             label(row.cell(column)).ok_or_else(|| row.fault(column, "1.0, 0.0, -1.0 or blank").into())
         };
-        let labels: Vec<Label> = columns.iter().map(read).collect::<Result<_>>()?;
+        let labels: Vec<Label> = match layout.column(Role::Labelled).map(|column| (column, label(row.cell(column)))) {
+            Some((_, Some(Label::Negative))) => {
+                unlabelled += 1;
+                Vec::new()
+            }
+            None | Some((_, Some(Label::Positive | Label::NotMentioned))) => {
+                let own: Vec<Label> = columns.iter().map(read).collect::<Result<_>>()?;
+                match &worded {
+                    Some(worded) => with_words(own, worded, row),
+                    None => own,
+                }
+            }
+            Some((column, _)) => return Err(row.fault(column, "yes, no or blank").into()),
+        };
         let Some(path) = finder.find(row, path_column)? else { continue };
         let patient = match (patient.map(|column| (column, row.cell(column))), pattern) {
             (Some((column, cell)), _) if is_missing(cell) => return Err(row.fault(column, "a patient").into()),
@@ -94,20 +117,55 @@ pub(super) fn from_table(
             notes.push(format!("{}: the parts are those of the folders of the images", path.display()));
         }
     }
+    if let Some(column) = layout.column(Role::Labelled).filter(|_| unlabelled > 0) {
+        let name = &table.header()[column];
+        notes.push(format!(
+            "{}: {unlabelled} images have no labels, as \"{name}\" says; they are masked under every policy",
+            path.display()
+        ));
+    }
     notes.extend(finder.notes());
     notes.extend(odd.notes(path));
     if let (Some(column), Some(_)) = (patient, pattern) {
         let (table, column) = (path.display(), &table.header()[column]);
         notes.push(format!("{table}: the patient pattern is not used: the column \"{column}\" has the patients"));
     }
-    let tasks = columns.iter().map(|&column| table.header()[column].clone()).collect();
+    let mut tasks: Vec<String> = columns.iter().map(|&column| table.header()[column].clone()).collect();
+    tasks.extend(worded.iter().flat_map(|worded| worded.tasks.iter().cloned()));
     Ok(TableRows { tasks, rows, patients_known: patient.is_some() || pattern.is_some(), notes })
 }
 
-/// Whether every cell of a column is a part or blank, and some are parts.
-fn is_split(table: &Table, column: usize) -> bool {
-    let words = || table.rows().map(|row| row.cell(column)).filter(|cell| !is_missing(cell));
-    words().all(|word| words::part(word).is_some()) && words().next().is_some()
+/// The labels of a row's own columns and those of its words.
+fn with_words(mut own: Vec<Label>, worded: &Worded, row: Row<'_>) -> Vec<Label> {
+    let words = worded.labels(row);
+    match (own.is_empty(), words.is_empty()) {
+        (true, _) => words,
+        (false, true) => {
+            own.extend(worded.tasks.iter().map(|_| Label::NotMentioned));
+            own
+        }
+        (false, false) => {
+            own.extend(words);
+            own
+        }
+    }
+}
+
+/// Whether a column has parts: some cells are, and the others are blank. A column without any part is another thing.
+///
+/// # Errors
+/// Another word among those of parts: a part that is asked for is that part, and a set with parts is never taken whole.
+fn is_split(table: &Table, column: usize) -> Result<bool> {
+    let words = || table.rows().filter(|row| !is_missing(row.cell(column)));
+    let part = |row: &Row<'_>| words::part(row.cell(column));
+    match words().find(|row| part(row).is_none()) {
+        Some(row) if words().any(|row| part(&row).is_some()) => {
+            let expected = "train, valid or test in any spelling, or blank for an image of no part (--columns split=NAME names another column)";
+            Err(row.fault(column, expected).into())
+        }
+        Some(_) => Ok(false),
+        None => Ok(words().next().is_some()),
+    }
 }
 
 /// Cells that were read as not recorded, for the notes.
@@ -137,8 +195,8 @@ impl Odd {
         [
             (
                 self.rounded,
-                "patients look like long numbers that a spreadsheet rounded; several may have become one. Export the \
-                 column as text",
+                "rows have a patient that looks like a long number which a spreadsheet rounded; several may have become \
+                 one. Export the column as text",
             ),
             (self.groups, "ages are groups, which are no ages; read as not recorded"),
             (self.ages, "ages are no ages from 0 to 120; read as not recorded"),

@@ -38,6 +38,12 @@ pub(super) fn find_tables(source: &Source<'_>) -> Result<Vec<(Option<Part>, Path
             parts.push((Some(part), on_disk(path)));
         }
     }
+    // The table of one part alone leaves nothing to evaluate on: such a set is divided as one without parts.
+    if let [(Some(Part::Train), only)] = &parts[..]
+        && found.len() == 1
+    {
+        return Ok(vec![(None, only.clone())]);
+    }
     if !parts.is_empty() {
         parts.sort();
         if let Some(pair) = parts.windows(2).find(|pair| pair[0].0 == pair[1].0) {
@@ -104,6 +110,9 @@ pub(super) fn from_tables(
     if wanted.is_empty() {
         let names: Vec<String> = tables.iter().map(|(_, path)| path.display().to_string()).collect();
         return Err(source.no_such_part(Dataset::Folder, &format!("the tables {}", names.join(", "))));
+    }
+    for (_, path) in tables.iter().filter(|(of, _)| wanted.iter().all(|(wanted, _)| wanted != of)) {
+        source.note_other_part(path);
     }
     let mut sets = Vec::new();
     for (part, path) in wanted {

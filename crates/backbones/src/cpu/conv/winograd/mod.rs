@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{geometry::Geometry, scratch::Scratch};
+use super::geometry::Geometry;
 use crate::cpu::{
     Real,
     kernel::{Columns, Kernels, Transform},
@@ -112,17 +112,17 @@ struct Task<'a, T: Real> {
 }
 
 struct Buffers<T: Real> {
-    pixels: Scratch<T>,
-    mapped: Scratch<T>,
-    weights: Scratch<T>,
-    products: Scratch<T>,
-    results: Scratch<T>,
-    turned: Scratch<T>,
+    pixels: Buffer<T>,
+    mapped: Buffer<T>,
+    weights: Buffer<T>,
+    products: Buffer<T>,
+    results: Buffer<T>,
+    turned: Buffer<T>,
 }
 
 impl<T: Real> Default for Buffers<T> {
     fn default() -> Self {
-        let [pixels, mapped, weights, products, results, turned] = std::array::from_fn(|_| Scratch::new(0));
+        let [pixels, mapped, weights, products, results, turned] = std::array::from_fn(|_| Buffer::default());
         Self { pixels, mapped, weights, products, results, turned }
     }
 }

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use crate::cpu::{
     Real,
-    conv::{geometry::Geometry, scratch::Scratch},
+    conv::geometry::Geometry,
     kernel::{Kernels, Transform},
+    memory::Buffer,
 };
 
 /// Channels turned at a time, so that their pixels stay in the second cache.
@@ -152,7 +153,7 @@ impl Group {
         source: &[T],
         (channels, all): (Range<usize>, usize),
         (to, ends): (&mut [T], &[usize]),
-        buffer: &mut Scratch<T>,
+        buffer: &mut Buffer<T>,
     ) {
         let Pixels { transform, lines, row, starts } = pixels;
         let size = self.height * self.width;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::{CHANNELS, FEWEST, POINTS, TASKS, TILES, Tiles, WHOLE, blocks, squares, tiles::Pixels};
 use crate::cpu::{
     Real,
-    conv::{geometry::Geometry, scratch::Scratch},
+    conv::geometry::Geometry,
     kernel::{Columns, Kernels, Transform},
     memory::Buffer,
 };
@@ -22,7 +22,7 @@ pub(in crate::cpu::conv) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[
     let outputs = ranges(g.output);
     let inputs: Vec<Vec<Range<usize>>> = ranges(g.input).into_iter().map(|r| blocks(r, kernels)).collect();
     let parts = TASKS.div_ceil(outputs.len() * inputs.len()).min(tiles.groups());
-    let results: Vec<Scratch<T>> = (0..outputs.len() * inputs.len() * parts)
+    let results: Vec<Buffer<T>> = (0..outputs.len() * inputs.len() * parts)
         .into_par_iter()
         .map(|task| {
             let (output, blocks) = (&outputs[task / parts / inputs.len()], &inputs[task / parts % inputs.len()]);
@@ -33,8 +33,8 @@ pub(in crate::cpu::conv) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[
                 return sums;
             }
             // Nobody adds to these sums: mapped here, they need not go through memory.
-            let mut weights = Scratch::new(output.len() * length(blocks));
-            let mut buffer = Scratch::new(0);
+            let mut weights = Buffer::scratch(output.len() * length(blocks));
+            let mut buffer = Buffer::default();
             for (row, weights) in weights.chunks_exact_mut(length(blocks)).enumerate() {
                 add_and_map(&[sums.as_ref()], rows(output, kernels), row, blocks, weights, (kernels, &mut buffer));
             }
@@ -43,7 +43,7 @@ pub(in crate::cpu::conv) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[
         .collect();
     let mut dw = Buffer::stale(g.output * g.depth());
     dw.par_chunks_exact_mut(g.depth()).enumerate().for_each_init(
-        || Scratch::new(0),
+        || Buffer::default(),
         |buffer, (row, dw)| {
             let output = outputs.iter().position(|r| r.contains(&row)).expect("the ranges cover all channels");
             let row = row - outputs[output].start;
@@ -69,7 +69,7 @@ fn add_and_map<T: Real>(
     row: usize,
     blocks: &[Range<usize>],
     dw: &mut [T],
-    (kernels, buffer): (&Kernels<T>, &mut Scratch<T>),
+    (kernels, buffer): (&Kernels<T>, &mut Buffer<T>),
 ) {
     for block in blocks {
         let width = block.len();
@@ -116,11 +116,11 @@ fn sums<T: Real>(
     outputs: Range<usize>,
     inputs: &[Range<usize>],
     kernels: &Kernels<T>,
-) -> Scratch<T> {
+) -> Buffer<T> {
     let rows = rows(&outputs, kernels);
     let channels = inputs[0].start..inputs[inputs.len() - 1].end;
-    let mut sums = Scratch::new(POINTS * rows * channels.len());
-    let [mut pixels, mut mapped, mut mapped_grad] = std::array::from_fn(|_| Scratch::new(0));
+    let mut sums = Buffer::scratch(POINTS * rows * channels.len());
+    let [mut pixels, mut mapped, mut mapped_grad] = std::array::from_fn(|_| Buffer::default());
     for (i, group) in groups.map(|i| tiles.group(i)).enumerate() {
         let count = group.tiles();
         // A few elements more, lest the 16 parts begin at one place of the cache; and rows of the last panel that nobody asks for.

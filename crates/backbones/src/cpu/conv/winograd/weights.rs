@@ -7,8 +7,9 @@ use rayon::prelude::*;
 use super::{POINTS, WHOLE, blocks, squares};
 use crate::cpu::{
     Real,
-    conv::{geometry::Geometry, scratch::Scratch},
+    conv::geometry::Geometry,
     kernel::{Kernels, Transform},
+    memory::Buffer,
 };
 
 const TAPS: usize = 9;
@@ -23,7 +24,7 @@ pub(super) struct Weights<'a, T: Real> {
     pub(super) blocks: Vec<Range<usize>>,
     /// Channels of the source.
     pub(super) depth: usize,
-    mapped: Option<Scratch<T>>,
+    mapped: Option<Buffer<T>>,
 }
 
 impl<'a, T: Real> Weights<'a, T> {
@@ -51,7 +52,7 @@ impl<'a, T: Real> Weights<'a, T> {
 
     /// Maps all blocks, for several tasks to use.
     pub(super) fn map(&mut self, kernels: &Kernels<T>) {
-        let mut mapped = Scratch::new(self.blocks.iter().map(|block| self.length(block)).sum());
+        let mut mapped = Buffer::scratch(self.blocks.iter().map(|block| self.length(block)).sum());
         let mut rest: &mut [T] = &mut mapped;
         let mut parts = Vec::new();
         for block in &self.blocks {
@@ -65,7 +66,7 @@ impl<'a, T: Real> Weights<'a, T> {
 
     fn map_block(&self, block: &Range<usize>, to: &mut [T], kernels: &Kernels<T>) {
         let (width, depth, distances) = (block.len(), self.depth, self.distances);
-        let mut turned = vec![T::zero(); WHOLE * TAPS * width];
+        let mut turned = Buffer::scratch(WHOLE * TAPS * width);
         let starts: Vec<usize> = (0..WHOLE).flat_map(|c| self.taps.map(|tap| (c * TAPS + tap) * width)).collect();
         let ends = squares(WHOLE, point(depth, width), width);
         for first in (0..depth).step_by(WHOLE) {
@@ -86,7 +87,7 @@ impl<'a, T: Real> Weights<'a, T> {
     pub(super) fn block<'b>(
         &'b self,
         block: usize,
-        buffer: &'b mut Scratch<T>,
+        buffer: &'b mut Buffer<T>,
         kernels: &Kernels<T>,
     ) -> (Range<usize>, impl Iterator<Item = &'b [T]>) {
         let range = self.blocks[block].clone();

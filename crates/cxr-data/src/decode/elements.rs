@@ -1,0 +1,101 @@
+//! The elements of a DICOM file, looked at before any value is read.
+//!
+//! The reader of `dicom-object` asks for as much memory as an element says that it has, and descends into sequences by calling
+//! itself: a file of 324 bytes took 4 GB, and one of 80 kB with nothing but nested sequences ended the process.
+
+use std::io::{Cursor, Read};
+
+use dicom_encoding::{Codec, TransferSyntax, TransferSyntaxIndex};
+use dicom_object::FileMetaTable;
+use dicom_parser::StatefulDecode;
+use dicom_parser::dataset::{LazyDataToken, lazy_read::LazyDataSetReader};
+use dicom_transfer_syntax_registry::{TransferSyntaxRegistry, entries::EXPLICIT_VR_LITTLE_ENDIAN};
+
+use super::Fault;
+
+/// Preamble and magic bytes.
+const START: usize = 132;
+/// The group of the pixels; elements are in the order of their groups.
+const PIXELS: u16 = 0x7fe0;
+/// Sequences within sequences. Reports have some ten, images two or three.
+const MAX_DEPTH: usize = 64;
+
+/// How much of a file is looked at.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Extent {
+    /// The group that describes the file.
+    Meta,
+    /// All before the pixels.
+    Header,
+    All,
+}
+
+/// Checks that every element lies within the file, and that sequences are not nested without end.
+pub(super) fn check(bytes: &[u8], extent: Extent) -> Result<(), Fault> {
+    let rest = bytes.get(START..).unwrap_or_default();
+    // What says how the file is encoded is itself encoded in one way always.
+    walk(rest, &EXPLICIT_VR_LITTLE_ENDIAN.erased(), Extent::Meta)?;
+    let mut after = Cursor::new(rest);
+    let meta = FileMetaTable::from_reader(Cursor::new(bytes.get(START - 4..).unwrap_or_default()));
+    let meta = meta.map_err(Fault::from_display)?;
+    // The length counts what comes after its own element of 12 bytes.
+    after.set_position(12 + u64::from(meta.information_group_length));
+    let data = rest.get(after.position() as usize..).unwrap_or_default();
+    // Unknown ones are refused by the reader, by name.
+    let Some(syntax) = TransferSyntaxRegistry.get(meta.transfer_syntax()) else { return Ok(()) };
+    let Codec::Dataset(Some(adapter)) = syntax.codec() else { return walk(data, syntax, extent) };
+    // No bomb: `dicom_bounds` was asked before.
+    let mut inflated = Vec::new();
+    let mut reader = adapter.adapt_reader(Box::new(Cursor::new(data.to_vec())));
+    reader.read_to_end(&mut inflated).map_err(Fault::from_display)?;
+    walk(&inflated, syntax, extent)
+}
+
+/// Walks over elements without reading their values.
+fn walk(bytes: &[u8], syntax: &TransferSyntax, extent: Extent) -> Result<(), Fault> {
+    let meta = extent == Extent::Meta;
+    let mut reader = LazyDataSetReader::new_with_ts(Cursor::new(bytes), syntax).map_err(Fault::from_display)?;
+    let mut depth = 0_usize;
+    while let Some(token) = reader.advance() {
+        // Behind the group the encoding is another.
+        let token = match token {
+            Err(_) if meta => return Ok(()),
+            token => token.map_err(Fault::from_display)?,
+        };
+        let (what, len, at) = match &token {
+            LazyDataToken::ElementHeader(header) if meta && header.tag.group() != 2 => return Ok(()),
+            LazyDataToken::ElementHeader(header)
+                if extent == Extent::Header && depth == 0 && header.tag.group() >= PIXELS =>
+            {
+                return Ok(());
+            }
+            LazyDataToken::PixelSequenceStart if extent == Extent::Header && depth == 0 => return Ok(()),
+            LazyDataToken::SequenceStart { .. } | LazyDataToken::PixelSequenceStart => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(Fault::Reason(format!(
+                        "a DICOM file with more than {MAX_DEPTH} sequences in each other"
+                    )));
+                }
+                continue;
+            }
+            LazyDataToken::SequenceEnd => {
+                depth = depth.saturating_sub(1);
+                continue;
+            }
+            LazyDataToken::LazyValue { header, decoder } => {
+                (format!("element {}", header.tag), header.len.get().unwrap_or(u32::MAX), decoder.position())
+            }
+            LazyDataToken::LazyItemValue { len, decoder } => ("an item".to_owned(), *len, decoder.position()),
+            _ => continue,
+        };
+        let left = (bytes.len() as u64).saturating_sub(at);
+        if u64::from(len) > left {
+            return Err(Fault::Reason(format!(
+                "a damaged or truncated DICOM file: {what} has {len} bytes, {left} are left"
+            )));
+        }
+        token.skip().map_err(Fault::from_display)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Columns that name findings by words (`diagnosis`: normal, pneumonia), in a table of one's own. Such a column may as well be
+//! anything else: it is read as labels where a task names one of its words.
+
+use std::collections::BTreeSet;
+
+use tables::{Label, Row, Table, is_missing, number};
+
+use crate::loaders::columns::Layout;
+use crate::loaders::findings::{python_list, separated};
+use crate::loaders::words::plain;
+use crate::vocabulary::same;
+
+/// Columns with more words than this are texts, or names.
+const MOST: usize = 50;
+/// Words that are shown of a column which is not read.
+const SHOWN: usize = 10;
+
+/// A column of words that is read as labels.
+pub(super) struct Worded {
+    column: usize,
+    pub(super) tasks: Vec<String>,
+}
+
+impl Worded {
+    /// The first column that has a word which a task asks for and no column is named.
+    pub(super) fn find(table: &Table, layout: &Layout, asked: &[String]) -> Option<Self> {
+        let is = |name: &str, task: &str| same(&plain(name), &plain(task));
+        let unanswered: Vec<&String> =
+            asked.iter().filter(|task| !table.header().iter().any(|name| is(name, task))).collect();
+        if unanswered.is_empty() {
+            return None;
+        }
+        layout.unread_columns.iter().find_map(|&column| {
+            let tasks = all_words(table, column)?;
+            let answers = tasks.iter().any(|word| unanswered.iter().any(|task| is(word, task)));
+            answers.then(|| Self { column, tasks: tasks.into_iter().collect() })
+        })
+    }
+
+    /// The labels of a row; none where nothing is said.
+    pub(super) fn labels(&self, row: Row<'_>) -> Vec<Label> {
+        let words = words(row.cell(self.column));
+        let label = |task: &String| if words.contains(task) { Label::Positive } else { Label::Negative };
+        if words.is_empty() { Vec::new() } else { self.tasks.iter().map(label).collect() }
+    }
+
+    /// What is said of it.
+    pub(super) fn note(&self, table: &Table) -> String {
+        format!(
+            "{}: \"{}\" is read as labels, by its words {}: each image is positive for those named, negative for the others",
+            table.path().display(),
+            table.header()[self.column],
+            self.tasks.join(", ")
+        )
+    }
+}
+
+/// The note on columns that are not read and may have been meant as labels by words.
+pub(super) fn unread(table: &Table, layout: &Layout) -> Vec<String> {
+    let note = |&column: &usize| {
+        let words = all_words(table, column).filter(|words| (2..=SHOWN).contains(&words.len()))?;
+        // Names of which every row has its own are no findings.
+        (2 * words.len() <= table.len()).then(|| {
+            format!(
+                "{}: \"{}\" is not read as labels; --task with one of its words ({}) reads it so",
+                table.path().display(),
+                table.header()[column],
+                words.into_iter().collect::<Vec<_>>().join(", ")
+            )
+        })
+    };
+    layout.unread_columns.iter().filter_map(note).collect()
+}
+
+/// The words of a column, if there are few and none is a number.
+fn all_words(table: &Table, column: usize) -> Option<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for row in table.rows() {
+        found.extend(words(row.cell(column)));
+        if found.len() > MOST || found.iter().any(|word| number(word).is_some()) {
+            return None;
+        }
+    }
+    Some(found)
+}
+
+fn words(cell: &str) -> BTreeSet<String> {
+    if is_missing(cell) {
+        return BTreeSet::new();
+    }
+    python_list(cell).or_else(|| separated(cell, &['|', ';', ','])).unwrap_or_default()
+}
