@@ -163,7 +163,9 @@ fn without_a_subcommand_the_help_is_shown_and_the_status_is_that_of_bad_argument
 #[test]
 fn a_run_leaves_the_folder_of_the_design() {
     let Made { run, images, set, .. } = made();
-    assert_eq!(names(run), ["checkpoints", "config.toml", "export", "metrics.jsonl", "run.json", "tb", "train.log"]);
+    let expected =
+        ["checkpoints", "config.toml", "export", "images.txt", "metrics.jsonl", "run.json", "tb", "train.log"];
+    assert_eq!(names(run), expected);
     assert_eq!(
         names(&run.join("export")),
         ["README.md", "config.json", "model.safetensors", "preprocessor_config.json", "trained_on.json"]

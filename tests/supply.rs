@@ -1,5 +1,5 @@
 //! What the crates are built of, read off the sources and `cargo tree`: licences, no C, and every file with unsafe code.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::{
     collections::BTreeMap,

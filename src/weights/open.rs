@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    files::read_json,
+    files::{read_json, record},
 };
 
 const COMPLETE: &str = "complete.json";
@@ -53,7 +53,7 @@ fn check_beside(file: &WeightFile) -> Result<()> {
         if !beside.is_file() {
             continue;
         }
-        let found = sha256(&std::fs::read(&beside).map_err(Error::io(&beside))?);
+        let found = sha256(&record(&beside).map_err(Error::io(&beside))?);
         if found != expected {
             let reason = format!(
                 "damaged, or changed since it was exported with {MODEL} (SHA-256 {found}, expected {expected}); restore it, or copy \

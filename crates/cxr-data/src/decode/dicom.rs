@@ -56,7 +56,6 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Radiograph, Vec<Remark>), Fault> {
         [] => bytes.into(),
         missing => [missing, bytes].concat().into(),
     };
-    dicom_bounds::check_data_set(&bytes)?;
     elements::check(&bytes, Extent::All)?;
     let object = opened(&bytes[..], None)?;
     let side = |tag: Tag, name: &str| {

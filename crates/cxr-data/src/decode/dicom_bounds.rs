@@ -1,47 +1,34 @@
 //! What a compressed DICOM file would ask of memory, found out before it is asked for: the libraries that decode it believe
 //! the stream, not the header that was checked.
 
-use std::io::{Cursor, Read};
+use std::io::Read;
 
-use dicom_object::FileMetaTable;
 use flate2::read::DeflateDecoder;
 
 use super::{Fault, MAX_DECODED};
 
-/// "Deflated Explicit VR Little Endian": everything behind the first group is compressed.
-const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
 /// "Deflated Image Frame Compression".
 pub(super) const DEFLATED_FRAME: &str = "1.2.840.10008.1.2.8.1";
 
-/// The preamble, which means nothing.
-const PREAMBLE: u64 = 128;
 /// Most channels of a stream; grey has one.
 const CHANNELS: usize = 4;
-
-/// Refuses a compressed data set that inflates to more than any radiograph has. It is inflated once for this, without being
-/// kept; such files are rare.
-pub(super) fn check_data_set(bytes: &[u8]) -> Result<(), Fault> {
-    let mut rest = Cursor::new(bytes);
-    rest.set_position(PREAMBLE);
-    let meta = FileMetaTable::from_reader(&mut rest).map_err(Fault::from_display)?;
-    match meta.transfer_syntax() {
-        DEFLATED => check_inflated(bytes.get(rest.position() as usize..).unwrap_or_default()),
-        _ => Ok(()),
-    }
-}
 
 /// Refuses deflated bytes that inflate to more than any radiograph has.
 pub(super) fn check_inflated(deflated: &[u8]) -> Result<(), Fault> {
     let limit = MAX_DECODED as u64;
     let inflated = std::io::copy(&mut DeflateDecoder::new(deflated).take(limit + 1), &mut std::io::sink());
     match inflated.map_err(Fault::from_display)? > limit {
-        true => Err(Fault::Reason(format!(
-            "its compressed data ({} bytes) inflate to more than {:.1} GB, and a radiograph has less",
-            deflated.len(),
-            limit as f64 / 1e9
-        ))),
+        true => Err(too_long(deflated.len(), limit)),
         false => Ok(()),
     }
+}
+
+/// The fault of compressed data that inflate to more than they may.
+pub(super) fn too_long(bytes: usize, limit: u64) -> Fault {
+    let limit = limit as f64 / 1e9;
+    Fault::Reason(format!(
+        "its compressed data ({bytes} bytes) inflate to more than {limit:.1} GB, and a radiograph has less"
+    ))
 }
 
 /// Refuses a JPEG or JPEG 2000 stream of another size than the file says. Other streams are left to their decoders, which

@@ -11,7 +11,7 @@ use dicom_parser::StatefulDecode;
 use dicom_parser::dataset::{LazyDataToken, lazy_read::LazyDataSetReader};
 use dicom_transfer_syntax_registry::{TransferSyntaxRegistry, entries::EXPLICIT_VR_LITTLE_ENDIAN};
 
-use super::Fault;
+use super::{Fault, MAX_DECODED, dicom_bounds};
 
 /// Preamble and magic bytes.
 const START: usize = 132;
@@ -19,6 +19,9 @@ const START: usize = 132;
 const PIXELS: u16 = 0x7fe0;
 /// Sequences within sequences. Reports have some ten, images two or three.
 const MAX_DEPTH: usize = 64;
+
+/// Most bytes of the beginning of a compressed data set, inflated, that is read for its header alone.
+const MAX_HEADER: u64 = 64 << 20;
 
 /// How much of a file is looked at.
 #[derive(Clone, Copy, PartialEq)]
@@ -44,10 +47,13 @@ pub(super) fn check(bytes: &[u8], extent: Extent) -> Result<(), Fault> {
     // Unknown ones are refused by the reader, by name.
     let Some(syntax) = TransferSyntaxRegistry.get(meta.transfer_syntax()) else { return Ok(()) };
     let Codec::Dataset(Some(adapter)) = syntax.codec() else { return walk(data, syntax, extent) };
-    // No bomb: `dicom_bounds` was asked before.
+    let limit = if extent == Extent::All { MAX_DECODED as u64 } else { MAX_HEADER };
     let mut inflated = Vec::new();
-    let mut reader = adapter.adapt_reader(Box::new(Cursor::new(data.to_vec())));
+    let mut reader = adapter.adapt_reader(Box::new(Cursor::new(data.to_vec()))).take(limit + 1);
     reader.read_to_end(&mut inflated).map_err(Fault::from_display)?;
+    if inflated.len() as u64 > limit {
+        return Err(dicom_bounds::too_long(data.len(), limit));
+    }
     walk(&inflated, syntax, extent)
 }
 
