@@ -280,7 +280,7 @@ def caches():
         for key, value in changes.items():
             part, field = key.split("_")
             what[part][field] = value
-        text = json.dumps(["IMAGES/a.png", dict(len="LEN", nanoseconds="TIME"), what])
+        text = json.dumps(["IMAGES/a.png", dict(len="LEN", mtime="TIME"), what])
         write("scans", name, text.replace('"LEN"', "LEN").replace('"TIME"', "TIME") + "\n")
     line("known")
     line("size-0", print_size=[0, 0, 0])

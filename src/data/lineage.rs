@@ -146,9 +146,9 @@ impl Lineage {
         &self,
         parts: &[(&str, Role, &Rows)],
         places: &[Origin],
+        listed: &Listings,
         watch: &dyn Watch,
     ) -> Result<Pretraining> {
-        let listed = Listings::default();
         for Seen { role, images } in &self.seen {
             let evaluated: Vec<_> = parts.iter().filter(|(_, evaluated, _)| evaluated != role).collect();
             if evaluated.is_empty() {
@@ -160,7 +160,7 @@ impl Lineage {
                 Role::Valid => "the choice of the weights",
                 Role::Test => "the test of the weights",
             };
-            let manifest = images.find(&anywhere(images, places), &listed)?;
+            let manifest = images.find(&anywhere(images, places), listed)?;
             let known = manifest.patients_known && evaluated.iter().all(|(.., part)| part.manifest().patients_known);
             let pixels = if known { Vec::new() } else { images.pixels(&manifest, name, watch)? };
             for (part, _, rows) in &evaluated {
@@ -186,13 +186,12 @@ impl Lineage {
 impl Lineage {
     /// Says how many of these images the weights were trained on or chosen by, since their scores are no results, and whether
     /// they are of another kind than those. Images are known by their files; sets that are gone are not compared.
-    pub(crate) fn note_known(&self, rows: &Rows, watch: &dyn Watch) {
+    pub(crate) fn note_known(&self, rows: &Rows, listed: &Listings, watch: &dyn Watch) {
         let watch = &Once::new(watch);
         let asked = files(rows.manifest());
-        let listed = Listings::default();
         let (mut trained, mut chosen) = (HashSet::new(), HashSet::new());
         for Seen { role, images } in &self.seen {
-            let Ok(manifest) = images.find(&anywhere(images, &[]), &listed) else { continue };
+            let Ok(manifest) = images.find(&anywhere(images, &[]), listed) else { continue };
             note_other_kind(&manifest, "these images are", rows.manifest(), watch);
             let known = if matches!(role, Role::Pretrain | Role::Train) { &mut trained } else { &mut chosen };
             known.extend(files(&manifest).into_iter().filter(|file| asked.contains(file)));
@@ -200,8 +199,8 @@ impl Lineage {
         let chosen = chosen.difference(&trained).count();
         if trained.len() + chosen > 0 {
             watch.note(&format!(
-                "the weights know some of these {} images: they were trained on {} and chosen by {chosen} of them, which \
-                 say nothing about new ones (predictions.csv of linear and finetune has the scores of the test images alone)",
+                "of these {} images the weights were trained on {} and chosen by {chosen}, whose scores say nothing about \
+                 new images (predictions.csv of linear and finetune has the scores of the test images alone)",
                 asked.len(),
                 trained.len()
             ));

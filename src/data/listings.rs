@@ -38,15 +38,18 @@ impl Listings {
     }
 
     fn folders(&self, dirs: Vec<PathBuf>) -> cxr_data::Result<Arc<[Folder]>> {
+        // One folder under two names is listed once.
+        let asked: Vec<PathBuf> =
+            dirs.iter().map(|dir| std::path::absolute(dir).unwrap_or_else(|_| dir.clone())).collect();
         let mut listed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, folders)) = listed.iter().find(|(known, _)| *known == dirs) {
+        if let Some((_, folders)) = listed.iter().find(|(known, _)| *known == asked) {
             return Ok(folders.clone());
         }
         let folders: Arc<[Folder]> = match &dirs[..] {
             [dir] => [Folder::open(dir)?].into(),
             dirs => open_together(dirs)?.into(),
         };
-        listed.push((dirs, folders.clone()));
+        listed.push((asked, folders.clone()));
         Ok(folders)
     }
 }

@@ -25,6 +25,7 @@ pub use labels::Labels;
 pub(crate) use labels::folder_name;
 pub(crate) use leaks::leak_free;
 pub use lineage::{Lineage, Pretraining, Seen};
+pub(crate) use listings::Listings;
 pub use origin::Origin;
 pub use parts::Parts;
 pub use read_as::ReadAs;

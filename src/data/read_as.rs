@@ -33,7 +33,8 @@ impl ReadAs {
         *self == Self::default()
     }
 
-    /// What of them may leave the house with weights: names without the folders above, and in private no names at all.
+    /// What of them may leave the house with weights: names without the folders above, and in private only
+    /// those of label columns and of a reader, without which the hash could not be made again.
     pub(crate) fn leaving(&self, private: bool) -> Self {
         if private {
             return Self { columns: Columns::default(), more: Vec::new(), table: None, ..self.clone() };

@@ -10,7 +10,8 @@ use crate::{
     files::{RunFolder, Watch, text_of},
 };
 
-/// A line for each row of the manifest, in its order: pixels, length and time of the file. No names, which the table has.
+/// A line for each row of the manifest, in its order: pixels, length and time of the file. No names, which the table has. The
+/// last line is a checksum, lest a changed digit be taken for a replaced image.
 const FILE: &str = "images.txt";
 const HEADER: &str = "moco-cxr images 1";
 /// The line of an image that could not be read.
@@ -26,6 +27,8 @@ pub(crate) fn write(folder: &RunFolder, rows: &Rows) -> Result<()> {
         text.push_str(&state.map_or_else(|| UNREADABLE.to_owned(), |state| state.to_line()));
         text.push('\n');
     }
+    text.push_str(&checksum(&text));
+    text.push('\n');
     folder.write(FILE, text.as_bytes()).map(|_| ())
 }
 
@@ -68,9 +71,18 @@ pub(crate) fn check(run: &Path, rows: &Rows, on_bad: OnBad, watch: &dyn Watch) -
     Ok(())
 }
 
-/// The states that a run recorded; `None` unless there are as many as images.
+fn checksum(text: &str) -> String {
+    blake3::hash(text.as_bytes()).to_string()
+}
+
+/// The states that a run recorded; `None` if the file is damaged, or has not as many as there are images.
 fn read(path: &Path, images: usize) -> Option<Vec<Option<FileState>>> {
     let text = text_of(path)?;
+    let end = text.strip_suffix('\n')?.rfind('\n')? + 1;
+    let (text, sum) = text.split_at(end);
+    if sum.trim_end() != checksum(text) {
+        return None;
+    }
     let mut lines = text.lines();
     if lines.next() != Some(HEADER) {
         return None;

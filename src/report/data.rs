@@ -84,8 +84,7 @@ fn counts(settings: &PretrainSettings, sources: &Sources, of: &str, watch: &dyn 
 
 impl Data {
     /// Reads the counts from the tables of the sources, without opening an image, and `audit.json` of the run. A set without
-    /// published parts is counted as the run divided it.
-    /// In private sets have numbers for names.
+    /// published parts is counted as the run divided it. In private, sets have numbers for names.
     pub(super) fn read(
         run: &Path,
         read: Option<(&PretrainSettings, &Sources)>,
@@ -101,11 +100,14 @@ impl Data {
                     let mut alone = sources.clone();
                     alone.train.clone_from(dir);
                     alone.read.more.clear();
-                    let same = dirs.iter().filter(|other| other.file_name() == dir.file_name()).count();
-                    let name = if same == 1 { dir.file_name() } else { None };
-                    let name =
-                        name.map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
-                    let name = if private { format!("set {}", i + 1) } else { name };
+                    // The name alone: a path does not leave the house.
+                    let name = match dir.file_name().filter(|_| !private) {
+                        Some(name) if dirs.iter().any(|other| other != dir && other.file_name() == Some(name)) => {
+                            format!("{} ({})", name.to_string_lossy(), i + 1)
+                        }
+                        Some(name) => name.to_string_lossy().into_owned(),
+                        None => format!("set {}", i + 1),
+                    };
                     data.of_sets.extend(counts(settings, &alone, &format!(", of {}", escape(&name)), watch));
                 }
             }

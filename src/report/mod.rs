@@ -153,8 +153,12 @@ impl Report {
         }
         let name = run.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
         let named = name.unwrap_or_else(|| run.display().to_string());
-        let folders: Vec<&Path> =
-            [Some(run), dir.as_deref()].into_iter().flatten().chain(eval.iter().map(PathBuf::as_path)).collect();
+        let further = sources.iter().flat_map(|sources| sources.read.more.iter().chain(&sources.read.table));
+        let folders: Vec<&Path> = [Some(run), dir.as_deref()]
+            .into_iter()
+            .flatten()
+            .chain(eval.iter().chain(further).map(PathBuf::as_path))
+            .collect();
         Ok(Self {
             title: if options.private { "A pretraining".to_owned() } else { named },
             summary: configuration.summary(),
@@ -225,7 +229,7 @@ impl Report {
 fn leaving(notes: Vec<String>, folders: &[&Path], private: bool) -> Vec<String> {
     if private {
         let count = notes.len();
-        let text = format!("{count} files; without --private the page says which, and why");
+        let text = format!("problems while reading: {count}; without --private the page says which");
         return if count > 0 { vec![text] } else { Vec::new() };
     }
     let without = |mut text: String| {

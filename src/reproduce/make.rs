@@ -163,7 +163,7 @@ impl Reproduction {
             adapt_statistics(&mut network, parts.train(), start.views, reading, seed, watch)?;
             start = start.adapted(network);
         }
-        let pretraining = check_pretraining(parts, &start, &self.protocol, watch)?;
+        let pretraining = check_pretraining(parts, &start, &self.protocol, &self.sources.listed, watch)?;
         claim(arm, &self.results, &start.provenance, start.views.size)?;
         Ok((start, pretraining))
     }

@@ -33,7 +33,7 @@ impl Study<'_> {
         sources.reading.validate()?;
         let network = weights.load(watch)?;
         let rows = Arc::new(sources.rows(part, &network.views, watch)?);
-        network.lineage.note_known(&rows, watch);
+        network.lineage.note_known(&rows, &sources.listed, watch);
         let values = features(&network.network, &rows, rows.readable(), network.views, sources.reading, watch)?;
         Ok(Embedding { values, rows, network })
     }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, path::PathBuf, sync::Arc};
 use cxr_data::Part;
 
 use crate::{
-    data::{Labelled, Labels, Lineage, Origin, Parts, Pretraining, Reading, Sources},
+    data::{Labelled, Labels, Lineage, Listings, Origin, Parts, Pretraining, Reading, Sources},
     error::Result,
     files::{Once, Watch},
     study::{Conditions, Method, Outcome, Protocol, arm::Arm, feature_cache::FeatureCache},
@@ -64,7 +64,7 @@ impl<'w> Study<'w> {
         sources.check_tasks(labels)?;
         let once = Once::new(watch); // parts are compared with each other, and with what the weights were trained on
         let parts = sources.parts(protocol.seed, Some(&network.views), &once)?;
-        let pretraining = check_pretraining(&parts, &network, protocol, &once)?;
+        let pretraining = check_pretraining(&parts, &network, protocol, &sources.listed, &once)?;
         Self::of((parts, network, pretraining), sources.reading, labels, protocol, watch)
     }
 
@@ -168,6 +168,7 @@ pub(crate) fn check_pretraining(
     parts: &Parts,
     network: &LoadedNetwork,
     protocol: &Protocol,
+    listed: &Listings,
     watch: &dyn Watch,
 ) -> Result<Pretraining> {
     if protocol.unchecked_pretraining && network.lineage != Lineage::none() {
@@ -179,5 +180,5 @@ pub(crate) fn check_pretraining(
     if let (Some(dir), Some(first)) = (&protocol.pretraining_data, places.first()) {
         places.insert(0, first.moved(dir)?);
     }
-    network.lineage.check(&parts.never_seen(), &places, watch)
+    network.lineage.check(&parts.never_seen(), &places, listed, watch)
 }

@@ -70,7 +70,7 @@ impl Study<'_> {
             expected: "an exported classifier, as written to export/ by `moco-cxr linear` and `finetune`".into(),
         })?;
         let rows = Arc::new(sources.rows(part, &network.views, watch)?);
-        network.lineage.note_known(&rows, watch);
+        network.lineage.note_known(&rows, &sources.listed, watch);
         let patients_known = rows.manifest().patients_known;
         let networks = ensemble.len().max(1);
         let scorer = Scorer { network, classifier, ensemble };

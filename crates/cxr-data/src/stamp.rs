@@ -15,7 +15,7 @@ pub(crate) struct Stamp {
     /// Length in bytes.
     pub(crate) len: u64,
     /// Time of the last change, nanoseconds since 1970 (0 where the file system has none).
-    #[serde(rename = "mtime", alias = "nanoseconds")]
+    #[serde(rename = "mtime")]
     pub(crate) time: u64,
 }
 
@@ -92,14 +92,6 @@ mod tests {
         assert_eq!(state.to_string(), text);
         for line in ["-", "", &hash, &format!("{hash} 1"), &format!("{hash} 1 2 3"), &format!("{hash} 1 x")] {
             assert_eq!(FileState::from_line(line), None, "{line}");
-        }
-    }
-
-    /// Caches and scans of earlier versions stay valid.
-    #[test]
-    fn both_older_names_of_the_time_are_read() {
-        for text in [r#"{"len":1,"mtime":2}"#, r#"{"len":1,"nanoseconds":2}"#] {
-            assert_eq!(serde_json::from_str::<Stamp>(text).unwrap(), Stamp { len: 1, time: 2 });
         }
     }
 }

@@ -226,7 +226,8 @@ fn x11_several_frames_are_said() {
     let set = cxr_data::load(dir.path(), Dataset::Auto, Part::All).unwrap();
     let scan = cxr_data::prescan(&set, 1);
     assert!(scan.faults.is_empty(), "{:?}", scan.faults);
-    assert_eq!(scan.pixels[0], scan.pixels[1]);
+    let pixels = scan.pixels();
+    assert_eq!(pixels[0], pixels[1]);
     assert_eq!(scan.remarks.get(&cxr_data::Remark::Frames), Some(&(1, 0)));
 }
 

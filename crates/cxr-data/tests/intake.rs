@@ -638,7 +638,7 @@ fn a_second_look_decodes_only_what_changed() {
     assert!(third.to_string().contains("1 images of one grey"));
     // A damaged file is as good as none.
     for entry in fs::read_dir(kept.path()).unwrap() {
-        fs::write(entry.unwrap().path(), "moco-cxr scan 1\n00000000\n{}").unwrap();
+        fs::write(entry.unwrap().path(), "moco-cxr scan 2\n{}\n00000000\n").unwrap();
     }
     assert_eq!(look(), (0, third));
 }

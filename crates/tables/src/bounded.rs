@@ -18,7 +18,7 @@ pub fn read_within(path: &Path, limit: u64, expected: &str) -> Result<Vec<u8>> {
     // Pipes and files of the system have no length, and a file may grow meanwhile.
     file.take(limit + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > limit {
-        true => Err(too_large("more", limit, expected)),
+        true => Err(too_large(&format!("more than {}", size(limit)), limit, expected)),
         false => Ok(bytes),
     }
 }
@@ -64,6 +64,6 @@ mod tests {
     #[test]
     fn a_device_without_an_end_is_read_up_to_the_limit() {
         let error = read_within(Path::new("/dev/zero"), 1 << 20, "a table").unwrap_err().to_string();
-        assert_eq!(error, "found more, expected a table of at most 1.0 MB");
+        assert_eq!(error, "found more than 1.0 MB, expected a table of at most 1.0 MB");
     }
 }

@@ -43,7 +43,7 @@ fn text_within(path: &Path, limit: u64) -> Result<(String, Encoding)> {
     }
     let (bytes, cut) = bytes(path, limit)?;
     if cut {
-        return Err(too_large("more"));
+        return Err(too_large(&format!("more than {}", size(limit))));
     }
     decode(path, &bytes)
 }
@@ -157,7 +157,11 @@ mod tests {
         packed.write_all(&[b'a'; 1 << 20]).unwrap();
         assert!(packed.finish().unwrap().metadata().unwrap().len() < 10_000);
         let error = text_within(&path, 1_000_000).unwrap_err().to_string();
-        assert!(error.ends_with("found more, expected a table (divide it, or leave out columns) of at most 1.0 MB"));
+        assert!(
+            error.ends_with(
+                "found more than 1.0 MB, expected a table (divide it, or leave out columns) of at most 1.0 MB"
+            )
+        );
         assert_eq!(text_within(&path, 1 << 20).unwrap().0.len(), 1 << 20);
     }
 }

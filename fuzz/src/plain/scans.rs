@@ -28,7 +28,8 @@ pub(crate) fn run(bytes: &[u8]) -> Outcome {
     let text = String::from_utf8_lossy(bytes).replace("IMAGES", &images.display().to_string());
     let text = text.replace("LEN", &facts.len().to_string());
     let text = text.replace("TIME", &time.unwrap_or_default().as_nanos().to_string());
-    write(&file, format!("moco-cxr scan 1\n{:08x}\n{text}", crc32fast::hash(text.as_bytes())).as_bytes());
+    let body = if text.trim().is_empty() { String::new() } else { format!("{}\n", text.trim_end()) };
+    write(&file, format!("moco-cxr scan 2\n{body}{:08x}\n", crc32fast::hash(body.as_bytes())).as_bytes());
     let mut store = ScanStore::open(&dir, &images).map_err(said)?;
     black_box(prescan_with(&manifest, 1, None, Some(&mut store), &mut |_| {}));
     let subset = Subset { name: "all", role: Role::Pretrain, manifest: &manifest };

@@ -12,8 +12,8 @@ use crate::stamp::Stamp;
 use crate::{Error, FileState, PixelHash, Result};
 
 /// Version of the layout, of what is decoded and of what [`prepare`](crate::prepare) computes: another one starts a new cache.
-/// 2: images turned by their EXIF orientation, 12 bits in 16 scaled.
-const VERSION: u32 = 2;
+/// 2: images turned by their EXIF orientation, 12 bits in 16 scaled. 3: padding of DICOM files black.
+const VERSION: u32 = 3;
 
 /// One cached image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,15 +17,28 @@ const STUDY: Tag = Tag(0x0020, 0x000d);
 const VIEW: Tag = Tag(0x0018, 0x5101);
 const PIXELS: Tag = Tag(0x7fe0, 0x0010);
 
-/// Bytes in which a header must end: with small pictures and notes of its own it has some hundred thousand.
+/// Bytes read at first, and bytes in which a header must end: with small pictures and notes of its own it has some hundred
+/// thousand.
+const USUAL: u64 = 1 << 16;
 const LONGEST: u64 = 1 << 22;
 
 /// What a file says; `None` if it cannot be read.
 pub(super) fn read(path: &Path) -> Option<Header> {
+    let mut file = File::open(path).ok()?;
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
-    let bytes = [preamble_of(&bytes), &bytes].concat();
-    elements::check(&bytes, Extent::Header).ok()?;
+    let mut length = USUAL;
+    // Most headers are short, and most of the file is pixels.
+    let bytes = loop {
+        file.by_ref().take(length - bytes.len() as u64).read_to_end(&mut bytes).ok()?;
+        let whole = [preamble_of(&bytes), &bytes].concat();
+        if elements::check(&whole, Extent::Header).is_ok() {
+            break whole;
+        }
+        if (bytes.len() as u64) < length || length >= LONGEST {
+            return None;
+        }
+        length *= 4;
+    };
     let object = opened(&bytes[..], Some(PIXELS)).ok()?;
     let text = |tag| text(&object, tag);
     let (view, projection) = tables::projection(&text(VIEW));

@@ -1,6 +1,7 @@
 //! Words for parts, in the spellings of folders, files and columns.
 
 use super::Part;
+use crate::vocabulary;
 
 /// Words that may stand beside that of a part: `train_images`, `validation set`, `TrainingData`.
 const BESIDE: [&str; 16] = [
@@ -31,6 +32,22 @@ pub(crate) const SPLIT: [&str; 7] = ["split", "subset", "partition", "set", "pha
 /// Lower case, letters and digits only.
 pub(crate) fn plain(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// Whether two words name the same finding, in whatever spelling.
+pub(crate) fn same_finding(one: &str, other: &str) -> bool {
+    vocabulary::same(&plain(one), &plain(other))
+}
+
+/// Each finding once, in its first spelling.
+pub(crate) fn one_spelling(words: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for word in words {
+        if !kept.iter().any(|known| same_finding(known, &word)) {
+            kept.push(word);
+        }
+    }
+    kept
 }
 
 #[cfg(test)]

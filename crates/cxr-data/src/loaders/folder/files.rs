@@ -10,7 +10,7 @@ use crate::loaders::cells::view_of_name;
 use crate::loaders::source::{NO_PARTS, Source};
 use crate::loaders::words::plain;
 use crate::loaders::{Dataset, Part, no_parts, words};
-use crate::{Manifest, Record, Result, vocabulary};
+use crate::{Manifest, Record, Result};
 
 /// More folders than this are no classes.
 const MOST_CLASSES: usize = 20;
@@ -167,8 +167,10 @@ fn part_folders(images: &[&str], within: &str) -> BTreeMap<Part, String> {
             parts.entry(part).or_insert_with(|| folder.to_owned());
         }
     }
-    // One part alone leaves nothing to evaluate on: such a set is divided as one without parts.
-    if parts.len() == 1 && parts.contains_key(&Part::Train) {
+    // One part alone leaves nothing to evaluate on: such a set is divided as one without parts. Not if something lies beside
+    // that folder, which may be the test images under a name of their own.
+    let only = |train: &String| images.iter().all(|path| path[within.len()..].starts_with(&format!("{train}/")));
+    if parts.len() == 1 && parts.get(&Part::Train).is_some_and(only) {
         parts.clear();
     }
     parts
@@ -210,9 +212,9 @@ fn folder_of<'p>(path: &'p str, parts: &BTreeMap<Part, String>) -> Option<&'p st
 /// The folders beside the one that a task names: somebody who asks for it says that they are classes.
 fn asked_folders(images: &[&str], within: &str, parts: &BTreeMap<Part, String>, asked: &[String]) -> BTreeSet<String> {
     let folders: BTreeSet<&str> = images.iter().filter_map(|path| folder_of(&path[within.len()..], parts)).collect();
-    let is_asked = |folder: &&str| asked.iter().any(|task| vocabulary::same(&plain(folder), &plain(task)));
+    let is_asked = |folder: &&str| asked.iter().any(|task| words::same_finding(folder, task));
     match folders.len() > 1 && folders.iter().any(is_asked) {
-        true => folders.into_iter().map(String::from).collect(),
+        true => words::one_spelling(folders.into_iter().map(String::from)).into_iter().collect(),
         false => BTreeSet::new(),
     }
 }
@@ -225,6 +227,10 @@ fn maybe_classes(images: &[&str], within: &str, parts: &BTreeMap<Part, String>) 
 }
 
 fn labels_of(path: &str, parts: &BTreeMap<Part, String>, classes: &BTreeSet<String>) -> Vec<Label> {
-    let Some(own) = folder_of(path, parts).filter(|folder| classes.contains(*folder)) else { return Vec::new() };
-    classes.iter().map(|name| if name == own { Label::Positive } else { Label::Negative }).collect()
+    let Some(own) = folder_of(path, parts) else { return Vec::new() };
+    let is_own = |name: &String| words::same_finding(name, own);
+    if !classes.iter().any(is_own) {
+        return Vec::new();
+    }
+    classes.iter().map(|name| if is_own(name) { Label::Positive } else { Label::Negative }).collect()
 }

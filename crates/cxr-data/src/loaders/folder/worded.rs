@@ -7,8 +7,7 @@ use tables::{Label, Row, Table, is_missing, number};
 
 use crate::loaders::columns::Layout;
 use crate::loaders::findings::{python_list, separated};
-use crate::loaders::words::plain;
-use crate::vocabulary::same;
+use crate::loaders::words::{one_spelling, same_finding};
 
 /// Columns with more words than this are texts, or names.
 const MOST: usize = 50;
@@ -24,7 +23,7 @@ pub(super) struct Worded {
 impl Worded {
     /// The first column that has a word which a task asks for and no column is named.
     pub(super) fn find(table: &Table, layout: &Layout, asked: &[String]) -> Option<Self> {
-        let is = |name: &str, task: &str| same(&plain(name), &plain(task));
+        let is = |name: &str, task: &str| same_finding(name, task);
         let unanswered: Vec<&String> =
             asked.iter().filter(|task| !table.header().iter().any(|name| is(name, task))).collect();
         if unanswered.is_empty() {
@@ -33,14 +32,15 @@ impl Worded {
         layout.unread_columns.iter().find_map(|&column| {
             let tasks = all_words(table, column)?;
             let answers = tasks.iter().any(|word| unanswered.iter().any(|task| is(word, task)));
-            answers.then(|| Self { column, tasks: tasks.into_iter().collect() })
+            answers.then(|| Self { column, tasks: one_spelling(tasks) })
         })
     }
 
     /// The labels of a row; none where nothing is said.
     pub(super) fn labels(&self, row: Row<'_>) -> Vec<Label> {
         let words = words(row.cell(self.column));
-        let label = |task: &String| if words.contains(task) { Label::Positive } else { Label::Negative };
+        let has = |task: &String| words.iter().any(|word| same_finding(word, task));
+        let label = |task: &String| if has(task) { Label::Positive } else { Label::Negative };
         if words.is_empty() { Vec::new() } else { self.tasks.iter().map(label).collect() }
     }
 
