@@ -274,6 +274,33 @@ fn a_column_of_words_is_labels_where_a_task_names_one() {
     assert!(notes.contains("\"kind\" is not read as labels; --task with one of its words (digital, film)"), "{notes}");
 }
 
+/// One finding in two spellings is one label: an image of the other spelling must not be negative.
+#[test]
+fn spellings_of_a_finding_are_one_label() {
+    let (yes, no) = (Label::Positive, Label::Negative);
+    let ask = |dir: &TempDir| {
+        let options = LoadOptions { tasks: Some(vec!["Effusion".into()]), ..LoadOptions::default() };
+        let set = load_with(dir.path(), Dataset::Auto, Part::All, &options).unwrap();
+        (set.tasks.clone(), set.records.iter().map(|record| record.labels.clone()).collect::<Vec<_>>())
+    };
+    let text = "path,diagnosis\nimg/1.png,effusion\nimg/2.png,Pleural Effusion\nimg/3.png,Normal\n";
+    let (tasks, labels) = ask(&three_images(&[("labels.csv", text)]));
+    assert_eq!((tasks.len(), labels), (2, vec![vec![no, yes], vec![no, yes], vec![yes, no]]), "{tasks:?}");
+    let (tasks, labels) = ask(&folder(&["EFFUSION/1.png", "effusion/2.png", "normal/3.png"]));
+    assert_eq!((tasks.len(), labels), (2, vec![vec![yes, no], vec![yes, no], vec![no, yes]]), "{tasks:?}");
+}
+
+/// Images beside the only folder of a part may be the test images under a name of their own.
+#[test]
+fn what_lies_beside_a_train_folder_is_not_trained_on() {
+    for beside in ["holdout/2.png", "2.png"] {
+        let dir = folder(&["train/1.png", beside]);
+        let train = load(dir.path(), Dataset::Auto, Part::Train).unwrap();
+        let paths: Vec<_> = train.records.iter().map(|record| record.path.as_str()).collect();
+        assert_eq!(paths, ["train/1.png"]);
+    }
+}
+
 /// Titles and comments above the header of a table, as exports and spreadsheets have them; lines are those of the file.
 #[test]
 fn titles_and_comments_above_a_header() {
