@@ -198,7 +198,17 @@ fn the_sequence_on_a_folder_per_class() {
         "{said}"
     );
     assert!(said.contains("the folders NORMAL, PNEUMONIA are read as labels"), "{said}");
-    let ran = run(arguments!["linear", "--data", root, "--weights", folder.join("out/run"), "--task", "Edema"]);
+    let ran = run(arguments![
+        "linear",
+        "--data",
+        root,
+        "--weights",
+        folder.join("out/run"),
+        "--task",
+        "Edema",
+        "--out",
+        folder.join("edema")
+    ]);
     assert_eq!(ran.code, Some(1));
     says(&ran, &["unknown label \"Edema\": nothing in", "--task names one"]);
 }
@@ -214,7 +224,17 @@ fn the_sequence_on_folders_of_parts() {
     let said = sequence(&folder, &root, "Pneumonia");
     assert!(said.contains("no test part: results are for the valid part"), "{said}");
     // One note is said once, although several parts are compared with each other.
-    let linear = run(arguments!["linear", "--data", root, "--weights", folder.join("out/run"), "--task", "Pneumonia"]);
+    let linear = run(arguments![
+        "linear",
+        "--data",
+        root,
+        "--weights",
+        folder.join("out/run"),
+        "--task",
+        "Pneumonia",
+        "--out",
+        folder.join("again")
+    ]);
     assert_eq!(linear.stderr.matches("patients of test are unknown").count(), 1, "{}", linear.stderr);
 }
 
@@ -228,9 +248,22 @@ fn a_leak_between_published_parts_has_a_way_out() {
     // Film 23 and film 24 are of one patient.
     (0..40).for_each(|film| table.push_str(&format!("{film:02}.png,P{},{}\n", (film + 1) / 2, (film + 1) / 2 % 2)));
     fs::write(root.join("labels.csv"), table).unwrap();
+    let out = folder.join("linear");
     let linear = |more: &[&str]| {
-        let random =
-            ["linear", "--weights", "random", "--arch", "resnet18", "--image-size", "32", "--task", "Mass", "--data"];
+        let random = [
+            "linear",
+            "--weights",
+            "random",
+            "--arch",
+            "resnet18",
+            "--image-size",
+            "32",
+            "--task",
+            "Mass",
+            "--out",
+            out.to_str().unwrap(),
+            "--data",
+        ];
         let words = random.iter().map(std::ffi::OsString::from).chain([root.clone().into_os_string()]);
         run(words.chain(more.iter().map(std::ffi::OsString::from)))
     };

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Licences that the default build may rest on; `deny.toml` has those of all features.
-const ALLOWED: [&str; 13] = [
+const ALLOWED: [&str; 14] = [
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
@@ -17,6 +17,8 @@ const ALLOWED: [&str; 13] = [
     "BSD-3-Clause",
     "BSL-1.0",
     "CC0-1.0",
+    // jpeg-encoder, which dicom-pixeldata has and this project does not call
+    "IJG",
     "ISC",
     "MIT",
     "MIT-0",

@@ -69,7 +69,12 @@ impl Study<'_> {
             found: format!("{}, which has no scores", network.provenance),
             expected: "an exported classifier, as written to export/ by `moco-cxr linear` and `finetune`".into(),
         })?;
-        let rows = Arc::new(sources.rows(part, &network.views, watch)?);
+        // Labels are optional, but words and folders are read as labels only where they are asked for.
+        let mut asked = sources.clone();
+        if asked.read.tasks.is_empty() {
+            asked.read.tasks.clone_from(&network.labels);
+        }
+        let rows = Arc::new(asked.rows(part, &network.views, watch)?);
         network.lineage.note_known(&rows, &sources.listed, watch);
         let patients_known = rows.manifest().patients_known;
         let networks = ensemble.len().max(1);

@@ -488,10 +488,10 @@ fn c16_c30_images_are_found_by_the_rest_of_their_names() {
     }
     // A missing image is never replaced by one of its name elsewhere: others are where the table says.
     let dir = three_images(&[("labels.csv", &table(["img/1.png", "img/2.png", "img/4.png"]))]);
-    write(dir.path(), "masks/4.png", "");
+    write(dir.path(), "more/4.png", "");
     let error = auto(&dir).unwrap_err().to_string();
     assert!(
-        error.contains("image \"img/4.png\" not found") && error.contains("a file of this name is masks/4.png"),
+        error.contains("image \"img/4.png\" not found") && error.contains("a file of this name is more/4.png"),
         "{error}"
     );
     // Two candidates are none.
