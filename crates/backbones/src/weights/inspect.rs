@@ -188,7 +188,7 @@ fn unknown(file: &WeightFile) -> String {
     });
     if let Some((lacking, arch, prefix)) = closest.min_by_key(|(lacking, ..)| *lacking) {
         text += &format!(
-            "; closest is {arch} under {:?}, of which {lacking} tensors are missing or of another shape",
+            "; closest is {arch} under {:?}, of which {lacking} tensors are missing or of another shape (an import with --arch {arch} lists them)",
             printable(&prefix)
         );
     }

@@ -150,16 +150,14 @@ impl fmt::Display for Report {
         for (by, count) in self.count(Fate::dropped_by) {
             write!(f, ", {count} dropped as {:?}", printable(by))?;
         }
-        let outside: Vec<_> = self
-            .count(Fate::outside_of)
-            .into_iter()
-            .map(|(of, count)| format!("{count} of {}", printable(of)))
-            .collect();
-        list(f, "outside of it", outside.iter().map(String::as_str))?;
-        list(f, "missing", self.missing.iter().map(String::as_str))?;
-        list(f, "missing as allowed", self.allowed_missing.iter().map(String::as_str))?;
+        let outside = self.count(Fate::outside_of);
+        let tensors = outside.values().sum();
+        let outside: Vec<_> = outside.into_iter().map(|(of, count)| format!("{count} of {}", printable(of))).collect();
+        list(f, tensors, "outside of it", outside.iter().map(String::as_str))?;
+        list(f, self.missing.len(), "missing", self.missing.iter().map(String::as_str))?;
+        list(f, self.allowed_missing.len(), "missing as allowed", self.allowed_missing.iter().map(String::as_str))?;
         let left_over: Vec<_> = self.left_over().map(|name| printable(name).into_owned()).collect();
-        list(f, "left over", left_over.iter().map(String::as_str))?;
+        list(f, left_over.len(), "left over", left_over.iter().map(String::as_str))?;
         let misshapen = self.tensors.iter().filter_map(|(name, fate)| match fate {
             Fate::Misshapen { found, expected, .. } => {
                 Some(format!("{} (found {found:?}, expected {expected:?})", printable(name)))
@@ -167,7 +165,7 @@ impl fmt::Display for Report {
             _ => None,
         });
         let misshapen: Vec<String> = misshapen.collect();
-        list(f, "of another shape", misshapen.iter().map(String::as_str))?;
+        list(f, misshapen.len(), "of another shape", misshapen.iter().map(String::as_str))?;
         for Other { prefix, same } in &self.others {
             let numbers = if *same { "the same numbers" } else { "other numbers" };
             write!(f, "; not taken: the network under {:?}, with {numbers}", printable(prefix))?;
@@ -184,13 +182,18 @@ impl fmt::Display for Report {
     }
 }
 
-/// `, 130 missing (a, b, c, ...)`
-fn list<'a>(f: &mut fmt::Formatter<'_>, what: &str, names: impl Iterator<Item = &'a str>) -> fmt::Result {
+/// `, 130 missing (a, b, c, ...)`: how many tensors, and their names, or those of their modules.
+fn list<'a>(
+    f: &mut fmt::Formatter<'_>,
+    tensors: usize,
+    what: &str,
+    names: impl Iterator<Item = &'a str>,
+) -> fmt::Result {
     const SHOWN: usize = 4;
     let names: Vec<&str> = names.collect();
     if names.is_empty() {
         return Ok(());
     }
     let more = if names.len() > SHOWN { ", ..." } else { "" };
-    write!(f, ", {} {what} ({}{more})", names.len(), names[..names.len().min(SHOWN)].join(", "))
+    write!(f, ", {tensors} {what} ({}{more})", names[..names.len().min(SHOWN)].join(", "))
 }
