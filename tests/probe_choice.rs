@@ -83,11 +83,13 @@ fn the_choice_is_recorded_with_the_run_and_with_the_weights() {
     assert_eq!(record["probe"]["task"], "Pleural Effusion");
     let images = ["positive", "negative"].map(|class| record["probe"][class].as_u64().unwrap()).iter().sum::<u64>();
     assert!(images >= 24, "an image a patient at least: {images}");
-    for lineage in [&record["trained_on"], &read_json(&run.join("export/trained_on.json"))] {
+    // What goes with the weights has the last name alone.
+    let export = read_json(&run.join("export/trained_on.json"));
+    for (lineage, dir) in [(&record["trained_on"], &**probe), (&export, Path::new("probe"))] {
         let roles: Vec<&str> =
             lineage["seen"].as_array().unwrap().iter().map(|s| s["role"].as_str().unwrap()).collect();
         assert_eq!(roles, ["pretrain", "valid"]);
-        assert_eq!(Path::new(lineage["seen"][1]["dir"].as_str().unwrap()), probe);
+        assert_eq!(Path::new(lineage["seen"][1]["dir"].as_str().unwrap()), dir);
     }
     let card = fs::read_to_string(run.join("export/README.md")).unwrap();
     assert!(card.contains("scored best for Pleural Effusion") && card.contains("the epoch was chosen by"), "{card}");

@@ -20,7 +20,7 @@ pub(crate) fn run(bytes: &[u8]) -> Outcome {
         }
         None => {
             write(&scored, bytes);
-            black_box(Predictions::read_with(&[scored.clone()], &ReadOptions::default()).is_ok());
+            black_box(Predictions::read_with(std::slice::from_ref(&scored), &ReadOptions::default()).is_ok());
             read_predictions(&scored).map_err(said)?
         }
     };

@@ -38,12 +38,10 @@ pub(super) fn check(bytes: &[u8], extent: Extent) -> Result<(), Fault> {
     let rest = bytes.get(START..).unwrap_or_default();
     // What says how the file is encoded is itself encoded in one way always.
     walk(rest, &EXPLICIT_VR_LITTLE_ENDIAN.erased(), Extent::Meta)?;
-    let mut after = Cursor::new(rest);
-    let meta = FileMetaTable::from_reader(Cursor::new(bytes.get(START - 4..).unwrap_or_default()));
-    let meta = meta.map_err(Fault::from_display)?;
-    // The length counts what comes after its own element of 12 bytes.
-    after.set_position(12 + u64::from(meta.information_group_length));
-    let data = rest.get(after.position() as usize..).unwrap_or_default();
+    let mut after = Cursor::new(bytes.get(START - 4..).unwrap_or_default());
+    let meta = FileMetaTable::from_reader(&mut after).map_err(Fault::from_display)?;
+    // Not from the length that `meta` has, which is that of its own elements.
+    let data = bytes.get(START - 4 + after.position() as usize..).unwrap_or_default();
     // Unknown ones are refused by the reader, by name.
     let Some(syntax) = TransferSyntaxRegistry.get(meta.transfer_syntax()) else { return Ok(()) };
     let Codec::Dataset(Some(adapter)) = syntax.codec() else { return walk(data, syntax, extent) };

@@ -8,7 +8,6 @@ use super::pattern::Pattern;
 use crate::inventory::Header;
 use crate::loaders::cells::view_of_name;
 use crate::loaders::source::{NO_PARTS, Source};
-use crate::loaders::words::plain;
 use crate::loaders::{Dataset, Part, no_parts, words};
 use crate::{Manifest, Record, Result};
 

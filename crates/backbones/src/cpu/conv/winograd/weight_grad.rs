@@ -42,23 +42,20 @@ pub(in crate::cpu::conv) fn weight_grad<T: Real>(g: &Geometry, x: &[T], grad: &[
         })
         .collect();
     let mut dw = Buffer::stale(g.output * g.depth());
-    dw.par_chunks_exact_mut(g.depth()).enumerate().for_each_init(
-        || Buffer::default(),
-        |buffer, (row, dw)| {
-            let output = outputs.iter().position(|r| r.contains(&row)).expect("the ranges cover all channels");
-            let row = row - outputs[output].start;
-            for (input, blocks) in inputs.iter().enumerate() {
-                let results = &results[(output * inputs.len() + input) * parts..][..parts];
-                let dw = &mut dw[blocks[0].start * TAPS..][..length(blocks)];
-                if parts == 1 {
-                    dw.copy_from_slice(&results[0][row * length(blocks)..][..length(blocks)]);
-                } else {
-                    let parts: Vec<&[T]> = results.iter().map(AsRef::as_ref).collect();
-                    add_and_map(&parts, rows(&outputs[output], kernels), row, blocks, dw, (kernels, &mut *buffer));
-                }
+    dw.par_chunks_exact_mut(g.depth()).enumerate().for_each_init(Buffer::default, |buffer, (row, dw)| {
+        let output = outputs.iter().position(|r| r.contains(&row)).expect("the ranges cover all channels");
+        let row = row - outputs[output].start;
+        for (input, blocks) in inputs.iter().enumerate() {
+            let results = &results[(output * inputs.len() + input) * parts..][..parts];
+            let dw = &mut dw[blocks[0].start * TAPS..][..length(blocks)];
+            if parts == 1 {
+                dw.copy_from_slice(&results[0][row * length(blocks)..][..length(blocks)]);
+            } else {
+                let parts: Vec<&[T]> = results.iter().map(AsRef::as_ref).collect();
+                add_and_map(&parts, rows(&outputs[output], kernels), row, blocks, dw, (kernels, &mut *buffer));
             }
-        },
-    );
+        }
+    });
     dw
 }
 
