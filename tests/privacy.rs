@@ -155,12 +155,14 @@ fn the_leak_check_works_without_a_path() {
     assert!(said.contains("no folder with these rows") && said.contains("--pretraining-data DIR"), "{said}");
     // The evaluation is of the same set, or the folder is named: patients of the other set have the same names.
     assert_eq!(linear(set, "unknown", &[]).1, Some("checked".into()));
-    let named = linear(&other, "unknown", &[Path::new("--pretraining-data"), set]).0;
+    let named = linear(&other, "unknown-too", &[Path::new("--pretraining-data"), set]).0;
     assert!(named.contains("leak: pretraining and test share 6 patient(s)"), "{named}");
     // As the machine that exported it: it remembers.
-    let remembered = folder.join("known/places");
+    let record = read_json(&exported.join("trained_on.json"));
+    let hash = record["seen"][0]["hash"].as_str().unwrap();
+    let remembered = folder.join("known/places").join(hash);
     fs::create_dir_all(&remembered).unwrap();
-    let places = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache/places");
+    let places = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache/places").join(hash);
     files(&places).iter().for_each(|(name, bytes)| fs::write(remembered.join(name), bytes).unwrap());
     let known = linear(&other, "known", &[]).0;
     assert!(known.contains("leak: pretraining and test share 6 patient(s)"), "{known}");
