@@ -1,6 +1,9 @@
 //! Conversion: weight files of other tools into an export folder, and weights from any source into a new export folder.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use backbones::{ExportInfo, ImportOptions, NetworkConfig, Report, WeightFile, export, export_with_onnx, import};
 use burn::{module::Module, tensor::Device};
@@ -16,6 +19,7 @@ use super::{
 use crate::{
     data::Lineage,
     error::{Error, Result},
+    files::NewFolder,
 };
 
 /// What became of an imported file.
@@ -75,15 +79,14 @@ pub fn import_weights(settings: &ImportSettings, out: &Path, device: &Device) ->
     let lineage = lineage_of(&settings.source, &path)?;
     let report = if settings.labels.is_empty() {
         let (network, report) = import(&file, config.init(0, device), &options).map_err(advised)?;
-        write(out, &network, &info, settings.onnx)?;
+        write(out, &lineage, false, &|folder| made(folder, &network, &info, settings.onnx))?;
         report
     } else {
         let classifier = config.init_classifier(settings.labels.len(), 0, device);
         let (classifier, report) = import(&file, classifier, &options).map_err(advised)?;
-        write(out, &classifier, &info, settings.onnx)?;
+        write(out, &lineage, false, &|folder| made(folder, &classifier, &info, settings.onnx))?;
         report
     };
-    pass_on(&lineage, out, false)?;
     let mut notes = preprocessing.notes(&unsaid(&path));
     notes.extend(remarks(&file, &report));
     Ok(Imported { report, notes })
@@ -99,12 +102,10 @@ pub fn export_weights(loaded: &LoadedNetwork, out: &Path, onnx: bool) -> Result<
         assumed: loaded.assumed.clone(),
         ..info(&loaded.config, loaded.views.size, loaded.labels.clone(), &loaded.described(loaded.private))
     };
-    let files = match loaded.classifier() {
-        Some(classifier) => write(out, &classifier, &info, onnx),
-        None => write(out, &loaded.network, &info, onnx),
-    }?;
-    pass_on(&loaded.lineage, out, loaded.private)?;
-    Ok(files)
+    write(out, &loaded.lineage, loaded.private, &|folder| match loaded.classifier() {
+        Some(classifier) => made(folder, &classifier, &info, onnx),
+        None => made(folder, &loaded.network, &info, onnx),
+    })
 }
 
 /// Copies the record of the training images to the export; a foreign file has none.
@@ -112,8 +113,30 @@ fn pass_on(lineage: &Lineage, out: &Path, private: bool) -> Result<()> {
     if *lineage == Lineage::default() { Ok(()) } else { lineage.write(out, private) }
 }
 
-fn write<M: Module>(out: &Path, module: &M, info: &ExportInfo, onnx: bool) -> Result<Vec<PathBuf>> {
-    Ok(if onnx { export_with_onnx(out, module, info) } else { export(out, module, info) }?)
+/// The files of an export with the record of the training images, all of them or none: without the record nobody could tell
+/// later which images the weights know.
+fn write(
+    out: &Path,
+    lineage: &Lineage,
+    private: bool,
+    make: &dyn Fn(&Path) -> Result<Vec<PathBuf>>,
+) -> Result<Vec<PathBuf>> {
+    let new = NewFolder::begin(out)?;
+    let inner = new.path().join("export");
+    let mut files = Vec::new();
+    for file in make(&inner)? {
+        let name = file.file_name().unwrap_or_default();
+        fs::rename(&file, new.path().join(name)).map_err(Error::io(&file))?;
+        files.push(out.join(name));
+    }
+    fs::remove_dir(&inner).map_err(Error::io(&inner))?;
+    pass_on(lineage, new.path(), private)?;
+    new.finish()?;
+    Ok(files)
+}
+
+fn made<M: Module>(folder: &Path, module: &M, info: &ExportInfo, onnx: bool) -> Result<Vec<PathBuf>> {
+    Ok(if onnx { export_with_onnx(folder, module, info) } else { export(folder, module, info) }?)
 }
 
 /// Checked before minutes of work, not after.
