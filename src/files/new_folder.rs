@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    files::{Existing, RunFolder, run_lock::MAKING},
+    files::{Existing, RunFolder, run_lock::MAKING, whole::is_gone},
 };
 
 /// A folder written under a temporary name next to its own and renamed when complete. If dropped before that, it is removed.
@@ -73,11 +73,6 @@ fn remove_left_over(out: &Path, prefix: &str) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
-}
-
-/// Whether a process has certainly ended, where the system says so.
-fn is_gone(process: u32) -> bool {
-    Path::new("/proc/self").exists() && !Path::new("/proc").join(process.to_string()).exists()
 }
 
 impl Drop for NewFolder {
