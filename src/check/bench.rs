@@ -11,6 +11,7 @@ use crate::{
     check::{
         bench_operations::{Machine, Operations, median},
         bench_process::Process,
+        launches::{self, KernelUse},
         step::{Stepper, synthetic_batch, upload, wait},
     },
     device::{Adapter, DeviceChoice, guard},
@@ -41,6 +42,8 @@ pub struct StepBench {
     pub steps: usize,
     /// Whether the time is also measured by operation, on the CPU only.
     pub by_operation: bool,
+    /// Whether the kernels that a step launches are counted and timed, on a GPU only.
+    pub trace: bool,
 }
 
 /// The result of a [`StepBench`].
@@ -65,6 +68,8 @@ pub struct StepReport {
     pub device_bytes: Option<u64>,
     /// Seconds of the first step, in which kernels are compiled and tuned.
     pub first_step_s: f64,
+    /// The kernels of a step, if they were asked for, in the order of the parts.
+    pub kernels: Vec<KernelUse>,
 }
 
 /// Milliseconds of the parts of a step, medians over the same steps.
@@ -103,7 +108,7 @@ impl StepBench {
     /// Checks everything that can be checked without the device.
     ///
     /// # Errors
-    /// No steps, fewer than two images, images too small, operations of another device than the CPU.
+    /// No steps, fewer than two images, images too small, operations of another device than the CPU, kernels of the CPU.
     pub fn validate(&self) -> Result<()> {
         if self.steps == 0 || self.batch_size < 2 || self.image_size < 32 {
             let found = format!("{} steps of {} images of {} px", self.steps, self.batch_size, self.image_size);
@@ -112,6 +117,10 @@ impl StepBench {
         }
         if self.by_operation && !self.device.is_cpu() {
             let (found, expected) = (format!("by operation on device {}", self.device), "device cpu".to_owned());
+            return Err(Error::Setting { key: "bench".into(), found, expected });
+        }
+        if self.trace && self.device.is_cpu() {
+            let (found, expected) = ("a trace of kernels on device cpu".to_owned(), "the device of a GPU".to_owned());
             return Err(Error::Setting { key: "bench".into(), found, expected });
         }
         Ok(())
@@ -134,6 +143,7 @@ impl StepBench {
                 step_ms,
                 phases_ms: phases(&mut warm.stepper, &warm.batch, self.steps.min(5))?,
                 measured,
+                kernels: if self.trace { launches::trace(&mut warm.stepper, &warm.batch)? } else { Vec::new() },
                 device_bytes: warm.adapter.device.memory_pool_usage().map(|usage| usage.bytes_reserved),
                 first_step_s: warm.first_step_s,
             })
@@ -208,36 +218,66 @@ impl WarmBench {
     }
 }
 
+/// A part of a step that is measured from an idle device to an idle device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Host to device, both views.
+    Upload,
+    /// Query encoder, forward, with its tape.
+    ForwardQuery,
+    /// Key encoder, forward.
+    ForwardKey,
+    /// Loss and backward pass.
+    Backward,
+    /// Moving average of the key encoder, gradient norm, optimiser, queue.
+    Update,
+}
+
+impl Phase {
+    /// All parts, in their order.
+    pub const ALL: [Self; 5] = [Self::Upload, Self::ForwardQuery, Self::ForwardKey, Self::Backward, Self::Update];
+}
+
 /// Medians of the parts of `steps` steps, made part by part with a wait after each.
 fn phases(stepper: &mut Stepper<Network>, batch: &HostBatch, steps: usize) -> Result<Phases> {
-    let mode = Mode::Train { groups: 1 };
     let mut times: [Vec<f64>; 5] = Default::default();
     for index in 0..steps as u64 {
         let mut start = Instant::now();
-        let mut lap = |part: usize, device: &Device| -> Result<()> {
+        by_phase(stepper, batch, index, |phase, device| {
             wait(device)?;
             let now = Instant::now();
-            times[part].push(1e3 * now.duration_since(start).as_secs_f64());
+            times[phase as usize].push(1e3 * now.duration_since(start).as_secs_f64());
             start = now;
             Ok(())
-        };
-        let device = stepper.device.clone();
-        let views = upload(batch, &device)?;
-        lap(0, &device)?;
-        let q = stepper.moco.encoder_q.encode(views.query, mode);
-        lap(1, &device)?;
-        let k = stepper.moco.encoder_k.encode(views.key, mode);
-        lap(2, &device)?;
-        let negatives = stepper.moco.queue.negatives(&views.patients, false);
-        let contrast = info_nce(q, k.clone(), negatives, stepper.moco.config().temperature);
-        let gradients = NamedGradients::take(&stepper.moco.encoder_q, contrast.loss.backward());
-        lap(3, &device)?;
-        drop(gradients.norm());
-        stepper.moco.average_keys(0.0);
-        stepper.optimizer.step_in_place(&mut stepper.moco.encoder_q, gradients, LR);
-        stepper.moco.queue.enqueue(k, &views.patients, index);
-        lap(4, &device)?;
+        })?;
     }
     let [upload, forward_query, forward_key, backward, update] = times.map(median);
     Ok(Phases { upload, forward_query, forward_key, backward, update })
+}
+
+/// Makes a step part by part, and calls `ended` after each.
+pub(super) fn by_phase(
+    stepper: &mut Stepper<Network>,
+    batch: &HostBatch,
+    index: u64,
+    mut ended: impl FnMut(Phase, &Device) -> Result<()>,
+) -> Result<()> {
+    let mode = Mode::Train { groups: 1 };
+    let device = stepper.device.clone();
+    let views = upload(batch, &device)?;
+    ended(Phase::Upload, &device)?;
+    let q = stepper.moco.encoder_q.encode(views.query, mode);
+    ended(Phase::ForwardQuery, &device)?;
+    let k = stepper.moco.encoder_k.encode(views.key, mode);
+    ended(Phase::ForwardKey, &device)?;
+    let negatives = stepper.moco.queue.negatives(&views.patients, false);
+    let contrast = info_nce(q, k.clone(), negatives, stepper.moco.config().temperature);
+    let gradients = NamedGradients::take(&stepper.moco.encoder_q, contrast.loss.backward());
+    ended(Phase::Backward, &device)?;
+    drop(gradients.norm());
+    stepper.moco.average_keys(0.0);
+    stepper.optimizer.step_in_place(&mut stepper.moco.encoder_q, gradients, LR);
+    stepper.moco.queue.enqueue(k, &views.patients, index);
+    ended(Phase::Update, &device)
 }

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use moco_cxr::{
     DeviceChoice,
     backbones::{Arch, Precision, cpu_times::Part},
-    check::{Operations, StepBench, StepReport, WarmBench},
+    check::{KernelUse, Operations, Phase, StepBench, StepReport, WarmBench},
     eval::Table,
 };
 
@@ -58,6 +58,9 @@ pub(crate) struct Arguments {
     /// large matrices.
     #[arg(long)]
     by_operation: bool,
+    /// On a GPU: also count the kernels that a step launches, and time each on the device.
+    #[arg(long, conflicts_with = "turns")]
+    trace: bool,
     /// Measure by turns: each line of standard input is a number of steps to make, each line of output the JSON of their
     /// measurement. For comparisons, such as benches/step.py.
     #[arg(long, conflicts_with_all = ["json", "steps"])]
@@ -98,9 +101,15 @@ impl Arguments {
             warmup,
             steps,
             by_operation: false,
+            trace: false,
         };
         bench.validate().or_bad_argument()?;
-        let bench = StepBench { device: self.device.choose(device, false)?, by_operation: self.by_operation, ..bench };
+        let bench = StepBench {
+            device: self.device.choose(device, false)?,
+            by_operation: self.by_operation,
+            trace: self.trace,
+            ..bench
+        };
         bench.validate().or_bad_argument()?;
         Ok(bench)
     }
@@ -152,7 +161,25 @@ fn text(report: &StepReport) -> String {
     if let Some(operations) = &measured.operations {
         text += &format!("\n{}\n{}", parts(operations, report.step_ms), convolutions(operations));
     }
+    if report.bench.trace {
+        text += &format!("\n{}", kernels(&report.kernels));
+    }
     text
+}
+
+/// Kernels of a step in the order of its parts, those with the most launches first.
+fn kernels(kernels: &[KernelUse]) -> String {
+    let mut table = Table::new(["part", "launches", "ms of the device", "kernel"]);
+    for phase in Phase::ALL {
+        let mut of: Vec<_> = kernels.iter().filter(|kernel| kernel.phase == phase).collect();
+        of.sort_by_key(|kernel| std::cmp::Reverse(kernel.launches));
+        for kernel in of {
+            let ms = kernel.device_ms.map_or(String::new(), |ms| format!("{ms:.3}"));
+            table.push([format!("{phase:?}"), kernel.launches.to_string(), ms, kernel.kernel.clone()]);
+        }
+    }
+    let all: u64 = kernels.iter().map(|kernel| kernel.launches).sum();
+    format!("{all} launches a step\n\n{}", table.to_markdown())
 }
 
 fn parts(operations: &Operations, step_ms: f64) -> String {
