@@ -103,17 +103,17 @@ impl DenseNet {
     fn run(&mut self, images: Tensor<4>, mode: Mode, mut see: impl FnMut(&Pieces)) -> Tensor<4> {
         let f = &mut self.features;
         let x = f.norm0.forward_relu(f.conv0.forward(images), mode); // [B, 64, H/2, W/2]
-        let mut x = Pieces::new(max_pool(x)); // [B, 64, H/4, W/4]
+        let mut x = Pieces::new(max_pool(x), BLOCKS[0] * GROWTH); // [B, 64, H/4, W/4]
         see(&x);
         let blocks = [
             (&mut f.denseblock1, &mut f.transition1),
             (&mut f.denseblock2, &mut f.transition2),
             (&mut f.denseblock3, &mut f.transition3),
         ];
-        for (block, transition) in blocks {
+        for ((block, transition), next) in blocks.into_iter().zip(&BLOCKS[1..]) {
             dense(block, &mut x, mode);
             see(&x);
-            x = Pieces::new(transition.forward(x, mode));
+            x = Pieces::new(transition.forward(x, mode), next * GROWTH);
         }
         dense(&mut f.denseblock4, &mut x, mode);
         f.norm5.forward_pieces_relu(&mut x, mode) // [B, 1024, H/32, W/32]

@@ -13,6 +13,8 @@ mod cpu;
 pub mod cpu_times;
 mod densenet;
 mod error;
+#[cfg(feature = "cube")]
+mod gpu;
 mod init;
 mod linear;
 mod mode;
@@ -24,6 +26,8 @@ mod precision;
 mod resnet;
 mod state_dict;
 mod stem;
+#[cfg(any(feature = "cube", feature = "flex"))]
+mod tape;
 mod traverse;
 mod weights;
 

@@ -2,7 +2,7 @@
 //!
 //! Why not Burn's layer: it picks batch or running statistics by the kind of device, shares running statistics between
 //! clones of a module, and keeps the biased variance (`docs/deviations.md`). The arithmetic is Burn's one-node
-//! `batch_norm_train`, or on the CPU the kernels in `cpu/norm/`; the statistics around it are ours.
+//! `batch_norm_train`, or the kernels in `cpu/norm/` and `gpu/norm/`; the statistics around it are ours.
 
 use burn::{
     module::{Module, Param},
@@ -11,6 +11,8 @@ use burn::{
 
 #[cfg(feature = "flex")]
 use crate::cpu::norm::{self, Gathered, Moments, Norm, Source};
+#[cfg(feature = "cube")]
+use crate::gpu::norm as gpu;
 use crate::{Mode, pieces::Pieces};
 
 /// Batch normalisation over `[B, C, H, W]`, per channel.
@@ -59,7 +61,7 @@ impl BatchNorm {
         self.layer(x, None, false, mode)
     }
 
-    /// `relu(self.forward(x, mode))`, on the CPU in one pass.
+    /// `relu(self.forward(x, mode))`, in one pass of the kernels.
     ///
     /// # Shapes, panics
     /// As [`Self::forward`].
@@ -67,7 +69,7 @@ impl BatchNorm {
         self.layer(x, None, true, mode)
     }
 
-    /// `relu(self.forward(x, mode) + residual)`, on the CPU in one pass.
+    /// `relu(self.forward(x, mode) + residual)`, in one pass of the kernels.
     ///
     /// # Shapes, panics
     /// As [`Self::forward`]; the residual has the shape of `x`.
@@ -75,7 +77,7 @@ impl BatchNorm {
         self.layer(x, Some(residual), true, mode)
     }
 
-    /// [`Self::forward_relu`] of pieces joined along the channels, on the CPU without joining them.
+    /// [`Self::forward_relu`] of pieces joined along the channels, without joining them where there are kernels.
     ///
     /// # Shapes
     /// - pieces `[B, c, H, W]` of Σ c = C to `[B, C, H, W]`
@@ -84,10 +86,20 @@ impl BatchNorm {
         if let Some(y) = self.fused_pieces(pieces, mode) {
             return y;
         }
+        #[cfg(feature = "cube")]
+        if let Some((slab, last)) = pieces.slab()
+            && let Some(y) = self.on_gpu(gpu::Input::Slab(slab, last), None, true, mode)
+        {
+            return y;
+        }
         self.forward_relu(pieces.joined(), mode)
     }
 
     fn layer(&mut self, x: Tensor<4>, residual: Option<Tensor<4>>, rectify: bool, mode: Mode) -> Tensor<4> {
+        #[cfg(feature = "cube")]
+        if let Some(y) = self.on_gpu(gpu::Input::Map(&x), residual.as_ref(), rectify, mode) {
+            return y;
+        }
         if x.dtype() == DType::BF16 {
             // Statistics of thousands of values need more than eight bits of mantissa.
             let y = self.layer(x.cast(FloatDType::F32), None, false, mode);
@@ -190,6 +202,34 @@ impl BatchNorm {
         self.running_mean = self.running_mean.clone().map(|_| mean);
         self.running_var = self.running_var.clone().map(|_| variance);
         Some(())
+    }
+}
+
+#[cfg(feature = "cube")]
+impl BatchNorm {
+    fn on_gpu(
+        &mut self,
+        input: gpu::Input<'_>,
+        residual: Option<&Tensor<4>>,
+        rectify: bool,
+        mode: Mode,
+    ) -> Option<Tensor<4>> {
+        let running = [&self.running_mean.val(), &self.running_var.val()];
+        let (groups, source) = match mode {
+            Mode::Train { groups } => {
+                check(groups, input.batch());
+                (groups, gpu::Source::Batch { running, momentum: self.momentum })
+            }
+            Mode::Eval => (1, gpu::Source::Given(running)),
+        };
+        let norm = gpu::Norm { groups, eps: self.eps, rectify };
+        let parameters = [&self.weight.val(), &self.bias.val()];
+        let (out, running) = gpu::batch_norm(norm, input, parameters, residual, source)?;
+        if let Some([mean, variance]) = running {
+            self.running_mean = self.running_mean.clone().map(|_| mean);
+            self.running_var = self.running_var.clone().map(|_| variance);
+        }
+        Some(out)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Every layer reads all outputs before it. Joining them before each layer copies the block once a layer; on the CPU the
 //! normalisation at the head of a layer reads them where they are, and the moments of a piece, which are the same for every
-//! layer, are computed once.
+//! layer, are computed once. On a GPU they are copied into one buffer, of which a layer reads the first channels.
 
 use burn::tensor::Tensor;
 
@@ -11,6 +11,8 @@ use crate::cpu::{
     self,
     norm::{Gathered, Moments},
 };
+#[cfg(feature = "cube")]
+use crate::gpu::slab::Slab;
 
 /// Tensors `[B, c, H, W]` that follow each other along the channels; a single one on devices without a kernel for several.
 #[derive(Debug)]
@@ -21,11 +23,19 @@ pub(crate) struct Pieces {
     moments: Vec<Vec<Moments>>,
     #[cfg(feature = "flex")]
     gathered: Option<Gathered>,
+    /// On GPUs the maps are also in one buffer.
+    #[cfg(feature = "cube")]
+    slab: Option<Slab>,
 }
 
 impl Pieces {
-    pub(crate) fn new(first: Tensor<4>) -> Self {
+    /// `room` is the number of channels that are pushed later.
+    pub(crate) fn new(first: Tensor<4>, room: usize) -> Self {
+        #[cfg(not(feature = "cube"))]
+        let _ = room;
         Self {
+            #[cfg(feature = "cube")]
+            slab: Slab::new(&first, room),
             #[cfg(feature = "flex")]
             gathered: cpu::serves(&first).then(|| Gathered::new(vec![None].into())),
             #[cfg(feature = "flex")]
@@ -42,6 +52,12 @@ impl Pieces {
             self.tensors.push(new);
             return;
         }
+        #[cfg(feature = "cube")]
+        if let Some(slab) = &mut self.slab {
+            slab.push(&new);
+            self.tensors.push(new);
+            return;
+        }
         self.tensors.push(new);
         self.tensors = vec![self.joined()];
     }
@@ -52,6 +68,14 @@ impl Pieces {
             [one] => one.clone(),
             several => Tensor::cat(several.to_vec(), 1),
         }
+    }
+}
+
+#[cfg(feature = "cube")]
+impl Pieces {
+    /// The buffer of all pieces, and the last piece.
+    pub(crate) fn slab(&self) -> Option<(&Slab, &Tensor<4>)> {
+        self.slab.as_ref().zip(self.tensors.last())
     }
 }
 

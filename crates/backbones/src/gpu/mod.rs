@@ -1,0 +1,11 @@
+//! Kernels for Burn's GPU backends with their own backward passes, one source for CUDA, ROCm, Vulkan, Metal and WGSL.
+//!
+//! Without them a normalisation is a chain of some 45 operations, each a launch and a pass over memory. The kernels cover what
+//! the networks use: `f32` and, where the device has it, `bf16` maps, in memory as convolutions leave them, channels last.
+//!
+//! Functions return `None` for a device or precision that they do not support; the caller then uses Burn's own operations,
+//! which are the reference in tests.
+
+pub(crate) mod norm;
+pub(crate) mod slab;
+pub(crate) mod tape;

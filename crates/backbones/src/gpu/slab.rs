@@ -1,0 +1,142 @@
+//! The feature maps of a dense block in one buffer.
+//!
+//! Every layer reads all maps before it and adds its own. In one buffer `[B, H, W, C]` of all channels of the block a layer
+//! reads the first of each row, and its output is copied behind them: nothing is joined. The gradients of the maps meet in
+//! another such buffer, to which the layers add in turn.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::tensor::Tensor;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::{calculate_cube_count_elemwise, prelude::*};
+
+use super::tape::{self, Rows};
+
+/// The maps so far of a block, whose buffer has room for more.
+#[derive(Debug, Clone)]
+pub(crate) struct Slab {
+    buffer: CubeTensor,
+    /// Channels of each map so far.
+    widths: Vec<usize>,
+    /// Gradients, once the last layer of the block has been through its backward pass.
+    gradients: Arc<Mutex<Option<CubeTensor>>>,
+}
+
+impl Slab {
+    /// With one map `[B, C, H, W]` and room for so many channels more.
+    pub(crate) fn new(first: &Tensor<4>, room: usize) -> Option<Self> {
+        let map = tape::operand(first)?.tensor.into_primitive();
+        let [b, c, h, w] = tape::dims(&map);
+        let buffer = tape::new_map(&map, [b, c + room, h, w], map.dtype);
+        let mut slab = Self { buffer, widths: Vec::new(), gradients: Arc::default() };
+        slab.append(map);
+        Some(slab)
+    }
+
+    /// Adds the map of a layer.
+    ///
+    /// # Panics
+    /// When the tensor is of another backend than the first.
+    pub(crate) fn push(&mut self, map: &Tensor<4>) {
+        self.append(tape::operand(map).expect("a map of the block's device").tensor.into_primitive());
+    }
+
+    fn append(&mut self, map: CubeTensor) {
+        let (map, start) = (Rows::of(map), self.channels());
+        copy_rows(&map, 0, &self.whole(), start, map.columns);
+        self.widths.push(map.columns);
+    }
+
+    fn channels(&self) -> usize {
+        self.widths.iter().sum()
+    }
+
+    fn whole(&self) -> Rows {
+        Rows::of(self.buffer.clone())
+    }
+
+    /// All maps so far as one.
+    pub(crate) fn rows(&self) -> Rows {
+        self.part(self.buffer.clone(), self.channels())
+    }
+
+    /// The first `channels` channels of a buffer of this size.
+    fn part(&self, buffer: CubeTensor, channels: usize) -> Rows {
+        let whole = Rows::of(buffer);
+        let mut map = whole.map;
+        let [b, _, h, w] = tape::dims(&map);
+        let strides = map.meta.strides().clone();
+        *map.meta = burn_std::Metadata::new([b, channels, h, w], strides);
+        Rows { map, columns: channels, ..whole }
+    }
+
+    /// Where the gradients of the maps so far belong, and whether there are any yet to which these are added.
+    pub(crate) fn gradient(&self) -> (Rows, bool) {
+        let mut place = self.gradients.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = place.is_some();
+        let gradients = place.get_or_insert_with(|| {
+            let buffer = &self.buffer;
+            // As wide as what is asked for first, which is by the last layer of the block.
+            let [b, _, h, w] = tape::dims(buffer);
+            tape::new_map(buffer, [b, self.channels(), h, w], buffer.dtype)
+        });
+        (self.part(gradients.clone(), self.channels()), there)
+    }
+
+    /// The gradient of the last map, of those of all.
+    pub(crate) fn last_of(&self, gradients: &Rows) -> CubeTensor {
+        let (all, last) = (self.channels(), self.widths.last().copied().unwrap_or(0));
+        let [b, _, h, w] = tape::dims(&self.buffer);
+        let map = Rows::of(tape::new_map(&self.buffer, [b, last, h, w], self.buffer.dtype));
+        copy_rows(gradients, all - last, &map, 0, last);
+        map.map
+    }
+}
+
+/// Copies `width` channels of each position from one map, where they begin at `from_start`, into another.
+#[allow(unsafe_code)]
+fn copy_rows(from: &Rows, from_start: usize, to: &Rows, to_start: usize, width: usize) {
+    let sizes = [from.pitch, from_start, to.pitch, to_start, width];
+    let vector = [4, 2].into_iter().find(|n| sizes.iter().all(|size| size % n == 0)).unwrap_or(1);
+    let [from_pitch, from_start, to_pitch, to_start, width] = sizes.map(|size| size / vector);
+    let client = &from.map.client;
+    let cube = CubeDim::new_1d(256);
+    let cubes = calculate_cube_count_elemwise(client, from.rows * width, cube);
+    // SAFETY: both maps have these rows, and the columns are within theirs.
+    unsafe {
+        copy::launch_unchecked(
+            client,
+            cubes,
+            cube,
+            vector,
+            from.argument(),
+            to.argument(),
+            from.rows,
+            width,
+            from_pitch,
+            from_start,
+            to_pitch,
+            to_start,
+            from.element(),
+        );
+    }
+}
+
+/// Copies rows of `width` vectors from one map into another of another pitch, which begins at `start`.
+#[cube(launch_unchecked)]
+fn copy<F: Float, N: Size>(
+    from: &[Vector<F, N>],
+    to: &mut [Vector<F, N>],
+    rows: usize,
+    width: usize,
+    from_pitch: usize,
+    from_start: usize,
+    to_pitch: usize,
+    to_start: usize,
+    #[define(F)] _element: ElemType,
+) {
+    let (row, column) = (ABSOLUTE_POS / width, ABSOLUTE_POS % width);
+    if row < rows {
+        to[row * to_pitch + to_start + column] = from[row * from_pitch + from_start + column];
+    }
+}

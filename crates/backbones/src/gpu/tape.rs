@@ -1,0 +1,184 @@
+//! Tensors of GPU backends in the layout of the kernels: channels last.
+
+use burn::{
+    backend::{
+        BackendTensor, Cube, DispatchAutodiffContext, DispatchTensorKind,
+        autodiff::{grads::Gradients, ops::Ops},
+    },
+    tensor::{DType, Tensor},
+};
+use burn_cubecl::{
+    kernel::into_contiguous,
+    ops::{numeric::empty_device_contiguous_dtype, permute},
+    tensor::CubeTensor,
+};
+use cubecl::{
+    ir::{ElemType, FloatKind},
+    prelude::BufferArg,
+};
+
+pub(crate) use crate::tape::{Strategy, context, records};
+
+/// A float tensor of a GPU backend as the tape knows it.
+pub(crate) type Tracked = crate::tape::Tracked<Cube>;
+
+/// A tensor of a GPU backend, and whether it lives on an autodiff device.
+pub(crate) type Operand = crate::tape::Operand<Cube>;
+
+impl crate::tape::Home for Cube {
+    fn unwrap(kind: DispatchTensorKind) -> Option<BackendTensor<Self>> {
+        match kind {
+            DispatchTensorKind::Cube(tensor) => Some(tensor),
+            #[allow(unreachable_patterns)] // without the CPU's backend
+            _ => None,
+        }
+    }
+
+    fn wrap(tensor: BackendTensor<Self>) -> DispatchTensorKind {
+        DispatchTensorKind::Cube(tensor)
+    }
+}
+
+/// `None` when the tensor is on another device or of a precision the kernels do not support.
+pub(crate) fn operand<const D: usize>(tensor: &Tensor<D>) -> Option<Operand> {
+    if !matches!(tensor.dtype(), DType::F32 | DType::BF16) {
+        return None;
+    }
+    crate::tape::operand(tensor)
+}
+
+/// Converts back to a tensor of Burn's API.
+pub(crate) fn wrap<const D: usize>(tensor: Tracked, context: DispatchAutodiffContext) -> Tensor<D> {
+    crate::tape::wrap::<Cube, D>(tensor, context)
+}
+
+/// [`wrap`] for the result of an operation that is not recorded.
+pub(crate) fn constant<const D: usize>(tensor: CubeTensor, context: DispatchAutodiffContext) -> Tensor<D> {
+    crate::tape::constant::<Cube, D>(tensor, context)
+}
+
+/// Sizes of a tensor of known rank.
+pub(crate) fn dims<const D: usize>(tensor: &CubeTensor) -> [usize; D] {
+    tensor.meta.shape().dims()
+}
+
+/// An uninitialised feature map `[B, C, H, W]` in memory as `[B, H, W, C]`, on the device of another.
+pub(crate) fn new_map(like: &CubeTensor, [b, c, h, w]: [usize; 4], dtype: DType) -> CubeTensor {
+    permute(new(like, [b, h, w, c], dtype), &[0, 3, 1, 2])
+}
+
+/// An uninitialised contiguous tensor on the device of another.
+pub(crate) fn new<const D: usize>(like: &CubeTensor, shape: [usize; D], dtype: DType) -> CubeTensor {
+    empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape.into(), dtype)
+}
+
+/// A tensor as a kernel's argument, in the order of its memory.
+pub(crate) fn argument(tensor: &CubeTensor) -> BufferArg {
+    let length = tensor.meta.num_elements();
+    // SAFETY: the buffer has as many elements as the tensor, which has no gaps.
+    #[allow(unsafe_code)]
+    unsafe {
+        BufferArg::from_raw_parts(tensor.handle.clone(), length)
+    }
+}
+
+/// A tensor's precision as kernels are told of it.
+pub(crate) fn element(tensor: &CubeTensor) -> ElemType {
+    ElemType::Float(if tensor.dtype == DType::BF16 { FloatKind::BF16 } else { FloatKind::F32 })
+}
+
+/// The gradient that reached an operation.
+pub(crate) fn gradient<S, const N: usize>(grads: &mut Gradients, ops: &Ops<S, N>) -> CubeTensor {
+    grads.consume::<Cube>(&ops.node)
+}
+
+/// A feature map `[B, C, H, W]` as a matrix in memory: a row a position, a column a channel.
+#[derive(Debug, Clone)]
+pub(crate) struct Rows {
+    pub(crate) map: CubeTensor,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    /// Elements from one row to the next, at least the number of columns.
+    pub(crate) pitch: usize,
+}
+
+impl Rows {
+    /// As convolutions leave a map; any other is copied.
+    pub(crate) fn of(map: CubeTensor) -> Self {
+        let [b, c, h, w] = dims(&map);
+        let rows = b * h * w;
+        if let Some(pitch) = pitch([b, c, h, w], map.meta.strides()) {
+            return Self { map, rows, columns: c, pitch };
+        }
+        let map = permute(into_contiguous(permute(map, &[0, 2, 3, 1])), &[0, 3, 1, 2]);
+        Self { map, rows, columns: c, pitch: c }
+    }
+
+    /// An uninitialised map of the same size and precision, without gaps.
+    pub(crate) fn new_like(&self) -> CubeTensor {
+        new_map(&self.map, dims(&self.map), self.map.dtype)
+    }
+
+    /// Channels in a vector: the largest power of two up to 4 that divides the columns and the pitch.
+    pub(crate) fn vector(&self) -> usize {
+        [4, 2].into_iter().find(|n| self.columns % n == 0 && self.pitch % n == 0).unwrap_or(1)
+    }
+
+    pub(crate) fn argument(&self) -> BufferArg {
+        argument(&self.map)
+    }
+
+    pub(crate) fn element(&self) -> ElemType {
+        element(&self.map)
+    }
+}
+
+/// Elements from one position of a map to the next, if all are equally far from each other and their channels side by side.
+fn pitch([b, c, h, w]: [usize; 4], strides: &[usize]) -> Option<usize> {
+    // The stride of a side of length 1 says nothing.
+    let steps = [(w, strides[3], 1), (h, strides[2], w), (b, strides[0], h * w)];
+    let mut steps = steps.into_iter().filter(|(length, ..)| *length > 1);
+    let pitch = steps.clone().next().map_or(c, |(_, stride, positions)| stride / positions);
+    let regular = steps.all(|(_, stride, positions)| stride == pitch * positions);
+    (regular && pitch >= c && (c == 1 || strides[1] == 1)).then_some(pitch)
+}
+
+/// Two vectors in one buffer, each at a place where a buffer may begin.
+pub(crate) struct Pair {
+    buffer: CubeTensor,
+    length: usize,
+}
+
+/// Elements of 256 bytes, a place where any device lets a buffer begin.
+const ALIGNED: usize = 64;
+
+impl Pair {
+    /// Uninitialised, f32.
+    pub(crate) fn new(like: &CubeTensor, length: usize) -> Self {
+        Self { buffer: new(like, [2 * length.next_multiple_of(ALIGNED)], DType::F32), length }
+    }
+
+    /// Where the second begins.
+    pub(crate) fn second(&self) -> usize {
+        self.length.next_multiple_of(ALIGNED)
+    }
+
+    pub(crate) fn argument(&self) -> BufferArg {
+        argument(&self.buffer)
+    }
+
+    /// Both as tensors of their own.
+    pub(crate) fn separate(self) -> [CubeTensor; 2] {
+        let bytes = (4 * self.second()) as u64;
+        let rest = 4 * (self.second() - self.length) as u64;
+        [(0, bytes + rest), (bytes, rest)].map(|(start, end)| {
+            let mut part = new_view(&self.buffer, self.length);
+            part.handle = part.handle.clone().offset_start(start).offset_end(end);
+            part
+        })
+    }
+}
+
+fn new_view(of: &CubeTensor, length: usize) -> CubeTensor {
+    CubeTensor::new_contiguous(of.client.clone(), of.device.clone(), [length].into(), of.handle.clone(), of.dtype)
+}

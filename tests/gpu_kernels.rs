@@ -1,0 +1,144 @@
+//! The kernels for GPUs give the numbers of the CPU: each alone, at sizes that do not fit their tiles.
+//!
+//! Needs the feature `wgpu` and an adapter; a software one (lavapipe of Mesa) will do. Without an adapter the tests are
+//! skipped and say so, unless `MOCO_CXR_REQUIRE_GPU` is set.
+#![cfg(feature = "wgpu")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+
+use moco_cxr::{
+    DeviceChoice,
+    backbones::{BatchNorm, Mode},
+    burn::{
+        module::Param,
+        tensor::{Device, Tensor, TensorData},
+    },
+    device::Backend,
+};
+
+fn gpu() -> Option<Device> {
+    match Backend::Wgpu.adapters() {
+        Ok(_) => Some(DeviceChoice::On(Backend::Wgpu, 0).select().unwrap()),
+        Err(reason) => {
+            assert!(std::env::var_os("MOCO_CXR_REQUIRE_GPU").is_none(), "no adapter: {reason}");
+            eprintln!("skipped: {reason}");
+            None
+        }
+    }
+}
+
+/// Numbers from -1 to 1 that look random.
+fn numbers(n: usize, seed: usize) -> Vec<f32> {
+    (0..n).map(|i| ((i * 7919 + seed * 104_729) % 10_007) as f32 / 5_003.5 - 1.0).collect()
+}
+
+fn tensor<const D: usize>(shape: [usize; D], seed: usize, device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(numbers(shape.iter().product(), seed), shape), device)
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().try_to_vec().unwrap()
+}
+
+/// The largest difference, relative to the largest value (or to 1, if that is smaller).
+fn difference(there: &[f32], here: &[f32]) -> f32 {
+    assert_eq!(there.len(), here.len());
+    let largest = here.iter().fold(1e-3_f32, |m, x| m.max(x.abs()));
+    there.iter().zip(here).map(|(a, b)| (a - b).abs() / largest).fold(0.0, f32::max)
+}
+
+struct Case {
+    shape: [usize; 4],
+    groups: usize,
+    add: bool,
+    rectify: bool,
+    eval: bool,
+    /// Whether the input comes as a convolution leaves it.
+    channels_last: bool,
+    /// Added to all inputs: statistics far from 0.
+    offset: f32,
+}
+
+const CASE: Case =
+    Case { shape: [4, 8, 5, 3], groups: 1, add: false, rectify: true, eval: false, channels_last: true, offset: 0.0 };
+
+/// Output, gradients of input, weight, bias and residual, and running statistics.
+fn normalise(case: &Case, device: &Device) -> Vec<Vec<f32>> {
+    let [b, c, h, w] = case.shape;
+    let device = device.clone().autodiff();
+    let leaf = |seed: usize| match case.channels_last {
+        true => tensor([b, h, w, c], seed, &device).permute([0, 3, 1, 2]),
+        false => tensor(case.shape, seed, &device),
+    };
+    let (x, residual) = ((leaf(1) * 0.7 + case.offset).require_grad(), leaf(2).require_grad());
+    let mut norm = BatchNorm::new(
+        tensor([c], 3, &device) + 1.5,
+        tensor([c], 4, &device),
+        tensor([c], 5, &device.clone().inner()),
+        tensor([c], 6, &device.clone().inner()) + 1.5,
+    );
+    let mode = if case.eval { Mode::Eval } else { Mode::Train { groups: case.groups } };
+    let y = match (case.add, case.rectify) {
+        (true, _) => norm.forward_add_relu(x.clone(), residual.clone(), mode),
+        (false, true) => norm.forward_relu(x.clone(), mode),
+        (false, false) => norm.forward(x.clone(), mode),
+    };
+    let loss = (y.clone() * tensor(case.shape, 7, &device)).sum();
+    let gradients = loss.backward();
+    let of = |param: &Param<Tensor<1>>| values(param.val().grad(&gradients).unwrap());
+    let mut found = vec![values(y), values(x.grad(&gradients).unwrap()), of(&norm.weight), of(&norm.bias)];
+    if case.add {
+        found.push(values(residual.grad(&gradients).unwrap()));
+    }
+    found.extend([values(norm.running_mean.val()), values(norm.running_var.val())]);
+    found
+}
+
+/// Sums in f32 of up to 4,000 numbers in another order than the CPU's, which sums in f64; a gradient of x is a difference of
+/// such sums.
+const BOUND: f32 = 2e-5;
+
+#[test]
+fn normalisation_gives_the_cpus_numbers() {
+    let Some(gpu) = gpu() else { return };
+    let cases = [
+        CASE,
+        Case { rectify: false, ..CASE },
+        Case { add: true, ..CASE },
+        Case { groups: 2, add: true, ..CASE },
+        Case { groups: 4, shape: [4, 6, 3, 3], ..CASE }, // vectors of two channels
+        Case { shape: [2, 5, 4, 4], ..CASE },            // of one
+        Case { shape: [3, 140, 2, 2], add: true, ..CASE }, // more columns than lanes
+        Case { shape: [8, 64, 1, 1], groups: 2, ..CASE }, // a row an image
+        Case { shape: [2, 1, 7, 7], ..CASE },            // one channel
+        Case { shape: [5, 64, 25, 29], groups: 5, ..CASE }, // many rows
+        Case { channels_last: false, add: true, ..CASE },
+        Case { offset: 100.0, shape: [2, 4, 20, 20], ..CASE },
+        Case { eval: true, ..CASE },
+        Case { eval: true, add: true, shape: [3, 12, 5, 7], ..CASE },
+    ];
+    for case in cases {
+        let (there, here) = (normalise(&case, &gpu), normalise(&case, &Device::flex()));
+        // With a mean 100 times the deviation the input itself has four digits fewer.
+        let bound = if case.offset > 0.0 { 100.0 * BOUND } else { BOUND };
+        for (i, (there, here)) in there.iter().zip(&here).enumerate() {
+            let found = difference(there, here);
+            assert!(found <= bound, "{:?}, groups {}: result {i} differs by {found}", case.shape, case.groups);
+        }
+    }
+}
+
+/// Hidden by a rectifier that takes the maximum, it would be trained on.
+#[test]
+fn a_nan_comes_through_the_rectifier() {
+    let Some(gpu) = gpu() else { return };
+    let mut norm = BatchNorm::new(
+        Tensor::ones([4], &gpu),
+        Tensor::zeros([4], &gpu),
+        Tensor::zeros([4], &gpu),
+        Tensor::ones([4], &gpu),
+    );
+    let mut data = numbers(4 * 8, 1);
+    data[5] = f32::NAN;
+    let x = Tensor::<4>::from_data(TensorData::new(data, [2, 4, 2, 2]), &gpu);
+    assert!(values(norm.forward_relu(x, Mode::Eval))[5].is_nan());
+}
