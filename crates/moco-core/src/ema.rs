@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use backbones::{
     TensorKind, TensorMapper, TensorVisitor,
     cpu_times::{self, Part},
-    optim::moving_average,
+    optim::{moving_average, moving_averages},
     update_tensors, visit_tensors,
 };
 use burn::{
@@ -30,7 +30,25 @@ pub(crate) fn ema_update<M: Module>(key: &mut M, query: &M, momentum: f64) {
     let _t = cpu_times::time(Part::Average);
     let mut parameters = Parameters::default();
     visit_tensors(query, &mut parameters);
-    update_tensors(key, &mut Blend { query: parameters.0, momentum });
+    let mut ready = HashMap::new();
+    if let Some(together) = averages(key, &parameters.0, momentum) {
+        ready = together;
+    }
+    update_tensors(key, &mut Blend { query: parameters.0, ready, momentum });
+}
+
+/// The new key parameters, flat, by name, where a device makes them together.
+fn averages<M: Module>(
+    key: &M,
+    query: &HashMap<String, Tensor<1>>,
+    momentum: f64,
+) -> Option<HashMap<String, Tensor<1>>> {
+    let mut keys = Parameters::default();
+    visit_tensors(key, &mut keys);
+    let (names, keys): (Vec<_>, Vec<_>) = keys.0.into_iter().unzip();
+    let queries: Option<Vec<_>> = names.iter().map(|name| query.get(name).cloned()).collect();
+    let new = moving_averages(&keys, &queries?, momentum)?;
+    Some(names.into_iter().zip(new).collect())
 }
 
 /// Parameters by name, flat, off the tape.
@@ -47,6 +65,8 @@ impl TensorVisitor for Parameters {
 
 struct Blend {
     query: HashMap<String, Tensor<1>>,
+    /// Averages that are made already.
+    ready: HashMap<String, Tensor<1>>,
     momentum: f64,
 }
 
@@ -54,6 +74,9 @@ impl TensorMapper for Blend {
     fn map<const D: usize>(&mut self, name: &str, kind: TensorKind, key: Tensor<D>) -> Tensor<D> {
         if kind == TensorKind::Buffer {
             return key;
+        }
+        if let Some(ready) = self.ready.remove(name) {
+            return ready.reshape(key.dims());
         }
         let query = self.query.remove(name);
         let query = query.unwrap_or_else(|| panic!("momentum update: the query encoder has no tensor {name}"));

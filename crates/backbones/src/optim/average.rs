@@ -27,6 +27,27 @@ pub fn moving_average<const D: usize>(average: Tensor<D>, value: Tensor<D>, mome
     by_tensors(average, value, momentum)
 }
 
+/// [`moving_average`] of many flat tensors at once, on devices where that takes fewer steps: on GPUs, in f32. `None` elsewhere.
+///
+/// # Panics
+/// When a tensor has not as many elements as its new value.
+#[allow(unused_variables)] // without GPU backends
+pub fn moving_averages(averages: &[Tensor<1>], values: &[Tensor<1>], momentum: f64) -> Option<Vec<Tensor<1>>> {
+    #[cfg(feature = "cube")]
+    {
+        use crate::gpu::flat::{blend, take, wrap};
+
+        let pairs = averages.iter().zip(values).map(|(average, value)| {
+            assert_eq!(average.dims(), value.dims(), "shapes of a moving average and of its new value");
+            Some([take(average)?, take(value)?])
+        });
+        let pairs: Vec<_> = pairs.collect::<Option<_>>()?;
+        Some(blend(pairs, momentum).into_iter().map(wrap).collect())
+    }
+    #[cfg(not(feature = "cube"))]
+    None
+}
+
 fn by_tensors<const D: usize>(average: Tensor<D>, value: Tensor<D>, momentum: f64) -> Tensor<D> {
     average * momentum + value * (1.0 - momentum)
 }

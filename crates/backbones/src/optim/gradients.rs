@@ -11,6 +11,8 @@ use burn::{
 
 #[cfg(feature = "flex")]
 use crate::cpu::flat;
+#[cfg(feature = "cube")]
+use crate::gpu::flat as gpu;
 use crate::{
     TensorKind, TensorVisitor,
     cpu_times::{self, Part},
@@ -62,6 +64,10 @@ impl NamedGradients {
             Some(DType::F32) => return Some(flat::norm::<f32>(self.tensors.values().cloned())),
             Some(_) => return Some(flat::norm::<f64>(self.tensors.values().cloned())),
             None => (),
+        }
+        #[cfg(feature = "cube")]
+        if let Some(tensors) = self.tensors.values().map(gpu::take).collect() {
+            return gpu::norm(tensors).map(gpu::wrap);
         }
         self.norm_by_tensors()
     }

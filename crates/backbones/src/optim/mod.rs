@@ -10,8 +10,10 @@ mod gradients;
 mod in_place;
 mod optimizer;
 mod rule;
+#[cfg(feature = "cube")]
+mod together;
 
-pub use average::moving_average;
+pub use average::{moving_average, moving_averages};
 pub use gradients::NamedGradients;
 pub use optimizer::{Optimizer, OptimizerConfig};
 pub use rule::Rule;

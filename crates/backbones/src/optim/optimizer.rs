@@ -1,6 +1,6 @@
 //! The optimiser: an update rule, its weight decay, and the state by tensor name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use burn::{
     module::Module,
@@ -81,11 +81,11 @@ pub struct Optimizer {
 
 /// The state of one tensor.
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     /// Steps taken.
-    step: u64,
+    pub(super) step: u64,
     /// In the order of [`Rule::slots`], flat.
-    slots: Vec<Tensor<1>>,
+    pub(super) slots: Vec<Tensor<1>>,
 }
 
 impl Optimizer {
@@ -97,16 +97,29 @@ impl Optimizer {
     /// Updates every parameter that has a gradient; buffers never change.
     pub fn step<M: Module>(&mut self, module: M, gradients: NamedGradients, lr: f64) -> M {
         let _t = cpu_times::time(Part::Optimizer);
-        map_tensors(module, &mut Apply { optimizer: self, gradients, lr })
+        let mut apply = Apply::new(self, &module, gradients, lr);
+        map_tensors(module, &mut apply)
     }
 
     /// As [`Self::step`], on a module that stays where it is, without a copy of its weights.
     pub fn step_in_place<M: Module>(&mut self, module: &mut M, gradients: NamedGradients, lr: f64) {
         let _t = cpu_times::time(Part::Optimizer);
-        update_tensors(module, &mut Apply { optimizer: self, gradients, lr });
+        let mut apply = Apply::new(self, module, gradients, lr);
+        update_tensors(module, &mut apply);
     }
 
-    fn decay(&self, dimensions: usize) -> f64 {
+    /// Steps taken and slots of a tensor.
+    #[cfg(feature = "cube")]
+    pub(super) fn state(&self, name: &str) -> (u64, &[Tensor<1>]) {
+        self.states.get(name).map_or((0, &[]), |state| (state.step, &state.slots))
+    }
+
+    #[cfg(feature = "cube")]
+    pub(super) fn keep(&mut self, name: &str, state: State) {
+        self.states.insert(name.to_owned(), state);
+    }
+
+    pub(super) fn decay(&self, dimensions: usize) -> f64 {
         let decays = dimensions > 1 || self.config.decay_norm_and_bias;
         if decays { self.config.weight_decay } else { 0.0 }
     }
@@ -188,15 +201,28 @@ struct Apply<'a> {
     optimizer: &'a mut Optimizer,
     gradients: NamedGradients,
     lr: f64,
+    /// Weights that are new already.
+    ready: HashMap<String, Tensor<1>>,
 }
 
-impl TensorMapper for Apply<'_> {
-    fn map<const D: usize>(&mut self, name: &str, _: TensorKind, old: Tensor<D>) -> Tensor<D> {
-        let Some(gradient) = self.gradients.tensors.remove(name) else { return old };
+impl<'a> Apply<'a> {
+    #[allow(unused_mut, unused_variables)] // without GPU backends
+    fn new<M: Module>(optimizer: &'a mut Optimizer, module: &M, mut gradients: NamedGradients, lr: f64) -> Self {
+        #[cfg(feature = "cube")]
+        let ready = super::together::update(optimizer, module, &mut gradients, lr);
+        #[cfg(not(feature = "cube"))]
+        let ready = HashMap::new();
+        Self { optimizer, gradients, lr, ready }
+    }
+
+    /// The new weight of a tensor, `None` without a gradient.
+    fn weight<const D: usize>(&mut self, name: &str, old: Tensor<D>) -> Option<Tensor<1>> {
+        if let Some(ready) = self.ready.remove(name) {
+            return Some(ready);
+        }
+        let gradient = self.gradients.tensors.remove(name)?;
         let state = self.optimizer.states.remove(name).unwrap_or(State { step: 0, slots: Vec::new() });
         let step = state.step + 1;
-        let (shape, tracked, checkpointing) =
-            (old.dims(), old.is_require_grad(), old.gradient_checkpointing_strategy());
         let at = Update {
             weight: old.inner().reshape([-1]),
             gradient,
@@ -207,6 +233,18 @@ impl TensorMapper for Apply<'_> {
         };
         let (weight, slots) = self.optimizer.config.rule.update(at, state.slots);
         self.optimizer.states.insert(name.to_owned(), State { step, slots });
+        Some(weight)
+    }
+}
+
+impl TensorMapper for Apply<'_> {
+    fn map<const D: usize>(&mut self, name: &str, _: TensorKind, old: Tensor<D>) -> Tensor<D> {
+        if !self.ready.contains_key(name) && !self.gradients.tensors.contains_key(name) {
+            return old;
+        }
+        let (shape, tracked, checkpointing) =
+            (old.dims(), old.is_require_grad(), old.gradient_checkpointing_strategy());
+        let Some(weight) = self.weight(name, old) else { unreachable!("{name} has a gradient") };
         // A leaf again: off the old tape, on a new one.
         let mut leaf = weight.reshape(shape).autodiff();
         if let Some(strategy) = checkpointing {
