@@ -38,6 +38,10 @@ pub(crate) fn conv2d(x: Tensor<4>, weight: Tensor<4>, stride: usize, padding: us
     if let Some(y) = crate::cpu::conv2d(&x, &weight, stride, padding) {
         return y;
     }
+    #[cfg(feature = "cube")]
+    if let Some(y) = crate::gpu::conv::conv2d(&x, &weight, stride, padding) {
+        return y;
+    }
     let options = ConvOptions::new([stride, stride], [padding, padding], [1, 1], 1);
     module::conv2d(x, weight, None, options)
 }
