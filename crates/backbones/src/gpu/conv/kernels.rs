@@ -1,7 +1,7 @@
 //! Convolution, forward and both gradients, as a product of matrices whose operands are read where they lie.
 //!
 //! A cube makes a tile of 64 by 64 results: it goes through the inner side in steps of 16, for each of which both operands'
-//! parts are copied into shared memory; every unit adds up a square of 4 by 4. Where the inner side is long and the tiles are
+//! parts are copied into shared memory; every unit adds up 4 rows by 4 columns. Where the inner side is long and the tiles are
 //! few, several cubes share it, and their sums are added by [`add_planes`].
 //!
 //! | pass | rows | columns | inner side |
@@ -134,7 +134,8 @@ pub(super) fn convolve<F: Float>(
     for i in 0..SQUARE * SQUARE {
         sums[i] = 0.0;
     }
-    let (my_row, my_column) = (unit / SIDE * SQUARE, unit % SIDE * SQUARE);
+    // Rows beside each other, columns apart: neighbouring units read and write neighbouring columns.
+    let (my_row, my_column) = (unit / SIDE * SQUARE, unit % SIDE);
 
     let mut start = from;
     while start < to {
@@ -196,13 +197,14 @@ pub(super) fn convolve<F: Float>(
             }
         }
         sync_cube();
+        #[unroll]
         for step in 0..STEP {
             let mut lefts = Array::<f32>::new(SQUARE);
             let mut rights = Array::<f32>::new(SQUARE);
             #[unroll]
             for i in 0..SQUARE {
                 lefts[i] = shared_left[step * ROW + my_row + i];
-                rights[i] = shared_right[step * ROW + my_column + i];
+                rights[i] = shared_right[step * ROW + my_column + i * SIDE];
             }
             #[unroll]
             for i in 0..SQUARE {
@@ -228,7 +230,7 @@ pub(super) fn convolve<F: Float>(
         if row < rows {
             #[unroll]
             for j in 0..SQUARE {
-                let column = tile_column + my_column + j;
+                let column = tile_column + my_column + j * SIDE;
                 if column < columns {
                     let index = match comptime!(window.pass) {
                         Pass::Forward => row * columns + column,
