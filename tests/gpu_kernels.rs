@@ -63,7 +63,7 @@ fn normalise(case: &Case, device: &Device) -> Vec<Vec<f32>> {
     found
 }
 
-/// Sums in f32 of up to 4,000 numbers in another order than the CPU's, which sums in f64; a gradient of x is a difference of
+/// Sums in f32 of up to 10,000 numbers in another order than the CPU's, which sums in f64; a gradient of x is a difference of
 /// such sums.
 const BOUND: f32 = 2e-5;
 
@@ -81,6 +81,10 @@ fn normalisation_gives_the_cpus_numbers() {
         Case { shape: [8, 64, 1, 1], groups: 2, ..CASE }, // a row an image
         Case { shape: [2, 1, 7, 7], ..CASE },            // one channel
         Case { shape: [5, 64, 25, 29], groups: 5, ..CASE }, // many rows
+        // More rows than one launch takes.
+        Case { shape: [6, 32, 40, 40], groups: 2, add: true, ..CASE },
+        Case { shape: [2, 6, 67, 71], ..CASE },
+        Case { shape: [1, 3, 80, 80], rectify: false, ..CASE },
         Case { channels_last: false, add: true, ..CASE },
         Case { offset: 100.0, shape: [2, 4, 20, 20], ..CASE },
         Case { eval: true, ..CASE },

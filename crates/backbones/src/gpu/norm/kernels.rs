@@ -59,7 +59,11 @@ fn place(rows: usize, per_chunk: usize, width: usize, #[comptime] lanes: usize) 
 
 /// Sums over the units of a column; the result is in the first of them.
 #[cube]
-fn add_up<N: Size>(a: Vector<f32, N>, b: Vector<f32, N>, #[comptime] lanes: usize) -> (Vector<f32, N>, Vector<f32, N>) {
+pub(super) fn add_up<N: Size>(
+    a: Vector<f32, N>,
+    b: Vector<f32, N>,
+    #[comptime] lanes: usize,
+) -> (Vector<f32, N>, Vector<f32, N>) {
     let unit = UNIT_POS as usize;
     let mut all_a = Shared::new_slice(comptime!(UNITS as usize));
     let mut all_b = Shared::new_slice(comptime!(UNITS as usize));
@@ -118,6 +122,18 @@ pub(super) fn measure<F: Float, N: Size>(
     }
 }
 
+/// Mean and biased variance of n values from the sums of their distances from k.
+#[cube]
+pub(super) fn moments<N: Size>(
+    k: Vector<f32, N>,
+    sum: Vector<f32, N>,
+    squares: Vector<f32, N>,
+    n: f32,
+) -> (Vector<f32, N>, Vector<f32, N>) {
+    let shift = sum / Vector::new(n);
+    (k + shift, max(squares / Vector::new(n) - shift * shift, Vector::new(0.0)))
+}
+
 /// Statistics from the sums of [`measure`], and the running ones after the batch, one group after the other; a cube covers
 /// `lanes` columns.
 ///
@@ -173,9 +189,7 @@ pub(super) fn finish<F: Float, N: Size>(
         let (sum, squares) = add_up::<N>(sum, squares, lanes);
         if one {
             let k = Vector::<f32, N>::cast_from(x[group * rows * pitch + column]);
-            let shift = sum / Vector::new(n);
-            let mean = k + shift;
-            let variance = max(squares / Vector::new(n) - shift * shift, Vector::new(0.0));
+            let (mean, variance) = moments::<N>(k, sum, squares, n);
             let inverse = Vector::<f32, N>::new(1.0) / (variance + Vector::new(eps)).sqrt();
             let scale = weight[column] * inverse;
             let item = group * width + column;
@@ -269,7 +283,7 @@ pub(super) enum Mask {
 
 /// `dy` where the rectifier let through, else 0.
 #[cube]
-fn masked<F: Float, N: Size>(
+pub(super) fn masked<F: Float, N: Size>(
     dy: Vector<f32, N>,
     x: Vector<f32, N>,
     y: &[Vector<F, N>],

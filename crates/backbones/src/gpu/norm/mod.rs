@@ -1,23 +1,23 @@
-//! Batch normalisation, with the residual and the rectifier where there are any: three launches forward, three backward, and
-//! two passes over the map each way.
+//! Batch normalisation, with the residual and the rectifier where there are any: three launches and two passes over the map each
+//! way, or one launch where the map is small.
 
+mod backward;
+mod forward;
 mod kernels;
+mod whole;
 
 use burn::{
-    backend::{
-        Cube,
-        autodiff::{
-            checkpoint::base::Checkpointer,
-            grads::Gradients,
-            ops::{Backward, Ops, OpsKind},
-        },
-    },
+    backend::autodiff::ops::{Backward, OpsKind},
     tensor::{DType, Tensor},
 };
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use self::kernels::{Mask, Plane, UNITS};
+use self::{
+    backward::{NormBackward, State},
+    forward::Map,
+    kernels::{Mask, UNITS},
+};
 use super::{
     slab::Slab,
     tape::{self, Rows, Strategy},
@@ -26,6 +26,8 @@ use crate::cpu_times::{self, Part};
 
 /// Rows that a unit of a cube goes through, if there are that many.
 const ROWS_A_UNIT: usize = 16;
+/// The same in a map that is normalised in one launch.
+const ROWS_OF_SMALL: usize = 64;
 /// Chunks into which the rows of a group are divided at most: their sums are added by one cube.
 const CHUNKS: usize = 512;
 /// Columns of vectors side by side in a cube at most, a power of two.
@@ -88,6 +90,11 @@ impl Division {
         Self { rows, groups, width, lanes, per_chunk, chunks: rows.div_ceil(per_chunk), vector }
     }
 
+    /// Whether one cube sees all rows of its columns in good time.
+    fn small(&self) -> bool {
+        self.rows <= ROWS_OF_SMALL * UNITS as usize / self.lanes
+    }
+
     /// Cubes for a pass over the map.
     fn cubes(&self) -> CubeCount {
         CubeCount::Static(self.chunks as u32, self.width.div_ceil(self.lanes) as u32, self.groups as u32)
@@ -138,19 +145,20 @@ pub(crate) fn batch_norm(
     let division = Division::of(&rows, norm.groups);
 
     let constant = matches!(source, Source::Given(_));
-    let (statistics, running) = match source {
-        Source::Given(running) => (given(norm, &division, &rows, [&weight, &bias], numbers(running)?), None),
+    let map = Map { norm, division, x: &rows, residual: residual.as_ref(), weight: &weight, bias: &bias };
+    let (out, statistics, running) = match source {
+        Source::Given(running) => {
+            let (out, statistics) = map.by_given(numbers(running)?);
+            (out, statistics, None)
+        }
         Source::Batch { running, momentum } => {
             // On the device that they were on, with or without a tape.
             let places = [tape::operand(running[0])?, tape::operand(running[1])?];
             let contexts = places.each_ref().map(|place| tape::context(&[place]));
-            let (statistics, [mean, variance]) =
-                measured(norm, &division, &rows, [&weight, &bias], numbers(running)?, momentum);
-            let new = [tape::constant(mean, contexts[0]), tape::constant(variance, contexts[1])];
-            (statistics, Some(new))
+            let (out, statistics, [mean, variance]) = map.by_batch(numbers(running)?, momentum);
+            (out, statistics, Some([tape::constant(mean, contexts[0]), tape::constant(variance, contexts[1])]))
         }
     };
-    let out = applied(norm, &division, &rows, residual.as_ref(), &statistics);
     if !tape::records(context) {
         return Some((tape::constant(out, context), running));
     }
@@ -186,241 +194,4 @@ fn vector(operand: tape::Operand) -> Option<CubeTensor> {
 fn numbers(of: [&Tensor<1>; 2]) -> Option<[CubeTensor; 2]> {
     let [a, b] = of;
     Some([vector(tape::operand(a)?)?, vector(tape::operand(b)?)?])
-}
-
-/// Statistics `[4, G, C]` of the batch, and the running ones after it.
-#[allow(unsafe_code)]
-fn measured(
-    norm: Norm,
-    d: &Division,
-    x: &Rows,
-    [weight, bias]: [&CubeTensor; 2],
-    [mean, variance]: [CubeTensor; 2],
-    momentum: f64,
-) -> (CubeTensor, [CubeTensor; 2]) {
-    let client = &x.map.client;
-    let sums = tape::new(&x.map, [2, d.groups, d.chunks, d.channels()], DType::F32);
-    let statistics = tape::new(&x.map, [Plane::COUNT, d.groups, d.channels()], DType::F32);
-    let running = tape::Pair::new(&x.map, d.channels());
-    // SAFETY: every index is below the size of its buffer, by the division of the map.
-    unsafe {
-        kernels::measure::launch_unchecked(
-            client,
-            d.cubes(),
-            CubeDim::new_1d(UNITS),
-            d.vector,
-            x.argument(),
-            tape::argument(&sums),
-            d.rows,
-            d.per_chunk,
-            d.width,
-            x.pitch / d.vector,
-            d.lanes,
-            x.element(),
-        );
-        kernels::finish::launch_unchecked(
-            client,
-            d.columns(),
-            CubeDim::new_1d(UNITS),
-            d.vector,
-            x.argument(),
-            tape::argument(&sums),
-            tape::argument(weight),
-            tape::argument(bias),
-            tape::argument(&mean),
-            tape::argument(&variance),
-            tape::argument(&statistics),
-            running.argument(),
-            d.rows,
-            d.chunks,
-            d.groups,
-            d.width,
-            x.pitch / d.vector,
-            running.second() / d.vector,
-            norm.eps as f32,
-            momentum as f32,
-            d.lanes,
-            x.element(),
-        );
-    }
-    (statistics, running.separate())
-}
-
-/// Statistics `[4, 1, C]` from the running ones.
-#[allow(unsafe_code)]
-fn given(
-    norm: Norm,
-    d: &Division,
-    x: &Rows,
-    [weight, bias]: [&CubeTensor; 2],
-    [mean, variance]: [CubeTensor; 2],
-) -> CubeTensor {
-    let statistics = tape::new(&x.map, [Plane::COUNT, 1, d.channels()], DType::F32);
-    let cubes = CubeCount::Static(d.width.div_ceil(UNITS as usize) as u32, 1, 1);
-    // SAFETY: every index is below the number of columns.
-    unsafe {
-        kernels::given::launch_unchecked(
-            &x.map.client,
-            cubes,
-            CubeDim::new_1d(UNITS),
-            d.vector,
-            tape::argument(weight),
-            tape::argument(bias),
-            tape::argument(&mean),
-            tape::argument(&variance),
-            tape::argument(&statistics),
-            d.width,
-            norm.eps as f32,
-        );
-    }
-    statistics
-}
-
-#[allow(unsafe_code)]
-fn applied(norm: Norm, d: &Division, x: &Rows, residual: Option<&Rows>, statistics: &CubeTensor) -> CubeTensor {
-    let out = x.new_like();
-    let other = residual.unwrap_or(x);
-    // SAFETY: every index is below the size of its buffer, by the division of the map.
-    unsafe {
-        kernels::apply::launch_unchecked(
-            &x.map.client,
-            d.cubes(),
-            CubeDim::new_1d(UNITS),
-            d.vector,
-            x.argument(),
-            other.argument(),
-            tape::argument(statistics),
-            tape::argument(&out),
-            d.rows,
-            d.per_chunk,
-            d.width,
-            x.pitch / d.vector,
-            other.pitch / d.vector,
-            d.lanes,
-            residual.is_some(),
-            norm.rectify,
-            x.element(),
-        );
-    }
-    out
-}
-
-/// What the backward pass needs again.
-#[derive(Debug, Clone)]
-struct State {
-    division: Division,
-    rows: Rows,
-    statistics: CubeTensor,
-    /// Where the mask of the rectifier cannot be computed from the input.
-    output: Option<CubeTensor>,
-    mask: Mask,
-    /// Whether the statistics are constants.
-    constant: bool,
-    slab: Option<Slab>,
-}
-
-#[derive(Debug)]
-struct NormBackward;
-
-impl<const N: usize> Backward<Cube, N> for NormBackward {
-    type State = State;
-
-    fn backward(self, ops: Ops<State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let _t = cpu_times::time(Part::Norm);
-        let dy = Rows::of(tape::gradient(grads, &ops));
-        let parents = ops.parents.map(|p| p.map(|p| p.id));
-        let results = ops.state.backward(&dy, N == 4);
-        for (parent, result) in parents.into_iter().zip(results) {
-            if let (Some(parent), Some(result)) = (parent, result) {
-                grads.register::<Cube>(parent, result);
-            }
-        }
-    }
-}
-
-impl State {
-    /// Gradients of the (last piece of the) input, weight, bias and residual.
-    #[allow(unsafe_code)]
-    fn backward(&self, dy: &Rows, residual: bool) -> [Option<CubeTensor>; 4] {
-        let (x, d) = (&self.rows, &self.division);
-        let client = &x.map.client;
-        let sums = tape::new(&x.map, [2, d.groups, d.chunks, d.channels()], DType::F32);
-        let means = tape::new(&x.map, [2, d.groups, d.channels()], DType::F32);
-        let parameters = tape::Pair::new(&x.map, d.channels());
-        let y = self.output.as_ref().unwrap_or(&x.map);
-        let (dx, accumulate) = match &self.slab {
-            Some(slab) => slab.gradient(),
-            None => (Rows::of(x.new_like()), false),
-        };
-        let of_residual = residual.then(|| x.new_like());
-        // SAFETY: every index is below the size of its buffer, by the division of the map.
-        unsafe {
-            kernels::measure_back::launch_unchecked(
-                client,
-                d.cubes(),
-                CubeDim::new_1d(UNITS),
-                d.vector,
-                x.argument(),
-                dy.argument(),
-                tape::argument(y),
-                tape::argument(&self.statistics),
-                tape::argument(&sums),
-                d.rows,
-                d.per_chunk,
-                d.width,
-                x.pitch / d.vector,
-                dy.pitch / d.vector,
-                d.lanes,
-                self.mask,
-                x.element(),
-            );
-            kernels::finish_back::launch_unchecked(
-                client,
-                d.columns(),
-                CubeDim::new_1d(UNITS),
-                d.vector,
-                tape::argument(&sums),
-                tape::argument(&means),
-                parameters.argument(),
-                d.rows,
-                d.chunks,
-                d.groups,
-                d.width,
-                parameters.second() / d.vector,
-                d.lanes,
-            );
-            kernels::propagate::launch_unchecked(
-                client,
-                d.cubes(),
-                CubeDim::new_1d(UNITS),
-                d.vector,
-                x.argument(),
-                dy.argument(),
-                tape::argument(y),
-                tape::argument(&self.statistics),
-                tape::argument(&means),
-                dx.argument(),
-                // Without a residual the kernel does not write there, and the buffer is any.
-                tape::argument(of_residual.as_ref().unwrap_or(&sums)),
-                d.rows,
-                d.per_chunk,
-                d.width,
-                x.pitch / d.vector,
-                dy.pitch / d.vector,
-                dx.pitch / d.vector,
-                d.lanes,
-                self.mask,
-                self.constant,
-                accumulate,
-                residual,
-                x.element(),
-            );
-        }
-        let dx = match &self.slab {
-            Some(slab) => slab.last_of(&dx),
-            None => dx.map,
-        };
-        let [weight, bias] = parameters.separate();
-        [Some(dx), Some(weight), Some(bias), of_residual]
-    }
 }

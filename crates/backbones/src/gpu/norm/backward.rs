@@ -1,0 +1,184 @@
+//! The backward pass.
+
+use burn::{
+    backend::{
+        Cube,
+        autodiff::{
+            checkpoint::base::Checkpointer,
+            grads::Gradients,
+            ops::{Backward, Ops},
+        },
+    },
+    tensor::DType,
+};
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+
+use super::{
+    Division,
+    kernels::{self, Mask, UNITS},
+    whole,
+};
+use crate::{
+    cpu_times::{self, Part},
+    gpu::{
+        slab::Slab,
+        tape::{self, Pair, Rows},
+    },
+};
+
+/// What the backward pass needs again.
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    pub(super) division: Division,
+    pub(super) rows: Rows,
+    pub(super) statistics: CubeTensor,
+    /// Where the mask of the rectifier cannot be computed from the input.
+    pub(super) output: Option<CubeTensor>,
+    pub(super) mask: Mask,
+    /// Whether the statistics are constants.
+    pub(super) constant: bool,
+    pub(super) slab: Option<Slab>,
+}
+
+#[derive(Debug)]
+pub(super) struct NormBackward;
+
+impl<const N: usize> Backward<Cube, N> for NormBackward {
+    type State = State;
+
+    fn backward(self, ops: Ops<State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let _t = cpu_times::time(Part::Norm);
+        let dy = Rows::of(tape::gradient(grads, &ops));
+        let parents = ops.parents.map(|p| p.map(|p| p.id));
+        let results = ops.state.backward(&dy, N == 4);
+        for (parent, result) in parents.into_iter().zip(results) {
+            if let (Some(parent), Some(result)) = (parent, result) {
+                grads.register::<Cube>(parent, result);
+            }
+        }
+    }
+}
+
+impl State {
+    /// Gradients of the (last piece of the) input, weight, bias and residual.
+    #[allow(unsafe_code)]
+    fn backward(&self, dy: &Rows, residual: bool) -> [Option<CubeTensor>; 4] {
+        let (x, d) = (&self.rows, &self.division);
+        let client = &x.map.client;
+        let sums = tape::new(&x.map, [2, d.groups, d.chunks, d.channels()], DType::F32);
+        let means = tape::new(&x.map, [2, d.groups, d.channels()], DType::F32);
+        let parameters = Pair::new(&x.map, d.channels());
+        let y = self.output.as_ref().unwrap_or(&x.map);
+        let (dx, accumulate) = match &self.slab {
+            Some(slab) => slab.gradient(),
+            None => (Rows::of(x.new_like()), false),
+        };
+        let of_residual = residual.then(|| x.new_like());
+        if d.small() {
+            // SAFETY: every index is below the size of its buffer, by the division of the map.
+            unsafe {
+                whole::backward::launch_unchecked(
+                    client,
+                    d.columns(),
+                    CubeDim::new_1d(UNITS),
+                    d.vector,
+                    x.argument(),
+                    dy.argument(),
+                    tape::argument(y),
+                    tape::argument(&self.statistics),
+                    dx.argument(),
+                    tape::argument(of_residual.as_ref().unwrap_or(&means)),
+                    parameters.argument(),
+                    d.rows,
+                    d.groups,
+                    d.width,
+                    x.pitch / d.vector,
+                    dy.pitch / d.vector,
+                    dx.pitch / d.vector,
+                    parameters.second() / d.vector,
+                    d.lanes,
+                    self.mask,
+                    self.constant,
+                    accumulate,
+                    residual,
+                    x.element(),
+                );
+            }
+            return self.results(dx, parameters, of_residual);
+        }
+        // SAFETY: every index is below the size of its buffer, by the division of the map.
+        unsafe {
+            kernels::measure_back::launch_unchecked(
+                client,
+                d.cubes(),
+                CubeDim::new_1d(UNITS),
+                d.vector,
+                x.argument(),
+                dy.argument(),
+                tape::argument(y),
+                tape::argument(&self.statistics),
+                tape::argument(&sums),
+                d.rows,
+                d.per_chunk,
+                d.width,
+                x.pitch / d.vector,
+                dy.pitch / d.vector,
+                d.lanes,
+                self.mask,
+                x.element(),
+            );
+            kernels::finish_back::launch_unchecked(
+                client,
+                d.columns(),
+                CubeDim::new_1d(UNITS),
+                d.vector,
+                tape::argument(&sums),
+                tape::argument(&means),
+                parameters.argument(),
+                d.rows,
+                d.chunks,
+                d.groups,
+                d.width,
+                parameters.second() / d.vector,
+                d.lanes,
+            );
+            kernels::propagate::launch_unchecked(
+                client,
+                d.cubes(),
+                CubeDim::new_1d(UNITS),
+                d.vector,
+                x.argument(),
+                dy.argument(),
+                tape::argument(y),
+                tape::argument(&self.statistics),
+                tape::argument(&means),
+                dx.argument(),
+                // Without a residual the kernel does not write there, and the buffer is any.
+                tape::argument(of_residual.as_ref().unwrap_or(&sums)),
+                d.rows,
+                d.per_chunk,
+                d.width,
+                x.pitch / d.vector,
+                dy.pitch / d.vector,
+                dx.pitch / d.vector,
+                d.lanes,
+                self.mask,
+                self.constant,
+                accumulate,
+                residual,
+                x.element(),
+            );
+        }
+        self.results(dx, parameters, of_residual)
+    }
+
+    fn results(&self, dx: Rows, parameters: Pair, of_residual: Option<CubeTensor>) -> [Option<CubeTensor>; 4] {
+        let dx = match &self.slab {
+            Some(slab) => slab.last_of(&dx),
+            None => dx.map,
+        };
+        let [weight, bias] = parameters.separate();
+        [Some(dx), Some(weight), Some(bias), of_residual]
+    }
+}

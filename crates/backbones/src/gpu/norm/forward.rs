@@ -1,0 +1,194 @@
+//! The forward pass.
+
+use burn::tensor::DType;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+
+use super::{
+    Division, Norm,
+    kernels::{self, Plane, UNITS},
+    whole,
+};
+use crate::gpu::tape::{self, Rows};
+
+/// Buffers that the kernel for small maps binds, with its own for numbers.
+const BINDINGS: u32 = 10;
+
+/// A map that is to be normalised.
+pub(super) struct Map<'a> {
+    pub(super) norm: Norm,
+    pub(super) division: Division,
+    pub(super) x: &'a Rows,
+    pub(super) residual: Option<&'a Rows>,
+    pub(super) weight: &'a CubeTensor,
+    pub(super) bias: &'a CubeTensor,
+}
+
+impl Map<'_> {
+    /// Normalised by the running statistics, and the statistics, `[4, 1, C]`.
+    pub(super) fn by_given(&self, running: [CubeTensor; 2]) -> (CubeTensor, CubeTensor) {
+        let statistics = self.given(running);
+        (self.apply(&statistics), statistics)
+    }
+
+    /// Normalised by its own statistics, these, `[4, G, C]`, and the running ones after the batch.
+    pub(super) fn by_batch(
+        &self,
+        running: [CubeTensor; 2],
+        momentum: f64,
+    ) -> (CubeTensor, CubeTensor, [CubeTensor; 2]) {
+        let client = &self.x.map.client;
+        if self.division.small() && client.properties().hardware.max_bindings >= BINDINGS {
+            return self.at_once(running, momentum);
+        }
+        let (statistics, running) = self.measure(running, momentum);
+        (self.apply(&statistics), statistics, running)
+    }
+
+    #[allow(unsafe_code)]
+    fn at_once(&self, [mean, variance]: [CubeTensor; 2], momentum: f64) -> (CubeTensor, CubeTensor, [CubeTensor; 2]) {
+        let Self { norm, division: d, x, residual, .. } = self;
+        let out = x.new_like();
+        let statistics = tape::new(&x.map, [Plane::COUNT, d.groups, d.channels()], DType::F32);
+        let running = tape::Pair::new(&x.map, d.channels());
+        let other = residual.unwrap_or(x);
+        // SAFETY: every index is below the size of its buffer, by the division of the map.
+        unsafe {
+            whole::forward::launch_unchecked(
+                &x.map.client,
+                d.columns(),
+                CubeDim::new_1d(UNITS),
+                d.vector,
+                x.argument(),
+                other.argument(),
+                tape::argument(self.weight),
+                tape::argument(self.bias),
+                tape::argument(&mean),
+                tape::argument(&variance),
+                tape::argument(&statistics),
+                running.argument(),
+                tape::argument(&out),
+                d.rows,
+                d.groups,
+                d.width,
+                x.pitch / d.vector,
+                other.pitch / d.vector,
+                running.second() / d.vector,
+                norm.eps as f32,
+                momentum as f32,
+                d.lanes,
+                residual.is_some(),
+                norm.rectify,
+                x.element(),
+            );
+        }
+        (out, statistics, running.separate())
+    }
+
+    /// Statistics `[4, G, C]` of the batch, and the running ones after it.
+    #[allow(unsafe_code)]
+    fn measure(&self, [mean, variance]: [CubeTensor; 2], momentum: f64) -> (CubeTensor, [CubeTensor; 2]) {
+        let Self { norm, division: d, x, .. } = self;
+        let client = &x.map.client;
+        let sums = tape::new(&x.map, [2, d.groups, d.chunks, d.channels()], DType::F32);
+        let statistics = tape::new(&x.map, [Plane::COUNT, d.groups, d.channels()], DType::F32);
+        let running = tape::Pair::new(&x.map, d.channels());
+        // SAFETY: every index is below the size of its buffer, by the division of the map.
+        unsafe {
+            kernels::measure::launch_unchecked(
+                client,
+                d.cubes(),
+                CubeDim::new_1d(UNITS),
+                d.vector,
+                x.argument(),
+                tape::argument(&sums),
+                d.rows,
+                d.per_chunk,
+                d.width,
+                x.pitch / d.vector,
+                d.lanes,
+                x.element(),
+            );
+            kernels::finish::launch_unchecked(
+                client,
+                d.columns(),
+                CubeDim::new_1d(UNITS),
+                d.vector,
+                x.argument(),
+                tape::argument(&sums),
+                tape::argument(self.weight),
+                tape::argument(self.bias),
+                tape::argument(&mean),
+                tape::argument(&variance),
+                tape::argument(&statistics),
+                running.argument(),
+                d.rows,
+                d.chunks,
+                d.groups,
+                d.width,
+                x.pitch / d.vector,
+                running.second() / d.vector,
+                norm.eps as f32,
+                momentum as f32,
+                d.lanes,
+                x.element(),
+            );
+        }
+        (statistics, running.separate())
+    }
+
+    /// Statistics `[4, 1, C]` from the running ones.
+    #[allow(unsafe_code)]
+    fn given(&self, [mean, variance]: [CubeTensor; 2]) -> CubeTensor {
+        let Self { norm, division: d, x, .. } = self;
+        let statistics = tape::new(&x.map, [Plane::COUNT, 1, d.channels()], DType::F32);
+        let cubes = CubeCount::Static(d.width.div_ceil(UNITS as usize) as u32, 1, 1);
+        // SAFETY: every index is below the number of columns.
+        unsafe {
+            kernels::given::launch_unchecked(
+                &x.map.client,
+                cubes,
+                CubeDim::new_1d(UNITS),
+                d.vector,
+                tape::argument(self.weight),
+                tape::argument(self.bias),
+                tape::argument(&mean),
+                tape::argument(&variance),
+                tape::argument(&statistics),
+                d.width,
+                norm.eps as f32,
+            );
+        }
+        statistics
+    }
+
+    #[allow(unsafe_code)]
+    fn apply(&self, statistics: &CubeTensor) -> CubeTensor {
+        let Self { norm, division: d, x, residual, .. } = self;
+        let out = x.new_like();
+        let other = residual.unwrap_or(x);
+        // SAFETY: every index is below the size of its buffer, by the division of the map.
+        unsafe {
+            kernels::apply::launch_unchecked(
+                &x.map.client,
+                d.cubes(),
+                CubeDim::new_1d(UNITS),
+                d.vector,
+                x.argument(),
+                other.argument(),
+                tape::argument(statistics),
+                tape::argument(&out),
+                d.rows,
+                d.per_chunk,
+                d.width,
+                x.pitch / d.vector,
+                other.pitch / d.vector,
+                d.lanes,
+                residual.is_some(),
+                norm.rectify,
+                x.element(),
+            );
+        }
+        out
+    }
+}

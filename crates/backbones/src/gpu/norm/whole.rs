@@ -1,0 +1,206 @@
+//! Normalisation of a small map in one launch each way: a cube sees all rows of its columns, so that nothing has to be handed
+//! from one launch to the next. Rows, columns and planes are as in the kernels for maps of any size.
+
+use cubecl::prelude::*;
+
+use super::kernels::{Mask, Plane, UNITS, add_up, masked, moments};
+
+/// Statistics, running statistics and the normalised map. Cube x covers `lanes` columns.
+#[cube(launch_unchecked)]
+pub(super) fn forward<F: Float, N: Size>(
+    x: &[Vector<F, N>],
+    residual: &[Vector<F, N>],
+    weight: &[Vector<f32, N>],
+    bias: &[Vector<f32, N>],
+    running_mean: &[Vector<f32, N>],
+    running_variance: &[Vector<f32, N>],
+    statistics: &mut [Vector<f32, N>],
+    running: &mut [Vector<f32, N>],
+    y: &mut [Vector<F, N>],
+    rows: usize,
+    groups: usize,
+    width: usize,
+    pitch: usize,
+    residual_pitch: usize,
+    second: usize,
+    eps: f32,
+    momentum: f32,
+    #[comptime] lanes: usize,
+    #[comptime] add: bool,
+    #[comptime] rectify: bool,
+    #[define(F)] _element: ElemType,
+) {
+    let unit = UNIT_POS as usize;
+    let lane = unit % lanes;
+    let column = CUBE_POS_X as usize * lanes + lane;
+    let there = column < width;
+    let one = unit < lanes && there;
+    let step = comptime!(UNITS as usize / lanes);
+    let planes = groups * width;
+    let n = f32::cast_from(rows);
+    let unbiased = n / max(n - 1.0, 1.0);
+    let mut shared_scale = Shared::new_slice(lanes);
+    let mut shared_offset = Shared::new_slice(lanes);
+    let mut mean_so_far = Vector::<f32, N>::new(0.0);
+    let mut variance_so_far = Vector::<f32, N>::new(0.0);
+    if one {
+        mean_so_far = running_mean[column];
+        variance_so_far = running_variance[column];
+    }
+    for group in 0..groups {
+        let first = group * rows;
+        let mut k = Vector::<f32, N>::new(0.0);
+        let mut sum = Vector::<f32, N>::new(0.0);
+        let mut squares = Vector::<f32, N>::new(0.0);
+        if there {
+            k = Vector::cast_from(x[first * pitch + column]);
+            let mut row = unit / lanes;
+            while row < rows {
+                let value = Vector::<f32, N>::cast_from(x[(first + row) * pitch + column]) - k;
+                sum += value;
+                squares += value * value;
+                row += step;
+            }
+        }
+        let (sum, squares) = add_up::<N>(sum, squares, lanes);
+        if one {
+            let (mean, variance) = moments::<N>(k, sum, squares, n);
+            let inverse = Vector::<f32, N>::new(1.0) / (variance + Vector::new(eps)).sqrt();
+            let scale = weight[column] * inverse;
+            let offset = bias[column] - mean * scale;
+            let item = group * width + column;
+            statistics[item + comptime!(Plane::SCALE) * planes] = scale;
+            statistics[item + comptime!(Plane::OFFSET) * planes] = offset;
+            statistics[item + comptime!(Plane::MEAN) * planes] = mean;
+            statistics[item + comptime!(Plane::INVERSE) * planes] = inverse;
+            let (keep, take) = (Vector::<f32, N>::new(1.0 - momentum), Vector::<f32, N>::new(momentum));
+            mean_so_far = mean_so_far * keep + mean * take;
+            variance_so_far = variance_so_far * keep + variance * Vector::new(unbiased) * take;
+            shared_scale[lane] = scale;
+            shared_offset[lane] = offset;
+        }
+        sync_cube();
+        if there {
+            let (scale, offset) = (shared_scale[lane], shared_offset[lane]);
+            let mut row = unit / lanes;
+            while row < rows {
+                let position = first + row;
+                let mut value = Vector::<f32, N>::cast_from(x[position * pitch + column]) * scale + offset;
+                if comptime!(add) {
+                    value += Vector::cast_from(residual[position * residual_pitch + column]);
+                }
+                if comptime!(rectify) {
+                    let zero = Vector::<f32, N>::new(0.0);
+                    value = select_many(zero.greater_than(&value), zero, value);
+                }
+                y[position * width + column] = Vector::cast_from(value);
+                row += step;
+            }
+        }
+        sync_cube();
+    }
+    if one {
+        running[column] = mean_so_far;
+        running[column + second] = variance_so_far;
+    }
+}
+
+/// Gradients of the map, weight, bias and residual.
+#[cube(launch_unchecked)]
+pub(super) fn backward<F: Float, N: Size>(
+    x: &[Vector<F, N>],
+    dy: &[Vector<F, N>],
+    y: &[Vector<F, N>],
+    statistics: &[Vector<f32, N>],
+    dx: &mut [Vector<F, N>],
+    residual: &mut [Vector<F, N>],
+    parameters: &mut [Vector<f32, N>],
+    rows: usize,
+    groups: usize,
+    width: usize,
+    pitch: usize,
+    dy_pitch: usize,
+    dx_pitch: usize,
+    second: usize,
+    #[comptime] lanes: usize,
+    #[comptime] mask: Mask,
+    #[comptime] constant: bool,
+    #[comptime] accumulate: bool,
+    #[comptime] of_residual: bool,
+    #[define(F)] _element: ElemType,
+) {
+    let unit = UNIT_POS as usize;
+    let lane = unit % lanes;
+    let column = CUBE_POS_X as usize * lanes + lane;
+    let there = column < width;
+    let one = unit < lanes && there;
+    let step = comptime!(UNITS as usize / lanes);
+    let planes = groups * width;
+    let n = Vector::<f32, N>::new(f32::cast_from(rows));
+    let mut shared_slope = Shared::new_slice(lanes);
+    let mut shared_product = Shared::new_slice(lanes);
+    let mut bias = Vector::<f32, N>::new(0.0);
+    let mut weight = Vector::<f32, N>::new(0.0);
+    for group in 0..groups {
+        let first = group * rows;
+        let mut scale = Vector::<f32, N>::new(0.0);
+        let mut offset = Vector::<f32, N>::new(0.0);
+        let mut mean = Vector::<f32, N>::new(0.0);
+        let mut inverse = Vector::<f32, N>::new(0.0);
+        let mut sum = Vector::<f32, N>::new(0.0);
+        let mut products = Vector::<f32, N>::new(0.0);
+        if there {
+            let item = group * width + column;
+            scale = statistics[item + comptime!(Plane::SCALE) * planes];
+            offset = statistics[item + comptime!(Plane::OFFSET) * planes];
+            mean = statistics[item + comptime!(Plane::MEAN) * planes];
+            inverse = statistics[item + comptime!(Plane::INVERSE) * planes];
+            let mut row = unit / lanes;
+            while row < rows {
+                let position = first + row;
+                let value = Vector::<f32, N>::cast_from(x[position * pitch + column]);
+                let slope = Vector::<f32, N>::cast_from(dy[position * dy_pitch + column]);
+                let slope = masked::<F, N>(slope, value, y, position * width + column, scale, offset, mask);
+                sum += slope;
+                products += slope * (value - mean) * inverse;
+                row += step;
+            }
+        }
+        let (sum, products) = add_up::<N>(sum, products, lanes);
+        if one {
+            bias += sum;
+            weight += products;
+            shared_slope[lane] = sum / n;
+            shared_product[lane] = products / n;
+        }
+        sync_cube();
+        if there {
+            let mut row = unit / lanes;
+            while row < rows {
+                let position = first + row;
+                let value = Vector::<f32, N>::cast_from(x[position * pitch + column]);
+                let slope = Vector::<f32, N>::cast_from(dy[position * dy_pitch + column]);
+                let slope = masked::<F, N>(slope, value, y, position * width + column, scale, offset, mask);
+                if comptime!(of_residual) {
+                    residual[position * width + column] = Vector::cast_from(slope);
+                }
+                let mut result = scale * slope;
+                if comptime!(!constant) {
+                    let (of_dy, of_product) = (shared_slope[lane], shared_product[lane]);
+                    result = scale * (slope - of_dy - (value - mean) * inverse * of_product);
+                }
+                let target = position * dx_pitch + column;
+                if comptime!(accumulate) {
+                    result += Vector::cast_from(dx[target]);
+                }
+                dx[target] = Vector::cast_from(result);
+                row += step;
+            }
+        }
+        sync_cube();
+    }
+    if one {
+        parameters[column] = weight;
+        parameters[column + second] = bias;
+    }
+}
