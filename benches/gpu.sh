@@ -1,24 +1,110 @@
 #!/usr/bin/env bash
-# One pretraining step of this project and of PyTorch on the same card, in turn; one JSON object a line on stdout.
-# Usage: benches/gpu.sh path/to/moco-cxr [device ...]     (default device: cuda; needs python3 with torch and torchvision)
-set -euo pipefail
-tool=$1
-shift
-devices=("${@:-cuda}")
+# What one card has to show, in at most 12 minutes: devices, self-test, parity, steps beside PyTorch, time by kernel, and a real
+# pretraining. Usage: benches/gpu.sh path/to/moco-cxr OUT      (a ready binary with cuda, vulkan and kernel-cache; python3 with
+# torch and torchvision for the comparison). OUT/gpu.md is a page for docs/results, OUT/*.json what it is made of.
+set -uo pipefail
+tool=$(realpath "$1")
+out=$2
 here=$(cd "$(dirname "$0")" && pwd)
-nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >&2 || true
-for arch in resnet18 densenet121; do
-  for size in 224 320; do
-    for batch in 64 256; do
-      for precision in f32 bf16; do
-        options=(--arch "$arch" --image-size "$size" --batch-size "$batch" --precision "$precision")
-        for device in "${devices[@]}"; do
-          "$tool" bench step --json --device "$device" "${options[@]}" | tr -d '\n' || true
-          echo
-        done
-        python3 "$here/pytorch_step.py" "${options[@]}" || true
-        python3 "$here/pytorch_step.py" "${options[@]}" --compile || true
-      done
-    done
+mkdir -p "$out"
+begin=$SECONDS
+limit=${GPU_SECONDS:-720}
+# What is tuned and compiled is kept beside the results: a second run goes on where the time ended.
+export MOCO_CXR_CACHE=${MOCO_CXR_CACHE:-$out/cache}
+
+# run SECONDS FILE COMMAND...: at most so long, and not beyond the whole; what it prints goes to FILE, what fails is said.
+run() {
+  local seconds=$1 file=$2 left=$((limit - (SECONDS - begin)))
+  shift 2
+  [ "$left" -lt "$seconds" ] && seconds=$left
+  if [ "$seconds" -lt 5 ]; then
+    echo "not run, no time left: $*" | tee -a "$out/left-out.txt"
+    return 1
+  fi
+  local start=$SECONDS
+  timeout "$seconds" "$@" > "$out/$file" 2> "$out/$file.log"
+  local status=$?
+  echo "$((SECONDS - begin)) s: $file in $((SECONDS - start)) s, status $status"
+  [ $status -ne 0 ] && echo "status $status after $((SECONDS - start)) s: $*" >> "$out/left-out.txt"
+  return $status
+}
+
+rm -f "$out/left-out.txt"
+nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader > "$out/card.txt" 2>/dev/null
+run 30 devices.txt "$tool" devices
+# Steps first: they are what cannot be had without the card.
+for setting in "resnet18 256" "densenet121 64" "resnet18 64" "densenet121 256"; do
+  read -r arch batch <<< "$setting"
+  for precision in bf16 f32; do
+    options=(--arch "$arch" --image-size 224 --batch-size "$batch" --precision "$precision")
+    name=$arch-$batch-$precision
+    run 110 "ours-$name.json" "$tool" bench step --device cuda --no-selftest --warmup 3 --steps 15 --trace --json "${options[@]}"
+    run 40 "eager-$name.json" python3 "$here/pytorch_step.py" --steps 15 "${options[@]}"
+    run 60 "compiled-$name.json" python3 "$here/pytorch_step.py" --steps 15 --compile "${options[@]}"
   done
 done
+run 90 parity-cuda.txt "$tool" parity --device cuda
+run 90 parity-vulkan.txt "$tool" parity --device vulkan
+run 60 ours-vulkan.json "$tool" bench step --device vulkan --no-selftest --warmup 3 --steps 10 --trace --json --arch resnet18 --image-size 224 --batch-size 64
+# A real pretraining, with how busy the card is.
+if [ ! -e "$out/films" ]; then
+  run 60 synth.txt "$tool" synth --out "$out/films" --train-patients 1000 --size 256
+fi
+nvidia-smi --query-gpu=utilization.gpu,memory.used --format=csv,noheader,nounits -lms 250 > "$out/busy.csv" 2>/dev/null &
+watcher=$!
+rm -rf "$out/run"
+run 150 pretrain.txt "$tool" pretrain --data "$out/films" --preset moco-cxr --init random --image-size 224 --batch-size 256 --moco-k 1024 \
+  --epochs 30 --set data.in_memory=true --device cuda --out "$out/run"
+kill "$watcher" 2>/dev/null
+
+python3 - "$out" <<'PYTHON'
+import collections, json, pathlib, sys
+
+out = pathlib.Path(sys.argv[1])
+
+
+def read(name):
+    try:
+        return json.loads((out / name).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+lines = ["# A card, measured by benches/gpu.sh", "", (out / "card.txt").read_text().strip(), ""]
+lines += ["| step, 224 px | ours, images/s | PyTorch eager | compiled | ours / eager | launches | device ms by kernel | device memory |"]
+lines += ["|---|---|---|---|---|---|---|---|"]
+for arch, batch in [("resnet18", 256), ("resnet18", 64), ("densenet121", 256), ("densenet121", 64)]:
+    for precision in ["bf16", "f32"]:
+        name = f"{arch}-{batch}-{precision}.json"
+        ours, eager, compiled = (read(f"{kind}-{name}") for kind in ["ours", "eager", "compiled"])
+        rate = lambda found: f"{found['images_per_s']:.0f}" if found else "-"
+        ratio = f"{ours['images_per_s'] / eager['images_per_s']:.2f}" if ours and eager else "-"
+        kernels = ours["kernels"] if ours else []
+        launches = sum(kernel["launches"] for kernel in kernels)
+        device = sum(kernel["device_ms"] or 0 for kernel in kernels)
+        memory = f"{ours['device_bytes'] / 1e9:.1f} GB" if ours and ours["device_bytes"] else "-"
+        lines.append(f"| {arch} b{batch} {precision} | {rate(ours)} | {rate(eager)} | {rate(compiled)} | {ratio} | {launches} | {device:.1f} | {memory} |")
+for path in sorted(out.glob("ours-*.json")):
+    ours = read(path.name)
+    if not ours:
+        continue
+    phases = ", ".join(f"{phase} {ms:.1f}" for phase, ms in ours["phases_ms"].items())
+    lines += ["", f"## {path.stem.removeprefix('ours-')}", "", f"Step {ours['step_ms']:.1f} ms, first step {ours['first_step_s']:.1f} s; ms of parts: {phases}.", ""]
+    lines += ["| part | kernel | launches | ms |", "|---|---|---|---|"]
+    for kernel in sorted(ours["kernels"], key=lambda kernel: -(kernel["device_ms"] or 0))[:15]:
+        lines.append(f"| {kernel['phase']} | {kernel['kernel'][:70]} | {kernel['launches']} | {kernel['device_ms'] or 0:.2f} |")
+busy = [line.split(",") for line in (out / "busy.csv").read_text().splitlines()] if (out / "busy.csv").exists() else []
+busy = [(float(a), float(b)) for a, b in (row for row in busy if len(row) == 2)]
+if busy:
+    working = [use for use, _ in busy if use > 0]
+    lines += ["", f"A real pretraining: the card was busy {sum(use for use, _ in busy) / len(busy):.0f} % of the whole program, "
+              f"{sum(working) / max(len(working), 1):.0f} % of the samples that were not 0; at most {max(mb for _, mb in busy):.0f} MiB."]
+metrics = out / "run" / "metrics.jsonl"
+if metrics.exists():
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    lines += [f"{len(rows)} lines of metrics, the last: `{json.dumps(rows[-1])[:300]}`"]
+if (out / "left-out.txt").exists():
+    lines += ["", "Left out or failed:", "", (out / "left-out.txt").read_text()]
+(out / "gpu.md").write_text("\n".join(lines) + "\n")
+print("\n".join(lines[:14]))
+PYTHON
