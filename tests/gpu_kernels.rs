@@ -3,48 +3,18 @@
 //! Needs the feature `wgpu` and an adapter; a software one (lavapipe of Mesa) will do. Without an adapter the tests are
 //! skipped and say so, unless `MOCO_CXR_REQUIRE_GPU` is set.
 #![cfg(feature = "wgpu")]
-#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
 
 use moco_cxr::{
-    DeviceChoice,
     backbones::{BatchNorm, Mode},
     burn::{
         module::Param,
         tensor::{Device, Tensor, TensorData},
     },
-    device::Backend,
 };
-
-fn gpu() -> Option<Device> {
-    match Backend::Wgpu.adapters() {
-        Ok(_) => Some(DeviceChoice::On(Backend::Wgpu, 0).select().unwrap()),
-        Err(reason) => {
-            assert!(std::env::var_os("MOCO_CXR_REQUIRE_GPU").is_none(), "no adapter: {reason}");
-            eprintln!("skipped: {reason}");
-            None
-        }
-    }
-}
-
-/// Numbers from -1 to 1 that look random.
-fn numbers(n: usize, seed: usize) -> Vec<f32> {
-    (0..n).map(|i| ((i * 7919 + seed * 104_729) % 10_007) as f32 / 5_003.5 - 1.0).collect()
-}
-
-fn tensor<const D: usize>(shape: [usize; D], seed: usize, device: &Device) -> Tensor<D> {
-    Tensor::from_data(TensorData::new(numbers(shape.iter().product(), seed), shape), device)
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().try_to_vec().unwrap()
-}
-
-/// The largest difference, relative to the largest value (or to 1, if that is smaller).
-fn difference(there: &[f32], here: &[f32]) -> f32 {
-    assert_eq!(there.len(), here.len());
-    let largest = here.iter().fold(1e-3_f32, |m, x| m.max(x.abs()));
-    there.iter().zip(here).map(|(a, b)| (a - b).abs() / largest).fold(0.0, f32::max)
-}
+use support::gpu::{difference, gpu, numbers, tensor, values};
 
 struct Case {
     shape: [usize; 4],

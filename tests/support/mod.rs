@@ -1,6 +1,9 @@
 //! What the tests of the tool share: running it, folders for it to work in, a tiny synthetic set.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+#[cfg(feature = "wgpu")]
+pub mod gpu;
+
 use std::{
     collections::BTreeMap,
     ffi::OsString,

@@ -7,5 +7,6 @@
 //! which are the reference in tests.
 
 pub(crate) mod norm;
+pub(crate) mod pool;
 pub(crate) mod slab;
 pub(crate) mod tape;

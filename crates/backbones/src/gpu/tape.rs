@@ -121,7 +121,15 @@ impl Rows {
 
     /// Channels in a vector: the largest power of two up to 4 that divides the columns and the pitch.
     pub(crate) fn vector(&self) -> usize {
-        [4, 2].into_iter().find(|n| self.columns % n == 0 && self.pitch % n == 0).unwrap_or(1)
+        vector(&[self.columns, self.pitch])
+    }
+
+    /// A map whose columns divide into vectors of this size, copied if its pitch does not.
+    pub(crate) fn in_vectors(self, size: usize) -> Self {
+        if self.pitch.is_multiple_of(size) {
+            return self;
+        }
+        Self::of(permute(into_contiguous(permute(self.map, &[0, 2, 3, 1])), &[0, 3, 1, 2]))
     }
 
     pub(crate) fn argument(&self) -> BufferArg {
@@ -131,6 +139,11 @@ impl Rows {
     pub(crate) fn element(&self) -> ElemType {
         element(&self.map)
     }
+}
+
+/// Elements in a vector: the largest power of two up to 4 that divides all of these lengths.
+pub(crate) fn vector(lengths: &[usize]) -> usize {
+    [4, 2].into_iter().find(|n| lengths.iter().all(|length| length % n == 0)).unwrap_or(1)
 }
 
 /// Elements from one position of a map to the next, if all are equally far from each other and their channels side by side.
