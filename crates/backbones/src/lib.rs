@@ -31,10 +31,17 @@ mod tape;
 mod traverse;
 mod weights;
 
-/// Kernels for the CPU that a method needs beside a network.
-#[cfg(feature = "flex")]
+/// Kernels that a method needs beside a network.
+#[cfg(any(feature = "cube", feature = "flex"))]
 pub mod kernels {
+    #[cfg(feature = "flex")]
     pub use crate::cpu::contrast::{Contrast, contrast};
+
+    /// Those for GPUs.
+    #[cfg(feature = "cube")]
+    pub mod gpu {
+        pub use crate::gpu::bytes::{grey_levels, sample};
+    }
 }
 
 pub use arch::{Arch, Network, NetworkConfig};

@@ -6,6 +6,7 @@
 //! Functions return `None` for a device or precision that they do not support; the caller then uses Burn's own operations,
 //! which are the reference in tests.
 
+pub(crate) mod bytes;
 pub(crate) mod norm;
 pub(crate) mod pool;
 pub(crate) mod slab;

@@ -2,10 +2,10 @@
 
 use burn::{
     backend::{
-        BackendTensor, Cube, DispatchAutodiffContext, DispatchTensorKind,
+        BackendTensor, Cube, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind,
         autodiff::{grads::Gradients, ops::Ops},
     },
-    tensor::{DType, Tensor},
+    tensor::{DType, Tensor, kind::Basic},
 };
 use burn_cubecl::{
     kernel::into_contiguous,
@@ -45,6 +45,21 @@ pub(crate) fn operand<const D: usize>(tensor: &Tensor<D>) -> Option<Operand> {
         return None;
     }
     crate::tape::operand(tensor)
+}
+
+/// A tensor of any kind without gaps, and the context it lives in; `None` when it is on another device.
+pub(crate) fn whole<const D: usize, K: Basic>(tensor: &Tensor<D, K>) -> Option<(CubeTensor, DispatchAutodiffContext)> {
+    let DispatchTensor { kind, autodiff: context } = tensor.clone().into_dispatch();
+    let kind = match kind {
+        DispatchTensorKind::Autodiff(inner) => *inner,
+        kind => kind,
+    };
+    let tensor = match <Cube as crate::tape::Home>::unwrap(kind)? {
+        BackendTensor::Float(tensor) | BackendTensor::Int(tensor) | BackendTensor::Bool(tensor) => tensor,
+        BackendTensor::Autodiff(tensor) => tensor.into_primitive(),
+        BackendTensor::Quantized(_) => return None,
+    };
+    Some((into_contiguous(tensor), context))
 }
 
 /// Converts back to a tensor of Burn's API.
