@@ -40,7 +40,11 @@ pub mod kernels {
     /// Those for GPUs.
     #[cfg(feature = "cube")]
     pub mod gpu {
-        pub use crate::gpu::bytes::{grey_levels, sample};
+        pub use crate::gpu::{
+            bytes::{grey_levels, sample},
+            contrast::{Contrast, Negative, Spans, Wanted, contrast},
+            length::unit_length,
+        };
     }
 }
 

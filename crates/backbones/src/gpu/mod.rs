@@ -7,7 +7,10 @@
 //! which are the reference in tests.
 
 pub(crate) mod bytes;
+pub(crate) mod contrast;
+pub(crate) mod length;
 pub(crate) mod norm;
 pub(crate) mod pool;
 pub(crate) mod slab;
+mod sums;
 pub(crate) mod tape;
