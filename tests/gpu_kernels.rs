@@ -3,7 +3,7 @@
 //! Needs the feature `wgpu` and an adapter; a software one (lavapipe of Mesa) will do. Without an adapter the tests are
 //! skipped and say so, unless `MOCO_CXR_REQUIRE_GPU` is set.
 #![cfg(feature = "wgpu")]
-#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
 

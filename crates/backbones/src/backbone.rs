@@ -72,6 +72,10 @@ pub fn global_average(maps: Tensor<4>) -> Tensor<2> {
     if let Some(means) = crate::cpu::plane_means(&maps) {
         return means;
     }
+    #[cfg(feature = "cube")]
+    if let Some(means) = crate::gpu::pool::plane_means(&maps) {
+        return means;
+    }
     let [b, c, h, w] = maps.dims();
     maps.reshape([b, c, h * w]).mean_dim(2).reshape([b, c])
 }

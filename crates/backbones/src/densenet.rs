@@ -179,10 +179,17 @@ impl DenseLayer {
     }
 }
 
-/// 2x2 mean with stride 2. `[B, C, H, W]` to `[B, C, H/2, W/2]`
-fn avg_pool(x: Tensor<4>) -> Tensor<4> {
+/// 2x2 mean with stride 2, between the blocks of DenseNet; a last odd row or column is left out.
+///
+/// # Shapes
+/// - `[B, C, H, W]` to `[B, C, H / 2, W / 2]`
+pub fn avg_pool(x: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if let Some(y) = crate::cpu::avg_pool_2x2(&x) {
+        return y;
+    }
+    #[cfg(feature = "cube")]
+    if let Some(y) = crate::gpu::pool::avg_pool_2x2(&x) {
         return y;
     }
     avg_pool2d(x, AvgPoolOptions::new([2, 2]).with_stride([2, 2]))

@@ -31,10 +31,21 @@ mod tape;
 mod traverse;
 mod weights;
 
-/// Kernels for the CPU that a method needs beside a network.
-#[cfg(feature = "flex")]
+/// Kernels that a method needs beside a network.
+#[cfg(any(feature = "cube", feature = "flex"))]
 pub mod kernels {
+    #[cfg(feature = "flex")]
     pub use crate::cpu::contrast::{Contrast, contrast};
+
+    /// Those for GPUs.
+    #[cfg(feature = "cube")]
+    pub mod gpu {
+        pub use crate::gpu::{
+            bytes::{grey_levels, sample},
+            contrast::{Contrast, Negative, Spans, Wanted, contrast},
+            length::unit_length,
+        };
+    }
 }
 
 pub use arch::{Arch, Network, NetworkConfig};
@@ -42,14 +53,14 @@ pub use backbone::{Backbone, FeatureMaps, global_average};
 pub use bounded::{MAX_WEIGHTS, read_within};
 pub use classifier::Classifier;
 pub use conv::Conv2d;
-pub use densenet::DenseNet;
+pub use densenet::{DenseNet, avg_pool};
 pub use error::{Error, Result};
 pub use init::Initializer;
 pub use linear::Linear;
 pub use mode::Mode;
 pub use norm::BatchNorm;
 pub use precision::Precision;
-pub use resnet::ResNet;
+pub use resnet::{ResNet, max_pool};
 pub use state_dict::{StateDict, load_state_dict, state_dict};
 pub use stem::{Normalization, Stem};
 pub use traverse::{TensorKind, TensorMapper, TensorVisitor, map_tensors, tensor_names, update_tensors, visit_tensors};

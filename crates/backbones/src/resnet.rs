@@ -113,10 +113,17 @@ impl FeatureMaps for ResNet {
     }
 }
 
-/// 3x3 maximum with stride 2, the first pooling of ResNet and DenseNet. `[B, C, H, W]` to `[B, C, H/2, W/2]`
-pub(crate) fn max_pool(x: Tensor<4>) -> Tensor<4> {
+/// 3x3 maximum with stride 2 and one pixel of padding, the first pooling of ResNet and DenseNet.
+///
+/// # Shapes
+/// - `[B, C, H, W]` to `[B, C, ⌈H/2⌉, ⌈W/2⌉]`
+pub fn max_pool(x: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if let Some(y) = crate::cpu::max_pool_3x3_s2(&x) {
+        return y;
+    }
+    #[cfg(feature = "cube")]
+    if let Some(y) = crate::gpu::pool::max_pool_3x3_s2(&x) {
         return y;
     }
     max_pool2d(x, MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]))

@@ -143,6 +143,10 @@ impl PlainNorm {
 
 /// Rows divided by their length. The bound is inside the root, so that a zero row has a zero gradient, not NaN.
 fn unit_length(x: Tensor<2>) -> Tensor<2> {
+    #[cfg(feature = "cube")]
+    if let Some(y) = backbones::kernels::gpu::unit_length(&x, EPS) {
+        return y;
+    }
     let length = x.clone().square().sum_dim(1).clamp_min(EPS * EPS).sqrt(); // [N, 1]
     x / length
 }

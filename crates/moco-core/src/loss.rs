@@ -7,7 +7,12 @@ use backbones::cpu_times::{self, Part};
 use burn::tensor::TensorData;
 use burn::tensor::{Bool, FloatDType, Int, Tensor};
 
-use crate::{queue::Negatives, similarities};
+#[cfg(feature = "cube")]
+use crate::queue::Quarters;
+use crate::{
+    queue::{Negatives, Queue},
+    similarities,
+};
 
 /// The loss of a batch, with measurements.
 #[derive(Debug)]
@@ -20,8 +25,6 @@ pub struct InfoNce {
     /// `[N, 1]` and `[N, at most 1024]`, off the tape: similarities of positives, and of the negatives of the queue; `None`
     /// where it has none.
     pub similarities: Option<(Tensor<2>, Tensor<2>)>,
-    /// `[n]`, off the tape: mean similarity of the queries to each row of the queue; `None` where it has none.
-    pub(crate) rows: Option<Tensor<1>>,
 }
 
 /// Cross entropy of picking the positive among `1 + n` candidates:
@@ -37,34 +40,53 @@ pub struct InfoNce {
 /// # Panics
 /// When there are no negatives at all.
 pub fn info_nce(q: Tensor<2>, k: Tensor<2>, negatives: Negatives, temperature: f64) -> InfoNce {
+    measured(q, k, negatives, temperature, None)
+}
+
+/// As [`info_nce`]; of the queue that the negatives come from, `measures` has also the mean similarity of the newest and of the
+/// oldest quarter of its keys, `[7]`, unless they all have one age.
+pub(crate) fn measured(
+    q: Tensor<2>,
+    k: Tensor<2>,
+    negatives: Negatives,
+    temperature: f64,
+    queue: Option<&Queue>,
+) -> InfoNce {
     let _t = cpu_times::time(Part::Loss);
-    let [n, _] = q.dims();
-    let pos = (q.clone() * k.clone()).sum_dim(1); // [N, 1]
-    let positive = pos.clone().inner();
-    let (mut rows, mut similarities, mut parts) = (None, None, Vec::new());
-    if negatives.rows.dims()[0] > 0 {
-        let neg = q.clone().matmul(negatives.rows.transpose()); // [N, n]
-        rows = Some(neg.clone().inner().mean_dim(0).reshape([-1])); // [n]
-        similarities = Some(similarities::keep(positive.clone(), neg.clone().inner()));
-        parts.push((neg, negatives.excluded));
+    let in_queue = negatives.rows.dims()[0] > 0;
+    let mut parts = Vec::new();
+    if in_queue {
+        parts.push((q.clone().matmul(negatives.rows.transpose()), negatives.excluded)); // [N, n]
     }
     if let Some(excluded) = negatives.batch {
-        parts.push((q.matmul(k.transpose()), Some(excluded))); // [N, N]
+        parts.push((q.clone().matmul(k.clone().transpose()), Some(excluded))); // [N, N]
     }
-    let negative = match (&rows, parts.first()) {
-        (Some(rows), _) => rows.clone().mean(),
-        // The mean over all pairs but those of a query and its own key.
-        (None, Some((batch, _))) => {
-            (batch.clone().inner().sum() - positive.clone().sum()) / (n * n.saturating_sub(1)).max(1) as f64
-        }
-        (None, None) => panic!("InfoNCE without negatives"),
-    };
-
+    assert!(!parts.is_empty(), "InfoNCE without negatives");
+    let queue = queue.filter(|_| in_queue);
     // A product: Burn's backward of a division takes its reciprocal in single precision, in f64 too.
     let sharpness = 1.0 / temperature;
+    #[cfg(feature = "cube")]
+    if let Some(found) = on_gpu((&q, &k), &parts, sharpness, in_queue, queue) {
+        return found;
+    }
+
+    let [n, _] = q.dims();
+    let pos = (q * k).sum_dim(1); // [N, 1]
+    let positive = pos.clone().inner();
+    let first = parts[0].0.clone().inner();
+    let (negative, similarities, ages) = if in_queue {
+        let rows = first.clone().mean_dim(0).reshape([-1]); // [n]
+        let ages = queue.and_then(|queue| queue.young_and_old(rows.clone())); // [2]
+        (rows.mean(), Some(similarities::keep(positive.clone(), first)), ages)
+    } else {
+        // The mean over all pairs but those of a query and its own key.
+        let negative = (first.sum() - positive.clone().sum()) / (n * n.saturating_sub(1)).max(1) as f64;
+        (negative, None, None)
+    };
     let (loss, top) = contrast(pos, parts, sharpness);
-    let measures = vec![loss.clone().inner(), top, positive.mean(), negative];
-    InfoNce { loss, measures: Tensor::cat(measures, 0), similarities, rows }
+    let mut measures = vec![loss.clone().inner(), top, positive.mean(), negative];
+    measures.extend(ages);
+    InfoNce { loss, measures: Tensor::cat(measures, 0), similarities }
 }
 
 /// Similarities of queries with negatives, `[N, n]`, and which of them do not count.
@@ -100,6 +122,27 @@ fn by_tensors(pos: Tensor<2>, parts: Vec<Negative>, sharpness: f64) -> (Tensor<1
     let top = |m: i32| better.clone().lower_elem(m).float().cast(FloatDType::from(loss.dtype())).sum() / n as f64; // [1]
     let top = Tensor::cat(vec![top(1), top(5)], 0);
     (loss, top)
+}
+
+/// All of it in one pass over the similarities; `None` on a device that is no GPU.
+#[cfg(feature = "cube")]
+fn on_gpu(
+    (q, k): (&Tensor<2>, &Tensor<2>),
+    parts: &[Negative],
+    sharpness: f64,
+    in_queue: bool,
+    queue: Option<&Queue>,
+) -> Option<InfoNce> {
+    use backbones::kernels::gpu::{Spans, Wanted, contrast};
+
+    let spans = queue.and_then(|queue| {
+        let Quarters { starts, length } = queue.quarters()?;
+        Some(Spans { starts, length, ring: queue.size() })
+    });
+    let keep = if in_queue { similarities::NEGATIVES } else { 0 };
+    let found = contrast(q, k, parts, Wanted { sharpness, of_batch: !in_queue, keep, spans })?;
+    let similarities = in_queue.then_some((found.positives, found.kept));
+    Some(InfoNce { loss: found.loss, measures: found.measures, similarities })
 }
 
 /// The same in one pass over the similarities; `None` on another device than the CPU.

@@ -14,7 +14,7 @@ use burn::{
 use crate::{
     Encoder, Error, MocoConfig, NamedGradients, Negatives, Optimizer, Queue, Result, Views,
     ema::{ema_update, momentum_copy},
-    loss::info_nce,
+    loss,
     metrics::{Laps, Measures, Pending, StepTimes},
     random::permutation,
 };
@@ -106,7 +106,8 @@ impl<B: Backbone> Moco<B> {
             let k = self.keys(views.key, update.index, part as u64); //                            [N, D], no tape
             if self.negatives(views.patients.len()) > 0 {
                 let negatives = self.negatives_of(&views.patients); //                             [n, D]
-                let contrast = info_nce(q, k.clone(), negatives, self.config.temperature); // [N, 1+n] logits
+                let temperature = self.config.temperature;
+                let contrast = loss::measured(q, k.clone(), negatives, temperature, Some(&self.queue)); // [N, 1+n] logits
                 times.forward_s += clock.lap();
                 let tape = {
                     let _t = cpu_times::time_until_next(Part::Loss);
@@ -114,8 +115,7 @@ impl<B: Backbone> Moco<B> {
                 };
                 gradients.add(NamedGradients::take(&self.encoder_q, tape));
                 times.backward_s += clock.lap();
-                let ages = contrast.rows.and_then(|rows| self.queue.young_and_old(rows)); // [2]
-                measures.push(Tensor::cat([contrast.measures].into_iter().chain(ages).collect(), 0));
+                measures.push(contrast.measures);
                 self.similarities = contrast.similarities.or(self.similarities.take());
             }
             written.push((k, views.patients));

@@ -111,6 +111,10 @@ impl PlaneBatch {
 
 /// Views in `[0, 1]`, `[N, 1, S, S]`, from packed planes `[M/4]` and the numbers of each view, `[FIELDS, N, 1, 1]`.
 fn sample(words: Tensor<1, Int>, table: Tensor<4, Int>, side: usize) -> Tensor<4> {
+    #[cfg(feature = "cube")]
+    if let Some(views) = backbones::kernels::gpu::sample(&words, &table, side) {
+        return views;
+    }
     let (n, device) = (table.dims()[1], table.device());
     let field = |i: usize| table.clone().narrow(0, i, 1).reshape([n, 1, 1]); // [N, 1, 1]
     let counted: Vec<i32> = (0..side as i32).collect();

@@ -36,6 +36,14 @@ pub struct Negatives {
     pub batch: Option<Tensor<2, Bool>>,
 }
 
+/// Two runs of slots, which may go over the end of the ring.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quarters {
+    /// First slots of the newest keys and of the oldest.
+    pub(crate) starts: [usize; 2],
+    pub(crate) length: usize,
+}
+
 impl Queue {
     /// `size` slots of length `dim`, empty or with random rows drawn on the host.
     pub fn new(size: usize, dim: usize, init: QueueInit, seed: u64, device: &Device) -> Self {
@@ -102,19 +110,25 @@ impl Queue {
     /// Means of a value of every row, `[n]`, over the newest and over the oldest quarter of the keys, `[2]`; `None`
     /// while all keys have one age.
     pub(crate) fn young_and_old(&self, values: Tensor<1>) -> Option<Tensor<1>> {
+        let Quarters { starts, length } = self.quarters()?;
+        let mean = |start: usize| {
+            let first = length.min(self.size() - start); // rows before the end of the ring
+            let sum = |start: usize, n: usize| values.clone().narrow(0, start, n).sum();
+            let sums = if first == length { sum(start, first) } else { sum(start, first) + sum(0, length - first) };
+            sums / length as f64
+        };
+        Some(Tensor::cat(starts.map(mean).to_vec(), 0))
+    }
+
+    /// Where the newest and the oldest quarter of the keys lie in the ring; `None` while all keys have one age.
+    pub(crate) fn quarters(&self) -> Option<Quarters> {
         let (size, written) = (self.size(), self.written());
         let slot_before = |n: usize| (self.pointer + size - n) % size;
-        let quarter = written / 4;
-        if quarter == 0 || self.written_at[slot_before(1)] == self.written_at[slot_before(written)] {
+        let length = written / 4;
+        if length == 0 || self.written_at[slot_before(1)] == self.written_at[slot_before(written)] {
             return None;
         }
-        let mean = |start: usize| {
-            let first = quarter.min(size - start); // rows before the end of the ring
-            let sum = |start: usize, n: usize| values.clone().narrow(0, start, n).sum();
-            let sums = if first == quarter { sum(start, first) } else { sum(start, first) + sum(0, quarter - first) };
-            sums / quarter as f64
-        };
-        Some(Tensor::cat(vec![mean(slot_before(quarter)), mean(slot_before(written))], 0))
+        Some(Quarters { starts: [slot_before(length), slot_before(written)], length })
     }
 
     fn same_patient(&self, patients: &[u32]) -> Option<Tensor<2, Bool>> {

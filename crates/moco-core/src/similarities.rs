@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 /// Number of queue keys compared with a query, at most: enough for a histogram, and little memory.
-const NEGATIVES: usize = 1024;
+pub(crate) const NEGATIVES: usize = 1024;
 
 /// Histograms of cosine similarities in one batch, in [`Similarities::BINS`] equal bins from -1 to 1 (a bin excludes
 /// its upper edge, except for the last).

@@ -110,6 +110,11 @@ impl HostBatch {
         }
         let upload = |views: &Array3<u8>| {
             let bytes: Vec<u8> = views.iter().copied().collect();
+            #[cfg(feature = "cube")]
+            let bytes = match backbones::kernels::gpu::grey_levels(bytes, [n, 1, h, w], device) {
+                Ok(levels) => return levels,
+                Err(bytes) => bytes,
+            };
             grey_levels(bytes, [n, 1, h, w], device) / 255.0
         };
         Ok(Views { query: upload(&self.query), key: upload(&self.key), patients: self.patients.clone() })

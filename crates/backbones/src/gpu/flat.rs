@@ -9,10 +9,11 @@ use burn::{
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::{client::Client, prelude::*};
 
-use super::tape;
+use super::{
+    sums::{UNITS, add_up},
+    tape,
+};
 
-/// Units of a cube.
-const UNITS: u32 = 256;
 /// Vectors that a cube goes through.
 const CHUNK: usize = 2048;
 /// Tensors of a launch at most: the kernel has a branch for each.
@@ -232,7 +233,7 @@ fn squares<N: Size>(items: Sequence<One<N>>, sums: &mut [f32], first: usize) {
     for i in 0..N::value() {
         of_unit += sum.extract(i);
     }
-    let total = over_units(of_unit);
+    let total = add_up(of_unit);
     if UNIT_POS == 0 {
         sums[first + CUBE_POS_X as usize] = total;
     }
@@ -246,27 +247,8 @@ fn root(sums: &[f32], norm: &mut [f32], count: usize) {
         sum += sums[at];
         at += CUBE_DIM as usize;
     }
-    let total = over_units(sum);
+    let total = add_up(sum);
     if UNIT_POS == 0 {
         norm[0] = total.sqrt();
     }
-}
-
-/// Sum over the units of a cube, for the first of them.
-#[cube]
-fn over_units(value: f32) -> f32 {
-    let unit = UNIT_POS as usize;
-    let mut all = Shared::new_slice(comptime!(UNITS as usize));
-    all[unit] = value;
-    sync_cube();
-    let mut half = comptime!(UNITS as usize / 2).runtime();
-    while half > 0 {
-        if unit < half {
-            let other = all[unit + half];
-            all[unit] += other;
-        }
-        sync_cube();
-        half /= 2;
-    }
-    all[0]
 }

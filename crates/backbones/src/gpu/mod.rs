@@ -6,9 +6,14 @@
 //! Functions return `None` for a device or precision that they do not support; the caller then uses Burn's own operations,
 //! which are the reference in tests.
 
+pub(crate) mod bytes;
+pub(crate) mod contrast;
 pub(crate) mod conv;
 pub(crate) mod flat;
+pub(crate) mod length;
 pub(crate) mod norm;
+pub(crate) mod pool;
 pub(crate) mod slab;
+mod sums;
 pub(crate) mod tape;
 pub(crate) mod update;

@@ -2,10 +2,10 @@
 
 use burn::{
     backend::{
-        BackendTensor, Cube, DispatchAutodiffContext, DispatchTensorKind,
+        BackendTensor, Cube, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind,
         autodiff::{grads::Gradients, ops::Ops},
     },
-    tensor::{DType, Tensor},
+    tensor::{DType, Tensor, kind::Basic},
 };
 use burn_cubecl::{
     kernel::into_contiguous,
@@ -45,6 +45,21 @@ pub(crate) fn operand<const D: usize>(tensor: &Tensor<D>) -> Option<Operand> {
         return None;
     }
     crate::tape::operand(tensor)
+}
+
+/// A tensor of any kind without gaps, and the context it lives in; `None` when it is on another device.
+pub(crate) fn whole<const D: usize, K: Basic>(tensor: &Tensor<D, K>) -> Option<(CubeTensor, DispatchAutodiffContext)> {
+    let DispatchTensor { kind, autodiff: context } = tensor.clone().into_dispatch();
+    let kind = match kind {
+        DispatchTensorKind::Autodiff(inner) => *inner,
+        kind => kind,
+    };
+    let tensor = match <Cube as crate::tape::Home>::unwrap(kind)? {
+        BackendTensor::Float(tensor) | BackendTensor::Int(tensor) | BackendTensor::Bool(tensor) => tensor,
+        BackendTensor::Autodiff(tensor) => tensor.into_primitive(),
+        BackendTensor::Quantized(_) => return None,
+    };
+    Some((into_contiguous(tensor), context))
 }
 
 /// Converts back to a tensor of Burn's API.
@@ -121,7 +136,15 @@ impl Rows {
 
     /// Channels in a vector: the largest power of two up to 4 that divides the columns and the pitch.
     pub(crate) fn vector(&self) -> usize {
-        [4, 2].into_iter().find(|n| self.columns % n == 0 && self.pitch % n == 0).unwrap_or(1)
+        vector(&[self.columns, self.pitch])
+    }
+
+    /// A map whose columns divide into vectors of this size, copied if its pitch does not.
+    pub(crate) fn in_vectors(self, size: usize) -> Self {
+        if self.pitch.is_multiple_of(size) {
+            return self;
+        }
+        Self::of(permute(into_contiguous(permute(self.map, &[0, 2, 3, 1])), &[0, 3, 1, 2]))
     }
 
     pub(crate) fn argument(&self) -> BufferArg {
@@ -131,6 +154,11 @@ impl Rows {
     pub(crate) fn element(&self) -> ElemType {
         element(&self.map)
     }
+}
+
+/// Elements in a vector: the largest power of two up to 4 that divides all of these lengths.
+pub(crate) fn vector(lengths: &[usize]) -> usize {
+    [4, 2].into_iter().find(|n| lengths.iter().all(|length| length % n == 0)).unwrap_or(1)
 }
 
 /// Elements from one position of a map to the next, if all are equally far from each other and their channels side by side.

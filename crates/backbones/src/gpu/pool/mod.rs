@@ -1,0 +1,39 @@
+//! Pooling, one launch each way: the maximum over 3x3 windows with stride 2 and one pixel of padding, and averages over 2x2
+//! windows and over whole planes.
+//!
+//! A unit of a kernel computes a vector of channels of one position of its result, and gathers what belongs to it, in the
+//! backward pass too, so that nothing is added by several units at once.
+
+mod average;
+mod maximum;
+
+pub(crate) use average::{avg_pool_2x2, plane_means};
+pub(crate) use maximum::max_pool_3x3_s2;
+
+use cubecl::{calculate_cube_count_elemwise, client::Client, prelude::*};
+
+/// Units of a cube.
+const UNITS: u32 = 256;
+
+/// Cubes for a unit an item.
+fn cubes(client: &Client, items: usize) -> (CubeCount, CubeDim) {
+    let cube = CubeDim::new_1d(UNITS);
+    (calculate_cube_count_elemwise(client, items, cube), cube)
+}
+
+/// A position in a map, of which a unit computes one vector of channels.
+#[derive(CubeType, Clone, Copy)]
+struct Position {
+    column: usize,
+    x: usize,
+    y: usize,
+    image: usize,
+}
+
+/// Vectors of channels lie side by side, then positions of a row, rows, and images.
+#[cube]
+fn position(item: usize, width: usize, height_of_map: usize, width_of_map: usize) -> Position {
+    let rest = item / width;
+    let row = rest / width_of_map;
+    Position { column: item % width, x: rest % width_of_map, y: row % height_of_map, image: row / height_of_map }
+}
