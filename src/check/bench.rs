@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use backbones::{Arch, Mode, Network, NetworkConfig, Precision, cpu_times};
-use burn::tensor::Device;
-use moco_core::{HostBatch, MocoConfig, NamedGradients, OptimizerConfig, Rule, info_nce};
+use backbones::{Arch, Network, NetworkConfig, Precision, cpu_times};
+use moco_core::{HostBatch, MocoConfig, OptimizerConfig, Rule};
 use serde::Serialize;
 
 use crate::{
@@ -12,14 +11,12 @@ use crate::{
         bench_operations::{Machine, Operations, median},
         bench_process::Process,
         launches::{self, KernelUse},
-        step::{Stepper, synthetic_batch, upload, wait},
+        phase::{LR, by_phase},
+        step::{Stepper, synthetic_batch, wait},
     },
     device::{Adapter, DeviceChoice, guard},
     error::{Error, Result},
 };
-
-/// Learning rate: small, so that the weights stay what they are.
-const LR: f64 = 1e-5;
 
 /// A benchmark of pretraining steps on synthetic images.
 #[derive(Debug, Clone, Serialize)]
@@ -218,27 +215,6 @@ impl WarmBench {
     }
 }
 
-/// A part of a step that is measured from an idle device to an idle device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Host to device, both views.
-    Upload,
-    /// Query encoder, forward, with its tape.
-    ForwardQuery,
-    /// Key encoder, forward.
-    ForwardKey,
-    /// Loss and backward pass.
-    Backward,
-    /// Moving average of the key encoder, gradient norm, optimiser, queue.
-    Update,
-}
-
-impl Phase {
-    /// All parts, in their order.
-    pub const ALL: [Self; 5] = [Self::Upload, Self::ForwardQuery, Self::ForwardKey, Self::Backward, Self::Update];
-}
-
 /// Medians of the parts of `steps` steps, made part by part with a wait after each.
 fn phases(stepper: &mut Stepper<Network>, batch: &HostBatch, steps: usize) -> Result<Phases> {
     let mut times: [Vec<f64>; 5] = Default::default();
@@ -254,30 +230,4 @@ fn phases(stepper: &mut Stepper<Network>, batch: &HostBatch, steps: usize) -> Re
     }
     let [upload, forward_query, forward_key, backward, update] = times.map(median);
     Ok(Phases { upload, forward_query, forward_key, backward, update })
-}
-
-/// Makes a step part by part, and calls `ended` after each.
-pub(super) fn by_phase(
-    stepper: &mut Stepper<Network>,
-    batch: &HostBatch,
-    index: u64,
-    mut ended: impl FnMut(Phase, &Device) -> Result<()>,
-) -> Result<()> {
-    let mode = Mode::Train { groups: 1 };
-    let device = stepper.device.clone();
-    let views = upload(batch, &device)?;
-    ended(Phase::Upload, &device)?;
-    let q = stepper.moco.encoder_q.encode(views.query, mode);
-    ended(Phase::ForwardQuery, &device)?;
-    let k = stepper.moco.encoder_k.encode(views.key, mode);
-    ended(Phase::ForwardKey, &device)?;
-    let negatives = stepper.moco.queue.negatives(&views.patients, false);
-    let contrast = info_nce(q, k.clone(), negatives, stepper.moco.config().temperature);
-    let gradients = NamedGradients::take(&stepper.moco.encoder_q, contrast.loss.backward());
-    ended(Phase::Backward, &device)?;
-    drop(gradients.norm());
-    stepper.moco.average_keys(0.0);
-    stepper.optimizer.step_in_place(&mut stepper.moco.encoder_q, gradients, LR);
-    stepper.moco.queue.enqueue(k, &views.patients, index);
-    ended(Phase::Update, &device)
 }

@@ -5,7 +5,7 @@ use moco_core::HostBatch;
 use serde::Serialize;
 
 use crate::{
-    check::{bench::Phase, step::Stepper},
+    check::{phase::Phase, step::Stepper},
     error::Result,
 };
 
@@ -51,7 +51,7 @@ mod observer {
     };
 
     use super::*;
-    use crate::check::{bench::by_phase, step::wait};
+    use crate::check::{phase::by_phase, step::wait};
 
     pub(super) fn trace(stepper: &mut Stepper<Network>, batch: &HostBatch) -> Result<Vec<KernelUse>> {
         let counted = Arc::new(Seen::new(TimingRequest::None));

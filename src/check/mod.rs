@@ -7,12 +7,14 @@ mod bench_process;
 mod estimate;
 mod launches;
 mod parity;
+mod phase;
 mod step;
 
 pub use available::available_memory;
-pub use bench::{Phase, Phases, StepBench, StepReport, Turn, WarmBench};
+pub use bench::{Phases, StepBench, StepReport, Turn, WarmBench};
 pub use bench_operations::{ConvRate, Operations, PartTime};
 pub use estimate::{MemoryEstimate, StepEstimate};
 pub use launches::KernelUse;
 pub use parity::{Difference, ParityReport, parity, self_test};
+pub use phase::Phase;
 pub use step::synthetic_batch;

@@ -44,6 +44,7 @@ pub mod kernels {
             bytes::{grey_levels, sample},
             contrast::{Contrast, Negative, Spans, Wanted, contrast},
             length::unit_length,
+            tape::serves,
         };
     }
 }

@@ -53,6 +53,8 @@ pub(crate) fn measured(
     queue: Option<&Queue>,
 ) -> InfoNce {
     let _t = cpu_times::time(Part::Loss);
+    // First on the tape where it is on it at all: the order in which gradients of q are added decides their last bits.
+    let pos = (!serves(&q)).then(|| (q.clone() * k.clone()).sum_dim(1)); // [N, 1]
     let in_queue = negatives.rows.dims()[0] > 0;
     let mut parts = Vec::new();
     if in_queue {
@@ -71,7 +73,7 @@ pub(crate) fn measured(
     }
 
     let [n, _] = q.dims();
-    let pos = (q * k).sum_dim(1); // [N, 1]
+    let pos = pos.unwrap_or_else(|| (q * k).sum_dim(1)); // [N, 1]
     let positive = pos.clone().inner();
     let first = parts[0].0.clone().inner();
     let (negative, similarities, ages) = if in_queue {
@@ -122,6 +124,15 @@ fn by_tensors(pos: Tensor<2>, parts: Vec<Negative>, sharpness: f64) -> (Tensor<1
     let top = |m: i32| better.clone().lower_elem(m).float().cast(FloatDType::from(loss.dtype())).sum() / n as f64; // [1]
     let top = Tensor::cat(vec![top(1), top(5)], 0);
     (loss, top)
+}
+
+/// Whether the kernels for GPUs may take a tensor's loss.
+#[allow(unused_variables)] // without them
+fn serves(q: &Tensor<2>) -> bool {
+    #[cfg(feature = "cube")]
+    return backbones::kernels::gpu::serves(q);
+    #[cfg(not(feature = "cube"))]
+    false
 }
 
 /// All of it in one pass over the similarities; `None` on a device that is no GPU.

@@ -62,6 +62,11 @@ pub(crate) fn whole<const D: usize, K: Basic>(tensor: &Tensor<D, K>) -> Option<(
     Some((into_contiguous(tensor), context))
 }
 
+/// Whether a tensor is one of a GPU, of a precision that the kernels support.
+pub fn serves<const D: usize>(tensor: &Tensor<D>) -> bool {
+    operand(tensor).is_some()
+}
+
 /// Converts back to a tensor of Burn's API.
 pub(crate) fn wrap<const D: usize>(tensor: Tracked, context: DispatchAutodiffContext) -> Tensor<D> {
     crate::tape::wrap::<Cube, D>(tensor, context)
