@@ -24,7 +24,7 @@ use crate::cpu_times::{self, Part};
 /// Cubes that keep a card busy; with fewer tiles several share the inner side.
 const CUBES: usize = 64;
 /// The least of the inner side that a cube takes.
-const SHARE: usize = 256;
+const SHARE: usize = 512;
 
 /// As the convolution of Burn; `None` where that has matrix units to use.
 ///
