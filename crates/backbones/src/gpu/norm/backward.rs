@@ -69,7 +69,8 @@ impl State {
         let sums = tape::new(&x.map, [2, d.groups, d.chunks, d.channels()], DType::F32);
         let means = tape::new(&x.map, [2, d.groups, d.channels()], DType::F32);
         let parameters = Pair::new(&x.map, d.channels());
-        let y = self.output.as_ref().unwrap_or(&x.map);
+        // Without a residual the mask is made of x, and this is not read.
+        let y = self.output.as_ref().unwrap_or(&self.statistics);
         let (dx, accumulate) = match &self.slab {
             Some(slab) => slab.gradient(),
             None => (Rows::of(x.new_like()), false),

@@ -51,7 +51,7 @@ impl Map<'_> {
         let out = x.new_like();
         let statistics = tape::new(&x.map, [Plane::COUNT, d.groups, d.channels()], DType::F32);
         let running = tape::Pair::new(&x.map, d.channels());
-        let other = residual.unwrap_or(x);
+        let (other, other_pitch) = self.other();
         // SAFETY: every index is below the size of its buffer, by the division of the map.
         unsafe {
             whole::forward::launch_unchecked(
@@ -60,7 +60,7 @@ impl Map<'_> {
                 CubeDim::new_1d(UNITS),
                 d.vector,
                 x.argument(),
-                other.argument(),
+                other,
                 tape::argument(self.weight),
                 tape::argument(self.bias),
                 tape::argument(&mean),
@@ -72,7 +72,7 @@ impl Map<'_> {
                 d.groups,
                 d.width,
                 x.pitch / d.vector,
-                other.pitch / d.vector,
+                other_pitch / d.vector,
                 running.second() / d.vector,
                 norm.eps as f32,
                 momentum as f32,
@@ -83,6 +83,14 @@ impl Map<'_> {
             );
         }
         (out, statistics, running.separate())
+    }
+
+    /// The residual, or a small buffer that is not read.
+    fn other(&self) -> (BufferArg, usize) {
+        match self.residual {
+            Some(residual) => (residual.argument(), residual.pitch),
+            None => (tape::argument(self.weight), 0),
+        }
     }
 
     /// Statistics `[4, G, C]` of the batch, and the running ones after it.
@@ -166,7 +174,7 @@ impl Map<'_> {
     fn apply(&self, statistics: &CubeTensor) -> CubeTensor {
         let Self { norm, division: d, x, residual, .. } = self;
         let out = x.new_like();
-        let other = residual.unwrap_or(x);
+        let (other, other_pitch) = self.other();
         // SAFETY: every index is below the size of its buffer, by the division of the map.
         unsafe {
             kernels::apply::launch_unchecked(
@@ -175,14 +183,14 @@ impl Map<'_> {
                 CubeDim::new_1d(UNITS),
                 d.vector,
                 x.argument(),
-                other.argument(),
+                other,
                 tape::argument(statistics),
                 tape::argument(&out),
                 d.rows,
                 d.per_chunk,
                 d.width,
                 x.pitch / d.vector,
-                other.pitch / d.vector,
+                other_pitch / d.vector,
                 d.lanes,
                 residual.is_some(),
                 norm.rectify,
