@@ -93,8 +93,8 @@ pub use subgroups::Subgroup;
 #[cfg(feature = "train")]
 pub use train::{
     Checkpoint, Features, FineTune, FineTuned, Frozen, MayMove, Measured, Supervised, SupervisedConfig, Trained,
-    ensemble, estimate_running_statistics, extract_features, masked_bce, mean_auroc, predict, read_checkpoints,
-    running_statistics, set_running_statistics,
+    ensemble, estimate_running_statistics, extract_feature_maps, extract_features, feature_map_shape, masked_bce,
+    mean_auroc, predict, read_checkpoints, running_statistics, set_running_statistics,
 };
 #[cfg(feature = "train")]
 pub use train::{GradCam, grad_cam};

@@ -14,13 +14,18 @@ use super::{
 };
 use crate::Fault;
 
+/// `--part` of commands that take all images by default.
+#[derive(Debug, Args)]
+pub(crate) struct PartArguments {
+    /// Part of the data set: train, valid, test or all.
+    #[arg(long, default_value_t = Part::All)]
+    pub(crate) part: Part,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ImageArguments {
     #[command(flatten)]
     source: SourceArguments,
-    /// Part of the data set: train, valid, test or all.
-    #[arg(long, default_value_t = Part::All)]
-    pub(crate) part: Part,
     #[command(flatten)]
     weights: WeightsArguments,
     #[command(flatten)]
