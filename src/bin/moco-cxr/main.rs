@@ -11,6 +11,7 @@ mod completions;
 mod devices;
 mod embed;
 mod evaluate;
+mod explain;
 mod export;
 mod finetune;
 mod flags;
@@ -51,6 +52,7 @@ enum Command {
     Finetune(finetune::Arguments),
     Predict(predict::Arguments),
     Embed(embed::Arguments),
+    Explain(explain::Arguments),
     Evaluate(evaluate::Arguments),
     Compare(compare::Arguments),
     Reproduce(reproduce::Arguments),
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         Command::Finetune(arguments) => finetune::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Embed(arguments) => embed::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),

@@ -1,4 +1,6 @@
-//! The flags that `predict` and `embed` share: weights, and images that need no labels.
+//! The flags that `predict`, `embed` and `explain` share: weights, and images that need no labels.
+
+use std::path::Path;
 
 use clap::Args;
 use moco_cxr::{DeviceChoice, Sources, Weights, cxr_data::Part};
@@ -9,7 +11,7 @@ use super::{
     output::OutputArguments,
     reading::ReadingArguments,
     seed::SeedArguments,
-    source::{BadImageArguments, SourceArguments},
+    source::{BadImageArguments, SourceArguments, outside_images},
     weights::WeightsArguments,
 };
 use crate::Fault;
@@ -58,6 +60,11 @@ impl ImageArguments {
         sources.read = self.source.read_as(&[]);
         self.reading.apply(&mut sources, self.reading.batch_size)?;
         Ok(sources)
+    }
+
+    /// Refuses to write pictures into the folder of images.
+    pub(crate) fn check_outside(&self, out: &Path) -> Result<(), Fault> {
+        self.source.dirs().iter().try_for_each(|data| outside_images(out, data))
     }
 
     /// The weights, fetched if they are published and not on this machine.
