@@ -83,7 +83,7 @@ pub use operating_point::sensitivity_at_specificity;
 pub use plots::{Curve, pr_svg, reliability_svg, roc_curve, roc_svg};
 pub use probe::{
     Convergence, FewLabels, Knn, LinearProbe, LinearProbeConfig, LogisticProbe, PenaltyChoice, Selection, Standardizer,
-    check_disjoint,
+    check_disjoint, nearest_neighbours,
 };
 pub use results::{ResultRow, Results};
 pub use row::{PatientSource, Row};

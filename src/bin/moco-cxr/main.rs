@@ -19,6 +19,7 @@ mod import;
 mod inspect;
 mod knn;
 mod linear;
+mod neighbours;
 mod parity;
 mod predict;
 mod pretrain;
@@ -53,6 +54,7 @@ enum Command {
     Predict(predict::Arguments),
     Embed(embed::Arguments),
     Explain(explain::Arguments),
+    Neighbours(neighbours::Arguments),
     Evaluate(evaluate::Arguments),
     Compare(compare::Arguments),
     Reproduce(reproduce::Arguments),
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Embed(arguments) => embed::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Neighbours(arguments) => neighbours::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),

@@ -1,4 +1,4 @@
-//! The flags that `predict`, `embed` and `explain` share: weights, and images that need no labels.
+//! The flags that `predict`, `embed`, `explain` and `neighbours` share: weights, and images that need no labels.
 
 use std::path::Path;
 
