@@ -30,7 +30,7 @@ const OTHER_PAGES: [&str; 9] = [
 const NOT_RUN: [&str; 6] = ["sh gpu", "sh ci", "text", "toml", "rust", "python"];
 
 /// What makes a command small enough for a test, whether the text has the option or not.
-const SMALL: [(&str, &[(&str, &str)]); 12] = [
+const SMALL: [(&str, &[(&str, &str)]); 14] = [
     ("pretrain", &[("--image-size", "32"), ("--epochs", "1"), ("--batch-size", "8"), ("--moco-k", "64")]),
     ("preview", &[("--image-size", "32")]),
     ("cache", &[("--image-size", "32")]),
@@ -39,6 +39,8 @@ const SMALL: [(&str, &[(&str, &str)]); 12] = [
     ("finetune", &[("--epochs", "1"), ("--draws", "1"), ("--batch-size", "8"), ("--image-size", "32")]),
     ("predict", &[("--batch-size", "16")]),
     ("embed", &[("--batch-size", "16")]),
+    ("explain", &[("--batch-size", "16")]),
+    ("neighbours", &[("--batch-size", "16")]),
     ("evaluate", &[("--replicates", "100")]),
     ("compare", &[("--replicates", "100")]),
     ("report", &[("--replicates", "100"), ("--images", "32")]),

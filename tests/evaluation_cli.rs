@@ -15,7 +15,7 @@ use std::{
 use moco_cxr::eval::{Scores, read_predictions};
 use safetensors::SafeTensors;
 use serde_json::Value;
-use support::{Ran, files, names, read_json, run, scratch, succeed, synth, tiny_config};
+use support::{Ran, files, names, npy, read_json, run, scratch, succeed, synth, tiny_config};
 
 const TASKS: [&str; 2] = ["Pleural Effusion", "Cardiomegaly"];
 const EPOCHS: usize = 2;
@@ -200,16 +200,8 @@ fn embedded_features_through_the_exported_head_are_the_scores() {
     assert_eq!((summary["rows"].as_u64(), summary["columns"].as_u64()), (Some(*test_images as u64), Some(512)));
     assert_eq!(names(&out), ["embed.json", "features.npy", "index.csv"]);
 
-    // numpy.lib.format: magic, version 1.0, length of the header, a Python literal, values from a multiple of 64 bytes on.
-    let bytes = fs::read(out.join("features.npy")).unwrap();
-    assert_eq!(bytes[..8], *b"\x93NUMPY\x01\x00");
-    let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    assert_eq!(start % 64, 0);
-    let header = std::str::from_utf8(&bytes[10..start]).unwrap();
-    let expected = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({test_images}, 512), }}");
-    assert_eq!((header.trim_end(), header.ends_with('\n')), (expected.as_str(), true));
-    let features = floats(&bytes[start..]);
-    assert_eq!(features.len(), test_images * 512);
+    let (shape, features) = npy(&out.join("features.npy"));
+    assert_eq!(shape, [*test_images, 512]);
 
     let (_, scores) = predict(tuned, set, &folder.join("beside.csv"), &["--part", "test"]);
     let index = fs::read_to_string(out.join("index.csv")).unwrap();
@@ -230,6 +222,46 @@ fn embedded_features_through_the_exported_head_are_the_scores() {
             assert!((found - 1.0 / (1.0 + (-logit).exp())).abs() < tolerance, "image {image}: {found}, {logit}");
         }
     }
+}
+
+#[test]
+fn the_mean_of_dense_features_over_positions_is_the_pooled_features() {
+    let folder = scratch("dense_cli");
+    let (set, summary) = synth(&folder, "set", 3, [6, 0, 0]);
+    let images = summary["train"]["images"].as_u64().unwrap() as usize;
+    // 72 px: h and w are rounded up to 3.
+    let network = ["--weights", "random", "--arch", "resnet18", "--image-size", "72", "--batch-size", "4"];
+    let embed = |out: &Path, more: &[&str]| {
+        let words = arguments!["embed", "--data", set, "--out", out].into_iter();
+        succeed(words.chain(network.iter().chain(more).map(OsString::from)))
+    };
+    let (pooled, dense) = (folder.join("pooled"), folder.join("dense"));
+    embed(&pooled, &[]);
+    let ran = embed(&dense, &["--dense"]);
+    let bytes = images * 512 * 9 * 4;
+    says(&ran, &[&format!("{images} x 512 x 3 x 3 numbers, {:.1} MB", bytes as f64 / 1e6)]);
+    assert!(ran.stdout.contains(&format!("features_dense.npy: {images} x 512 x 3 x 3")), "{}", ran.stdout);
+    assert_eq!(names(&dense), ["embed.json", "features.npy", "features_dense.npy", "index.csv"]);
+    for file in ["embed.json", "index.csv", "features.npy"] {
+        assert!(fs::read(dense.join(file)).unwrap() == fs::read(pooled.join(file)).unwrap(), "{file}");
+    }
+    let (shape, maps) = npy(&dense.join("features_dense.npy"));
+    let (_, features) = npy(&dense.join("features.npy"));
+    assert_eq!(shape, [images, 512, 3, 3]);
+    let mut spread = 0.0_f64;
+    for (map, pooled) in maps.chunks(9).zip(&features) {
+        let mean = map.iter().map(|&x| f64::from(x)).sum::<f64>() / 9.0;
+        assert!((mean - f64::from(*pooled)).abs() < 1e-5 * mean.abs().max(1.0), "{mean} and {pooled}");
+        spread = map.iter().fold(spread, |most, &x| most.max((f64::from(x) - mean).abs()));
+    }
+    assert!(spread > 1e-3, "positions differ: {spread}");
+
+    let about = embed(&folder.join("again"), &["--dense", "--json", "--quiet"]);
+    let about: Value = serde_json::from_str(&about.stdout).unwrap();
+    assert_eq!(about["dense"], serde_json::json!([images, 512, 3, 3]));
+    let words = arguments!["embed", "--data", set, "--out", dense, "--dense"].into_iter();
+    let full = run(words.chain(network.iter().map(OsString::from)));
+    says(&full, &["found a folder that is not empty"]);
 }
 
 #[test]

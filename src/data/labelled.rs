@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use cxr_data::{LabelPolicy, Manifest, PolicyResult, Record};
+use cxr_data::{Label, LabelPolicy, Manifest, PolicyResult, Record};
 use eval::{PatientSource, Row};
 use ndarray::{Array2, Axis};
 
@@ -110,6 +110,16 @@ pub(crate) fn admitted(rows: &Rows, columns: &[usize], policy: LabelPolicy) -> R
 /// Where the patients in a prediction file come from: the manifest, or one patient per row.
 pub(crate) fn patient_source(manifest: &Manifest) -> PatientSource {
     if manifest.patients_known { PatientSource::Column } else { PatientSource::Row }
+}
+
+/// A label as a table of results has it: 1, 0, -1 for uncertain, empty if it is not mentioned or there is none.
+pub(crate) fn recorded(record: &Record, column: usize) -> &'static str {
+    match record.labels.get(column) {
+        Some(Label::Positive) => "1",
+        Some(Label::Negative) => "0",
+        Some(Label::Uncertain) => "-1",
+        Some(Label::NotMentioned) | None => "",
+    }
 }
 
 /// A row of a prediction file.

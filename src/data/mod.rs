@@ -20,7 +20,7 @@ mod sources;
 pub use draws::{DrawRule, LabelDraw};
 pub(crate) use draws::{Draws, fewer_folds, label_draws};
 pub use labelled::Labelled;
-pub(crate) use labelled::{admitted, patient_source, score_row};
+pub(crate) use labelled::{admitted, patient_source, recorded, score_row};
 pub use labels::Labels;
 pub(crate) use labels::folder_name;
 pub(crate) use leaks::leak_free;

@@ -1,6 +1,8 @@
 //! Atomic writes of files and folders, the folder of a run, and progress reporting.
 
 mod new_folder;
+mod npy;
+mod png;
 mod read;
 mod run_folder;
 mod run_lock;
@@ -8,6 +10,8 @@ mod watch;
 mod whole;
 
 pub use new_folder::NewFolder;
+pub(crate) use npy::Npy;
+pub(crate) use png::png;
 pub(crate) use read::{log, read_json, read_text, record, text_of};
 pub use run_folder::{Existing, RunFolder};
 pub(crate) use run_lock::RunLock;

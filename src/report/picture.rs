@@ -3,7 +3,9 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cxr_data::Radiograph;
 use eval::chart::escape;
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use image::ExtendedColorType;
+
+use crate::files::png;
 
 /// A PNG.
 #[derive(Debug)]
@@ -25,15 +27,8 @@ impl Picture {
     }
 
     fn encode(bytes: &[u8], width: usize, height: usize, colour: ExtendedColorType) -> Self {
-        let mut png = Vec::new();
-        let sides = (u32::try_from(width), u32::try_from(height));
-        if let (Ok(w), Ok(h)) = sides {
-            // Bytes that do not fit the size give an empty picture; the browser then shows the description.
-            let fits = bytes.len() == width * height * usize::from(colour.channel_count());
-            if !fits || PngEncoder::new(&mut png).write_image(bytes, w, h, colour).is_err() {
-                png.clear();
-            }
-        }
+        // Bytes that do not fit the size give an empty picture; the browser then shows the description.
+        let png = png(bytes, width, height, colour).unwrap_or_default();
         Self { width, height, png }
     }
 

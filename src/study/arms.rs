@@ -6,17 +6,18 @@ use std::{cell::Ref, sync::Arc};
 use backbones::Network;
 use cxr_data::PixelHash;
 use eval::{running_statistics, set_running_statistics};
-use ndarray::{Array2, ArrayView1, Axis, concatenate};
+use ndarray::{Axis, concatenate};
 
 use super::{
     Statistics, Study,
     arm::{Arm, Features},
     feature_cache::Key,
-    features::{adapt_statistics, features, statistics_rows},
+    feature_source::FeatureSource,
+    features::{adapt_statistics, statistics_rows},
     outcome::check_reported,
 };
 use crate::{
-    data::{Labelled, Rows},
+    data::Labelled,
     error::{Error, Result},
 };
 
@@ -57,25 +58,25 @@ impl Study<'_> {
     /// Features of these training rows by the network as it came, for a head that the network is trained further.
     pub(super) fn own_features(&self, places: &[usize]) -> Result<Features> {
         let network = &self.network.network;
-        let key = self.key_of(network).map(|key| key.then("own statistics", &[]));
+        let key = self.source().key_of(network).map(Key::with_own_statistics);
         let rows: Vec<usize> = places.iter().map(|&place| self.train.rows()[place]).collect();
-        let values = self.features_of(network, key.as_ref(), self.train.set(), &rows)?;
+        let values = self.source().features_of(network, key.as_ref(), self.train.set(), &rows)?;
         Ok(Features { labelled: self.train.clone(), places: places.to_vec(), values })
     }
 
     fn arm_of(&self, mut network: Network, places: &[usize]) -> Result<Arm> {
-        let key = self.key_of(&network);
+        let key = self.source().key_of(&network);
         let key = match self.protocol.statistics {
             Statistics::Training => self.adapted(&mut network, key)?,
             Statistics::Own if self.network.is_raw() => {
                 let found = "own, with random weights, which have none".into();
                 return Err(Error::Setting { key: "statistics".into(), found, expected: "training".into() });
             }
-            Statistics::Own => key.map(|key| key.then("own statistics", &[])),
+            Statistics::Own => key.map(Key::with_own_statistics),
         };
         let of = |part: &Arc<Labelled>, places: Vec<usize>| -> Result<Features> {
             let rows: Vec<usize> = places.iter().map(|&place| part.rows()[place]).collect();
-            let values = self.features_of(&network, key.as_ref(), part.set(), &rows)?;
+            let values = self.source().features_of(&network, key.as_ref(), part.set(), &rows)?;
             Ok(Features { labelled: part.clone(), places, values })
         };
         let whole = |part: &Arc<Labelled>| of(part, (0..part.rows().len()).collect());
@@ -93,7 +94,7 @@ impl Study<'_> {
             return Ok(arm);
         }
         let rows: Vec<usize> = missing.iter().map(|&place| self.train.rows()[place]).collect();
-        let more = self.features_of(&arm.network, arm.key.as_ref(), self.train.set(), &rows)?;
+        let more = self.source().features_of(&arm.network, arm.key.as_ref(), self.train.set(), &rows)?;
         let all: Vec<usize> = arm.train.places.iter().copied().chain(missing).collect();
         let mut order: Vec<usize> = (0..all.len()).collect();
         order.sort_unstable_by_key(|&i| all[i]);
@@ -125,48 +126,10 @@ impl Study<'_> {
         Ok(key)
     }
 
-    /// Features `[N, D]` of rows, from the cache of features as far as it has them.
-    fn features_of(&self, network: &Network, key: Option<&Key>, rows: &Rows, wanted: &[usize]) -> Result<Array2<f32>> {
-        let compute = |wanted: &[usize]| features(network, rows, wanted, self.network.views, self.reading, self.watch);
-        let (Some(cache), Some(key)) = (&self.cache, key) else { return compute(wanted) };
-        let columns = self.network.config.arch.feature_dim();
-        let pixels: Vec<Option<PixelHash>> = rows.pixels_of(wanted);
-        let found = cache.features(key, &pixels, columns, self.watch);
-        let kept = |place: usize| pixels[place].and_then(|hash| found.get(&hash));
-        let missing: Vec<usize> = (0..wanted.len()).filter(|&place| kept(place).is_none()).collect();
-        if missing.len() < wanted.len() {
-            let known = wanted.len() - missing.len();
-            self.watch.note(&format!("features of {known} of {} images were kept from before", wanted.len()));
-        }
-        let mut values = Array2::zeros((wanted.len(), columns));
-        for (place, mut row) in values.outer_iter_mut().enumerate() {
-            kept(place).into_iter().for_each(|found| row.assign(&ArrayView1::from(found)));
-        }
-        if missing.is_empty() {
-            return Ok(values);
-        }
-        let computed = compute(&missing.iter().map(|&place| wanted[place]).collect::<Vec<_>>())?;
-        let computed = computed.as_standard_layout();
-        for (&place, row) in missing.iter().zip(computed.outer_iter()) {
-            values.row_mut(place).assign(&row);
-        }
-        let new = missing.iter().zip(computed.outer_iter());
-        let new: Vec<(PixelHash, &[f32])> =
-            new.filter_map(|(&place, row)| Some((pixels[place]?, row.to_slice()?))).collect();
-        cache.keep(key, &new, self.watch);
-        Ok(values)
-    }
-
-    /// The key of a network in the cache of features, if there is one.
-    fn key_of(&self, network: &Network) -> Option<Key> {
-        self.cache.as_ref()?;
-        match Key::of_network(network, &self.network.config, &self.network.views) {
-            Ok(key) => Some(key),
-            Err(fault) => {
-                self.watch.note(&format!("features are neither kept nor taken from before: {fault}"));
-                None
-            }
-        }
+    /// Where the features of this study come from.
+    fn source(&self) -> FeatureSource<'_> {
+        let Self { network, reading, cache, watch, .. } = self;
+        FeatureSource { loaded: network, reading: *reading, cache: cache.as_ref(), watch: *watch }
     }
 }
 
@@ -182,7 +145,7 @@ mod tests {
     use backbones::Arch;
     use cxr_data::synth::{Finding, SynthConfig, write};
     use eval::Knn;
-    use ndarray::Array3;
+    use ndarray::{Array2, Array3};
     use tempfile::TempDir;
 
     use super::*;

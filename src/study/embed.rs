@@ -3,17 +3,23 @@
 use std::{path::Path, sync::Arc};
 
 use cxr_data::Part;
-use eval::{Table, write_new};
+use eval::{Table, extract_feature_maps, feature_map_shape, write_new};
 use ndarray::Array2;
 use serde_json::json;
 
 use crate::{
     data::{Rows, Sources},
-    error::Result,
-    files::{NewFolder, Watch},
-    study::{Study, features::features},
+    error::{Error, Result},
+    files::{NewFolder, Npy, Watch, over},
+    study::{
+        Study,
+        features::{features, loader, one_view, same_rows},
+    },
     weights::{LoadedNetwork, Weights},
 };
+
+/// The features before pooling, beside `features.npy`.
+const DENSE: &str = "features_dense.npy";
 
 /// Features of images computed by a network.
 #[derive(Debug)]
@@ -22,6 +28,8 @@ pub struct Embedding {
     values: Array2<f32>,
     rows: Arc<Rows>,
     network: LoadedNetwork,
+    /// Shape of the features before pooling, `[N, D, h, w]`, if they were written.
+    dense: Option<[usize; 4]>,
 }
 
 impl Study<'_> {
@@ -30,19 +38,73 @@ impl Study<'_> {
     /// # Errors
     /// Weights or images that cannot be read, or a feature that is not finite.
     pub fn embed(sources: &Sources, part: Part, weights: &Weights, watch: &dyn Watch) -> Result<Embedding> {
-        sources.reading.validate()?;
-        let network = weights.load(watch)?;
-        let rows = Arc::new(sources.rows(part, &network.views, watch)?);
-        network.lineage.note_known(&rows, &sources.listed, watch);
+        let (rows, network) = opened(sources, part, weights, watch)?;
         let values = features(&network.network, &rows, rows.readable(), network.views, sources.reading, watch)?;
-        Ok(Embedding { values, rows, network })
+        Ok(Embedding { values, rows, network, dense: None })
     }
+
+    /// As [`Self::embed`] and [`Embedding::write`] together, with the features before pooling too: `features_dense.npy`,
+    /// `[N, D, h, w]` in f32, whose mean over h and w is `features.npy`. They are written batch by batch and never held
+    /// together: h and w are a 32nd of an image's side, so that they take some (side / 32)² times the bytes of the features.
+    ///
+    /// # Errors
+    /// As [`Self::embed`] and [`Embedding::write`].
+    pub fn embed_dense(
+        sources: &Sources,
+        part: Part,
+        weights: &Weights,
+        out: impl AsRef<Path>,
+        watch: &dyn Watch,
+    ) -> Result<Embedding> {
+        let (rows, network) = opened(sources, part, weights, watch)?;
+        let wanted = rows.readable();
+        let [d, h, w] = feature_map_shape(network.network(), network.views.size)?;
+        let shape = [wanted.len(), d, h, w];
+        let bytes = 4.0 * shape.iter().map(|&n| n as f64).product::<f64>();
+        watch.note(&format!("{DENSE}: {} x {d} x {h} x {w} numbers, {:.1} MB", wanted.len(), bytes / 1e6));
+        let folder = NewFolder::begin(out.as_ref())?;
+        let mut file = Npy::create(&folder.path().join(DENSE), &shape)?;
+        let loader = loader(&rows, wanted, network.views, sources.reading, 0)?;
+        let batches = over(watch, wanted.len(), loader.in_order::<u8>().map(one_view));
+        let extracted = extract_feature_maps(network.network(), batches, |maps| file.append(&maps));
+        let eval::Features { values, rows: came } = extracted.map_err(of_the_file)?;
+        same_rows(&came, wanted)?;
+        file.finish()?;
+        let embedding = Embedding { values, rows, network, dense: Some(shape) };
+        embedding.write_into(folder.path())?;
+        folder.finish()?;
+        Ok(embedding)
+    }
+}
+
+/// An error of writing, which is none of the batch that was written.
+fn of_the_file(fault: eval::Error) -> Error {
+    match fault {
+        eval::Error::Batches(inner) => {
+            inner.downcast::<Error>().map_or_else(|other| eval::Error::Batches(other).into(), |own| *own)
+        }
+        other => other.into(),
+    }
+}
+
+/// The images of a part, and a network for them.
+fn opened(sources: &Sources, part: Part, weights: &Weights, watch: &dyn Watch) -> Result<(Arc<Rows>, LoadedNetwork)> {
+    sources.reading.validate()?;
+    let network = weights.load(watch)?;
+    let rows = Arc::new(sources.rows(part, &network.views, watch)?);
+    network.lineage.note_known(&rows, &sources.listed, watch);
+    Ok((rows, network))
 }
 
 impl Embedding {
     /// `[N, D]`, in the order of the readable rows.
     pub fn values(&self) -> &Array2<f32> {
         &self.values
+    }
+
+    /// Shape `[N, D, h, w]` of the features before pooling, if [`Study::embed_dense`] wrote them.
+    pub fn dense(&self) -> Option<[usize; 4]> {
+        self.dense
     }
 
     /// Description of the network's weights.
@@ -58,6 +120,11 @@ impl Embedding {
     /// The folder is not empty, or an I/O error.
     pub fn write(&self, out: impl AsRef<Path>) -> Result<()> {
         let folder = NewFolder::begin(out.as_ref())?;
+        self.write_into(folder.path())?;
+        folder.finish()
+    }
+
+    fn write_into(&self, folder: &Path) -> Result<()> {
         let manifest = self.rows.manifest();
         let known = manifest.patients_known;
         let mut index = Table::new(["path", "patient", "study"]);
@@ -73,27 +140,10 @@ impl Embedding {
             "patients": if known { "known" } else { "unknown" },
         });
         let about = serde_json::to_string_pretty(&about).unwrap_or_default();
-        write_new(&folder.path().join("embed.json"), about.as_bytes())?;
-        write_new(&folder.path().join("features.npy"), &npy(&self.values))?;
-        write_new(&folder.path().join("index.csv"), index.to_csv().as_bytes())?;
-        folder.finish()
+        write_new(&folder.join("embed.json"), about.as_bytes())?;
+        let mut file = Npy::create(&folder.join("features.npy"), self.values.shape())?;
+        file.append(&self.values)?;
+        file.finish()?;
+        Ok(write_new(&folder.join("index.csv"), index.to_csv().as_bytes())?)
     }
-}
-
-/// Encodes values in NumPy's format, version 1.0 (numpy.lib.format): magic, version, header length, header (a Python literal,
-/// padded so that the values start at a multiple of 64 bytes), values in C order.
-fn npy(values: &Array2<f32>) -> Vec<u8> {
-    let (n, d) = values.dim();
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({n}, {d}), }}");
-    const BEFORE: usize = 10; // magic, version, length
-    let length = (BEFORE + header.len() + 1).next_multiple_of(64) - BEFORE;
-    header.extend(std::iter::repeat_n(' ', length - 1 - header.len()));
-    header.push('\n');
-    let mut bytes = Vec::with_capacity(BEFORE + length + values.len() * 4);
-    bytes.extend(b"\x93NUMPY\x01\x00");
-    // The two numbers have at most 20 digits, so the header is far shorter than 65,536 bytes.
-    bytes.extend((length as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    values.iter().for_each(|value| bytes.extend(value.to_le_bytes()));
-    bytes
 }

@@ -104,6 +104,11 @@ impl Key {
         Parts::new().and(self.0).and(what).and(by).key()
     }
 
+    /// The key of the features of this network with the running statistics that its weights came with.
+    pub(super) fn with_own_statistics(self) -> Self {
+        self.then("own statistics", &[])
+    }
+
     /// The key of something made from images too, in this order; `None` if some have no hash.
     pub(super) fn then_images(&self, what: &str, pixels: &[Option<PixelHash>]) -> Option<Self> {
         let pixels: Option<Vec<[u8; 16]>> = pixels.iter().map(|hash| Some(number((*hash)?)?.to_be_bytes())).collect();

@@ -64,23 +64,36 @@ impl Study<'_> {
             true => ensemble(Path::new(&weights.source))?,
             false => Vec::new(),
         };
-        let classifier = network.classifier().ok_or_else(|| Error::Setting {
-            key: "weights".into(),
-            found: format!("{}, which has no scores", network.provenance),
-            expected: "an exported classifier, as written to export/ by `moco-cxr linear` and `finetune`".into(),
-        })?;
-        // Labels are optional, but words and folders are read as labels only where they are asked for.
-        let mut asked = sources.clone();
-        if asked.read.tasks.is_empty() {
-            asked.read.tasks.clone_from(&network.labels);
-        }
-        let rows = Arc::new(asked.rows(part, &network.views, watch)?);
+        let classifier = classifier_of(&network)?;
+        let rows = Arc::new(with_labels_of(sources, &network).rows(part, &network.views, watch)?);
         network.lineage.note_known(&rows, &sources.listed, watch);
         let patients_known = rows.manifest().patients_known;
         let networks = ensemble.len().max(1);
         let scorer = Scorer { network, classifier, ensemble };
         Ok(Predicted { scores: scorer.score(&rows, sources, scoring, watch)?, networks, patients_known })
     }
+}
+
+/// The classifier of exported weights.
+///
+/// # Errors
+/// A backbone without labels.
+pub(super) fn classifier_of(network: &LoadedNetwork) -> Result<Classifier<Network>> {
+    network.classifier().ok_or_else(|| Error::Setting {
+        key: "weights".into(),
+        found: format!("{}, which has no scores", network.provenance),
+        expected: "an exported classifier, as written to export/ by `moco-cxr linear` and `finetune`".into(),
+    })
+}
+
+/// The sources with the labels of a classifier asked for. Labels are optional, but words and folders are read as labels only
+/// where they are asked for.
+pub(super) fn with_labels_of(sources: &Sources, network: &LoadedNetwork) -> Sources {
+    let mut asked = sources.clone();
+    if asked.read.tasks.is_empty() {
+        asked.read.tasks.clone_from(&network.labels);
+    }
+    asked
 }
 
 /// The checkpoints of an ensemble.

@@ -132,3 +132,23 @@ pub fn names(folder: &Path) -> Vec<String> {
 pub fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
+
+/// The shape and the values of a `.npy` file of f32, which must be in the form that numpy.lib.format prescribes.
+pub fn npy(path: &Path) -> (Vec<usize>, Vec<f32>) {
+    let bytes = fs::read(path).unwrap();
+    assert_eq!(bytes[..8], *b"\x93NUMPY\x01\x00", "magic and version");
+    let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    assert_eq!(start % 64, 0);
+    let header = std::str::from_utf8(&bytes[10..start]).unwrap();
+    let shape = header.strip_prefix("{'descr': '<f4', 'fortran_order': False, 'shape': (").unwrap();
+    let shape = shape.strip_suffix('\n').unwrap().trim_end().strip_suffix("), }").unwrap();
+    let shape: Vec<usize> = shape.split(", ").map(|side| side.parse().unwrap()).collect();
+    let values: Vec<f32> = bytes[start..].as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
+    assert_eq!(shape.iter().product::<usize>(), values.len());
+    (shape, values)
+}
+
+/// The rows of a CSV file, each by the names of its columns.
+pub fn table(path: &Path) -> Vec<BTreeMap<String, String>> {
+    csv::Reader::from_path(path).unwrap().deserialize().map(Result::unwrap).collect()
+}

@@ -83,7 +83,7 @@ pub use operating_point::sensitivity_at_specificity;
 pub use plots::{Curve, pr_svg, reliability_svg, roc_curve, roc_svg};
 pub use probe::{
     Convergence, FewLabels, Knn, LinearProbe, LinearProbeConfig, LogisticProbe, PenaltyChoice, Selection, Standardizer,
-    check_disjoint,
+    check_disjoint, nearest_neighbours,
 };
 pub use results::{ResultRow, Results};
 pub use row::{PatientSource, Row};
@@ -93,8 +93,8 @@ pub use subgroups::Subgroup;
 #[cfg(feature = "train")]
 pub use train::{
     Checkpoint, Features, FineTune, FineTuned, Frozen, MayMove, Measured, Supervised, SupervisedConfig, Trained,
-    ensemble, estimate_running_statistics, extract_features, masked_bce, mean_auroc, predict, read_checkpoints,
-    running_statistics, set_running_statistics,
+    ensemble, estimate_running_statistics, extract_feature_maps, extract_features, feature_map_shape, masked_bce,
+    mean_auroc, predict, read_checkpoints, running_statistics, set_running_statistics,
 };
 #[cfg(feature = "train")]
 pub use train::{GradCam, grad_cam};

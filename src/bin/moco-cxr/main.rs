@@ -11,6 +11,7 @@ mod completions;
 mod devices;
 mod embed;
 mod evaluate;
+mod explain;
 mod export;
 mod finetune;
 mod flags;
@@ -18,6 +19,7 @@ mod import;
 mod inspect;
 mod knn;
 mod linear;
+mod neighbours;
 mod parity;
 mod predict;
 mod pretrain;
@@ -51,6 +53,8 @@ enum Command {
     Finetune(finetune::Arguments),
     Predict(predict::Arguments),
     Embed(embed::Arguments),
+    Explain(explain::Arguments),
+    Neighbours(neighbours::Arguments),
     Evaluate(evaluate::Arguments),
     Compare(compare::Arguments),
     Reproduce(reproduce::Arguments),
@@ -84,6 +88,8 @@ fn main() -> ExitCode {
         Command::Finetune(arguments) => finetune::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Embed(arguments) => embed::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Neighbours(arguments) => neighbours::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),

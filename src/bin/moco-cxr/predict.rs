@@ -8,7 +8,11 @@ use serde_json::json;
 
 use crate::{
     Fault,
-    flags::{images::ImageArguments, labels::PolicyArguments, output::print_json},
+    flags::{
+        images::{ImageArguments, PartArguments},
+        labels::PolicyArguments,
+        output::print_json,
+    },
     terminal::print::outln,
     terminal::watch::Terminal,
 };
@@ -25,6 +29,8 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     images: ImageArguments,
+    #[command(flatten)]
+    part: PartArguments,
     /// New CSV file: path, patient, study, view, label_TASK, score_TASK.
     #[arg(long, value_name = "CSV")]
     out: PathBuf,
@@ -52,7 +58,7 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
     scoring.policy = arguments.policy.policy;
     (scoring.fold_studies, scoring.ensemble) = (arguments.study_max, arguments.ensemble);
     let watch = Terminal::new(images.output.quiet());
-    let predicted = Study::predict(&sources, images.part, &images.weights()?, &scoring, &watch)?;
+    let predicted = Study::predict(&sources, arguments.part.part, &images.weights()?, &scoring, &watch)?;
     predicted.write(out)?;
     let scores = predicted.scores();
     let rows = if arguments.study_max { "studies" } else { "images" };

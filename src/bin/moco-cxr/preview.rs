@@ -1,6 +1,6 @@
 //! `moco-cxr preview`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{cxr_data::preview::pairs, pretrain::preview};
@@ -12,6 +12,7 @@ use crate::{
         output::QuietArguments,
         seed::SeedArguments,
         settings::{SettingsArguments, set},
+        source::outside_images,
     },
     terminal::print::outln,
     terminal::watch::Terminal,
@@ -45,17 +46,6 @@ pub(crate) struct Arguments {
     output: QuietArguments,
 }
 
-/// Refuses to write a picture into the folder of images, of which it would be one from then on.
-fn beside_images(out: &Path, data: &Path) -> Result<(), Fault> {
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let (Ok(folder), Ok(data)) = (folder.canonicalize(), data.canonicalize()) else { return Ok(()) };
-    if folder.starts_with(&data) {
-        let expected = "a file outside of the folder of images, where it would count as one of them";
-        return Err(BadArgument::found("--out", format!("{}, below {}", out.display(), data.display()), expected));
-    }
-    Ok(())
-}
-
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     if arguments.per_row == 0 {
         return Err(BadArgument::found("--per-row", 0, "at least 1"));
@@ -65,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         return Err(format!("{}: already exists; expected the name of a new file", out.display()).into());
     }
     let settings = arguments.settings.resolve(None, |settings| set(&mut settings.train.seed, arguments.seed.seed))?;
-    beside_images(out, &settings.data.dir)?;
+    outside_images(out, &settings.data.dir)?;
     let batch = preview(&settings, arguments.epoch, arguments.batch, &Terminal::new(output.quiet))?;
     pairs(&batch, arguments.per_row)?.write_png(out)?;
     if !output.quiet {

@@ -46,7 +46,8 @@ use crate::{
 )]
 pub(crate) struct Arguments {
     /// Table of the paper.
-    #[arg(value_enum)]
+    // `table` is the option of a data set.
+    #[arg(value_enum, id = "which", value_name = "TABLE")]
     table: Which,
     /// Folder with one folder per model: resnet18-moco-linear, densenet121-imagenet-finetune, ...
     #[arg(long, value_name = "DIR")]

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::undefined::Undefined;
 
 /// Number of queries whose similarities are computed together.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 
 /// Weighted k nearest neighbours by cosine similarity (instance discrimination, Wu et al., arXiv:1805.01978, section
 /// 3.4).
@@ -99,7 +99,7 @@ impl Knn {
 
 /// The k rows with the highest similarity; of equal ones, the lower row number first. They are sorted so that sums over
 /// them are always in the same order.
-fn nearest(rows: &mut [usize], similarity: impl Fn(usize) -> f64, k: usize) -> &[usize] {
+pub(super) fn nearest(rows: &mut [usize], similarity: impl Fn(usize) -> f64, k: usize) -> &[usize] {
     let order = |a: &usize, b: &usize| -> Ordering { similarity(*b).total_cmp(&similarity(*a)).then(a.cmp(b)) };
     let k = k.min(rows.len());
     if k < rows.len() {
@@ -109,7 +109,8 @@ fn nearest(rows: &mut [usize], similarity: impl Fn(usize) -> f64, k: usize) -> &
     &rows[..k]
 }
 
-fn unit_rows(what: &'static str, features: ArrayView2<'_, f32>) -> Result<Array2<f64>> {
+/// The rows, each divided by its length.
+pub(super) fn unit_rows(what: &'static str, features: ArrayView2<'_, f32>) -> Result<Array2<f64>> {
     let mut unit = features.mapv(f64::from);
     for (row, mut x) in unit.rows_mut().into_iter().enumerate() {
         let norm = x.dot(&x).sqrt();

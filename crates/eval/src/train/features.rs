@@ -1,7 +1,8 @@
 //! Features of a frozen network, computed once and kept on the host.
 
-use backbones::{Backbone, Mode};
-use ndarray::{Array2, Array3, Axis};
+use backbones::{Backbone, FeatureMaps, Mode, global_average};
+use burn::tensor::Tensor;
+use ndarray::{Array2, Array3, Array4, Axis};
 
 use super::frozen::{Frozen, MayMove};
 use super::images::{BatchError, check_batch, device_of, read, upload};
@@ -43,6 +44,53 @@ pub fn extract_features<B: Backbone, E: Into<BatchError>>(
     backbone: &B,
     batches: impl IntoIterator<Item = Result<(Array3<u8>, Vec<usize>), E>>,
 ) -> Result<Features> {
+    extract(backbone, batches, |network, images| Ok(network.features(images, Mode::Eval)))
+}
+
+/// As [`extract_features`], and passes the feature maps of every batch on before their mean over positions is taken. They
+/// are not kept.
+///
+/// # Shapes
+/// - `each` gets `[B, D, h, w]`, in the order the batches came
+///
+/// # Errors
+/// As [`extract_features`], and [`Error::Batches`] with an error of `each`.
+pub fn extract_feature_maps<B: FeatureMaps, E: Into<BatchError>, F: Into<BatchError>>(
+    backbone: &B,
+    batches: impl IntoIterator<Item = Result<(Array3<u8>, Vec<usize>), E>>,
+    mut each: impl FnMut(Array4<f32>) -> Result<(), F>,
+) -> Result<Features> {
+    extract(backbone, batches, |network, images| {
+        let maps = network.feature_maps(images, Mode::Eval); // [B, D, h, w]
+        let [b, d, h, w] = maps.dims();
+        let values: Vec<f32> = read(maps.clone(), "reading feature maps")?.into_iter().map(|x| x as f32).collect();
+        let found = values.len();
+        let values = Array4::from_shape_vec((b, d, h, w), values);
+        let values = values.map_err(|_| Error::Length { what: "feature maps", found, expected: b * d * h * w })?;
+        each(values).map_err(|e| Error::Batches(e.into()))?;
+        Ok(global_average(maps))
+    })
+}
+
+/// The shape `[D, h, w]` of the feature maps of an image of `side` pixels, which a black one finds out.
+///
+/// # Errors
+/// A side of 0, or a device that fails.
+pub fn feature_map_shape<B: FeatureMaps>(backbone: &B, side: usize) -> Result<[usize; 3]> {
+    let image = Array3::zeros((1, side, side));
+    check_batch(&image, 1)?;
+    let mut network = backbone.valid();
+    let device = device_of(&network)?;
+    let [_, d, h, w] = network.feature_maps(upload(&image, &device), Mode::Eval).dims();
+    Ok([d, h, w])
+}
+
+/// Runs `features`, `[B, 1, S, S]` to `[B, D]`, over all batches.
+fn extract<B: Backbone, E: Into<BatchError>>(
+    backbone: &B,
+    batches: impl IntoIterator<Item = Result<(Array3<u8>, Vec<usize>), E>>,
+    mut features: impl FnMut(&mut B, Tensor<4>) -> Result<Tensor<2>>,
+) -> Result<Features> {
     let mut network = backbone.valid(); // on the plain device: no tape is kept
     let device = device_of(&network)?;
     let before = Frozen::of(&network)?;
@@ -51,8 +99,7 @@ pub fn extract_features<B: Backbone, E: Into<BatchError>>(
     for batch in batches {
         let (images, batch_rows) = batch.map_err(|e| Error::Batches(e.into()))?;
         check_batch(&images, batch_rows.len())?;
-        let features = network.features(upload(&images, &device), Mode::Eval); // [B, D]
-        let features = read(features, "reading features")?;
+        let features = read(features(&mut network, upload(&images, &device))?, "reading features")?;
         if let Some(place) = features.iter().position(|x| !x.is_finite()) {
             let (row, column) = (batch_rows[place / d], place % d);
             return Err(Error::NonFiniteFeature { row, column, value: features[place] as f32 });

@@ -12,7 +12,7 @@ mod supervised;
 
 pub use bce::masked_bce;
 pub use checkpoints::{Checkpoint, ensemble, read_checkpoints};
-pub use features::{Features, extract_features};
+pub use features::{Features, extract_feature_maps, extract_features, feature_map_shape};
 pub use finetune::{FineTune, FineTuned, Measured, mean_auroc};
 pub use frozen::{Frozen, MayMove};
 pub use grad_cam::{GradCam, grad_cam};

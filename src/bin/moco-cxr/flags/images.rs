@@ -1,4 +1,6 @@
-//! The flags that `predict` and `embed` share: weights, and images that need no labels.
+//! The flags that `predict`, `embed`, `explain` and `neighbours` share: weights, and images that need no labels.
+
+use std::path::Path;
 
 use clap::Args;
 use moco_cxr::{DeviceChoice, Sources, Weights, cxr_data::Part};
@@ -9,18 +11,23 @@ use super::{
     output::OutputArguments,
     reading::ReadingArguments,
     seed::SeedArguments,
-    source::{BadImageArguments, SourceArguments},
+    source::{BadImageArguments, SourceArguments, outside_images},
     weights::WeightsArguments,
 };
 use crate::Fault;
+
+/// `--part` of commands that take all images by default.
+#[derive(Debug, Args)]
+pub(crate) struct PartArguments {
+    /// Part of the data set: train, valid, test or all.
+    #[arg(long, default_value_t = Part::All)]
+    pub(crate) part: Part,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct ImageArguments {
     #[command(flatten)]
     source: SourceArguments,
-    /// Part of the data set: train, valid, test or all.
-    #[arg(long, default_value_t = Part::All)]
-    pub(crate) part: Part,
     #[command(flatten)]
     weights: WeightsArguments,
     #[command(flatten)]
@@ -53,6 +60,11 @@ impl ImageArguments {
         sources.read = self.source.read_as(&[]);
         self.reading.apply(&mut sources, self.reading.batch_size)?;
         Ok(sources)
+    }
+
+    /// Refuses to write pictures into the folder of images.
+    pub(crate) fn check_outside(&self, out: &Path) -> Result<(), Fault> {
+        self.source.dirs().iter().try_for_each(|data| outside_images(out, data))
     }
 
     /// The weights, fetched if they are published and not on this machine.

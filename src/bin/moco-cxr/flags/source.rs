@@ -9,6 +9,9 @@ use moco_cxr::{
     data::ReadAs,
 };
 
+use super::bad_argument::BadArgument;
+use crate::Fault;
+
 /// A data set that must be given.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SourceArguments {
@@ -33,6 +36,11 @@ impl SourceArguments {
     /// The folder, or the first of several.
     pub(crate) fn dir(&self) -> &Path {
         self.data.first().map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// All folders.
+    pub(crate) fn dirs(&self) -> &[PathBuf] {
+        &self.data
     }
 
     /// What is said of the folder beyond its layout; `tasks` are label columns that are asked for.
@@ -134,4 +142,17 @@ impl BadImageArguments {
 pub(crate) fn patient_regex(text: &str) -> Result<String, cxr_data::Error> {
     let options = LoadOptions { patient_regex: Some(text.to_owned()), ..LoadOptions::default() };
     options.validate().map(|()| text.to_owned())
+}
+
+/// Refuses to write a picture into the folder of images, of which it would be one from then on.
+pub(crate) fn outside_images(out: &Path, data: &Path) -> Result<(), Fault> {
+    let Ok(whole) = std::path::absolute(out) else { return Ok(()) };
+    // What is to be written is not there yet, nor need the folders above it be.
+    let there = whole.ancestors().find_map(|above| above.canonicalize().ok());
+    let (Some(folder), Ok(data)) = (there, data.canonicalize()) else { return Ok(()) };
+    if folder.starts_with(&data) {
+        let expected = "a place outside of the folder of images, where it would count as one of them";
+        return Err(BadArgument::found("--out", format!("{}, below {}", out.display(), data.display()), expected));
+    }
+    Ok(())
 }

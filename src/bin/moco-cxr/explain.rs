@@ -1,0 +1,72 @@
+//! `moco-cxr explain`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use moco_cxr::{Existing, RunFolder, Study, cxr_data::Part, study::Explaining};
+use serde_json::json;
+
+use crate::{
+    Fault,
+    flags::{bad_argument::BadArgument, images::ImageArguments, output::print_json},
+    terminal::print::outln,
+    terminal::watch::Terminal,
+};
+
+/// Draw heat maps (Grad-CAM) of a trained and exported classifier on chosen images.
+///
+/// OUT holds a picture for each image and task, sheet.png with all of them, maps.npy ([N, h, w] in f32) and explain.csv, with
+/// one line per map. A heat map shows what the network used, not where a disease is; maps and a radiologist's outlines often
+/// differ. An image without colour has nothing that speaks for the finding. The sheet has at most 32 pictures in a row and 64
+/// million pixels.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  moco-cxr explain --weights runs/first/finetune --data radiographs --task \"Pleural Effusion\" --out heat\n  moco-cxr explain --weights runs/first/finetune --data radiographs --image a/1.png --image a/2.png --out heat"
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    images: ImageArguments,
+    /// Part of the data set: train, valid, test or all. [default: all with --image; otherwise test, or else valid or train]
+    #[arg(long)]
+    part: Option<Part>,
+    /// Label of the classifier; may be repeated. [default: all of them]
+    #[arg(long = "task", value_name = "NAME")]
+    tasks: Vec<String>,
+    /// Image, by its path in the data set, as index.csv of embed has it; may be repeated. [default: for each task the surest
+    /// hits, the worst miss and the worst false alarm of the part, so that errors are shown too]
+    #[arg(long = "image", value_name = "PATH", conflicts_with = "number")]
+    named: Vec<String>,
+    /// Most images for each task, without --image.
+    #[arg(long = "images", value_name = "N", default_value_t = Explaining::default().most)]
+    number: usize,
+    /// New or empty folder; it appears whole or not at all.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+    arguments.images.guarded(|| work(arguments))
+}
+
+fn work(arguments: &Arguments) -> Result<(), Fault> {
+    let Arguments { images, part, tasks, named, number, out } = arguments;
+    if *number == 0 {
+        return Err(BadArgument::found("--images", 0, "at least 1"));
+    }
+    images.check_outside(out)?;
+    RunFolder::check(out, Existing::Refuse)?;
+    let sources = images.sources()?;
+    let mut explaining = Explaining::default();
+    (explaining.tasks, explaining.images) = (tasks.clone(), named.clone());
+    (explaining.most, explaining.part) = (*number, *part);
+    let watch = Terminal::new(images.output.quiet());
+    let explanation = Study::explain(&sources, &images.weights()?, &explaining, &watch)?;
+    explanation.write(out)?;
+    let (maps, shown) = (explanation.maps(), explanation.images());
+    if images.output.json() {
+        print_json(&json!({ "out": out, "maps": maps, "images": shown, "weights": explanation.weights() }))?;
+    } else if !images.output.quiet() {
+        outln!("{}: {maps} heat maps of {shown} images", out.join("sheet.png").display())?;
+    }
+    Ok(())
+}
