@@ -113,7 +113,7 @@ fn gradients_are_those_of_finite_differences() {
 fn dense_block(shape: [usize; 4], dtype: DType, mode: Mode, joined: bool) -> Vec<Vec<f64>> {
     let [b, c, h, w] = shape;
     let leaf = tensor(numbers(b * c * h * w, 1.0, 5), shape, dtype).require_grad();
-    let mut pieces = Pieces::new(leaf.clone());
+    let mut pieces = Pieces::new(leaf.clone(), 6);
     let mut all = Vec::new();
     let mut norms = Vec::new();
     let mut normalise = |pieces: &mut Pieces, channels: usize| {
