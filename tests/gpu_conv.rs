@@ -46,14 +46,16 @@ fn convolution_gives_the_cpus_numbers() {
         case([8, 4, 20, 20], 4, 3, 1, 1), // dW over 3,200 positions
         case([1, 2, 3, 3], 2, 3, 3, 0),
         case([1, 1, 1, 1], 1, 1, 1, 0),
+        case([1, 1, 2050, 2050], 1, 1, 1, 0), // more tiles than a device takes in one line of cubes
     ];
     for case in &cases {
         let (there, here) = (convolve(case, &gpu), convolve(case, &Device::flex()));
         for (what, (there, here)) in ["y", "dX", "dW"].iter().zip(there.iter().zip(&here)) {
-            // Sums of up to 3,200 products in f32, in another order.
+            // Sums of up to 3,200 products in f32, in another order; dW of the largest map is one of 4 million.
             let found = difference(there, here);
             let Case { x, out, kernel, stride, .. } = case;
-            assert!(found <= 5e-6, "{x:?} to {out}, {kernel}x{kernel}, stride {stride}: {what} differs by {found}");
+            let bound = if x[2] > 1_000 { 1e-4 } else { 5e-6 };
+            assert!(found <= bound, "{x:?} to {out}, {kernel}x{kernel}, stride {stride}: {what} differs by {found}");
         }
     }
 }

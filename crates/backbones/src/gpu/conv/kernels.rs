@@ -57,6 +57,8 @@ pub(super) struct Sizes {
     /// Cubes that share the inner side, and how much of it each takes.
     pub(super) shares: usize,
     pub(super) share: usize,
+    /// Lines of cubes in which the tiles of rows lie: a device takes a limited number in one.
+    pub(super) lines: usize,
 }
 
 /// A position of a map, in the map that the pass gathers from; what lies outside is padding.
@@ -88,8 +90,10 @@ pub(super) fn convolve<F: Float>(
     let taps = comptime!(window.height * window.width);
     let stride = comptime!(window.stride);
     let unit = UNIT_POS as usize;
-    let (tile_row, tile_column) = (CUBE_POS_X as usize * TILE, CUBE_POS_Y as usize * TILE);
-    let (phase, part) = (CUBE_POS_Z as usize / of.shares, CUBE_POS_Z as usize % of.shares);
+    let (line, rest) = (CUBE_POS_Z as usize % of.lines, CUBE_POS_Z as usize / of.lines);
+    let tile_row = (line * CUBE_COUNT_X as usize + CUBE_POS_X as usize) * TILE;
+    let tile_column = CUBE_POS_Y as usize * TILE;
+    let (phase, part) = (rest / of.shares, rest % of.shares);
     // Of dX: the first row and column of x of this phase, and the first tap that reaches them.
     let (phase_y, phase_x) = (phase / stride, phase % stride);
     let (tap_y, tap_x) = ((phase_y + window.padding) % stride, (phase_x + window.padding) % stride);

@@ -108,7 +108,10 @@ impl Layer {
         let (shares, share) = tiles.shares();
         let length = out.meta.num_elements();
         let planes = (shares > 1).then(|| tape::new(out, [shares, length], DType::F32));
-        let cubes = [tiles.rows.div_ceil(TILE), tiles.columns.div_ceil(TILE), tiles.phases * shares].map(|n| n as u32);
+        let (row_tiles, most) = (tiles.rows.div_ceil(TILE), out.client.properties().hardware.max_cube_count.0 as usize);
+        let lines = row_tiles.div_ceil(most);
+        let cubes = [row_tiles.div_ceil(lines), tiles.columns.div_ceil(TILE), tiles.phases * shares * lines];
+        let cubes = cubes.map(|n| n as u32);
         let sizes = SizesLaunch::new(
             images,
             x_height,
@@ -121,6 +124,7 @@ impl Layer {
             y_pitch,
             shares,
             share,
+            lines,
         );
         let (client, element) = (&out.client, tape::element(out));
         // SAFETY: rows, columns and the inner side are those of the buffers, and every index is checked against them.
