@@ -177,7 +177,7 @@ fn images_that_are_not_named_are_the_surest_hits_and_the_worst_errors() {
     let expected = [
         (positive[0].1, "with the finding"),
         (positive[positive.len() - 1].1, "with the finding, lowest score"),
-        (negative[0].1, "without the finding, highest score"),
+        (negative[0].1, "not labelled with the finding, highest score"),
     ];
     assert_eq!(found, expected);
     assert!(lines.iter().all(|line| line["task"] == "Cardiomegaly"));

@@ -59,6 +59,53 @@ fn run(arch: Arch, device: &Device) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
     (values(features), named.1)
 }
 
+/// Features, gradients and running statistics of DenseNet121 over batch statistics of two groups. The last maps have 2 x 2 positions
+/// of four images a group: a smaller batch amplifies rounding.
+fn trained(device: &Device) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
+    let mut network = NetworkConfig::new(Arch::DenseNet121).init(1, device).train();
+    let device = device.clone().autodiff();
+    let images: Tensor<4> = tensor([8, 1, 64, 64], 5, &device) * 0.5 + 0.5;
+    let features = network.features(images, Mode::Train { groups: 2 });
+    let loss = (features.clone() * tensor(features.dims(), 6, &device)).sum();
+    let gradients = NamedGradients::take(&network, loss.backward());
+    let mut named = Named(&gradients, BTreeMap::new());
+    visit_tensors(&network, &mut named);
+    let mut statistics = Buffers(named.1);
+    visit_tensors(&network, &mut statistics);
+    (values(features), statistics.0)
+}
+
+struct Buffers(BTreeMap<String, Vec<f32>>);
+
+impl TensorVisitor for Buffers {
+    fn visit<const D: usize>(&mut self, name: &str, kind: TensorKind, param: &Param<Tensor<D>>) {
+        if kind == TensorKind::Buffer {
+            self.0.insert(name.to_owned(), values(param.val().inner()));
+        }
+    }
+}
+
+#[test]
+fn a_dense_network_over_batch_statistics_is_the_cpus() {
+    let Some(gpu) = gpu() else { return };
+    let ((there, of_there), (here, of_here)) = (trained(&gpu), trained(&Device::flex()));
+    let found = difference(&there, &here);
+    assert!(found < 1e-4, "features differ by {found}");
+    for (name, here) in &of_here {
+        let there = &of_there[name];
+        let largest = here.iter().fold(1e-6_f32, |m, x| m.max(x.abs()));
+        let mean = there.iter().zip(here).map(|(a, b)| (a - b).abs()).sum::<f32>() / here.len() as f32 / largest;
+        let (found, bound) = if name.contains(".running_") {
+            (difference(there, here), 2e-5)
+        } else if name.starts_with("features.denseblock4.") || name.starts_with("features.norm5.") {
+            (difference(there, here), 5e-4) // no rectifier of an earlier block can have switched behind them
+        } else {
+            (mean, 5e-2) // some have
+        };
+        assert!(found < bound, "{name} differs by {found}");
+    }
+}
+
 #[test]
 fn features_and_gradients_are_the_cpus() {
     let Some(gpu) = gpu() else { return };

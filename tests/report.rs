@@ -177,7 +177,7 @@ fn a_whole_run_fills_every_section() {
         "0.805",
         "Female",
         "60-79",
-        "without the finding, highest score",
+        "not labelled with the finding, highest score",
         "not a medical device",
     ] {
         assert!(html.contains(word), "{word}");

@@ -1,4 +1,4 @@
-//! Grad-CAM of a classifier: for each finding the surest hits, the worst miss and the worst false alarm.
+//! Grad-CAM of a classifier: for each finding the highest scores and the lowest of images with it, and the highest of the others.
 
 use std::path::Path;
 
@@ -84,7 +84,7 @@ impl HeatMaps {
     pub(super) fn section(&self) -> Section {
         let lead = format!(
             "{} of the classifier: the image and, beside it, its heat map, scaled to its own maximum. Chosen from {} images of \
-             the {} part: the two surest hits, the worst miss and the worst false alarm, so that errors are shown too.",
+             the {} part: with the finding the highest scores and the lowest, of the others the highest, so that errors are shown too.",
             term("Grad-CAM"),
             self.images,
             self.part

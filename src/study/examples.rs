@@ -2,8 +2,9 @@
 
 use cxr_data::{Label, Manifest};
 
-/// Up to `most` rows of a task with a caption: the surest hits, the worst miss and the worst false alarm, so that errors are
-/// shown too; without labels, the highest scores. `scores` are rows with their scores.
+/// Up to `most` rows of a task with a caption: of those labelled with the finding the highest scores and the lowest, and of the
+/// others the highest, so that errors are shown where there are any; without labels, the highest scores. `scores` are rows with
+/// their scores.
 pub(crate) fn examples_of(
     manifest: &Manifest,
     task: &str,
@@ -22,7 +23,7 @@ pub(crate) fn examples_of(
     if let Some(&row) = positive.get(hits..).and_then(<[usize]>::last) {
         found.push(("with the finding, lowest score", row));
     }
-    found.extend(negative.map(|row| ("without the finding, highest score", row)));
+    found.extend(negative.map(|row| ("not labelled with the finding, highest score", row)));
     found.truncate(most);
     found
 }
@@ -52,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn hits_are_shown_with_the_worst_miss_and_the_worst_false_alarm() {
+    fn the_highest_and_lowest_with_the_finding_and_the_highest_of_the_others_are_shown() {
         use Label::{Negative, NotMentioned, Positive, Uncertain};
         let set = manifest(&[Positive, Uncertain, NotMentioned, Positive, Positive, Negative, Positive]);
         let scores = || vec![(0, 0.1), (1, 0.9), (2, 0.4), (3, 0.8), (4, 0.3), (5, 0.2), (6, 0.7)];

@@ -53,7 +53,7 @@ pub(crate) fn measured(
     queue: Option<&Queue>,
 ) -> InfoNce {
     let _t = cpu_times::time(Part::Loss);
-    // First on the tape where it is on it at all: the order in which gradients of q are added decides their last bits.
+    // On the CPU this goes on the tape first: the order in which gradients of q are added decides their last bits.
     let pos = (!serves(&q)).then(|| (q.clone() * k.clone()).sum_dim(1)); // [N, 1]
     let in_queue = negatives.rows.dims()[0] > 0;
     let mut parts = Vec::new();

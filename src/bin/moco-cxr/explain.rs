@@ -17,7 +17,7 @@ use crate::{
 ///
 /// OUT holds a picture for each image and task, sheet.png with all of them, maps.npy ([N, h, w] in f32) and explain.csv, with
 /// one line per map. A heat map shows what the network used, not where a disease is; maps and a radiologist's outlines often
-/// differ. An image without colour has nothing that speaks for the finding. The sheet has at most 32 pictures in a row and 64
+/// differ. An image without colour shows no evidence for the finding. The sheet has at most 32 pictures in a row and 64
 /// million pixels.
 #[derive(Debug, Args)]
 #[command(
@@ -32,8 +32,8 @@ pub(crate) struct Arguments {
     /// Label of the classifier; may be repeated. [default: all of them]
     #[arg(long = "task", value_name = "NAME")]
     tasks: Vec<String>,
-    /// Image, by its path in the data set, as index.csv of embed has it; may be repeated. [default: for each task the surest
-    /// hits, the worst miss and the worst false alarm of the part, so that errors are shown too]
+    /// Image, by its path in the data set, as index.csv of embed has it; may be repeated. [default: for each task the images
+    /// with the finding that score highest and lowest, and the highest of the others]
     #[arg(long = "image", value_name = "PATH", conflicts_with = "number")]
     named: Vec<String>,
     /// Most images for each task, without --image.

@@ -32,8 +32,8 @@ use crate::{
 pub struct Explaining {
     /// Labels of the classifier. Default: none, for all of them.
     pub tasks: Vec<String>,
-    /// Paths of images in the data set. Default: none, for those that show for each task what the classifier does: the surest
-    /// hits, the worst miss and the worst false alarm, or the highest scores of a set without labels.
+    /// Paths of images in the data set. Default: none, for those that show for each task what the classifier does: of images with
+    /// the finding the highest scores and the lowest, of the others the highest; or the highest scores of a set without labels.
     pub images: Vec<String>,
     /// Most images of a task, if none are named. Default: 4.
     pub most: usize,
@@ -106,7 +106,7 @@ impl Study<'_> {
             None if named => Part::All,
             None => part_to_show(sources)?,
         };
-        // Of images that are named no others need be looked at.
+        // Where images are named the others are not checked first.
         let rows = match named {
             true => Rows::listed(sources, part, watch)?,
             false => sources.rows(part, &network.views, watch)?,

@@ -82,17 +82,21 @@ fn unpack<N: Size>(words: &[i32], levels: &mut [Vector<f32, N>], count: usize) {
 ///
 /// # Shapes
 /// - words `[M/4]`, table `[9, N, 1, 1]`, both of 32 bits, to `[N, 1, side, side]`
+///
+/// # Panics
+/// When the table has not nine rows.
 #[allow(unsafe_code)]
 pub fn sample(words: &Tensor<1, Int>, table: &Tensor<4, Int>, side: usize) -> Option<Tensor<4>> {
     if words.dtype() != DType::I32 || table.dtype() != DType::I32 {
         return None;
     }
     let ((words, context), (table, _)) = (tape::whole(words)?, tape::whole(table)?);
-    let [_, views, ..] = tape::dims::<4>(&table);
+    let [numbers, views, ..] = tape::dims::<4>(&table);
+    assert_eq!(numbers, 9, "numbers of a view");
+    let most = words.meta.num_elements();
     let levels = tape::new(&words, [views, 1, side, side], DType::F32);
     let (pixels, cube) = (views * side * side, CubeDim::new_1d(UNITS));
-    // SAFETY: every pixel is of a unit of its own; what it reads was checked to lie within its plane, and where planes lie when
-    // the table was made.
+    // SAFETY: every pixel is of a unit of its own, and reads nothing beyond the last word, whatever the table says.
     unsafe {
         look_up::launch_unchecked(
             &words.client,
@@ -104,13 +108,14 @@ pub fn sample(words: &Tensor<1, Int>, table: &Tensor<4, Int>, side: usize) -> Op
             pixels,
             views,
             side,
+            most,
         );
     }
     Some(tape::constant(levels, context))
 }
 
 #[cube(launch_unchecked)]
-fn look_up(words: &[i32], table: &[i32], levels: &mut [f32], pixels: usize, views: usize, side: usize) {
+fn look_up(words: &[i32], table: &[i32], levels: &mut [f32], pixels: usize, views: usize, side: usize, most: usize) {
     if ABSOLUTE_POS < pixels {
         let (u, rest) = (i32::cast_from(ABSOLUTE_POS % side), ABSOLUTE_POS / side);
         let (v, view) = (i32::cast_from(rest % side), rest / side);
@@ -121,7 +126,10 @@ fn look_up(words: &[i32], table: &[i32], levels: &mut [f32], pixels: usize, view
         let mut level = 0i32;
         if x >= 0 && y >= 0 && x < width && y < height {
             let at = table[view + 8 * views] + y * width + x;
-            level = (words[usize::cast_from(at >> 2i32)] >> ((at & 3i32) << 3i32)) & 0xff;
+            let word = usize::cast_from(at >> 2i32);
+            if at >= 0 && word < most {
+                level = (words[word] >> ((at & 3i32) << 3i32)) & 0xff;
+            }
         }
         levels[ABSOLUTE_POS] = f32::cast_from(level) / 255.0;
     }

@@ -1,4 +1,4 @@
-//! Updates of all tensors of a network in a few launches: as many tensors in one as the device binds buffers.
+//! Updates of all tensors of a network in a few launches: as many tensors in one as the device binds buffers for, at most 24.
 //!
 //! Results are new tensors; a weight and its state are read and written once. Everything is f32 and flat.
 

@@ -12,7 +12,8 @@ use cubecl::{calculate_cube_count_elemwise, prelude::*};
 
 use super::tape::{self, Rows};
 
-/// The maps so far of a block, whose buffer has room for more.
+/// The maps so far of a block, whose buffer has room for more. After each map all so far are normalised once at most, and the graph
+/// is followed back once: gradients are added up over the layers.
 #[derive(Debug, Clone)]
 pub(crate) struct Slab {
     buffer: CubeTensor,
@@ -43,6 +44,11 @@ impl Slab {
 
     fn append(&mut self, map: CubeTensor) {
         let (map, start) = (Rows::of(map), self.channels());
+        let ([b, c, h, w], [images, capacity, height, width]) = (tape::dims(&map.map), tape::dims(&self.buffer));
+        assert!(
+            [b, h, w] == [images, height, width] && start + c <= capacity && map.map.dtype == self.buffer.dtype,
+            "a map {b} x {c} x {h} x {w} for a block of {images} x {capacity} x {height} x {width} with {start} channels so far"
+        );
         copy_rows(&map, 0, &self.whole(), start, map.columns);
         self.widths.push(map.columns);
     }
@@ -70,7 +76,8 @@ impl Slab {
         Rows { map, columns: channels, ..whole }
     }
 
-    /// Where the gradients of the maps so far belong, and whether there are any yet to which these are added.
+    /// The buffer for the gradients of the maps so far, and whether it holds gradients already, to which those of this layer are
+    /// added.
     pub(crate) fn gradient(&self) -> (Rows, bool) {
         let mut place = self.gradients.lock().unwrap_or_else(PoisonError::into_inner);
         let there = place.is_some();

@@ -95,7 +95,7 @@ pub(crate) fn new<const D: usize>(like: &CubeTensor, shape: [usize; D], dtype: D
 /// A tensor as a kernel's argument, in the order of its memory.
 pub(crate) fn argument(tensor: &CubeTensor) -> BufferArg {
     let length = tensor.meta.num_elements();
-    // SAFETY: the buffer has as many elements as the tensor, which has no gaps.
+    // SAFETY: kernels do not ask for this length. They are told rows and the distance between them, which the buffer holds.
     #[allow(unsafe_code)]
     unsafe {
         BufferArg::from_raw_parts(tensor.handle.clone(), length)

@@ -1,5 +1,5 @@
-//! The cross entropy of momentum contrast over a long queue: two launches forward, one backward, and one pass over the
-//! similarities each way.
+//! The cross entropy of momentum contrast over a long queue, in one pass over the similarities each way: a launch for each kind of
+//! negatives, and one more forward.
 //!
 //! Letters: N batch, D embedding, n negatives.
 
@@ -83,8 +83,15 @@ pub struct Contrast {
 /// - q and k `[N, D]`
 ///
 /// # Panics
-/// Unless there are negatives of one kind or of two.
+/// Unless there are negatives of one kind or of two, and the shapes fit.
 pub fn contrast(q: &Tensor<2>, k: &Tensor<2>, negatives: &[Negative], wanted: Wanted) -> Option<Contrast> {
+    assert!(matches!(negatives.len(), 1 | 2), "negatives of one kind or of two");
+    let [rows, _] = q.dims();
+    assert_eq!(q.dims(), k.dims(), "shapes of queries and keys");
+    for (similarities, excluded) in negatives {
+        assert_eq!(similarities.dims()[0], rows, "rows of similarities");
+        assert!(excluded.as_ref().is_none_or(|mask| mask.dims() == similarities.dims()), "the shape of a mask");
+    }
     let (q, k) = (tape::operand(q)?, tape::operand(k)?);
     if tape::records(tape::context(&[&k])) {
         return None;

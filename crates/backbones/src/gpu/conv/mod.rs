@@ -30,6 +30,9 @@ const SHARE: usize = 512;
 ///
 /// # Shapes
 /// - x `[B, in, H, W]`, weight `[out, in, kH, kW]` to `[B, out, H', W']`
+///
+/// # Panics
+/// When the channels differ, or the kernel is larger than the padded map.
 pub(crate) fn conv2d(x: &Tensor<4>, weight: &Tensor<4>, stride: usize, padding: usize) -> Option<Tensor<4>> {
     let (x, w) = (tape::operand(x)?, tape::operand(weight)?);
     let context = tape::context(&[&x, &w]);
@@ -39,6 +42,11 @@ pub(crate) fn conv2d(x: &Tensor<4>, weight: &Tensor<4>, stride: usize, padding: 
     if x.dtype != DType::F32 || w.dtype != DType::F32 || !(matmul.cmma.is_empty() && matmul.mma.is_empty()) {
         return None;
     }
+    let ([_, c, h, wide], [_, ci, kh, kw]) = (tape::dims::<4>(&x), tape::dims::<4>(&w));
+    assert!(
+        c == ci && h + 2 * padding >= kh && wide + 2 * padding >= kw,
+        "convolution of {c} channels of {h} x {wide} with a weight for {ci} of {kh} x {kw}"
+    );
     let _t = cpu_times::time(Part::ConvForward);
     let (x, weight) = (Rows::of(x), into_contiguous(w));
     let layer = Layer::new(x, weight, stride, padding);

@@ -49,7 +49,7 @@ impl<const N: usize> Backward<Cube, N> for NormBackward {
 
     fn backward(self, ops: Ops<State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let _t = cpu_times::time(Part::Norm);
-        let dy = Rows::of(tape::gradient(grads, &ops));
+        let dy = Rows::of(tape::gradient(grads, &ops)).in_vectors(ops.state.division.vector);
         let parents = ops.parents.map(|p| p.map(|p| p.id));
         let results = ops.state.backward(&dy, N == 4);
         for (parent, result) in parents.into_iter().zip(results) {
@@ -66,7 +66,6 @@ impl State {
     fn backward(&self, dy: &Rows, residual: bool) -> [Option<CubeTensor>; 4] {
         let (x, d) = (&self.rows, &self.division);
         let client = &x.map.client;
-        let sums = tape::new(&x.map, [2, d.groups, d.chunks, d.channels()], DType::F32);
         let means = tape::new(&x.map, [2, d.groups, d.channels()], DType::F32);
         let parameters = Pair::new(&x.map, d.channels());
         // Without a residual the mask is made of x, and this is not read.
@@ -108,6 +107,7 @@ impl State {
             }
             return self.results(dx, parameters, of_residual);
         }
+        let sums = tape::new(&x.map, [2, d.groups, d.chunks, d.channels()], DType::F32);
         // SAFETY: every index is below the size of its buffer, by the division of the map.
         unsafe {
             kernels::measure_back::launch_unchecked(

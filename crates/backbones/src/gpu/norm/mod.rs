@@ -33,6 +33,9 @@ const CHUNKS: usize = 512;
 /// Columns of vectors side by side in a cube at most, a power of two.
 const LANES: usize = 32;
 
+/// Buffers that a kernel binds at most, with its own for numbers, but for that which normalises a small map at once.
+const BINDINGS: u32 = 9;
+
 /// What is asked of a normalisation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Norm {
@@ -114,6 +117,9 @@ impl Division {
 ///
 /// # Shapes
 /// - input and residual `[B, C, H, W]`, weight, bias and statistics `[C]`
+///
+/// # Panics
+/// When a shape is another.
 pub(crate) fn batch_norm(
     norm: Norm,
     input: Input<'_>,
@@ -140,22 +146,34 @@ pub(crate) fn batch_norm(
         Input::Map(_) => (Rows::of(x.tensor.into_primitive()), None),
         Input::Slab(slab, _) => (slab.rows(), Some(slab.clone())),
     };
-    let residual = r.map(|r| Rows::of(r.tensor.into_primitive()));
     let (weight, bias) = (vector(w)?, vector(b)?);
     let division = Division::of(&rows, norm.groups);
+    let residual = r.map(|r| Rows::of(r.tensor.into_primitive()).in_vectors(division.vector));
+    if residual.as_ref().is_some_and(|r| r.map.dtype != rows.map.dtype)
+        || rows.map.client.properties().hardware.max_bindings < BINDINGS
+    {
+        return None;
+    }
+    let shape = tape::dims::<4>(&rows.map);
+    for (what, length) in [("weight", &weight), ("bias", &bias)].map(|(what, t)| (what, t.meta.num_elements())) {
+        assert_eq!(length, rows.columns, "elements of the {what} of {} channels", rows.columns);
+    }
+    if let Some(residual) = &residual {
+        assert_eq!(tape::dims::<4>(&residual.map), shape, "shapes of a residual and of the map that it is added to");
+    }
 
     let constant = matches!(source, Source::Given(_));
     let map = Map { norm, division, x: &rows, residual: residual.as_ref(), weight: &weight, bias: &bias };
     let (out, statistics, running) = match source {
         Source::Given(running) => {
-            let (out, statistics) = map.by_given(numbers(running)?);
+            let (out, statistics) = map.by_given(numbers(running, rows.columns)?);
             (out, statistics, None)
         }
         Source::Batch { running, momentum } => {
             // On the device that they were on, with or without a tape.
             let places = [tape::operand(running[0])?, tape::operand(running[1])?];
             let contexts = places.each_ref().map(|place| tape::context(&[place]));
-            let (out, statistics, [mean, variance]) = map.by_batch(numbers(running)?, momentum);
+            let (out, statistics, [mean, variance]) = map.by_batch(numbers(running, rows.columns)?, momentum);
             (out, statistics, Some([tape::constant(mean, contexts[0]), tape::constant(variance, contexts[1])]))
         }
     };
@@ -191,7 +209,9 @@ fn vector(operand: tape::Operand) -> Option<CubeTensor> {
     (tensor.dtype == DType::F32).then(|| burn_cubecl::kernel::into_contiguous(tensor))
 }
 
-fn numbers(of: [&Tensor<1>; 2]) -> Option<[CubeTensor; 2]> {
+/// Running mean and variance.
+fn numbers(of: [&Tensor<1>; 2], channels: usize) -> Option<[CubeTensor; 2]> {
     let [a, b] = of;
+    assert!(a.dims() == [channels] && b.dims() == [channels], "running statistics of {channels} channels");
     Some([vector(tape::operand(a)?)?, vector(tape::operand(b)?)?])
 }
