@@ -57,13 +57,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Enough that a run does not end before a signal reaches it on a busy machine.
-const EPOCHS: [&str; 2] = ["--epochs", "20"];
-
 /// Runs until the third step and sends a signal.
 fn interrupted(out: &Path, name: &str, more: &[&str]) -> Output {
-    let more = [&EPOCHS[..], more].concat();
-    let mut child = pretrain(out, &more).spawn().unwrap();
+    let mut child = pretrain(out, more).spawn().unwrap();
     wait(&mut child, "the third step", || lines(&out.join("metrics.jsonl")) >= 3);
     signal(&child, name);
     child.wait_with_output().unwrap()
@@ -73,7 +69,7 @@ fn interrupted(out: &Path, name: &str, more: &[&str]) -> Output {
 fn an_interrupted_run_says_how_to_go_on_and_ends_as_the_one_that_was_not() {
     let (folder, ..) = made();
     let undisturbed = folder.join("undisturbed");
-    assert!(pretrain(&undisturbed, &[&EPOCHS[..], &["--quiet"]].concat()).status().unwrap().success());
+    assert!(pretrain(&undisturbed, &["--quiet"]).status().unwrap().success());
     let out = folder.join("interrupted");
     let ran = interrupted(&out, "-INT", &[]);
     assert_eq!(ran.status.code(), Some(130), "{}", text(&ran.stderr));

@@ -194,7 +194,7 @@ fn adam_all<N: Size>(
                 let mut weight = item.weight[at];
                 let mut gradient = item.gradient[at];
                 if comptime!(shrink) {
-                    weight = weight * Vector::new(of.decay);
+                    weight *= Vector::new(of.decay);
                 }
                 if comptime!(decayed) {
                     gradient += weight * Vector::new(of.decay);

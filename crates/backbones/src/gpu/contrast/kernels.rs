@@ -3,6 +3,8 @@
 //! Similarities are `[N, n]`, in vectors of negatives; `width` is the number of vectors in a row. A cube covers a chunk of one
 //! row: cube x is the chunk, y the row. An exponent is the similarity times the sharpness.
 
+#![allow(clippy::collapsible_if)] // conditions of the compilation around those of the run
+
 use cubecl::prelude::*;
 
 use crate::gpu::sums::{UNITS, add_up};

@@ -98,8 +98,8 @@ pub(super) fn convolve<F: Float>(
     let (phase_y, phase_x) = (phase / stride, phase % stride);
     let (tap_y, tap_x) = ((phase_y + window.padding) % stride, (phase_x + window.padding) % stride);
     let across = taps_of(tap_x, comptime!(window.width), stride);
-    let grid_height = (of.x_height - phase_y + stride - 1) / stride;
-    let grid_width = (of.x_width - phase_x + stride - 1) / stride;
+    let grid_height = (of.x_height - phase_y).div_ceil(stride);
+    let grid_width = (of.x_width - phase_x).div_ceil(stride);
 
     let (rows, inner, columns) = match comptime!(window.pass) {
         Pass::Forward => (of.images * of.y_height * of.y_width, taps * of.x_channels, of.y_channels),
