@@ -113,8 +113,9 @@ fn a_damaged_file_of_a_run_is_named_or_does_not_matter() {
             replace(&copied.join(&name), &bytes);
             let ran = run(arguments!["pretrain", "--resume", "--out", copied]);
             // Settings that were changed are named themselves.
-            let names = [&short[..], "other settings", name.parent().unwrap().to_str().unwrap()];
-            let names = if names[2].is_empty() { &names[..2] } else { &names[..] };
+            let differs = "the configuration differs from the checkpoint's in";
+            let names = [&short[..], "other settings", differs, name.parent().unwrap().to_str().unwrap()];
+            let names = if names[3].is_empty() { &names[..3] } else { &names[..] };
             let what = format!("{} {how}", name.display());
             let steps = |run: &Path| {
                 metrics(run).iter().map(|line| (line["step"].clone(), line["loss"].clone())).collect::<Vec<_>>()
