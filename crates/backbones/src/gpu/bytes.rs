@@ -5,12 +5,10 @@ use burn::{
     tensor::{DType, Device, Int, Tensor, TensorData},
 };
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::{calculate_cube_count_elemwise, prelude::*};
+use cubecl::prelude::*;
 
-use super::tape;
+use super::{tape, unit_an_item};
 
-/// Units of a cube.
-const UNITS: u32 = 256;
 /// Bytes of an integer.
 const BYTES: usize = 4;
 
@@ -37,12 +35,12 @@ pub fn grey_levels(mut bytes: Vec<u8>, shape: [usize; 4], device: &Device) -> Re
     let packed = Tensor::<1, Int>::from_data(packed, (device, DType::I32));
     let (packed, context) = tape::whole(&packed).expect("a tensor of the device that was asked for");
     let levels = tape::new(&packed, [words * BYTES], DType::F32);
-    let cube = CubeDim::new_1d(UNITS);
+    let (cubes, cube) = unit_an_item(&packed.client, words);
     // SAFETY: a unit reads one integer and writes its four levels.
     unsafe {
         unpack::launch_unchecked(
             &packed.client,
-            calculate_cube_count_elemwise(&packed.client, words, cube),
+            cubes,
             cube,
             BYTES,
             tape::argument(&packed),
@@ -95,12 +93,13 @@ pub fn sample(words: &Tensor<1, Int>, table: &Tensor<4, Int>, side: usize) -> Op
     assert_eq!(numbers, 9, "numbers of a view");
     let most = words.meta.num_elements();
     let levels = tape::new(&words, [views, 1, side, side], DType::F32);
-    let (pixels, cube) = (views * side * side, CubeDim::new_1d(UNITS));
+    let pixels = views * side * side;
+    let (cubes, cube) = unit_an_item(&words.client, pixels);
     // SAFETY: every pixel is of a unit of its own, and reads nothing beyond the last word, whatever the table says.
     unsafe {
         look_up::launch_unchecked(
             &words.client,
-            calculate_cube_count_elemwise(&words.client, pixels, cube),
+            cubes,
             cube,
             tape::argument(&words),
             tape::argument(&table),

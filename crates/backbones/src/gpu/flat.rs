@@ -9,10 +9,7 @@ use burn::{
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::{client::Client, prelude::*};
 
-use super::{
-    sums::{UNITS, add_up},
-    tape,
-};
+use super::{UNITS, sums::add_up, tape};
 
 /// Vectors that a cube goes through.
 const CHUNK: usize = 2048;

@@ -15,7 +15,8 @@ use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 use super::{
-    sums::{UNITS, add_up},
+    UNITS,
+    sums::add_up,
     tape::{self, Strategy},
 };
 

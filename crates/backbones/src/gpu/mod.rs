@@ -17,3 +17,14 @@ pub(crate) mod slab;
 mod sums;
 pub(crate) mod tape;
 pub(crate) mod update;
+
+use cubecl::{calculate_cube_count_elemwise, client::Client, prelude::*};
+
+/// Units of a cube.
+const UNITS: u32 = 256;
+
+/// Cubes for a unit an item.
+fn unit_an_item(client: &Client, items: usize) -> (CubeCount, CubeDim) {
+    let cube = CubeDim::new_1d(UNITS);
+    (calculate_cube_count_elemwise(client, items, cube), cube)
+}

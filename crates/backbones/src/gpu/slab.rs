@@ -8,9 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Tensor;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::{calculate_cube_count_elemwise, prelude::*};
+use cubecl::prelude::*;
 
-use super::tape::{self, Rows};
+use super::{
+    tape::{self, Rows},
+    unit_an_item,
+};
 
 /// The maps so far of a block, whose buffer has room for more. After each map all so far are normalised once at most, and the graph
 /// is followed back once: gradients are added up over the layers.
@@ -104,11 +107,10 @@ impl Slab {
 #[allow(unsafe_code)]
 fn copy_rows(from: &Rows, from_start: usize, to: &Rows, to_start: usize, width: usize) {
     let sizes = [from.pitch, from_start, to.pitch, to_start, width];
-    let vector = [4, 2].into_iter().find(|n| sizes.iter().all(|size| size % n == 0)).unwrap_or(1);
+    let vector = tape::vector(&sizes);
     let [from_pitch, from_start, to_pitch, to_start, width] = sizes.map(|size| size / vector);
     let client = &from.map.client;
-    let cube = CubeDim::new_1d(256);
-    let cubes = calculate_cube_count_elemwise(client, from.rows * width, cube);
+    let (cubes, cube) = unit_an_item(client, from.rows * width);
     // SAFETY: both maps have these rows, and the columns are within theirs.
     unsafe {
         copy::launch_unchecked(

@@ -2,8 +2,7 @@
 
 use cubecl::prelude::*;
 
-/// Units of a cube.
-pub(super) const UNITS: u32 = 256;
+use super::UNITS;
 
 /// Sum over the units of a cube, which all of them get.
 #[cube]

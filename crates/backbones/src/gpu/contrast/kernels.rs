@@ -7,7 +7,7 @@
 
 use cubecl::prelude::*;
 
-use crate::gpu::sums::{UNITS, add_up};
+use crate::gpu::{UNITS, sums::add_up};
 
 /// Planes of what is known of each chunk of a row, `[COUNT, chunks, N]`.
 pub(super) struct Plane;

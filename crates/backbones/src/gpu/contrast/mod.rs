@@ -25,7 +25,7 @@ use cubecl::{
 
 use self::kernels::{Kept, Plane};
 use super::{
-    sums::UNITS,
+    UNITS,
     tape::{self, Operand, Strategy, Tracked},
 };
 

@@ -15,10 +15,13 @@ use burn::{
     tensor::{DType, Tensor},
 };
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
-use cubecl::{calculate_cube_count_elemwise, ir::ElemType, prelude::*};
+use cubecl::{ir::ElemType, prelude::*};
 
 use self::kernels::{Pass, SizesLaunch, TILE, UNITS, Window};
-use super::tape::{self, Rows, Strategy};
+use super::{
+    tape::{self, Rows, Strategy},
+    unit_an_item,
+};
 use crate::cpu_times::{self, Part};
 
 /// Cubes that keep a card busy; with fewer tiles several share the inner side.
@@ -157,8 +160,7 @@ impl Layer {
 
 #[allow(unsafe_code)]
 fn add(planes: &CubeTensor, out: &CubeTensor, length: usize, shares: usize, element: ElemType) {
-    let cube = CubeDim::new_1d(UNITS);
-    let cubes = calculate_cube_count_elemwise(&out.client, length, cube);
+    let (cubes, cube) = unit_an_item(&out.client, length);
     // SAFETY: each plane has the length of the result.
     unsafe {
         kernels::add_planes::launch_unchecked(

@@ -16,12 +16,13 @@ use cubecl::prelude::*;
 
 use super::{
     Division,
-    kernels::{self, Mask, UNITS},
+    kernels::{self, Mask},
     whole,
 };
 use crate::{
     cpu_times::{self, Part},
     gpu::{
+        UNITS,
         slab::Slab,
         tape::{self, Pair, Rows},
     },

@@ -6,10 +6,13 @@ use cubecl::prelude::*;
 
 use super::{
     Division, Norm,
-    kernels::{self, Plane, UNITS},
+    kernels::{self, Plane},
     whole,
 };
-use crate::gpu::tape::{self, Rows};
+use crate::gpu::{
+    UNITS,
+    tape::{self, Rows},
+};
 
 /// Buffers that the kernel for small maps binds, with its own for numbers.
 const BINDINGS: u32 = 10;

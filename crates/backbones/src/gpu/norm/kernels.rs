@@ -9,8 +9,7 @@
 
 use cubecl::prelude::*;
 
-/// Units of a cube.
-pub(super) const UNITS: u32 = 256;
+use crate::gpu::UNITS;
 
 /// Planes of the buffer of statistics.
 pub(super) struct Plane;

@@ -16,9 +16,10 @@ use cubecl::prelude::*;
 use self::{
     backward::{NormBackward, State},
     forward::Map,
-    kernels::{Mask, UNITS},
+    kernels::Mask,
 };
 use super::{
+    UNITS,
     slab::Slab,
     tape::{self, Rows, Strategy},
 };

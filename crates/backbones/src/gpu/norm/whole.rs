@@ -3,7 +3,8 @@
 
 use cubecl::prelude::*;
 
-use super::kernels::{Mask, Plane, UNITS, add_up, masked, moments};
+use super::kernels::{Mask, Plane, add_up, masked, moments};
+use crate::gpu::UNITS;
 
 /// Statistics, running statistics and the normalised map. Cube x covers `lanes` columns.
 #[cube(launch_unchecked)]

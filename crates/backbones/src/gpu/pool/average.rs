@@ -17,7 +17,10 @@ use cubecl::prelude::*;
 use super::position;
 use crate::{
     cpu_times::{self, Part},
-    gpu::tape::{self, Rows, Strategy},
+    gpu::{
+        tape::{self, Rows, Strategy},
+        unit_an_item,
+    },
 };
 
 /// Mean of each 2x2 window; a last odd row or column is left out.
@@ -80,7 +83,7 @@ fn forward(x: &Rows, windows: Windows) -> CubeTensor {
         Windows::Planes => tape::new(&x.map, [b, c], x.map.dtype),
     };
     let items = b * out_height * out_side * c / vector;
-    let (cubes, cube) = super::cubes(client, items);
+    let (cubes, cube) = unit_an_item(client, items);
     // SAFETY: every mean is of a unit of its own, and windows lie within the map.
     unsafe {
         means::launch_unchecked(
@@ -166,7 +169,7 @@ fn backward(dy: CubeTensor, shape: [usize; 4], windows: Windows) -> CubeTensor {
     };
     let dx = tape::new_map(&dy, shape, dy.dtype);
     let items = b * h * w * c / vector;
-    let (cubes, cube) = super::cubes(&dy.client, items);
+    let (cubes, cube) = unit_an_item(&dy.client, items);
     // SAFETY: every pixel is of a unit of its own, and its window is checked to lie within the output.
     unsafe {
         spread::launch_unchecked(

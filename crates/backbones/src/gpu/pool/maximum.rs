@@ -17,7 +17,10 @@ use cubecl::prelude::*;
 use super::position;
 use crate::{
     cpu_times::{self, Part},
-    gpu::tape::{self, Rows, Strategy},
+    gpu::{
+        tape::{self, Rows, Strategy},
+        unit_an_item,
+    },
 };
 
 /// # Shapes
@@ -72,7 +75,7 @@ fn forward(x: &Rows, winners: Option<&Winners>) -> CubeTensor {
     let (vector, client) = (x.vector(), &x.map.client);
     let y = tape::new_map(&x.map, [b, c, half(h), half(w)], x.map.dtype);
     let items = b * half(h) * half(w) * c / vector;
-    let (cubes, cube) = super::cubes(client, items);
+    let (cubes, cube) = unit_an_item(client, items);
     // One element that nothing is written to, where places are not asked for.
     let places = winners.map_or_else(|| tape::new(&x.map, [1], DType::U32), |winners| winners.places.clone());
     // SAFETY: every output is of a unit of its own, and every tap is checked to lie within the map.
@@ -171,7 +174,7 @@ fn backward(dy: CubeTensor, winners: &Winners) -> CubeTensor {
     let (&vector, dy) = (vector, Rows::of(dy).in_vectors(*vector));
     let dx = tape::new_map(&dy.map, winners.shape, dy.map.dtype);
     let items = b * h * w * c / vector;
-    let (cubes, cube) = super::cubes(&dy.map.client, items);
+    let (cubes, cube) = unit_an_item(&dy.map.client, items);
     // SAFETY: every pixel is of a unit of its own, and every window is checked to lie within the output.
     unsafe {
         gather::launch_unchecked(

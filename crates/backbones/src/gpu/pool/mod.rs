@@ -10,16 +10,7 @@ mod maximum;
 pub(crate) use average::{avg_pool_2x2, plane_means};
 pub(crate) use maximum::max_pool_3x3_s2;
 
-use cubecl::{calculate_cube_count_elemwise, client::Client, prelude::*};
-
-/// Units of a cube.
-const UNITS: u32 = 256;
-
-/// Cubes for a unit an item.
-fn cubes(client: &Client, items: usize) -> (CubeCount, CubeDim) {
-    let cube = CubeDim::new_1d(UNITS);
-    (calculate_cube_count_elemwise(client, items, cube), cube)
-}
+use cubecl::prelude::*;
 
 /// A position in a map, of which a unit computes one vector of channels.
 #[derive(CubeType, Clone, Copy)]
