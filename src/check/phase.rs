@@ -43,7 +43,7 @@ pub(super) fn by_phase(
 ) -> Result<()> {
     let mode = Mode::Train { groups: 1 };
     let device = stepper.device.clone();
-    let views = upload(batch, &device)?;
+    let views = upload(batch.clone(), &device)?;
     ended(Phase::Upload, &device)?;
     let q = stepper.moco.encoder_q.encode(views.query, mode);
     ended(Phase::ForwardQuery, &device)?;

@@ -27,8 +27,9 @@ pub fn synthetic_batch(n: usize, size: usize) -> HostBatch {
 }
 
 /// Uploads a batch.
-pub(super) fn upload(batch: &HostBatch, device: &Device) -> Result<Views> {
-    Ok(batch.to_device(batch.patients.len(), device)?)
+pub(super) fn upload(batch: HostBatch, device: &Device) -> Result<Views> {
+    let images = batch.patients.len();
+    Ok(batch.into_device(images, device)?)
 }
 
 /// Waits until a device has computed everything asked of it.
@@ -96,6 +97,8 @@ impl<B: Backbone> Stepper<B> {
     /// # Errors
     /// As [`Self::step`] and [`wait`].
     pub(super) fn timed(&mut self, batch: &HostBatch, lr: f64, clip_norm: Option<f64>) -> Result<f64> {
+        // A loader hands over a batch of its own.
+        let batch = batch.clone();
         let start = Instant::now();
         let views = upload(batch, &self.device)?;
         self.step(views, lr, clip_norm)?;

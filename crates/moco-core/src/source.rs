@@ -43,8 +43,16 @@ impl Batch {
     /// # Errors
     /// As [`HostBatch::to_device`] and [`PlaneBatch::to_device`].
     pub fn to_device(&self, batch_size: usize, device: &Device) -> Result<Views> {
+        self.clone().into_device(batch_size, device)
+    }
+
+    /// [`to_device`](Self::to_device) of a batch that is not needed afterwards; its bytes are not copied on the host.
+    ///
+    /// # Errors
+    /// As [`to_device`](Self::to_device).
+    pub fn into_device(self, batch_size: usize, device: &Device) -> Result<Views> {
         match self {
-            Self::Views(batch) => batch.to_device(batch_size, device),
+            Self::Views(batch) => batch.into_device(batch_size, device),
             Self::Planes(batch) => batch.to_device(batch_size, device),
         }
     }
@@ -102,14 +110,27 @@ impl HostBatch {
     /// # Errors
     /// When query, key and patients differ in length, or the batch is not `batch_size` images.
     pub fn to_device(&self, batch_size: usize, device: &Device) -> Result<Views> {
+        self.clone().into_device(batch_size, device)
+    }
+
+    /// [`to_device`](Self::to_device) of a batch that is not needed afterwards; its bytes are not copied on the host.
+    ///
+    /// # Errors
+    /// As [`to_device`](Self::to_device).
+    pub fn into_device(self, batch_size: usize, device: &Device) -> Result<Views> {
         let (n, h, w) = self.query.dim();
         if self.key.dim() != (n, h, w) || self.patients.len() != n || n != batch_size || h * w == 0 {
             let found =
                 format!("query {:?}, key {:?}, {} patients", self.query.dim(), self.key.dim(), self.patients.len());
             return Err(Error::Batch { found, expected: format!("three times {batch_size}, views of one size") });
         }
-        let upload = |views: &Array3<u8>| {
-            let bytes: Vec<u8> = views.iter().copied().collect();
+        let upload = |views: Array3<u8>| {
+            let standard = if views.is_standard_layout() { views } else { views.as_standard_layout().into_owned() };
+            let length = standard.len();
+            let (bytes, first) = standard.into_raw_vec_and_offset();
+            // Of an array that was cut out of another, the vector holds more.
+            let first = first.unwrap_or(0);
+            let bytes = if bytes.len() == length { bytes } else { bytes[first..first + length].to_vec() };
             #[cfg(feature = "cube")]
             let bytes = match backbones::kernels::gpu::grey_levels(bytes, [n, 1, h, w], device) {
                 Ok(levels) => return levels,
@@ -117,7 +138,7 @@ impl HostBatch {
             };
             grey_levels(bytes, [n, 1, h, w], device) / 255.0
         };
-        Ok(Views { query: upload(&self.query), key: upload(&self.key), patients: self.patients.clone() })
+        Ok(Views { query: upload(self.query), key: upload(self.key), patients: self.patients })
     }
 }
 

@@ -140,7 +140,7 @@ impl<B: Backbone> Trainer<B> {
         while self.position.batch < batches {
             let start = Instant::now();
             let group = self.next_batches(&mut stream, batches)?;
-            let step = self.step(&group, batches, start.elapsed().as_secs_f64())?;
+            let step = self.step(group, batches, start.elapsed().as_secs_f64())?;
             flying.push_back(step);
             let last = self.position.batch == batches;
             let mut request = Request::Continue;
@@ -171,7 +171,7 @@ impl<B: Backbone> Trainer<B> {
         (batch..last).map(next).collect()
     }
 
-    fn step(&mut self, group: &[Batch], batches: usize, data_s: f64) -> Result<Flying> {
+    fn step(&mut self, group: Vec<Batch>, batches: usize, data_s: f64) -> Result<Flying> {
         let start = Instant::now();
         let TrainConfig { batch_size, accumulate, clip_norm, epochs, .. } = self.config;
         let index = self.position.step;
@@ -179,7 +179,8 @@ impl<B: Backbone> Trainer<B> {
         let lr = self.config.schedule.lr_at(index, per_epoch, epochs);
         let done = index as f64 / (per_epoch as u64 * epochs) as f64;
         let device = self.moco.device();
-        let views = group.iter().map(|batch| batch.to_device(batch_size, &device)).collect::<Result<_>>()?;
+        let taken = group.len();
+        let views = group.into_iter().map(|batch| batch.into_device(batch_size, &device)).collect::<Result<_>>()?;
         let upload_s = start.elapsed().as_secs_f64();
         let negatives = self.moco.negatives(batch_size);
         let update = Step { index, lr, done, clip_norm };
@@ -189,7 +190,7 @@ impl<B: Backbone> Trainer<B> {
             Measured::Pending(self.moco.launch(views, &mut self.optimizer, &update))
         };
         self.position.step += 1;
-        self.position.batch += group.len();
+        self.position.batch += taken;
         Ok(Flying {
             measured,
             position: self.position,

@@ -42,7 +42,7 @@ impl Computed {
 pub(super) fn compute<B: Backbone>(network: B, batch: &HostBatch, device: &Device) -> Result<Computed> {
     let n = batch.patients.len();
     let rolled = HostBatch { key: rolled(&batch.key), ..batch.clone() };
-    let (own, others) = (upload(batch, device)?, upload(&rolled, device)?);
+    let (own, others) = (upload(batch.clone(), device)?, upload(rolled, device)?);
     let features = network.clone().features(own.query.clone(), Mode::Eval);
     let mut found = Computed {
         features: floats(features.try_into_data().map_err(|e| failed(e.to_string()))?)?,

@@ -1,340 +1,503 @@
 //! Convolution, forward and both gradients, as a product of matrices whose operands are read where they lie.
 //!
-//! A cube makes a tile of 64 by 64 results: it goes through the inner side in steps of 16, for each of which both operands'
-//! parts are copied into shared memory; every unit adds up 4 rows by 4 columns. Where the inner side is long and the tiles are
-//! few, several cubes share it, and their sums are added by [`add_planes`].
+//! A cube makes a tile of results. It goes through the inner side in steps of 32: both operands' parts of a step are read into
+//! registers while the step before is multiplied, and then copied into shared memory. On a device with matrix units eight
+//! planes multiply fragments of 16 by 16; elsewhere every unit adds up a grid of results. Sums are f32. On matrix units maps of
+//! f32 are rounded to TF32 first, as Burn's convolutions do it.
 //!
 //! | pass | rows | columns | inner side |
 //! |---|---|---|---|
 //! | forward | positions of y | channels of y | taps, channels of x |
 //! | dX | positions of x (of one phase of the stride) | channels of x | taps that reach them, channels of y |
 //! | dW | taps, channels of x | channels of y | positions of y |
+//!
+//! The tiles of dW are few and its inner side long: several cubes share it, and [`add_planes`] adds their sums.
 
-use cubecl::prelude::*;
+use cubecl::{
+    cmma::{self, Matrix, MatrixIdent, MatrixLayout},
+    prelude::*,
+};
 
-/// Side of a tile.
-pub(super) const TILE: usize = 64;
-/// Inner side of a step.
-const STEP: usize = 16;
-/// Units of a cube: each has a square of `SQUARE` by `SQUARE` results.
-pub(super) const UNITS: u32 = 256;
-const SQUARE: usize = 4;
-/// Units along a side of the tile.
-const SIDE: usize = TILE / SQUARE;
-/// A row of shared memory: one more than the tile, so that a column lies in different banks.
-const ROW: usize = TILE + 1;
+use super::{
+    place::{Pass, Position, Sizes, Window, index_in_x, index_in_y, position_of_x, position_of_y, taps_of},
+    tile::{PLANES, SIDE, STEP, Tile, UNITS},
+};
 
-/// Which of the three products.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Pass {
-    Forward,
-    InputGrad,
-    WeightGrad,
+/// The sums of a plane, or of a unit on a device without matrix units.
+#[derive(CubeType)]
+struct Sums {
+    fragments: Sequence<Matrix<f32>>,
+    of_unit: Array<f32>,
 }
 
-/// What a kernel is made for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Window {
-    pub(super) pass: Pass,
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) stride: usize,
-    pub(super) padding: usize,
+#[cube]
+fn no_sums(#[comptime] tile: Tile) -> Sums {
+    let mut fragments = Sequence::<Matrix<f32>>::new();
+    let (down, across) = comptime!(tile.fragments());
+    if comptime!(tile.on_matrix_units()) {
+        #[unroll]
+        for _ in 0..down * across {
+            fragments.push(Matrix::<f32>::from_value(
+                MatrixIdent::Accumulator,
+                comptime!(SIDE),
+                comptime!(SIDE),
+                comptime!(tile.fragment),
+                MatrixLayout::Undefined,
+                0.0f32,
+            ));
+        }
+    }
+    let length = comptime!(if tile.on_matrix_units() { 1 } else { tile.of_a_unit().0 * tile.of_a_unit().1 });
+    let mut of_unit = Array::<f32>::new(length);
+    #[unroll]
+    for i in 0..length {
+        of_unit[i] = 0.0;
+    }
+    Sums { fragments, of_unit }
 }
 
-/// Sizes of the maps x and y, and how the inner side is shared.
-#[derive(CubeType, CubeLaunch, Clone, Copy)]
-pub(super) struct Sizes {
-    pub(super) images: usize,
-    pub(super) x_height: usize,
-    pub(super) x_width: usize,
-    pub(super) x_channels: usize,
-    pub(super) x_pitch: usize,
-    pub(super) y_height: usize,
-    pub(super) y_width: usize,
-    pub(super) y_channels: usize,
-    pub(super) y_pitch: usize,
-    /// Cubes that share the inner side, and how much of it each takes.
-    pub(super) shares: usize,
-    pub(super) share: usize,
-    /// Lines of cubes in which the tiles of rows lie: a device takes a limited number in one.
-    pub(super) lines: usize,
+/// First row and column of a plane's fragments within the tile.
+#[cube]
+fn place_of_plane(#[comptime] tile: Tile) -> (usize, usize) {
+    let plane = UNIT_POS as usize / 32;
+    let (down, across) = comptime!(tile.fragments());
+    let planes = comptime!(tile.planes_across());
+    (plane / planes * comptime!(down * SIDE), plane % planes * comptime!(across * SIDE))
 }
 
-/// A position of a map, in the map that the pass gathers from; what lies outside is padding.
-#[derive(CubeType, Clone, Copy)]
-struct Position {
-    there: bool,
-    image: usize,
-    /// Of the window's first tap, shifted by a large number so that it is not negative.
-    y: usize,
-    x: usize,
+/// Adds the product of a step. The left operand lies in rows of the inner side or, for dW, of the tile; the right one in rows
+/// of the inner side in the forward pass, else of the tile.
+#[cube]
+fn multiply<E: Float, NA: Size, NB: Size>(
+    left: &Shared<[Vector<E, NA>]>,
+    right: &Shared<[Vector<E, NB>]>,
+    sums: &mut Sums,
+    #[comptime] pass: Pass,
+    #[comptime] tile: Tile,
+) {
+    let (na, nb) = (NA::value().comptime(), NB::value().comptime());
+    let left_row = comptime!(tile.left(pass).1 + tile.gap);
+    let right_row = comptime!(tile.right(pass).1 + tile.gap);
+    if comptime!(tile.on_matrix_units()) {
+        let (row, column) = place_of_plane(tile);
+        let (down, across) = comptime!(tile.fragments());
+        let inner = comptime!(tile.fragment);
+        let left_layout =
+            comptime!(if pass == Pass::WeightGrad { MatrixLayout::ColMajor } else { MatrixLayout::RowMajor });
+        let right_layout =
+            comptime!(if pass == Pass::Forward { MatrixLayout::ColMajor } else { MatrixLayout::RowMajor });
+        #[unroll]
+        for k in 0..comptime!(STEP / inner) {
+            let mut rights = Sequence::<Matrix<E>>::new();
+            #[unroll]
+            for j in 0..across {
+                let (at, column) = (k * inner, column + j * SIDE);
+                let from =
+                    if comptime!(pass == Pass::Forward) { column * right_row + at } else { at * right_row + column };
+                // SAFETY: it is loaded in the next line.
+                #[allow(unsafe_code)]
+                let mut matrix = unsafe { Matrix::<E>::uninitialized(MatrixIdent::B, SIDE, SIDE, inner, right_layout) };
+                let length = comptime!(tile.right(pass).0 * right_row).runtime();
+                cmma::load(&mut matrix, &right[from / nb..length / nb], right_row as u32);
+                rights.push(matrix);
+            }
+            #[unroll]
+            for i in 0..down {
+                let (at, row) = (k * inner, row + i * SIDE);
+                let from = if comptime!(pass == Pass::WeightGrad) { at * left_row + row } else { row * left_row + at };
+                // SAFETY: it is loaded in the next line.
+                #[allow(unsafe_code)]
+                let mut matrix = unsafe { Matrix::<E>::uninitialized(MatrixIdent::A, SIDE, SIDE, inner, left_layout) };
+                let length = comptime!(tile.left(pass).0 * left_row).runtime();
+                cmma::load(&mut matrix, &left[from / na..length / na], left_row as u32);
+                #[unroll]
+                for j in 0..across {
+                    let sum = &sums.fragments[i * across + j];
+                    cmma::execute(&matrix, &rights[j], sum, sum);
+                }
+            }
+        }
+    } else {
+        let (row, column) = (UNIT_POS as usize / SIDE, UNIT_POS as usize % SIDE);
+        let (down, across) = comptime!(tile.of_a_unit());
+        let mut lefts = Array::<f32>::new(down);
+        for k in 0..STEP {
+            #[unroll]
+            for i in 0..down {
+                let row = row + i * SIDE;
+                let at = if comptime!(pass == Pass::WeightGrad) { k * left_row + row } else { row * left_row + k };
+                lefts[i] = f32::cast_from(left[at].extract(0usize));
+            }
+            #[unroll]
+            for j in 0..across {
+                let column = column + j * SIDE;
+                let at = if comptime!(pass == Pass::Forward) { column * right_row + k } else { k * right_row + column };
+                let value = f32::cast_from(right[at].extract(0usize));
+                #[unroll]
+                for i in 0..down {
+                    sums.of_unit[i * across + j] += lefts[i] * value;
+                }
+            }
+        }
+    }
 }
 
-/// Added to coordinates that may be negative.
-const SHIFT: usize = 1 << 16;
-
-/// One pass: `left` and `right` are x and w (forward), dy and w (dX), x and dy (dW); `out` has a plane for each share.
+/// The forward pass, of x and w, or dX, of dy and w.
 ///
 /// # Shapes
-/// - maps channels last with a pitch, w and dW `[C of y, C of x, height, width]`
+/// - maps channels last with a pitch, w `[C of y, height, width, C of x]`
 #[cube(launch_unchecked)]
-pub(super) fn convolve<F: Float>(
-    left: &[F],
-    right: &[F],
-    out: &mut [F],
+pub(super) fn gathered<F: Float, E: Float, NA: Size, NB: Size, NO: Size>(
+    map: &[Vector<F, NA>],
+    weight: &[Vector<F, NB>],
+    out: &mut [Vector<F, NO>],
     of: Sizes,
     #[comptime] window: Window,
+    #[comptime] tile: Tile,
     #[define(F)] _element: ElemType,
+    #[define(E)] _stage: ElemType,
 ) {
-    let taps = comptime!(window.height * window.width);
-    let stride = comptime!(window.stride);
+    let (na, nb, no) = (NA::value().comptime(), NB::value().comptime(), NO::value().comptime());
+    let (taps, stride) = comptime!((window.height * window.width, window.stride));
+    let forward = comptime!(window.pass == Pass::Forward);
     let unit = UNIT_POS as usize;
-    let (line, rest) = (CUBE_POS_Z as usize % of.lines, CUBE_POS_Z as usize / of.lines);
-    let tile_row = (line * CUBE_COUNT_X as usize + CUBE_POS_X as usize) * TILE;
-    let tile_column = CUBE_POS_Y as usize * TILE;
-    let (phase, part) = (rest / of.shares, rest % of.shares);
+    let (line, phase) = (CUBE_POS_Z as usize % of.lines, CUBE_POS_Z as usize / of.lines);
+    let tile_row = (line * CUBE_COUNT_X as usize + CUBE_POS_X as usize) * comptime!(tile.rows);
+    let tile_column = CUBE_POS_Y as usize * comptime!(tile.columns);
     // Of dX: the first row and column of x of this phase, and the first tap that reaches them.
     let (phase_y, phase_x) = (phase / stride, phase % stride);
     let (tap_y, tap_x) = ((phase_y + window.padding) % stride, (phase_x + window.padding) % stride);
     let across = taps_of(tap_x, comptime!(window.width), stride);
     let grid_height = (of.x_height - phase_y).div_ceil(stride);
     let grid_width = (of.x_width - phase_x).div_ceil(stride);
-
-    let (rows, inner, columns) = match comptime!(window.pass) {
-        Pass::Forward => (of.images * of.y_height * of.y_width, taps * of.x_channels, of.y_channels),
-        Pass::InputGrad => (
-            of.images * grid_height * grid_width,
-            taps_of(tap_y, comptime!(window.height), stride) * across * of.y_channels,
-            of.x_channels,
-        ),
-        Pass::WeightGrad => (taps * of.x_channels, of.images * of.y_height * of.y_width, of.y_channels),
+    let (rows, channels, columns) = if forward {
+        (of.images * of.y_height * of.y_width, of.x_channels, of.y_channels)
+    } else {
+        (of.images * grid_height * grid_width, of.y_channels, of.x_channels)
     };
-    let from = part * of.share;
-    let to = select(from + of.share < inner, from + of.share, inner);
+    let inner =
+        if forward { taps * channels } else { taps_of(tap_y, comptime!(window.height), stride) * across * channels };
 
-    // Which element of a step a unit copies: along the side on which neighbours lie beside each other in memory.
-    let gathers = comptime!(window.pass != Pass::WeightGrad);
-    let (copy_inner, copy_side) =
-        if comptime!(gathers) { (unit % STEP, unit / STEP) } else { (unit / STEP, unit % STEP) };
-
-    // The positions of the rows that this unit copies do not change.
+    // A unit copies the same column of vectors in every row, of rows that do not change.
+    let of_row = comptime!(STEP / na);
+    let down = comptime!(UNITS / (STEP / na));
+    let copies = comptime!(tile.rows * (STEP / na) / UNITS);
+    let (copy_inner, copy_row) = (unit % of_row * na, unit / of_row);
     let mut positions = Sequence::<Position>::new();
-    if comptime!(gathers) {
-        #[unroll]
-        for i in 0..SQUARE {
-            let row = tile_row + copy_side + i * SIDE;
-            positions.push(match comptime!(window.pass) {
-                Pass::Forward => position_of_y(row, rows, &of, window),
-                _ => position_of_x(row, rows, grid_height, grid_width, phase_y, phase_x, window),
-            });
-        }
-    }
-
-    let mut shared_left = Shared::<[f32]>::new_slice(STEP * ROW);
-    let mut shared_right = Shared::<[f32]>::new_slice(STEP * ROW);
-    let mut sums = Array::<f32>::new(SQUARE * SQUARE);
     #[unroll]
-    for i in 0..SQUARE * SQUARE {
-        sums[i] = 0.0;
+    for i in 0..copies {
+        let row = tile_row + copy_row + i * down;
+        positions.push(if forward {
+            position_of_y(row, rows, &of, window)
+        } else {
+            position_of_x(row, rows, grid_height, grid_width, phase_y, phase_x, window)
+        });
     }
-    // Rows beside each other, columns apart: neighbouring units read and write neighbouring columns.
-    let (my_row, my_column) = (unit / SIDE * SQUARE, unit % SIDE);
+    let right_rows = comptime!(tile.right(window.pass).0);
+    let right_of_row = comptime!(tile.right(window.pass).1 / nb);
+    let right_copies = comptime!((right_rows * right_of_row).div_ceil(UNITS));
 
-    let mut start = from;
-    while start < to {
-        let at = start + copy_inner;
-        let within = at < to;
-        if comptime!(gathers) {
-            let channels = if comptime!(window.pass == Pass::Forward) { of.x_channels } else { of.y_channels };
+    let mut shared_left = Shared::<[Vector<E, NA>]>::new_aligned_slice(
+        comptime!(tile.left(window.pass).0 * (tile.left(window.pass).1 + tile.gap) / na),
+        32usize,
+    );
+    let mut shared_right = Shared::<[Vector<E, NB>]>::new_aligned_slice(
+        comptime!(tile.right(window.pass).0 * (tile.right(window.pass).1 + tile.gap) / nb),
+        32usize,
+    );
+    let mut sums = no_sums(tile);
+    let mut lefts = Array::<Vector<F, NA>>::new(copies);
+    let mut rights = Array::<Vector<F, NB>>::new(right_copies);
+    let left_pitch = comptime!((STEP + tile.gap) / na);
+    let right_pitch = comptime!((tile.right(window.pass).1 + tile.gap) / nb);
+
+    let mut start = 0usize;
+    let steps = inner.div_ceil(STEP);
+    // One turn more than steps: what a turn reads, the next one multiplies.
+    for turn in 0..steps + 1 {
+        if turn > 0 {
+            sync_cube();
+            #[unroll]
+            for i in 0..copies {
+                shared_left[(copy_row + i * down) * left_pitch + unit % of_row] = Vector::cast_from(lefts[i]);
+            }
+            #[unroll]
+            for i in 0..right_copies {
+                let at = unit + i * UNITS;
+                if at < right_rows * right_of_row {
+                    shared_right[at / right_of_row * right_pitch + at % right_of_row] = Vector::cast_from(rights[i]);
+                }
+            }
+            sync_cube();
+        }
+        if turn < steps {
+            let at = start + copy_inner;
             let (tap, channel) = (at / channels, at % channels);
-            let (down, right_of) = match comptime!(window.pass) {
-                Pass::Forward => (tap / comptime!(window.width), tap % comptime!(window.width)),
-                _ => (tap_y + tap / across * stride, tap_x + tap % across * stride),
+            let (below, right_of) = if forward {
+                (tap / comptime!(window.width), tap % comptime!(window.width))
+            } else {
+                (tap_y + tap / across * stride, tap_x + tap % across * stride)
             };
             #[unroll]
-            for i in 0..SQUARE {
+            for i in 0..copies {
                 let place = &positions[i];
-                let mut value = 0.0;
-                let (there, index) = match comptime!(window.pass) {
-                    Pass::Forward => index_in_x(place, down, right_of, channel, &of),
-                    _ => index_in_y(place, down, right_of, channel, &of, stride),
+                let (there, index) = if forward {
+                    index_in_x(place, below, right_of, channel, &of)
+                } else {
+                    index_in_y(place, below, right_of, channel, &of, stride)
                 };
-                if within && there {
-                    value = f32::cast_from(left[index]);
+                let mut value = Vector::<F, NA>::new(F::new(0.0));
+                if at < inner && there {
+                    value = map[index / na];
                 }
-                shared_left[copy_inner * ROW + copy_side + i * SIDE] = value;
+                lefts[i] = value;
             }
-            let tap = down * comptime!(window.width) + right_of;
             #[unroll]
-            for i in 0..SQUARE {
-                let column = tile_column + copy_side + i * SIDE;
-                let mut value = 0.0;
-                if within && column < columns {
-                    let index = match comptime!(window.pass) {
-                        Pass::Forward => (column * of.x_channels + channel) * taps + tap,
-                        _ => (channel * of.x_channels + column) * taps + tap,
-                    };
-                    value = f32::cast_from(right[index]);
+            for i in 0..right_copies {
+                let copy = unit + i * UNITS;
+                let (row, vector) = (copy / right_of_row, copy % right_of_row * nb);
+                let mut value = Vector::<F, NB>::new(F::new(0.0));
+                if forward {
+                    let (column, at) = (tile_column + row, start + vector);
+                    if row < right_rows && column < columns && at < inner {
+                        value = weight[(column * inner + at) / nb];
+                    }
+                } else {
+                    let (column, at) = (tile_column + vector, start + row);
+                    if row < right_rows && column < columns && at < inner {
+                        let (tap, channel) = (at / channels, at % channels);
+                        let tap =
+                            (tap_y + tap / across * stride) * comptime!(window.width) + tap_x + tap % across * stride;
+                        value = weight[((channel * taps + tap) * columns + column) / nb];
+                    }
                 }
-                shared_right[copy_inner * ROW + copy_side + i * SIDE] = value;
-            }
-        } else {
-            let place = position_of_y(at, to, &of, window);
-            #[unroll]
-            for i in 0..SQUARE {
-                let row = tile_row + copy_side + i * SIDE;
-                let (tap, channel) = (row / of.x_channels, row % of.x_channels);
-                let (there, index) =
-                    index_in_x(&place, tap / comptime!(window.width), tap % comptime!(window.width), channel, &of);
-                let mut value = 0.0;
-                if there && row < rows {
-                    value = f32::cast_from(left[index]);
-                }
-                shared_left[copy_inner * ROW + copy_side + i * SIDE] = value;
-                let column = tile_column + copy_side + i * SIDE;
-                let mut value = 0.0;
-                if within && column < columns {
-                    value = f32::cast_from(right[at * of.y_pitch + column]);
-                }
-                shared_right[copy_inner * ROW + copy_side + i * SIDE] = value;
+                rights[i] = value;
             }
         }
-        sync_cube();
-        #[unroll]
-        for step in 0..STEP {
-            let mut lefts = Array::<f32>::new(SQUARE);
-            let mut rights = Array::<f32>::new(SQUARE);
-            #[unroll]
-            for i in 0..SQUARE {
-                lefts[i] = shared_left[step * ROW + my_row + i];
-                rights[i] = shared_right[step * ROW + my_column + i * SIDE];
-            }
-            #[unroll]
-            for i in 0..SQUARE {
-                #[unroll]
-                for j in 0..SQUARE {
-                    sums[i * SQUARE + j] += lefts[i] * rights[j];
-                }
-            }
+        if turn > 0 {
+            multiply(&shared_left, &shared_right, &mut sums, comptime!(window.pass), tile);
         }
-        sync_cube();
         start += STEP;
     }
 
-    let plane = part
-        * match comptime!(window.pass) {
-            Pass::Forward => rows * columns,
-            Pass::InputGrad => of.images * of.x_height * of.x_width * columns,
-            Pass::WeightGrad => rows * columns,
-        };
-    #[unroll]
-    for i in 0..SQUARE {
-        let row = tile_row + my_row + i;
-        if row < rows {
+    if comptime!(tile.on_matrix_units()) {
+        let mut bounce = Shared::<[f32]>::new_aligned_slice(comptime!(PLANES * SIDE * SIDE), 32usize);
+        let first = unit / 32 * comptime!(SIDE * SIDE);
+        let (plane_row, plane_column) = place_of_plane(tile);
+        let (down, across_plane) = comptime!(tile.fragments());
+        let (lane_row, lane_column) = (unit % 32 / 2, unit % 2 * 8);
+        #[unroll]
+        for i in 0..down {
             #[unroll]
-            for j in 0..SQUARE {
-                let column = tile_column + my_column + j * SIDE;
-                if column < columns {
-                    let index = match comptime!(window.pass) {
-                        Pass::Forward => row * columns + column,
-                        Pass::InputGrad => {
-                            let (across_grid, rest) = (row % grid_width, row / grid_width);
-                            let (down_grid, image) = (rest % grid_height, rest / grid_height);
-                            let (y, x) = (phase_y + down_grid * stride, phase_x + across_grid * stride);
-                            ((image * of.x_height + y) * of.x_width + x) * columns + column
+            for j in 0..across_plane {
+                cmma::store(
+                    &mut bounce[first..first + comptime!(SIDE * SIDE)],
+                    &sums.fragments[i * across_plane + j],
+                    comptime!(SIDE as u32),
+                    MatrixLayout::RowMajor,
+                );
+                sync_cube();
+                let row = tile_row + plane_row + i * SIDE + lane_row;
+                let column = tile_column + plane_column + j * SIDE + lane_column;
+                let place =
+                    if forward { row } else { row_of_x(row, grid_height, grid_width, phase_y, phase_x, stride, &of) };
+                #[unroll]
+                for v in 0..comptime!(8 / no) {
+                    if row < rows && column + v * no < columns {
+                        let mut results = Vector::<F, NO>::new(F::new(0.0));
+                        #[unroll]
+                        for e in 0..no {
+                            results.insert(e, F::cast_from(bounce[first + lane_row * SIDE + lane_column + v * no + e]));
                         }
-                        Pass::WeightGrad => {
-                            let (tap, channel) = (row / of.x_channels, row % of.x_channels);
-                            (column * of.x_channels + channel) * taps + tap
-                        }
-                    };
-                    out[plane + index] = F::cast_from(sums[i * SQUARE + j]);
+                        out[(place * columns + column) / no + v] = results;
+                    }
+                }
+                sync_cube();
+            }
+        }
+    } else {
+        let (down, across) = comptime!(tile.of_a_unit());
+        #[unroll]
+        for i in 0..down {
+            let row = tile_row + unit / SIDE + i * SIDE;
+            let place =
+                if forward { row } else { row_of_x(row, grid_height, grid_width, phase_y, phase_x, stride, &of) };
+            #[unroll]
+            for j in 0..across {
+                let column = tile_column + unit % SIDE + j * SIDE;
+                if row < rows && column < columns {
+                    out[place * columns + column] = Vector::new(F::cast_from(sums.of_unit[i * across + j]));
                 }
             }
         }
     }
 }
 
-/// Taps from `first` on, `stride` apart.
+/// The position of x that a row of a phase is.
 #[cube]
-fn taps_of(first: usize, #[comptime] length: usize, #[comptime] stride: usize) -> usize {
-    select(first < length, (length + comptime!(stride - 1) - first) / stride, 0)
-}
-
-/// Where in x the window of a position of y begins.
-#[cube]
-fn position_of_y(row: usize, rows: usize, of: &Sizes, #[comptime] window: Window) -> Position {
-    let (column, rest) = (row % of.y_width, row / of.y_width);
-    let (line, image) = (rest % of.y_height, rest / of.y_height);
-    Position {
-        there: row < rows,
-        image,
-        y: line * comptime!(window.stride) + comptime!(SHIFT - window.padding),
-        x: column * comptime!(window.stride) + comptime!(SHIFT - window.padding),
-    }
-}
-
-/// A position of x in a phase, with the padding added: less the tap it is a multiple of the stride.
-#[cube]
-fn position_of_x(
+fn row_of_x(
     row: usize,
-    rows: usize,
     grid_height: usize,
     grid_width: usize,
     phase_y: usize,
     phase_x: usize,
-    #[comptime] window: Window,
-) -> Position {
+    #[comptime] stride: usize,
+    of: &Sizes,
+) -> usize {
     let (column, rest) = (row % grid_width, row / grid_width);
     let (line, image) = (rest % grid_height, rest / grid_height);
-    Position {
-        there: row < rows,
-        image,
-        y: phase_y + line * comptime!(window.stride) + comptime!(window.padding),
-        x: phase_x + column * comptime!(window.stride) + comptime!(window.padding),
+    (image * of.x_height + phase_y + line * stride) * of.x_width + phase_x + column * stride
+}
+
+/// Planes of dW, one a share: `[shares, rows of all tiles, columns of all tiles]`, a row a tap and channel of x.
+#[cube(launch_unchecked)]
+pub(super) fn weight_grad<F: Float, E: Float, NA: Size, NB: Size>(
+    x: &[Vector<F, NA>],
+    dy: &[Vector<F, NB>],
+    planes: &mut [f32],
+    of: Sizes,
+    #[comptime] window: Window,
+    #[comptime] tile: Tile,
+    #[define(F)] _element: ElemType,
+    #[define(E)] _stage: ElemType,
+) {
+    let (na, nb) = (NA::value().comptime(), NB::value().comptime());
+    let unit = UNIT_POS as usize;
+    let tile_row = CUBE_POS_X as usize * comptime!(tile.rows);
+    let tile_column = CUBE_POS_Y as usize * comptime!(tile.columns);
+    let rows = comptime!(window.height * window.width) * of.x_channels;
+    let inner = of.images * of.y_height * of.y_width;
+    let from = CUBE_POS_Z as usize * of.share;
+    let to = select(from + of.share < inner, from + of.share, inner);
+
+    // A unit copies the same column of vectors, here a tap and channels, from every position.
+    let of_row = comptime!(tile.rows / na);
+    let down = comptime!(UNITS / (tile.rows / na));
+    let copies = comptime!(STEP * (tile.rows / na) / UNITS);
+    let row = tile_row + unit % of_row * na;
+    let (tap, channel) = (row / of.x_channels, row % of.x_channels);
+    let (below, right_of) = (tap / comptime!(window.width), tap % comptime!(window.width));
+    let right_of_row = comptime!(tile.columns / nb);
+    let right_copies = comptime!((STEP * (tile.columns / nb)).div_ceil(UNITS));
+
+    let mut shared_left = Shared::<[Vector<E, NA>]>::new_aligned_slice(
+        comptime!(tile.left(window.pass).0 * (tile.left(window.pass).1 + tile.gap) / na),
+        32usize,
+    );
+    let mut shared_right = Shared::<[Vector<E, NB>]>::new_aligned_slice(
+        comptime!(tile.right(window.pass).0 * (tile.right(window.pass).1 + tile.gap) / nb),
+        32usize,
+    );
+    let mut sums = no_sums(tile);
+    let mut lefts = Array::<Vector<F, NA>>::new(copies);
+    let mut rights = Array::<Vector<F, NB>>::new(right_copies);
+    let left_pitch = comptime!((tile.rows + tile.gap) / na);
+    let right_pitch = comptime!((tile.columns + tile.gap) / nb);
+
+    let mut start = from;
+    let steps = (to - from).div_ceil(STEP);
+    // One turn more than steps: what a turn reads, the next one multiplies.
+    for turn in 0..steps + 1 {
+        if turn > 0 {
+            sync_cube();
+            #[unroll]
+            for i in 0..copies {
+                shared_left[(unit / of_row + i * down) * left_pitch + unit % of_row] = Vector::cast_from(lefts[i]);
+            }
+            #[unroll]
+            for i in 0..right_copies {
+                let at = unit + i * UNITS;
+                if at < STEP * right_of_row {
+                    shared_right[at / right_of_row * right_pitch + at % right_of_row] = Vector::cast_from(rights[i]);
+                }
+            }
+            sync_cube();
+        }
+        if turn < steps {
+            #[unroll]
+            for i in 0..copies {
+                let place = position_of_y(start + unit / of_row + i * down, to, &of, window);
+                let (there, index) = index_in_x(&place, below, right_of, channel, &of);
+                let mut value = Vector::<F, NA>::new(F::new(0.0));
+                if there && row < rows {
+                    value = x[index / na];
+                }
+                lefts[i] = value;
+            }
+            #[unroll]
+            for i in 0..right_copies {
+                let copy = unit + i * UNITS;
+                let (at, column) = (start + copy / right_of_row, tile_column + copy % right_of_row * nb);
+                let mut value = Vector::<F, NB>::new(F::new(0.0));
+                if copy < STEP * right_of_row && at < to && column < of.y_channels {
+                    value = dy[(at * of.y_pitch + column) / nb];
+                }
+                rights[i] = value;
+            }
+        }
+        if turn > 0 {
+            multiply(&shared_left, &shared_right, &mut sums, comptime!(window.pass), tile);
+        }
+        start += STEP;
+    }
+
+    let (width, height) =
+        (CUBE_COUNT_Y as usize * comptime!(tile.columns), CUBE_COUNT_X as usize * comptime!(tile.rows));
+    let plane = CUBE_POS_Z as usize * height * width;
+    if comptime!(tile.on_matrix_units()) {
+        let (row, column) = place_of_plane(tile);
+        let (down, across) = comptime!(tile.fragments());
+        #[unroll]
+        for i in 0..down {
+            #[unroll]
+            for j in 0..across {
+                let first = plane + (tile_row + row + i * SIDE) * width + tile_column + column + j * SIDE;
+                let end = first + comptime!(SIDE - 1) * width + SIDE;
+                cmma::store(
+                    &mut planes[first..end],
+                    &sums.fragments[i * across + j],
+                    width as u32,
+                    MatrixLayout::RowMajor,
+                );
+            }
+        }
+    } else {
+        let (down, across) = comptime!(tile.of_a_unit());
+        #[unroll]
+        for i in 0..down {
+            #[unroll]
+            for j in 0..across {
+                let (row, column) = (tile_row + unit / SIDE + i * SIDE, tile_column + unit % SIDE + j * SIDE);
+                planes[plane + row * width + column] = sums.of_unit[i * across + j];
+            }
+        }
     }
 }
 
-/// Whether a tap of a window lies in x, and where.
-#[cube]
-fn index_in_x(place: &Position, down: usize, across: usize, channel: usize, of: &Sizes) -> (bool, usize) {
-    let (y, x) = (place.y + down, place.x + across);
-    let inside = y >= SHIFT && y < of.x_height + SHIFT && x >= SHIFT && x < of.x_width + SHIFT;
-    let index = ((place.image * of.x_height + y - SHIFT) * of.x_width + x - SHIFT) * of.x_pitch + channel;
-    (place.there && inside, index)
-}
-
-/// Whether a position of x is reached by this tap of a window of y, and that window's place in y.
-#[cube]
-fn index_in_y(
-    place: &Position,
-    down: usize,
-    across: usize,
-    channel: usize,
-    of: &Sizes,
-    #[comptime] stride: usize,
-) -> (bool, usize) {
-    let (y, x) = ((place.y - down) / stride, (place.x - across) / stride);
-    let inside = place.y >= down && place.x >= across && y < of.y_height && x < of.y_width;
-    (place.there && inside, ((place.image * of.y_height + y) * of.y_width + x) * of.y_pitch + channel)
-}
-
-/// Sum over the planes of shares.
+/// dW from the planes of its shares.
+///
+/// # Shapes
+/// - planes as [`weight_grad`] leaves them, `height` rows of `width`; dW `[C of y, C of x, taps]`
 #[cube(launch_unchecked)]
 pub(super) fn add_planes<F: Float>(
     planes: &[f32],
     out: &mut [F],
-    length: usize,
+    height: usize,
+    width: usize,
     shares: usize,
+    x_channels: usize,
+    y_channels: usize,
+    #[comptime] taps: usize,
     #[define(F)] _element: ElemType,
 ) {
-    let at = ABSOLUTE_POS;
-    if at < length {
+    // Neighbouring units read neighbouring columns.
+    let (column, row) = (ABSOLUTE_POS % y_channels, ABSOLUTE_POS / y_channels);
+    if row < x_channels * taps {
         let mut sum = 0.0;
         for share in 0..shares {
-            sum += planes[share * length + at];
+            sum += planes[(share * height + row) * width + column];
         }
-        out[at] = F::cast_from(sum);
+        let (tap, channel) = (row / x_channels, row % x_channels);
+        out[(column * x_channels + channel) * taps + tap] = F::cast_from(sum);
     }
 }

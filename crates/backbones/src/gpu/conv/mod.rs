@@ -1,7 +1,9 @@
-//! Convolution for GPUs without matrix units, on which Burn has no implicit product: its gradients there are made of unrolled
-//! copies of the input, dozens of launches each.
+//! Convolution on GPUs. Burn's gradients are made of unrolled copies of the input, dozens of launches each; on an H200 they
+//! took over half of a step, and without matrix units all of Burn's products do.
 
 mod kernels;
+mod place;
+mod tile;
 
 use burn::{
     backend::{
@@ -14,22 +16,28 @@ use burn::{
     },
     tensor::{DType, Tensor},
 };
-use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
-use cubecl::{ir::ElemType, prelude::*};
+use burn_cubecl::{kernel::into_contiguous, ops::permute, tensor::CubeTensor};
+use cubecl::{client::Client, prelude::*};
 
-use self::kernels::{Pass, SizesLaunch, TILE, UNITS, Window};
+use self::{
+    place::{Pass, SizesLaunch, Window},
+    tile::{STEP, UNITS, Units},
+};
 use super::{
     tape::{self, Rows, Strategy},
     unit_an_item,
 };
 use crate::cpu_times::{self, Part};
 
-/// Cubes that keep a card busy; with fewer tiles several share the inner side.
-const CUBES: usize = 64;
-/// The least of the inner side that a cube takes.
-const SHARE: usize = 512;
+/// Cubes that keep a card busy, for each of its multiprocessors, and how many of those there are where the device does not say.
+const CUBES: usize = 2;
+const MULTIPROCESSORS: u32 = 32;
+/// The least of the inner side of dW that a cube takes.
+const SHARE: usize = 16 * STEP;
+/// The most of it: longer sums in f32 lose digits.
+const LONGEST: usize = 1 << 15;
 
-/// As the convolution of Burn; `None` where that has matrix units to use.
+/// As the convolution of Burn; `None` for a precision that the device's matrix units do not take.
 ///
 /// # Shapes
 /// - x `[B, in, H, W]`, weight `[out, in, kH, kW]` to `[B, out, H', W']`
@@ -41,18 +49,15 @@ pub(crate) fn conv2d(x: &Tensor<4>, weight: &Tensor<4>, stride: usize, padding: 
     let context = tape::context(&[&x, &w]);
     let nodes = [x.tensor.node(), w.tensor.node()];
     let (x, w) = (x.tensor.into_primitive(), w.tensor.into_primitive());
-    let matmul = &x.client.properties().features.matmul;
-    if x.dtype != DType::F32 || w.dtype != DType::F32 || !(matmul.cmma.is_empty() && matmul.mma.is_empty()) {
-        return None;
-    }
+    let units = Units::of(&x.client, x.dtype).filter(|_| x.dtype == w.dtype)?;
     let ([_, c, h, wide], [_, ci, kh, kw]) = (tape::dims::<4>(&x), tape::dims::<4>(&w));
     assert!(
         c == ci && h + 2 * padding >= kh && wide + 2 * padding >= kw,
         "convolution of {c} channels of {h} x {wide} with a weight for {ci} of {kh} x {kw}"
     );
     let _t = cpu_times::time(Part::ConvForward);
-    let (x, weight) = (Rows::of(x), into_contiguous(w));
-    let layer = Layer::new(x, weight, stride, padding);
+    let weight = into_contiguous(permute(w, &[0, 2, 3, 1]));
+    let layer = Layer::new(Rows::of(x), weight, stride, padding, units);
     let out = layer.forward();
     if !tape::records(context) {
         return Some(tape::constant(out, context));
@@ -68,62 +73,141 @@ pub(crate) fn conv2d(x: &Tensor<4>, weight: &Tensor<4>, stride: usize, padding: 
 #[derive(Debug, Clone)]
 struct Layer {
     x: Rows,
+    /// `[out, kH, kW, in]`.
     weight: CubeTensor,
     stride: usize,
     padding: usize,
     /// `[B, out, H', W']`.
     out: [usize; 4],
+    units: Units,
 }
 
 impl Layer {
-    fn new(x: Rows, weight: CubeTensor, stride: usize, padding: usize) -> Self {
-        let ([b, _, h, w], [co, _, kh, kw]) = (tape::dims::<4>(&x.map), tape::dims::<4>(&weight));
+    fn new(x: Rows, weight: CubeTensor, stride: usize, padding: usize, units: Units) -> Self {
+        let ([b, _, h, w], [co, kh, kw, _]) = (tape::dims::<4>(&x.map), tape::dims::<4>(&weight));
         let side = |length: usize, kernel: usize| (length + 2 * padding - kernel) / stride + 1;
         let out = [b, co, side(h, kh), side(w, kw)];
-        Self { x, weight, stride, padding, out }
+        Self { x, weight, stride, padding, out, units }
     }
 
     fn forward(&self) -> CubeTensor {
-        let ([b, co, oh, ow], [_, ci, kh, kw]) = (self.out, tape::dims::<4>(&self.weight));
+        let ([b, co, oh, ow], [_, kh, kw, ci]) = (self.out, tape::dims::<4>(&self.weight));
         let y = tape::new_map(&self.x.map, self.out, self.x.map.dtype);
-        let tiles = Tiles { rows: b * oh * ow, columns: co, inner: kh * kw * ci, phases: 1 };
-        self.product(Pass::Forward, &tiles, [self.x.argument(), tape::argument(&self.weight)], co, &y);
+        self.gather(Pass::Forward, &self.x, co, [b * oh * ow, co], 1, [&[ci], &[kh * kw * ci], &[co]], &y);
         y
     }
 
     fn input_grad(&self, dy: &Rows) -> CubeTensor {
-        let ([b, ci, h, w], [co, _, kh, kw]) = (tape::dims::<4>(&self.x.map), tape::dims::<4>(&self.weight));
+        let ([b, ci, h, w], co) = (tape::dims::<4>(&self.x.map), self.out[1]);
         let dx = self.x.new_like();
         let s = self.stride;
         // Of the largest phase.
         let rows = b * h.div_ceil(s) * w.div_ceil(s);
-        let tiles = Tiles { rows, columns: ci, inner: kh.div_ceil(s) * kw.div_ceil(s) * co, phases: s * s };
-        self.product(Pass::InputGrad, &tiles, [dy.argument(), tape::argument(&self.weight)], dy.pitch, &dx);
+        self.gather(Pass::InputGrad, dy, dy.pitch, [rows, ci], s * s, [&[co], &[ci], &[ci]], &dx);
         dx
     }
 
+    /// A pass over all positions of `out`, a product of `[rows, columns]` in each of the phases. `lengths` are what the vectors
+    /// of map, weight and result divide.
+    #[allow(unsafe_code, clippy::too_many_arguments)]
+    fn gather(
+        &self,
+        pass: Pass,
+        map: &Rows,
+        y_pitch: usize,
+        [rows, columns]: [usize; 2],
+        phases: usize,
+        lengths: [&[usize]; 3],
+        out: &CubeTensor,
+    ) {
+        let (units, dtype, client) = (self.units, out.dtype, &out.client);
+        let tile = units.tile(dtype, rows, columns);
+        let [of_map, of_weight, of_out] = lengths.map(|lengths| units.vector(dtype, lengths));
+        let of_map = units.vector(dtype, &[of_map, map.pitch]);
+        // A device takes a limited number of cubes in one line.
+        let (tiles, most) = (rows.div_ceil(tile.rows), client.properties().hardware.max_cube_count.0 as usize);
+        let lines = tiles.div_ceil(most);
+        let cubes = [tiles.div_ceil(lines), columns.div_ceil(tile.columns), phases * lines].map(|n| n as u32);
+        // SAFETY: rows, columns and the inner side are those of the buffers, and every index is checked against them.
+        unsafe {
+            kernels::gathered::launch_unchecked(
+                client,
+                CubeCount::Static(cubes[0], cubes[1], cubes[2]),
+                CubeDim::new_1d(UNITS as u32),
+                of_map,
+                of_weight,
+                of_out,
+                map.argument(),
+                tape::argument(&self.weight),
+                tape::argument(out),
+                self.sizes(y_pitch, 0, lines),
+                self.window(pass),
+                tile,
+                tape::element(out),
+                units.stage,
+            );
+        }
+    }
+
+    #[allow(unsafe_code)]
     fn weight_grad(&self, dy: &Rows) -> CubeTensor {
-        let ([b, co, oh, ow], [_, ci, kh, kw]) = (self.out, tape::dims::<4>(&self.weight));
+        let ([b, co, oh, ow], [_, kh, kw, ci]) = (self.out, tape::dims::<4>(&self.weight));
         let dw = tape::new(&self.x.map, [co, ci, kh, kw], self.x.map.dtype);
-        let tiles = Tiles { rows: kh * kw * ci, columns: co, inner: b * oh * ow, phases: 1 };
-        self.product(Pass::WeightGrad, &tiles, [self.x.argument(), dy.argument()], dy.pitch, &dw);
+        let (units, dtype, client) = (self.units, dw.dtype, &dw.client);
+        let (rows, inner) = (kh * kw * ci, b * oh * ow);
+        let tile = units.tile(dtype, rows, co);
+        let (down, across) = (rows.div_ceil(tile.rows), co.div_ceil(tile.columns));
+        let (shares, share) = shares(client, down * across, inner);
+        let planes = tape::new(&dw, [shares, down * tile.rows, across * tile.columns], DType::F32);
+        let (of_x, of_dy) = (units.vector(dtype, &[ci, self.x.pitch]), units.vector(dtype, &[co, dy.pitch]));
+        // SAFETY: every index is checked against the sizes of the maps, and the planes hold whole tiles.
+        unsafe {
+            kernels::weight_grad::launch_unchecked(
+                client,
+                CubeCount::Static(down as u32, across as u32, shares as u32),
+                CubeDim::new_1d(UNITS as u32),
+                of_x,
+                of_dy,
+                self.x.argument(),
+                dy.argument(),
+                tape::argument(&planes),
+                self.sizes(dy.pitch, share, 1),
+                self.window(Pass::WeightGrad),
+                tile,
+                tape::element(&dw),
+                units.stage,
+            );
+        }
+        let (cubes, cube) = unit_an_item(client, rows * co);
+        // SAFETY: a unit reads one element of each plane.
+        unsafe {
+            kernels::add_planes::launch_unchecked(
+                client,
+                cubes,
+                cube,
+                tape::argument(&planes),
+                tape::argument(&dw),
+                down * tile.rows,
+                across * tile.columns,
+                shares,
+                ci,
+                co,
+                kh * kw,
+                tape::element(&dw),
+            );
+        }
         dw
     }
 
-    /// One pass into `out`, through planes of shares where the inner side is shared.
-    #[allow(unsafe_code)]
-    fn product(&self, pass: Pass, tiles: &Tiles, [left, right]: [BufferArg; 2], y_pitch: usize, out: &CubeTensor) {
-        let ([images, x_channels, x_height, x_width], [_, _, height, width]) =
-            (tape::dims::<4>(&self.x.map), tape::dims::<4>(&self.weight));
+    fn window(&self, pass: Pass) -> Window {
+        let [_, height, width, _] = tape::dims::<4>(&self.weight);
+        Window { pass, height, width, stride: self.stride, padding: self.padding }
+    }
+
+    fn sizes(&self, y_pitch: usize, share: usize, lines: usize) -> SizesLaunch {
+        let [images, x_channels, x_height, x_width] = tape::dims::<4>(&self.x.map);
         let [_, y_channels, y_height, y_width] = self.out;
-        let (shares, share) = tiles.shares();
-        let length = out.meta.num_elements();
-        let planes = (shares > 1).then(|| tape::new(out, [shares, length], DType::F32));
-        let (row_tiles, most) = (tiles.rows.div_ceil(TILE), out.client.properties().hardware.max_cube_count.0 as usize);
-        let lines = row_tiles.div_ceil(most);
-        let cubes = [row_tiles.div_ceil(lines), tiles.columns.div_ceil(TILE), tiles.phases * shares * lines];
-        let cubes = cubes.map(|n| n as u32);
-        let sizes = SizesLaunch::new(
+        SizesLaunch::new(
             images,
             x_height,
             x_width,
@@ -133,65 +217,19 @@ impl Layer {
             y_width,
             y_channels,
             y_pitch,
-            shares,
             share,
             lines,
-        );
-        let (client, element) = (&out.client, tape::element(out));
-        // SAFETY: rows, columns and the inner side are those of the buffers, and every index is checked against them.
-        unsafe {
-            kernels::convolve::launch_unchecked(
-                client,
-                CubeCount::Static(cubes[0], cubes[1], cubes[2]),
-                CubeDim::new_1d(UNITS),
-                left,
-                right,
-                tape::argument(planes.as_ref().unwrap_or(out)),
-                sizes,
-                Window { pass, height, width, stride: self.stride, padding: self.padding },
-                element,
-            );
-        }
-        if let Some(planes) = planes {
-            add(&planes, out, length, shares, element);
-        }
+        )
     }
 }
 
-#[allow(unsafe_code)]
-fn add(planes: &CubeTensor, out: &CubeTensor, length: usize, shares: usize, element: ElemType) {
-    let (cubes, cube) = unit_an_item(&out.client, length);
-    // SAFETY: each plane has the length of the result.
-    unsafe {
-        kernels::add_planes::launch_unchecked(
-            &out.client,
-            cubes,
-            cube,
-            tape::argument(planes),
-            tape::argument(out),
-            length,
-            shares,
-            element,
-        );
-    }
-}
-
-/// Sides of a product.
-struct Tiles {
-    rows: usize,
-    columns: usize,
-    inner: usize,
-    phases: usize,
-}
-
-impl Tiles {
-    /// Cubes that share the inner side, and how much each takes.
-    fn shares(&self) -> (usize, usize) {
-        let tiles = self.rows.div_ceil(TILE) * self.columns.div_ceil(TILE) * self.phases;
-        let shares = (CUBES / tiles.max(1)).min(self.inner / SHARE).max(1);
-        let share = self.inner.div_ceil(shares);
-        (self.inner.div_ceil(share), share)
-    }
+/// Cubes that share the inner side of so many tiles, and how much each takes.
+fn shares(client: &Client, tiles: usize, inner: usize) -> (usize, usize) {
+    let multiprocessors = client.properties().hardware.num_streaming_multiprocessors.unwrap_or(MULTIPROCESSORS);
+    let wanted = (CUBES * multiprocessors as usize).div_ceil(tiles.max(1));
+    let shares = wanted.min(inner / SHARE).max(inner.div_ceil(LONGEST)).max(1);
+    let share = inner.div_ceil(shares).next_multiple_of(STEP);
+    (inner.div_ceil(share), share)
 }
 
 #[derive(Debug)]
