@@ -152,8 +152,10 @@ mod error;
 pub mod files;
 pub mod prelude;
 pub mod pretrain;
+pub mod ranks;
 pub mod report;
 pub mod reproduce;
+pub mod shards;
 pub mod study;
 pub mod weights;
 
@@ -162,6 +164,7 @@ pub use device::DeviceChoice;
 pub use error::{Error, Result};
 pub use files::{Existing, RunFolder, Watch};
 pub use pretrain::{LoaderSource, PretrainSettings, Pretrained, TrainingWatch, pretrain};
+pub use ranks::Ranks;
 pub use report::{Report, ReportOptions};
 pub use study::{Baseline, FineTuneSettings, Protocol, Scoring, Study};
 pub use weights::{LoadedNetwork, Weights, load_run, load_weights};
