@@ -134,7 +134,8 @@
 //!
 //! # Features
 //! `cli` and `flex` (the CPU backend) are on by default. For the library alone: `default-features = false, features =
-//! ["flex"]`. `hub` (off) downloads published weights, see [`weights::fetch_weights`].
+//! ["flex"]`. `hub` (off) downloads published weights, see [`weights::fetch_weights`]; `mpi` (off) joins several processes to one
+//! [pretraining](pretrain::pretrain_among).
 //! Burn's `simd` and `rayon` are always on: without them its CPU backend is scalar and single-threaded.
 
 #![recursion_limit = "256"] // for Burn's GPU backends
