@@ -1,7 +1,6 @@
 //! The images of a pretraining.
 
 use std::{
-    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,7 +13,7 @@ use crate::{
     files::Watch,
     pretrain::PretrainSettings,
     ranks::host_threads,
-    shards::Shard,
+    shards::{Shard, ShardPlace},
 };
 
 /// Rows to train on, and their images.
@@ -139,7 +138,7 @@ pub fn build_cache(settings: &PretrainSettings, verify: bool, watch: &dyn Watch)
 }
 
 /// As [`build_cache`], of one of several equal parts of the images, in the folder `out`, which holds no cache yet. Returns also
-/// the hash of the table, the rows of the part, and the number of all. [`merge`](crate::shards::merge) joins the parts.
+/// which part it is. [`merge`](crate::shards::merge) joins the parts.
 ///
 /// # Errors
 /// As [`build_cache`].
@@ -148,14 +147,14 @@ pub fn build_cache_shard(
     shard: Shard,
     out: &Path,
     watch: &dyn Watch,
-) -> Result<(CacheReport, (String, Range<usize>, usize))> {
+) -> Result<(CacheReport, ShardPlace)> {
     settings.validate()?;
     let sources = settings.sources();
     let manifest = sources.table_with_notes(&sources.train, settings.read_part(&sources), watch)?;
     let range = shard.range(manifest.len(), 1);
     let part = manifest.select(&range.clone().collect::<Vec<_>>());
     let report = complete(settings, out, &part, false, watch)?;
-    Ok((report, (manifest.hash(), range, manifest.len())))
+    Ok((report, ShardPlace { data: manifest.hash(), rows: range, of: manifest.len() }))
 }
 
 fn complete(

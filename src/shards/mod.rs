@@ -5,5 +5,5 @@ mod record;
 mod shard;
 
 pub use merge::{Shards, merge, together};
-pub use record::ShardRecord;
+pub use record::{ShardPlace, ShardRecord};
 pub use shard::Shard;

@@ -22,6 +22,17 @@ pub(super) const FILE: &str = "shard.json";
 const FREE: [&str; 5] = ["--shard", "--out", "--workers", "--quiet", "--json"];
 const WITH_VALUE: usize = 3;
 
+/// Which part of the rows of a command's result a shard has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardPlace {
+    /// Hash of the table of images.
+    pub data: String,
+    /// Its rows, among those of the result.
+    pub rows: Range<usize>,
+    /// Rows of the result.
+    pub of: usize,
+}
+
 /// The record in the folder of a shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -54,7 +65,7 @@ impl ShardRecord {
     pub fn of(
         (command, arguments): (&str, &[String]),
         shard: Shard,
-        (data, rows, of): (&str, Range<usize>, usize),
+        ShardPlace { data, rows, of }: ShardPlace,
         folder: &Path,
     ) -> Result<Self> {
         let mut files = BTreeMap::new();
@@ -71,7 +82,7 @@ impl ShardRecord {
             command: command.into(),
             arguments: lasting(arguments),
             shard,
-            data: data.into(),
+            data,
             rows,
             of,
             files,

@@ -12,6 +12,7 @@ use crate::{
     data::{Rows, Sources},
     error::{Error, Result},
     files::{NewFolder, Npy, Watch, over},
+    shards::ShardPlace,
     study::{
         Study,
         features::{features, loader, one_view, same_rows},
@@ -138,9 +139,9 @@ impl Embedding {
         self.dense
     }
 
-    /// Hash of the table of images, the places of these rows among all, and the number of all.
-    pub fn place(&self) -> (String, Range<usize>, usize) {
-        (self.rows.manifest().hash(), self.share.clone(), self.rows.readable().len())
+    /// Which part of all rows these are.
+    pub fn place(&self) -> ShardPlace {
+        ShardPlace { data: self.rows.manifest().hash(), rows: self.share.clone(), of: self.rows.readable().len() }
     }
 
     /// Description of the network's weights.

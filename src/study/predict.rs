@@ -15,6 +15,7 @@ use crate::{
     data::{Rows, Sources, admitted, patient_source, score_row},
     error::{Error, Result},
     files::{Watch, over},
+    shards::ShardPlace,
     study::{
         Study,
         features::{loader, one_view, same_rows},
@@ -207,9 +208,9 @@ impl Predicted {
         self.patients_known
     }
 
-    /// Hash of the table of images, the places of these rows among all, and the number of all.
-    pub fn place(&self) -> (String, Range<usize>, usize) {
-        (self.data.clone(), self.share.clone(), self.all.len())
+    /// Which part of all rows these are.
+    pub fn place(&self) -> ShardPlace {
+        ShardPlace { data: self.data.clone(), rows: self.share.clone(), of: self.all.len() }
     }
 
     /// Writes a new CSV file: path, patient (if known), study, view, `label_TASK`, `score_TASK`.

@@ -9,7 +9,7 @@ use moco_cxr::{
         load_opened, open_together,
     },
     data::scan_store,
-    shards::{Shard, Shards},
+    shards::{Shard, ShardPlace, Shards},
 };
 
 use crate::{
@@ -141,7 +141,7 @@ fn look(parts: &[(&'static str, Role, Manifest)], shard: Shard, out: &Path) -> R
     let subsets: Vec<Subset<'_>> =
         of_shard.iter().map(|(name, role, manifest)| Subset { name, role: *role, manifest }).collect();
     let hashes: Vec<String> = parts.iter().map(|(.., manifest)| manifest.hash()).collect();
-    write_shard("audit", shard, (hashes.join(" "), range, total), out, |folder| {
+    write_shard("audit", shard, ShardPlace { data: hashes.join(" "), rows: range, of: total }, out, |folder| {
         let mut store = ScanStore::in_file(&folder.join(SEEN));
         // What there is to say is said of all shards together.
         audit_with(&subsets, &[], Some(&mut store))?;

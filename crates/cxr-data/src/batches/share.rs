@@ -7,7 +7,7 @@ use ndarray::Array2;
 
 use super::{BatchLoader, Batches, PairBatch, PlaneBatch, Stack, planes::plane};
 use crate::views::render;
-use crate::{Level, Result, ViewMap};
+use crate::{Level, Result};
 
 /// Which views of a batch are wanted, by the places of their images in the batch, from 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -109,8 +109,7 @@ impl BatchLoader {
         stop: &AtomicBool,
     ) -> Result<PlaneBatch> {
         let wanted = share.wanted();
-        let (mut planes, mut query, mut key): (Vec<Array2<u8>>, Vec<(usize, ViewMap)>, Vec<(usize, ViewMap)>) =
-            Default::default();
+        let (mut planes, mut query, mut key) = (Vec::new(), Vec::new(), Vec::new());
         let places = self.absolute(batch, &wanted);
         let (rows, patients) = self.each_pair(epoch, order, places, stop, |prepared, other, [first, second]| {
             planes.push(plane(prepared));

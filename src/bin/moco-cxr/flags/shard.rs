@@ -1,12 +1,12 @@
 //! `--shard`, and the folder that a shard leaves.
 
-use std::{ops::Range, path::Path};
+use std::path::Path;
 
 use clap::Args;
 use moco_cxr::{
     Error,
     files::NewFolder,
-    shards::{Shard, ShardRecord},
+    shards::{Shard, ShardPlace, ShardRecord},
 };
 
 use crate::Fault;
@@ -20,12 +20,11 @@ pub(crate) struct ShardArguments {
     pub(crate) shard: Option<Shard>,
 }
 
-/// Makes the folder of a shard: what `write` puts into it, and its record. `place` is the hash of the table of images, the rows,
-/// and the number of all rows.
+/// Makes the folder of a shard: what `write` puts into it, and its record.
 pub(crate) fn write_shard(
     command: &str,
     shard: Shard,
-    place: (String, Range<usize>, usize),
+    place: ShardPlace,
     out: &Path,
     write: impl FnOnce(&Path) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
@@ -36,12 +35,7 @@ pub(crate) fn write_shard(
 }
 
 /// Adds the record of a shard to its folder, as the last of its files.
-pub(crate) fn record_shard(
-    command: &str,
-    shard: Shard,
-    (data, rows, of): (String, Range<usize>, usize),
-    folder: &Path,
-) -> Result<(), Error> {
+pub(crate) fn record_shard(command: &str, shard: Shard, place: ShardPlace, folder: &Path) -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args_os().skip(2).map(|word| word.to_string_lossy().into_owned()).collect();
-    ShardRecord::of((command, &arguments), shard, (&data, rows, of), folder)?.write(folder)
+    ShardRecord::of((command, &arguments), shard, place, folder)?.write(folder)
 }
