@@ -49,6 +49,9 @@ pub enum Error {
         /// The system's error.
         source: std::io::Error,
     },
+    /// The processes of a run cannot go on together.
+    #[error("ranks: {0}")]
+    Ranks(String),
     /// A folder is not empty.
     #[error("{}: found a folder that is not empty, expected a new or empty one", path.display())]
     NotEmpty {

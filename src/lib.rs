@@ -134,7 +134,8 @@
 //!
 //! # Features
 //! `cli` and `flex` (the CPU backend) are on by default. For the library alone: `default-features = false, features =
-//! ["flex"]`. `hub` (off) downloads published weights, see [`weights::fetch_weights`].
+//! ["flex"]`. `hub` (off) downloads published weights, see [`weights::fetch_weights`]; `mpi` (off) joins several processes to one
+//! [pretraining](pretrain::pretrain_among).
 //! Burn's `simd` and `rayon` are always on: without them its CPU backend is scalar and single-threaded.
 
 #![recursion_limit = "256"] // for Burn's GPU backends
@@ -152,8 +153,10 @@ mod error;
 pub mod files;
 pub mod prelude;
 pub mod pretrain;
+pub mod ranks;
 pub mod report;
 pub mod reproduce;
+pub mod shards;
 pub mod study;
 pub mod weights;
 
@@ -162,6 +165,7 @@ pub use device::DeviceChoice;
 pub use error::{Error, Result};
 pub use files::{Existing, RunFolder, Watch};
 pub use pretrain::{LoaderSource, PretrainSettings, Pretrained, TrainingWatch, pretrain};
+pub use ranks::Ranks;
 pub use report::{Report, ReportOptions};
 pub use study::{Baseline, FineTuneSettings, Protocol, Scoring, Study};
 pub use weights::{LoadedNetwork, Weights, load_run, load_weights};

@@ -8,9 +8,10 @@ use std::{
 };
 
 /// The floors of `src/` from the ground up. Those of a row do not import each other.
-const FLOORS: [&[&str]; 9] = [
+const FLOORS: [&[&str]; 10] = [
     &["error"],
     &["files"],
+    &["ranks", "shards"],
     &["device"],
     &["data"],
     &["weights"],
@@ -98,7 +99,7 @@ fn crates_import_in_one_direction() {
 
 /// Files that may read another file to its end: where the limits are, and what reads the system's own files, a stream with a
 /// limit, or what it has just written.
-const WHOLE_READERS: [&str; 16] = [
+const WHOLE_READERS: [&str; 17] = [
     "crates/tables/src/bounded.rs",
     "crates/tables/src/text.rs",
     "crates/cxr-data/src/limits.rs",
@@ -112,6 +113,7 @@ const WHOLE_READERS: [&str; 16] = [
     "src/check/bench_process.rs",
     "src/files/run_lock.rs",
     "src/pretrain/log/run_log.rs",
+    "src/ranks/launch.rs",
     "src/report/mod.rs",
     "src/study/feature_cache.rs",
     "src/bin/moco-cxr/terminal/interrupt.rs",

@@ -15,13 +15,14 @@ use support::{scratch, succeed, synth, tool};
 /// Each takes what the one before left, so a page is one test; pages do not depend on each other.
 const PAGES: [&str; 4] = ["README.md", "docs/tutorial.md", "docs/pytorch-users.md", "docs/devices.md"];
 /// Pages whose links are followed, too.
-const OTHER_PAGES: [&str; 9] = [
+const OTHER_PAGES: [&str; 10] = [
     "docs/data.md",
     "docs/extend.md",
     "docs/ARCHITECTURE.md",
     "docs/deviations.md",
     "docs/weights.md",
     "docs/privacy.md",
+    "docs/scale.md",
     "docs/unsafe.md",
     "SECURITY.md",
     "CONTRIBUTING.md",

@@ -1,6 +1,11 @@
 //! Batch size and decoding threads.
 
-use crate::error::{Error, Result};
+use std::ops::Range;
+
+use crate::{
+    error::{Error, Result},
+    shards::Shard,
+};
 
 /// How images are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,15 +15,23 @@ pub struct Reading {
     pub batch_size: usize,
     /// Decoding threads. Default: one per core.
     pub workers: usize,
+    /// Of several equal parts of the images the one that is worked on, for [`Study::embed`](crate::Study::embed) and
+    /// [`Study::predict`](crate::Study::predict). Default: all.
+    pub shard: Option<Shard>,
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { batch_size: 64, workers: std::thread::available_parallelism().map_or(1, usize::from) }
+        Self { batch_size: 64, workers: std::thread::available_parallelism().map_or(1, usize::from), shard: None }
     }
 }
 
 impl Reading {
+    /// Places of the shard among `n` images.
+    pub(crate) fn share(&self, n: usize) -> Range<usize> {
+        self.shard.map_or(0..n, |shard| shard.range(n, self.batch_size))
+    }
+
     /// Checks the settings.
     ///
     /// # Errors

@@ -33,6 +33,28 @@ impl DeviceChoice {
         matches!(self, Self::On(Backend::Cpu, _)) || (self == Self::Auto && !gpus)
     }
 
+    /// The device of one of several processes on a machine, by its number among them: of a GPU backend without a number (or with
+    /// 0) the adapter of that number, from the first again where there are more processes; of `auto` the same of the first backend
+    /// with a hardware adapter. Anything else stays.
+    #[must_use]
+    pub fn for_process(self, number: usize) -> Self {
+        match self {
+            Self::Auto => {
+                let of = |backend: Backend| {
+                    let found = backend.adapters().unwrap_or_default().into_iter().filter(|a| !a.software);
+                    let found: Vec<usize> = found.map(|adapter| adapter.index).collect();
+                    (!found.is_empty()).then(|| Self::On(backend, found[number % found.len()]))
+                };
+                Backend::ALL.into_iter().find_map(of).unwrap_or(self)
+            }
+            Self::On(backend, 0) if backend != Backend::Cpu => {
+                let adapters = backend.adapters().map_or(1, |adapters| adapters.len().max(1));
+                Self::On(backend, number % adapters)
+            }
+            other => other,
+        }
+    }
+
     /// The device, without autodiff.
     ///
     /// Nothing is computed here; [`crate::check::parity`] checks whether the device computes correctly.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -42,6 +42,42 @@ impl Npy {
             self.file.write_all(&value.to_le_bytes()).map_err(Error::io(&self.path))?;
         }
         Ok(())
+    }
+
+    /// Writes the values of another such file, which begin at byte `start`.
+    ///
+    /// # Errors
+    /// More values than the shape says, or an I/O error.
+    pub(crate) fn append_file(&mut self, other: &Path, start: u64) -> Result<()> {
+        let mut file = File::open(other).map_err(Error::io(other))?;
+        file.seek(SeekFrom::Start(start)).map_err(Error::io(other))?;
+        let bytes = std::io::copy(&mut BufReader::new(file), &mut self.file).map_err(Error::io(&self.path))?;
+        let values = usize::try_from(bytes / 4).ok().filter(|_| bytes.is_multiple_of(4));
+        let Some(left) = values.and_then(|values| self.left.checked_sub(values)) else {
+            return Err(self.fault("other values"));
+        };
+        self.left = left;
+        Ok(())
+    }
+
+    /// The shape in a file that this type wrote, and the byte at which its values begin.
+    ///
+    /// # Errors
+    /// Another file, or an I/O error.
+    pub(crate) fn shape_of(path: &Path) -> Result<(Vec<usize>, u64)> {
+        let mut file = File::open(path).map_err(Error::io(path))?;
+        let mut begin = [0; 10]; // magic, version, length
+        file.read_exact(&mut begin).map_err(Error::io(path))?;
+        let mut text = vec![0; usize::from(u16::from_le_bytes([begin[8], begin[9]]))];
+        file.read_exact(&mut text).map_err(Error::io(path))?;
+        let text = String::from_utf8_lossy(&text);
+        let sides = text.split_once("'shape': (").and_then(|(_, rest)| rest.split_once(')'));
+        let shape = sides.map(|(sides, _)| sides.split(',').map(str::trim).filter(|side| !side.is_empty()));
+        let shape: Option<Vec<usize>> = shape.and_then(|sides| sides.map(|side| side.parse().ok()).collect());
+        let shape =
+            shape.filter(|shape| !shape.is_empty() && begin.starts_with(b"\x93NUMPY\x01") && text.contains("'<f4'"));
+        let fault = || Error::io(path)(std::io::Error::other("no array of f32 in NumPy's format 1.0"));
+        shape.map(|shape| (shape, 10 + text.len() as u64)).ok_or_else(fault)
     }
 
     /// Ends the file.

@@ -83,6 +83,11 @@ impl RunFolder {
         Ok(Self { root: root.to_owned() })
     }
 
+    /// The folder of a run that another process writes, which need not be seen from here.
+    pub(crate) fn of_another(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.root

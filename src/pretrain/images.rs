@@ -1,6 +1,9 @@
 //! The images of a pretraining.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use cxr_data::{CacheReport, ImageSource, Manifest, Part};
 
@@ -9,6 +12,8 @@ use crate::{
     error::{Error, Result},
     files::Watch,
     pretrain::PretrainSettings,
+    ranks::host_threads,
+    shards::{Shard, ShardPlace},
 };
 
 /// Rows to train on, and their images.
@@ -109,7 +114,7 @@ impl PretrainSettings {
     /// Threads that decode and augment.
     pub(crate) fn workers(&self) -> usize {
         match self.workers {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            0 => host_threads(),
             n => n,
         }
     }
@@ -129,7 +134,37 @@ pub fn build_cache(settings: &PretrainSettings, verify: bool, watch: &dyn Watch)
         return Err(Error::Setting { key: "data.cache".into(), found, expected });
     };
     let manifest = sources.table_with_notes(&sources.train, settings.read_part(&sources), watch)?;
-    let (_, report) = open_cache(folder, &manifest, &settings.views, (settings.workers(), verify), watch)?;
-    without(&manifest, &report.unreadable, settings.data.on_bad, watch)?;
+    complete(settings, folder, &manifest, verify, watch)
+}
+
+/// As [`build_cache`], of one of several equal parts of the images, in the folder `out`, which holds no cache yet. Returns also
+/// which part it is. [`merge`](crate::shards::merge) joins the parts.
+///
+/// # Errors
+/// As [`build_cache`].
+pub fn build_cache_shard(
+    settings: &PretrainSettings,
+    shard: Shard,
+    out: &Path,
+    watch: &dyn Watch,
+) -> Result<(CacheReport, ShardPlace)> {
+    settings.validate()?;
+    let sources = settings.sources();
+    let manifest = sources.table_with_notes(&sources.train, settings.read_part(&sources), watch)?;
+    let range = shard.range(manifest.len(), 1);
+    let part = manifest.select(&range.clone().collect::<Vec<_>>());
+    let report = complete(settings, out, &part, false, watch)?;
+    Ok((report, ShardPlace { data: manifest.hash(), rows: range, of: manifest.len() }))
+}
+
+fn complete(
+    settings: &PretrainSettings,
+    folder: &Path,
+    manifest: &Manifest,
+    verify: bool,
+    watch: &dyn Watch,
+) -> Result<CacheReport> {
+    let (_, report) = open_cache(folder, manifest, &settings.views, (settings.workers(), verify), watch)?;
+    without(manifest, &report.unreadable, settings.data.on_bad, watch)?;
     Ok(report)
 }

@@ -13,11 +13,11 @@ mod source;
 mod watch;
 
 pub(crate) use images::TrainImages;
-pub use images::build_cache;
+pub use images::{build_cache, build_cache_shard};
 pub use log::{Speed, TensorBoard};
 pub use preview::preview;
 pub(crate) use run::loader;
-pub use run::{Pretrained, pretrain};
+pub use run::{Pretrained, pretrain, pretrain_among};
 pub use settings::{AugmentOn, CheckpointSettings, DataSettings, KeyFrom, PretrainSettings, ProbeSettings};
 pub use source::{LoaderSource, PlaneSource};
 pub use watch::TrainingWatch;

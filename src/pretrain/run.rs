@@ -10,6 +10,7 @@ use moco_core::{BatchSource, Best, Checkpoints, End, MocoImport, differences};
 use serde_json::{Value, json};
 
 use crate::{
+    data::Rows,
     device::guard,
     error::{Error, Result},
     files::{Existing, Notes, RunFolder, RunLock, Watch, read_json},
@@ -17,6 +18,7 @@ use crate::{
         AugmentOn, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, TrainImages, TrainingWatch, export::export,
         image_states, log::RunLog, probe::Probe,
     },
+    ranks::Ranks,
     weights,
 };
 
@@ -53,17 +55,29 @@ pub fn pretrain(
     existing: Existing,
     watch: &mut dyn TrainingWatch,
 ) -> Result<Pretrained> {
+    pretrain_among(settings, out, existing, &Ranks::alone(), watch)
+}
+
+/// As [`pretrain`], by one of several ranks, each of which calls it with the same settings but its own device. The size of a
+/// batch is that of all ranks together. Rank 0 alone reads and writes the folder; the others may not see it.
+///
+/// # Errors
+/// As [`pretrain`], and where the ranks have other images or cannot go on together. An error of one rank is one for the others
+/// only when that rank has ended.
+pub fn pretrain_among(
+    settings: &PretrainSettings,
+    out: &Path,
+    existing: Existing,
+    ranks: &Ranks,
+    watch: &mut dyn TrainingWatch,
+) -> Result<Pretrained> {
     settings.validate()?;
-    RunFolder::check(out, existing)?;
-    let resuming = existing == Existing::Resume && out.join("config.toml").is_file();
-    let mut settings = settings.clone();
-    if resuming {
-        settings = same_settings(settings, out)?;
-    }
+    let notes = Notes::new(&*watch);
+    let first = ranks.is_first();
+    let (settings, resuming) = agreed(settings, out, existing, ranks, &notes)?;
     let device = settings.device.select()?;
     settings.precision.check(&device)?;
-    let notes = Notes::new(&*watch);
-    let images = TrainImages::open(&settings, &notes)?;
+    let images = ranks.in_turn("the images are read", || TrainImages::open(&settings, &notes))?;
     let readable = images.rows.readable().len();
     let by_size = settings.train.moco.queue_size == 0;
     let settings = &settings.for_images(readable);
@@ -73,16 +87,17 @@ pub fn pretrain(
     }
     let loader = loader(settings, &images)?;
     settings.forecast(readable).iter().for_each(|problem| notes.note(problem));
-    let probe = Probe::open(settings, &images.rows, &notes)?;
+    let probe = if first { Probe::open(settings, &images.rows, &notes)? } else { None };
     let mut source: Box<dyn BatchSource> = match settings.augment_on {
         AugmentOn::Host => Box::new(LoaderSource(loader.clone())),
         AugmentOn::Device => Box::new(PlaneSource(loader.clone())),
     };
-    let sheet = if resuming { None } else { Some(contact_sheet(settings, &images)?) };
+    let sheet = if resuming || !first { None } else { Some(contact_sheet(settings, &images)?) };
     let rows = images.rows;
     let manifest = rows.manifest();
+    ranks.same(&images_in_words(&rows), "set of images")?;
     let probed = probe.as_ref().map(Probe::record);
-    if resuming {
+    if resuming && first {
         check_same_data(manifest, probed.as_ref(), out)?;
         image_states::check(out, &rows, settings.data.on_bad, &notes)?;
     }
@@ -93,7 +108,7 @@ pub fn pretrain(
     let lineage = lineage.then(Role::Pretrain, Some(rows.origin()));
     let lineage = probe.iter().fold(lineage, |lineage, probe| probe.extend(lineage));
     network.set_precision(settings.precision);
-    let mut trainer = settings.train.init(network)?;
+    let mut trainer = settings.train.init_among(network, Arc::clone(ranks.together()))?;
     if settings.init_moco {
         let file = weights::weight_file_of(&settings.init, settings.arch)?;
         let MocoImport { epoch, keys, optimizer_states, .. } = trainer.begin_from_moco(&file)?;
@@ -107,6 +122,16 @@ pub fn pretrain(
     trainer.probe = probe.as_ref().map(|probe| probe.online.clone());
     // Calls to the CPU block; a GPU computes while the next batch is made.
     trainer.in_flight = if settings.device.is_cpu() { 0 } else { 2 };
+    if !first {
+        let per_epoch = source.batches_per_epoch().div_ceil(settings.train.accumulate) as u64;
+        watch.start(0, per_epoch * settings.train.epochs);
+        let end = guard(settings.device, || Ok::<_, Error>(trainer.run(source.as_mut(), watch)?))?;
+        let (step, network) = (trainer.position().step, trainer.moco.encoder_q.backbone.clone());
+        // Until rank 0 has written the last file: who ends earlier is taken for one that was lost.
+        ranks.together().barrier("rank 0 ends the run", true)?;
+        return Ok(Pretrained { folder: RunFolder::of_another(out), end, step, network, manifest: manifest.clone() });
+    }
+    trainer.regroup = ranks.size() > 1 || resuming;
     let _lock = RunLock::take(out)?;
     let folder = RunFolder::open(out, existing)?;
     trainer.checkpoints = Some(Checkpoints::new(folder.join("checkpoints"), settings.checkpoints.keep));
@@ -132,6 +157,7 @@ pub fn pretrain(
             "data": { "dir": settings.data.dir, "images": readable, "patients_known": manifest.patients_known, "hash": manifest.hash(), "account": manifest.account },
             "probe": probed,
             "trained_on": lineage,
+            "ranks": ranks.size(),
         }),
     )?;
     image_states::write(&folder, &rows)?;
@@ -175,7 +201,65 @@ pub fn pretrain(
     if end == End::Finished {
         export(&folder, settings, (&network, steps), chosen, &lineage)?;
     }
+    ranks.together().barrier("rank 0 ends the run", true)?;
     Ok(Pretrained { folder, end, step, network, manifest: manifest.clone() })
+}
+
+/// The settings of the run, which are rank 0's but for the device, and whether a run is resumed.
+fn agreed(
+    settings: &PretrainSettings,
+    out: &Path,
+    existing: Existing,
+    ranks: &Ranks,
+    notes: &dyn Watch,
+) -> Result<(PretrainSettings, bool)> {
+    let mut resuming = false;
+    let mut own = settings.clone();
+    let mut text = String::new();
+    if ranks.is_first() {
+        RunFolder::check(out, existing)?;
+        resuming = existing == Existing::Resume && out.join("config.toml").is_file();
+        own =
+            if resuming { same_settings(own, out, ranks.size(), notes)? } else { for_ranks(own, ranks.size(), notes)? };
+        text = format!("{}\n{}", u8::from(resuming), own.to_toml()?);
+    }
+    if ranks.size() > 1 {
+        text = ranks.text_of_first(text, "the settings")?;
+        let (flag, toml) = text.split_once('\n').unwrap_or(("0", ""));
+        resuming = flag == "1";
+        let device = settings.device;
+        own = PretrainSettings { device, ..PretrainSettings::parse(toml, Path::new("the settings of rank 0"))? };
+    }
+    Ok((own, resuming))
+}
+
+/// Settings for a number of ranks, whose parts of a batch are normalised apart: there are as many groups at least.
+fn for_ranks(mut settings: PretrainSettings, ranks: usize, notes: &dyn Watch) -> Result<PretrainSettings> {
+    let train = &mut settings.train;
+    if !train.batch_size.is_multiple_of(ranks) {
+        return Err(Error::Setting {
+            key: "train.batch_size".into(),
+            found: format!("{} for {ranks} ranks", train.batch_size),
+            expected: "a multiple of the number of ranks: it is the size of the whole batch".into(),
+        });
+    }
+    let groups = train.moco.groups;
+    if groups.is_multiple_of(ranks) {
+        return Ok(settings);
+    }
+    let [before, now] = [train.batch_size / groups.max(1), train.batch_size / ranks];
+    train.moco.groups = ranks;
+    train.moco.validate(train.batch_size)?;
+    notes.note(&format!(
+        "batch normalisation over {now} images at a time instead of {before} (train.moco.groups {groups} -> {ranks}, one for each \
+         rank): statistics, and with them the results, are not those of {groups} group(s)"
+    ));
+    Ok(settings)
+}
+
+/// What ranks must have in common of their images.
+fn images_in_words(rows: &Rows) -> String {
+    format!("{} images that can be read, hash {}", rows.readable().len(), rows.manifest().hash())
 }
 
 /// Images that could not be read any more, or had changed, and were replaced, which happens with `on_bad = "skip"` only.
@@ -196,8 +280,21 @@ fn replaced(loader: &BatchLoader, manifest: &Manifest) -> Option<String> {
 
 /// The settings to resume with, which may only differ in those that do not change the numbers. A length of the queue that is
 /// left to the size of the set is the run's.
-fn same_settings(mut settings: PretrainSettings, out: &Path) -> Result<PretrainSettings> {
+///
+/// Groups follow the ranks: those of the run stay, whatever is asked for, if the number of ranks divides them.
+fn same_settings(
+    mut settings: PretrainSettings,
+    out: &Path,
+    ranks: usize,
+    notes: &dyn Watch,
+) -> Result<PretrainSettings> {
     let before = PretrainSettings::read(&out.join("config.toml"))?;
+    let run = read_json(&out.join("run.json")).unwrap_or_default();
+    if ranks > 1 || run_ranks(&run) > 1 {
+        settings.train.moco.groups = before.train.moco.groups;
+        settings = for_ranks(settings, ranks, notes)?;
+    }
+    let regrouped = settings.train.moco.groups != before.train.moco.groups;
     if settings.train.moco.queue_size == 0 {
         settings.train.moco.queue_size = before.train.moco.queue_size;
     }
@@ -215,10 +312,16 @@ fn same_settings(mut settings: PretrainSettings, out: &Path) -> Result<PretrainS
                 | "data.in_memory"
                 | "data.cache"
                 | "probe.data"
-        ) || key.starts_with("checkpoints.")
+        ) || regrouped && key == "train.moco.groups"
+            || key.starts_with("checkpoints.")
     };
     let keys = differences(&before, &settings, free);
     if keys.is_empty() { Ok(settings) } else { Err(Error::ResumeDiffers { path: out.into(), keys }) }
+}
+
+/// Number of ranks that a run began or went on with last.
+fn run_ranks(run: &Value) -> u64 {
+    run["ranks"].as_u64().unwrap_or(1)
 }
 
 /// The data must be those that the run began with.

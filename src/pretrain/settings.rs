@@ -244,8 +244,12 @@ impl PretrainSettings {
     /// # Errors
     /// A file that cannot be read; a setting that is unknown, missing or of the wrong type, with its line.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = read_text(path)?;
-        toml::from_str(&text).map_err(|e| layers::in_file(path, &text, &e, None))
+        Self::parse(&read_text(path)?, path)
+    }
+
+    /// The settings in the text of a `config.toml`; `path` names it in an error.
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self> {
+        toml::from_str(text).map_err(|e| layers::in_file(path, text, &e, None))
     }
 
     /// The text of a `config.toml` with these settings.

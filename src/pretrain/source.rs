@@ -1,7 +1,7 @@
 //! Batches of `cxr-data` as sources for a trainer of `moco-core`.
 
-use cxr_data::{BatchLoader, PairBatch, ViewMap};
-use moco_core::{Batch, BatchSource, BoxError, HostBatch, PlaneBatch, PlaneView};
+use cxr_data::{BatchLoader, Batches, PairBatch, Share, ViewMap};
+use moco_core::{Batch, BatchSource, BoxError, HostBatch, PlaneBatch, PlaneView, Shares};
 
 type Stream<'a> = Box<dyn Iterator<Item = std::result::Result<Batch, BoxError>> + 'a>;
 
@@ -15,13 +15,11 @@ impl BatchSource for LoaderSource {
     }
 
     fn epoch(&mut self, epoch: u64, first_batch: usize) -> Stream<'_> {
-        match self.0.pairs::<u8>(epoch, first_batch) {
-            Ok(batches) => Box::new(batches.map(|batch| {
-                let PairBatch { query, key, patients, .. } = batch?;
-                Ok(HostBatch { query, key, patients }.into())
-            })),
-            Err(e) => Box::new(std::iter::once(Err(BoxError::from(e)))),
-        }
+        of_pairs(self.0.pairs::<u8>(epoch, first_batch))
+    }
+
+    fn shared(&mut self, epoch: u64, first_batch: usize, shares: Shares) -> Stream<'_> {
+        of_pairs(self.0.pairs_of::<u8>(epoch, first_batch, move |number| share_of(&shares, number)))
     }
 }
 
@@ -38,15 +36,38 @@ impl BatchSource for PlaneSource {
     }
 
     fn epoch(&mut self, epoch: u64, first_batch: usize) -> Stream<'_> {
-        let side = self.0.views().size;
-        match self.0.planes(epoch, first_batch) {
-            Ok(batches) => Box::new(batches.map(move |batch| {
-                let cxr_data::PlaneBatch { planes, query, key, patients, .. } = batch?;
-                let (query, key) = (plane_views(query)?, plane_views(key)?);
-                Ok(PlaneBatch { side, planes, query, key, patients }.into())
-            })),
-            Err(e) => Box::new(std::iter::once(Err(BoxError::from(e)))),
-        }
+        of_planes(self.0.planes(epoch, first_batch), self.0.views().size)
+    }
+
+    fn shared(&mut self, epoch: u64, first_batch: usize, shares: Shares) -> Stream<'_> {
+        of_planes(self.0.planes_of(epoch, first_batch, move |number| share_of(&shares, number)), self.0.views().size)
+    }
+}
+
+/// What a rank needs of a batch, in the loader's words.
+fn share_of(shares: &Shares, number: usize) -> Share {
+    let moco_core::Share { query, key } = shares.of(number);
+    Share { query, key }
+}
+
+fn of_pairs(batches: cxr_data::Result<Batches<PairBatch>>) -> Stream<'static> {
+    match batches {
+        Ok(batches) => Box::new(batches.map(|batch| {
+            let PairBatch { query, key, patients, .. } = batch?;
+            Ok(HostBatch { query, key, patients }.into())
+        })),
+        Err(e) => Box::new(std::iter::once(Err(BoxError::from(e)))),
+    }
+}
+
+fn of_planes(batches: cxr_data::Result<Batches<cxr_data::PlaneBatch>>, side: usize) -> Stream<'static> {
+    match batches {
+        Ok(batches) => Box::new(batches.map(move |batch| {
+            let cxr_data::PlaneBatch { planes, query, key, patients, .. } = batch?;
+            let (query, key) = (plane_views(query)?, plane_views(key)?);
+            Ok(PlaneBatch { side, planes, query, key, patients }.into())
+        })),
+        Err(e) => Box::new(std::iter::once(Err(BoxError::from(e)))),
     }
 }
 

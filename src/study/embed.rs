@@ -1,7 +1,8 @@
 //! Features of images, as files for other tools.
 
-use std::{path::Path, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc};
 
+use backbones::Backbone;
 use cxr_data::Part;
 use eval::{Table, extract_feature_maps, feature_map_shape, write_new};
 use ndarray::Array2;
@@ -11,6 +12,7 @@ use crate::{
     data::{Rows, Sources},
     error::{Error, Result},
     files::{NewFolder, Npy, Watch, over},
+    shards::ShardPlace,
     study::{
         Study,
         features::{features, loader, one_view, same_rows},
@@ -27,6 +29,8 @@ pub struct Embedding {
     /// `[N, D]`, in the order of the rows.
     values: Array2<f32>,
     rows: Arc<Rows>,
+    /// Which of the readable rows: all, unless a shard was asked for.
+    share: Range<usize>,
     network: LoadedNetwork,
     /// Shape of the features before pooling, `[N, D, h, w]`, if they were written.
     dense: Option<[usize; 4]>,
@@ -39,8 +43,14 @@ impl Study<'_> {
     /// Weights or images that cannot be read, or a feature that is not finite.
     pub fn embed(sources: &Sources, part: Part, weights: &Weights, watch: &dyn Watch) -> Result<Embedding> {
         let (rows, network) = opened(sources, part, weights, watch)?;
-        let values = features(&network.network, &rows, rows.readable(), network.views, sources.reading, watch)?;
-        Ok(Embedding { values, rows, network, dense: None })
+        let share = sources.reading.share(rows.readable().len());
+        let wanted = &rows.readable()[share.clone()];
+        let values = if wanted.is_empty() {
+            Array2::zeros((0, network.network.feature_dim()))
+        } else {
+            features(&network.network, &rows, wanted, network.views, sources.reading, watch)?
+        };
+        Ok(Embedding { values, rows, share, network, dense: None })
     }
 
     /// As [`Self::embed`] and [`Embedding::write`] together, with the features before pooling too: `features_dense.npy`,
@@ -56,22 +66,44 @@ impl Study<'_> {
         out: impl AsRef<Path>,
         watch: &dyn Watch,
     ) -> Result<Embedding> {
+        Self::embed_dense_with(sources, part, weights, out.as_ref(), |_, _| Ok(()), watch)
+    }
+
+    /// As [`Self::embed_dense`]; before the folder appears, `record` may add to it what belongs to a shard.
+    ///
+    /// # Errors
+    /// As [`Self::embed_dense`], and those of `record`.
+    pub fn embed_dense_with(
+        sources: &Sources,
+        part: Part,
+        weights: &Weights,
+        out: &Path,
+        record: impl FnOnce(&Embedding, &Path) -> Result<()>,
+        watch: &dyn Watch,
+    ) -> Result<Embedding> {
         let (rows, network) = opened(sources, part, weights, watch)?;
-        let wanted = rows.readable();
+        let share = sources.reading.share(rows.readable().len());
+        let wanted = &rows.readable()[share.clone()];
         let [d, h, w] = feature_map_shape(network.network(), network.views.size)?;
         let shape = [wanted.len(), d, h, w];
         let bytes = 4.0 * shape.iter().map(|&n| n as f64).product::<f64>();
         watch.note(&format!("{DENSE}: {} x {d} x {h} x {w} numbers, {:.1} MB", wanted.len(), bytes / 1e6));
-        let folder = NewFolder::begin(out.as_ref())?;
+        let folder = NewFolder::begin(out)?;
         let mut file = Npy::create(&folder.path().join(DENSE), &shape)?;
-        let loader = loader(&rows, wanted, network.views, sources.reading, 0)?;
-        let batches = over(watch, wanted.len(), loader.in_order::<u8>().map(one_view));
-        let extracted = extract_feature_maps(network.network(), batches, |maps| file.append(&maps));
-        let eval::Features { values, rows: came } = extracted.map_err(of_the_file)?;
-        same_rows(&came, wanted)?;
+        let values = if wanted.is_empty() {
+            Array2::zeros((0, d))
+        } else {
+            let loader = loader(&rows, wanted, network.views, sources.reading, 0)?;
+            let batches = over(watch, wanted.len(), loader.in_order::<u8>().map(one_view));
+            let extracted = extract_feature_maps(network.network(), batches, |maps| file.append(&maps));
+            let eval::Features { values, rows: came } = extracted.map_err(of_the_file)?;
+            same_rows(&came, wanted)?;
+            values
+        };
         file.finish()?;
-        let embedding = Embedding { values, rows, network, dense: Some(shape) };
+        let embedding = Embedding { values, rows, share, network, dense: Some(shape) };
         embedding.write_into(folder.path())?;
+        record(&embedding, folder.path())?;
         folder.finish()?;
         Ok(embedding)
     }
@@ -107,6 +139,11 @@ impl Embedding {
         self.dense
     }
 
+    /// Which part of all rows these are.
+    pub fn place(&self) -> ShardPlace {
+        ShardPlace { data: self.rows.manifest().hash(), rows: self.share.clone(), of: self.rows.readable().len() }
+    }
+
     /// Description of the network's weights.
     pub fn weights(&self) -> &str {
         &self.network.provenance
@@ -124,11 +161,15 @@ impl Embedding {
         folder.finish()
     }
 
-    fn write_into(&self, folder: &Path) -> Result<()> {
+    /// As [`Self::write`], into a folder that is there, beside what it holds.
+    ///
+    /// # Errors
+    /// One of these files exists, or an I/O error.
+    pub fn write_into(&self, folder: &Path) -> Result<()> {
         let manifest = self.rows.manifest();
         let known = manifest.patients_known;
         let mut index = Table::new(["path", "patient", "study"]);
-        for &row in self.rows.readable() {
+        for &row in &self.rows.readable()[self.share.clone()] {
             let record = &manifest.records[row];
             index.push([record.path.as_str(), if known { &record.patient } else { "" }, &record.study]);
         }

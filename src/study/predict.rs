@@ -1,19 +1,21 @@
 //! Scores of images, labelled or not, by an exported classifier.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use backbones::{Classifier, Network};
 use cxr_data::{LabelPolicy, Part};
-use eval::{Checkpoint, Scores, fold_studies, read_checkpoints, write_predictions};
-use ndarray::Array2;
+use eval::{Checkpoint, Scores, fold_studies, read_checkpoints, write_predictions_of};
+use ndarray::{Array2, s};
 
 use crate::{
     data::{Rows, Sources, admitted, patient_source, score_row},
     error::{Error, Result},
     files::{Watch, over},
+    shards::ShardPlace,
     study::{
         Study,
         features::{loader, one_view, same_rows},
@@ -42,6 +44,11 @@ pub struct Predicted {
     scores: Scores,
     networks: usize,
     patients_known: bool,
+    /// Hash of the table of images.
+    data: String,
+    /// Which of the rows these are, and the rows of all shards.
+    share: Range<usize>,
+    all: Vec<eval::Row>,
 }
 
 impl Study<'_> {
@@ -69,8 +76,15 @@ impl Study<'_> {
         network.lineage.note_known(&rows, &sources.listed, watch);
         let patients_known = rows.manifest().patients_known;
         let networks = ensemble.len().max(1);
+        if scoring.fold_studies && sources.reading.shard.is_some() {
+            let found = "together with a shard, which may hold a part of a study".to_owned();
+            return Err(Error::Setting { key: "study maximum".into(), found, expected: "one of the two".into() });
+        }
         let scorer = Scorer { network, classifier, ensemble };
-        Ok(Predicted { scores: scorer.score(&rows, sources, scoring, watch)?, networks, patients_known })
+        let (scores, all) = scorer.score(&rows, sources, scoring, watch)?;
+        let all = if scoring.fold_studies { scores.rows().to_vec() } else { all };
+        let share = sources.reading.share(all.len());
+        Ok(Predicted { scores, networks, patients_known, data: rows.manifest().hash(), share, all })
     }
 }
 
@@ -114,11 +128,28 @@ struct Scorer {
 }
 
 impl Scorer {
-    fn score(&self, rows: &Rows, sources: &Sources, scoring: &Scoring, watch: &dyn Watch) -> Result<Scores> {
+    /// The scores, and the rows of all shards.
+    fn score(
+        &self,
+        rows: &Rows,
+        sources: &Sources,
+        scoring: &Scoring,
+        watch: &dyn Watch,
+    ) -> Result<(Scores, Vec<eval::Row>)> {
         let names = &self.network.labels;
         let (admitted, labels) = self.labels(rows, scoring.policy)?;
         let manifest = rows.manifest();
-        let named: Vec<_> = admitted.iter().map(|&row| score_row(&manifest.records[row])).collect();
+        let all: Vec<_> = admitted.iter().map(|&row| score_row(&manifest.records[row])).collect();
+        let share = sources.reading.share(all.len());
+        let (admitted, named) = (admitted[share.clone()].to_vec(), all[share.clone()].to_vec());
+        let labels = labels.slice(s![share, ..]).to_owned();
+        if admitted.is_empty() && sources.reading.shard.is_some() {
+            let none = Array2::zeros((0, names.len()));
+            return Ok((
+                Scores::new(names.clone(), named, labels, none)?.with_patient_source(patient_source(manifest)),
+                all,
+            ));
+        }
         let loader = loader(rows, &admitted, self.network.views, sources.reading, 0)?;
         // The logits of one network, for the rows of the result.
         let logits = |network: &Classifier<Network>| -> eval::Result<Scores> {
@@ -141,7 +172,8 @@ impl Scorer {
         let none = || Error::Setting { key: "weights".into(), found: "none".into(), expected: "at least one".into() };
         let folded = folded.ok_or_else(none)?;
         let (rows, labels) = (folded.rows().to_vec(), folded.labels().to_owned());
-        Ok(Scores::new(names.clone(), rows, labels, probabilities)?.with_patient_source(folded.patient_source()))
+        let scores = Scores::new(names.clone(), rows, labels, probabilities)?;
+        Ok((scores.with_patient_source(folded.patient_source()), all))
     }
 
     /// The rows admitted by the policy, and their targets `[N, T]`; NaN if the data has no such label.
@@ -176,11 +208,16 @@ impl Predicted {
         self.patients_known
     }
 
+    /// Which part of all rows these are.
+    pub fn place(&self) -> ShardPlace {
+        ShardPlace { data: self.data.clone(), rows: self.share.clone(), of: self.all.len() }
+    }
+
     /// Writes a new CSV file: path, patient (if known), study, view, `label_TASK`, `score_TASK`.
     ///
     /// # Errors
     /// The file exists, or an I/O error.
     pub fn write(&self, csv: impl AsRef<Path>) -> Result<()> {
-        Ok(write_predictions(csv.as_ref(), &self.scores)?)
+        Ok(write_predictions_of(csv.as_ref(), &self.scores, &self.all)?)
     }
 }

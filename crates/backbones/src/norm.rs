@@ -37,6 +37,9 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
+    /// Share of the batch in a new running value, PyTorch's default.
+    pub const MOMENTUM: f64 = 0.1;
+
     /// From its four tensors, each `[C]`, with PyTorch's `eps = 1e-5` and `momentum = 0.1`.
     pub fn new(weight: Tensor<1>, bias: Tensor<1>, running_mean: Tensor<1>, running_var: Tensor<1>) -> Self {
         let buffer = |t: Tensor<1>| Param::from_tensor(t).set_require_grad(false);
@@ -46,7 +49,7 @@ impl BatchNorm {
             running_mean: buffer(running_mean),
             running_var: buffer(running_var),
             eps: 1e-5,
-            momentum: 0.1,
+            momentum: Self::MOMENTUM,
         }
     }
 

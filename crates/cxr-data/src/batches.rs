@@ -4,6 +4,7 @@
 //! has the same bytes with any number of workers, with or without a cache, and after resuming at `b`.
 
 mod planes;
+mod share;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +21,7 @@ use crate::source::{Files, ImageSource};
 use crate::views::{prepare, render};
 use crate::{Error, Manifest, OnBad, Radiograph, Result, ViewConfig, seed};
 pub use planes::PlaneBatch;
+pub use share::Share;
 
 /// View numbers in the random key, and the number for choosing the partner image.
 const QUERY: u64 = 0;
@@ -254,25 +256,32 @@ impl BatchLoader {
     ) -> Result<PairBatch<T>> {
         let size = self.options.batch_size;
         let (mut query, mut key) = (Stack::new(size, self.views.size), Stack::new(size, self.views.size));
+        let places = self.places(batch, order);
         let (rows, patients) =
-            self.each_pair(epoch, order, batch, stop, |prepared, other, [mut first, mut second]| {
+            self.each_pair(epoch, order, places, stop, |prepared, other, [mut first, mut second]| {
                 query.push(&render(prepared, &self.views, &mut first));
                 key.push(&render(other.unwrap_or(prepared), &self.views, &mut second));
             })?;
         Ok(PairBatch { query: query.into_array(), key: key.into_array(), rows, patients })
     }
 
-    /// Calls `with` for every pair of a batch, with the prepared image of the query view, that of the key view where it
+    /// Places of a batch in the order of an epoch.
+    fn places(&self, batch: usize, order: &[usize]) -> std::ops::Range<usize> {
+        let start = batch * self.options.batch_size;
+        start..(start + self.options.batch_size).min(order.len())
+    }
+
+    /// Calls `with` for the pairs of these places of an epoch, with the prepared image of the query view, that of the key view where it
     /// is another image, and the random number generators of both views. Returns rows and patients.
     fn each_pair(
         &self,
         epoch: u64,
         order: &[usize],
-        batch: usize,
+        places: impl ExactSizeIterator<Item = usize>,
         stop: &AtomicBool,
         mut with: impl FnMut(&Radiograph, Option<&Radiograph>, [ChaCha8Rng; 2]),
     ) -> Result<(Vec<usize>, Vec<u32>)> {
-        let rows = self.each_row(order, batch, Gap::Filled, stop, |row, image| {
+        let rows = self.each_row(order, places, Gap::Filled, stop, |row, image| {
             let rng = |view| seed::rng(self.options.seed, epoch, row as u64, view);
             let prepared = prepare(image, &self.views);
             let partner = self.pairs.partner(row, &mut rng(PAIR));
@@ -294,7 +303,7 @@ impl BatchLoader {
         stop: &AtomicBool,
     ) -> Result<ViewBatch<T>> {
         let mut images = Stack::new(self.options.batch_size, self.views.size);
-        let rows = self.each_row(order, batch, gap, stop, |row, image| {
+        let rows = self.each_row(order, self.places(batch, order), gap, stop, |row, image| {
             let mut rng = seed::rng(self.options.seed, epoch, row as u64, QUERY);
             images.push(&render(image, &self.views, &mut rng));
             Ok(())
@@ -302,17 +311,15 @@ impl BatchLoader {
         Ok(ViewBatch { images: images.into_array(), rows })
     }
 
-    /// Calls `with` for every image of a batch; returns their rows.
+    /// Calls `with` for the images at these places of an epoch; returns their rows.
     fn each_row(
         &self,
         order: &[usize],
-        batch: usize,
+        places: impl ExactSizeIterator<Item = usize>,
         gap: Gap,
         stop: &AtomicBool,
         mut with: impl FnMut(usize, &Radiograph) -> Result<()>,
     ) -> Result<Vec<usize>> {
-        let start = batch * self.options.batch_size;
-        let places = start..(start + self.options.batch_size).min(order.len());
         let mut rows = Vec::with_capacity(places.len());
         for place in places {
             if stop.load(Ordering::Relaxed) {

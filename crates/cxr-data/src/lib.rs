@@ -30,8 +30,8 @@ mod views;
 mod vocabulary;
 
 pub use audit::{AuditReport, audit, audit_with, label_policies};
-pub use batches::{BatchLoader, BatchOptions, Batches, PairBatch, PlaneBatch, Replaced, ViewBatch};
-pub use cache::{CacheOptions, CacheReport, ImageCache};
+pub use batches::{BatchLoader, BatchOptions, Batches, PairBatch, PlaneBatch, Replaced, Share, ViewBatch};
+pub use cache::{CacheOptions, CacheReport, ImageCache, join_caches};
 pub use error::{Error, Result};
 pub use inventory::{Account, LeftOut};
 pub use labels::{LabelCounts, LabelPolicy, NotMentioned, PolicyResult, TargetCounts, Uncertain, Views};

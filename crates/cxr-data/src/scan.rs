@@ -80,6 +80,19 @@ impl ScanStore {
         Ok(Self { file, seen, changed: false, reused: 0 })
     }
 
+    /// That in a file of its own, as one of several processes leaves it; empty, if there is none that can be trusted.
+    #[must_use]
+    pub fn in_file(file: &Path) -> Self {
+        let seen = read(file).unwrap_or_default();
+        Self { file: file.to_owned(), seen, changed: true, reused: 0 }
+    }
+
+    /// Adds what another one knows.
+    pub fn absorb(&mut self, other: Self) {
+        self.changed |= !other.seen.is_empty();
+        self.seen.extend(other.seen);
+    }
+
     /// Images that need not be decoded again, of those asked for so far.
     pub fn reused(&self) -> usize {
         self.reused

@@ -73,7 +73,7 @@ pub use error::{Error, Result};
 pub use evaluate::{Evaluation, subgroups};
 pub use files::{
     Predictions, ReadOptions, RecordedLabels, join_ground_truth, read_predictions, read_stamp_beside, write_new,
-    write_predictions,
+    write_predictions, write_predictions_of,
 };
 pub use fold::fold_studies;
 pub use fractions::{FractionResult, TaskResult};

@@ -101,6 +101,14 @@ pub enum Error {
         /// `key: was OLD, is NEW`, one per setting.
         differences: Vec<String>,
     },
+    /// The ranks of a run cannot go on together.
+    #[error("ranks, {what}: {reason}")]
+    Ranks {
+        /// What they were to exchange.
+        what: &'static str,
+        /// What went wrong.
+        reason: String,
+    },
     /// An error of the network, its tensors or its optimiser.
     #[error(transparent)]
     Weights(#[from] backbones::Error),

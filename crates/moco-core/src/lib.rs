@@ -10,6 +10,7 @@
 //! - [`TrainConfig`] -> `init` -> [`Trainer`]: epochs over a [`BatchSource`], reported to an [`Observer`]. Its
 //!   `Default` is MoCo v2 as published.
 //! - [`Checkpoints`]: the complete state of a run, written atomically; resuming is exact on the CPU.
+//! - [`Collective`]: one run on several ranks, which are threads ([`LocalGroup`]) or, with the feature `mpi`, processes.
 //! - [`EpochReport`] and [`Diagnosis`]: the run doctor; [`TrainConfig::forecast`]: what it knows before the first step. [`OnlineProbe`]: a labelled set, scored during training.
 //!
 //! If you use this crate alone, enable a backend of Burn, for example `burn/flex` (CPU). Burn's features `simd` and
@@ -88,6 +89,7 @@ mod online_probe;
 mod planes;
 mod queue;
 mod random;
+mod ranks;
 mod schedule;
 mod similarities;
 mod source;
@@ -110,6 +112,9 @@ pub use observer::{Observer, Request};
 pub use online_probe::{Best, OnlineProbe, ProbeResult};
 pub use planes::{PlaneBatch, PlaneView};
 pub use queue::{Negatives, Queue};
+pub use ranks::{Alone, Collective, LocalGroup, Share, Shares, gather_any, sum};
+#[cfg(feature = "mpi")]
+pub use ranks::{Joined, Mpi};
 pub use schedule::{Decay, Schedule};
 pub use similarities::Similarities;
 pub use source::{Batch, BatchSource, HostBatch, Views};

@@ -40,14 +40,16 @@ pub struct InfoNce {
 /// # Panics
 /// When there are no negatives at all.
 pub fn info_nce(q: Tensor<2>, k: Tensor<2>, negatives: Negatives, temperature: f64) -> InfoNce {
-    measured(q, k, negatives, temperature, None)
+    let batch = k.clone();
+    measured(q, (k, batch), negatives, temperature, None)
 }
 
 /// As [`info_nce`]; of the queue that the negatives come from, `measures` has also the mean similarity of the newest and of the
-/// oldest quarter of its keys, `[7]`, unless they all have one age.
+/// oldest quarter of its keys, `[7]`, unless they all have one age. `batch` are the keys of the whole batch, `[B, D]`, where q
+/// and k are a part of it.
 pub(crate) fn measured(
     q: Tensor<2>,
-    k: Tensor<2>,
+    (k, batch): (Tensor<2>, Tensor<2>),
     negatives: Negatives,
     temperature: f64,
     queue: Option<&Queue>,
@@ -61,14 +63,16 @@ pub(crate) fn measured(
         parts.push((q.clone().matmul(negatives.rows.transpose()), negatives.excluded)); // [N, n]
     }
     if let Some(excluded) = negatives.batch {
-        parts.push((q.clone().matmul(k.clone().transpose()), Some(excluded))); // [N, N]
+        parts.push((q.clone().matmul(batch.transpose()), Some(excluded))); // [N, B]
     }
     assert!(!parts.is_empty(), "InfoNCE without negatives");
     let queue = queue.filter(|_| in_queue);
     // A product: Burn's backward of a division takes its reciprocal in single precision, in f64 too.
     let sharpness = 1.0 / temperature;
     #[cfg(feature = "cube")]
-    if let Some(found) = on_gpu((&q, &k), &parts, sharpness, in_queue, queue) {
+    if (in_queue || parts[0].0.dims() == [q.dims()[0]; 2])
+        && let Some(found) = on_gpu((&q, &k), &parts, sharpness, in_queue, queue)
+    {
         return found;
     }
 
@@ -82,7 +86,8 @@ pub(crate) fn measured(
         (rows.mean(), Some(similarities::keep(positive.clone(), first)), ages)
     } else {
         // The mean over all pairs but those of a query and its own key.
-        let negative = (first.sum() - positive.clone().sum()) / (n * n.saturating_sub(1)).max(1) as f64;
+        let others = first.dims()[1].saturating_sub(1);
+        let negative = (first.sum() - positive.clone().sum()) / (n * others).max(1) as f64;
         (negative, None, None)
     };
     let (loss, top) = contrast(pos, parts, sharpness);

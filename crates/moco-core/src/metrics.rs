@@ -5,7 +5,7 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Alone, Collective, Error, Result, sum};
 
 /// Measurements of one optimizer step, averaged over its micro-batches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -45,15 +45,26 @@ impl Pending {
     /// # Errors
     /// [`Error::NonFinite`] for a loss or gradient that is not finite; [`Error::Device`] when the device fails.
     pub(crate) fn read(self) -> Result<Measures> {
+        self.read_among(&Alone)
+    }
+
+    /// As [`Self::read`], averaged over all ranks, each of which has an equal part of the batch. The gradient is that of all.
+    ///
+    /// # Errors
+    /// As [`Self::read`], the same on every rank, and [`Error::Ranks`].
+    pub(crate) fn read_among(self, ranks: &dyn Collective) -> Result<Measures> {
         let Self { measures, norm, step } = self;
         let parts = measures.len();
         let Some(norm) = norm.filter(|_| parts > 0) else { return Ok(Measures::default()) };
         let width = measures[0].dims()[0]; // the same for all: the queue does not change within a step
         let all = Tensor::cat(measures.into_iter().chain([norm]).collect(), 0); // [width·parts + 1]
         let values = all.try_into_data().map_err(|e| e.to_string());
-        let values: Vec<f64> = values
+        let mut values: Vec<f64> = values
             .and_then(|data| data.convert::<f64>().try_to_vec().map_err(|e| e.to_string()))
             .map_err(|reason| Error::Device { what: "reading the loss", reason })?;
+        let size = ranks.size() as f64;
+        sum(ranks, &mut values[..width * parts], "measurements")?;
+        values[..width * parts].iter_mut().for_each(|value| *value /= size);
         let mean = |i: usize| (0..parts).map(|part| values[width * part + i]).sum::<f64>() / parts as f64;
         let (loss, norm) = (mean(0), values[width * parts]);
         for (what, value) in [("loss", loss), ("gradient norm", norm)] {
@@ -92,6 +103,14 @@ pub struct StepTimes {
     pub wait_s: f64,
     /// Update of the key encoder, optimiser, queue; may still be running on a GPU.
     pub update_s: f64,
+    /// Waiting for other ranks and exchanging with them; none without other ranks.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub exchange_s: f64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_zero(seconds: &f64) -> bool {
+    *seconds == 0.0
 }
 
 /// A clock of the seconds since its last lap.

@@ -2,6 +2,8 @@
 //!
 //! Letters: N batch, S image side, D embedding (the paper's C), K queue, n its filled part.
 
+use std::sync::Arc;
+
 use backbones::{
     Backbone, Mode,
     cpu_times::{self, Part},
@@ -12,11 +14,12 @@ use burn::{
 };
 
 use crate::{
-    Encoder, Error, MocoConfig, NamedGradients, Negatives, Optimizer, Queue, Result, Views,
+    Alone, Collective, Encoder, Error, MocoConfig, NamedGradients, Negatives, Optimizer, Queue, Result, Views,
     ema::{ema_update, momentum_copy},
     loss,
     metrics::{Laps, Measures, Pending, StepTimes},
     random::permutation,
+    ranks::{Exchanged, Keys, RunningBefore},
 };
 
 /// The two encoders and the queue.
@@ -30,6 +33,8 @@ pub struct Moco<B: Backbone> {
     pub queue: Queue,
     /// Similarities of the last batch that had negatives; on the device until the epoch's report reads them.
     pub(crate) similarities: Option<(Tensor<2>, Tensor<2>)>,
+    /// Those who encode the other parts of a batch.
+    pub(crate) ranks: Arc<dyn Collective>,
     config: MocoConfig,
     seed: u64,
     times: StepTimes,
@@ -57,7 +62,8 @@ impl MocoConfig {
         let device = encoder_q.devices().into_iter().next().unwrap_or_default();
         let queue = Queue::new(self.queue_size, self.dim, self.queue_init, seed, &device);
         let times = StepTimes::default();
-        Ok(Moco { encoder_q, encoder_k, queue, similarities: None, config: self.clone(), seed, times })
+        let ranks = Arc::new(Alone);
+        Ok(Moco { encoder_q, encoder_k, queue, similarities: None, ranks, config: self.clone(), seed, times })
     }
 }
 
@@ -71,9 +77,9 @@ impl<B: Backbone> Moco<B> {
     /// # Errors
     /// [`Error::NonFinite`] for a loss or gradient that is not finite; [`Error::Device`] when the device fails.
     pub fn step(&mut self, batch: Vec<Views>, optimizer: &mut Optimizer, update: &Step) -> Result<Measures> {
-        let mut work = self.contrast(batch, update);
+        let mut work = self.contrast(batch, update)?;
         let mut clock = Laps::start();
-        let measures = work.pending().read()?; // sync point: loss and gradient norm
+        let measures = work.pending().read_among(&*self.ranks)?; // sync point: loss and gradient norm
         self.times.wait_s += clock.lap();
         if let (Some(norm), Some(max)) = (measures.gradient_norm, update.clip_norm) {
             work.gradients.clip(norm, max);
@@ -85,29 +91,37 @@ impl<B: Backbone> Moco<B> {
     /// As [`Self::step`], without waiting for the device: the measurements are read later, while the device runs the
     /// next step. A loss that is not finite is then found only after weights have been updated with it; such weights
     /// must not be saved. The gradient is not clipped, because its norm is not known.
-    pub(crate) fn launch(&mut self, batch: Vec<Views>, optimizer: &mut Optimizer, update: &Step) -> Pending {
-        let work = self.contrast(batch, update);
+    pub(crate) fn launch(&mut self, batch: Vec<Views>, optimizer: &mut Optimizer, update: &Step) -> Result<Pending> {
+        let work = self.contrast(batch, update)?;
         let pending = work.pending();
         self.apply(work, optimizer, update);
-        pending
+        Ok(pending)
     }
 
     /// The step up to the gradients.
-    fn contrast(&mut self, batch: Vec<Views>, update: &Step) -> Work {
+    fn contrast(&mut self, batch: Vec<Views>, update: &Step) -> Result<Work> {
+        let ranks = Arc::clone(&self.ranks);
+        let mut exchanged = Exchanged::new(&*ranks);
         let (mut clock, mut times) = (Laps::start(), StepTimes::default());
         // With the query encoder's weights before this step's update, as in `forward` of the reference.
         self.average_keys(update.done);
         times.update_s += clock.lap();
-        let batch = if self.config.symmetric { batch.into_iter().flat_map(both_ways).collect() } else { batch };
+        let batch = match (self.config.symmetric, ranks.size()) {
+            (false, _) => batch,
+            (true, 1) => batch.into_iter().flat_map(both_ways).collect(),
+            (true, _) => batch.into_iter().flat_map(halves).collect(),
+        };
+        let mut running = self.running();
         let parts = batch.len();
         let (mut gradients, mut measures, mut written) = (NamedGradients::default(), Vec::new(), Vec::new());
         for (part, views) in batch.into_iter().enumerate() {
             let q = self.encoder_q.encode(views.query, self.mode()); //                            [N, D]
-            let k = self.keys(views.key, update.index, part as u64); //                            [N, D], no tape
-            if self.negatives(views.patients.len()) > 0 {
-                let negatives = self.negatives_of(&views.patients); //                             [n, D]
-                let temperature = self.config.temperature;
-                let contrast = loss::measured(q, k.clone(), negatives, temperature, Some(&self.queue)); // [N, 1+n] logits
+            let k = self.keys(views.key, views.patients, (update.index, part as u64), &mut exchanged)?; // [N, D], no tape
+            running.iter_mut().for_each(|[q, k]| (q.passed(&self.encoder_q), k.passed(&self.encoder_k)).0);
+            if self.negatives(k.patients.len()) > 0 {
+                let negatives = self.negatives_of(&k); //                                          [n, D]
+                let (temperature, keys) = (self.config.temperature, (k.of_queries(), k.all.clone()));
+                let contrast = loss::measured(q, keys, negatives, temperature, Some(&self.queue)); // [N, 1+n] logits
                 times.forward_s += clock.lap();
                 let tape = {
                     let _t = cpu_times::time_until_next(Part::Loss);
@@ -118,12 +132,21 @@ impl<B: Backbone> Moco<B> {
                 measures.push(contrast.measures);
                 self.similarities = contrast.similarities.or(self.similarities.take());
             }
-            written.push((k, views.patients));
+            written.push((k.all, k.patients));
             times.forward_s += clock.lap();
         }
         gradients.scale(1.0 / parts as f64);
+        if ranks.size() > 1 {
+            exchanged.average(&mut gradients)?;
+            let groups = self.groups_here();
+            if let Some([q, k]) = running {
+                q.blend(&mut self.encoder_q, &*ranks, groups)?;
+                k.blend(&mut self.encoder_k, &*ranks, groups)?;
+            }
+        }
+        times.exchange_s = exchanged.seconds;
         self.times = times;
-        Work { gradients, measures, written, step: update.index }
+        Ok(Work { gradients, measures, written, step: update.index })
     }
 
     /// Moves the key encoder towards the query encoder, which every step does first; `done` is as in [`Step`].
@@ -143,12 +166,20 @@ impl<B: Backbone> Moco<B> {
         self.times.update_s += clock.lap();
     }
 
-    fn negatives_of(&self, patients: &[u32]) -> Negatives {
-        let masked = self.config.mask_same_patient;
+    fn negatives_of(&self, keys: &Keys) -> Negatives {
+        let (masked, own) = (self.config.mask_same_patient, keys.first..keys.first + keys.own);
         match self.config.batch_negatives {
-            true => self.queue.negatives_with_batch(patients, masked),
-            false => self.queue.negatives(patients, masked),
+            true => self.queue.negatives_with_part(&keys.patients, own, masked),
+            false => self.queue.negatives(&keys.patients[own], masked),
         }
+    }
+
+    /// The running statistics of both encoders, where other ranks have others.
+    fn running(&self) -> Option<[RunningBefore; 2]> {
+        if self.ranks.size() == 1 {
+            return None;
+        }
+        Some([RunningBefore::of(&self.encoder_q)?, RunningBefore::of(&self.encoder_k)?])
     }
 
     /// Number of negatives of a query in a batch of `batch_size` images, without regard to patients.
@@ -157,20 +188,41 @@ impl<B: Backbone> Moco<B> {
     }
 
     /// Embeddings of the key views, with batch statistics and without a tape. With several groups the batch is shuffled
-    /// first, so that a key is normalised with other images than its query, and its order is restored afterwards.
-    fn keys(&mut self, images: Tensor<4>, step: u64, part: u64) -> Tensor<2> {
-        let mode = self.mode();
-        if self.config.groups == 1 || !self.config.shuffle_keys {
-            return self.encoder_k.encode(images, mode);
+    /// first, so that a key is normalised with other images than its query, and its order is restored afterwards. Of several
+    /// ranks each is given the views that the shuffle deals to it ([`Shares`](crate::Shares)), and all keys are gathered.
+    fn keys(
+        &mut self,
+        images: Tensor<4>,
+        patients: Vec<u32>,
+        (step, part): (u64, u64),
+        exchanged: &mut Exchanged<'_>,
+    ) -> Result<Keys> {
+        let (mode, size) = (self.mode(), self.ranks.size());
+        let n = patients.len();
+        let shuffled = self.config.groups > 1 && self.config.shuffle_keys;
+        let order = shuffled.then(|| permutation(self.seed, step, part, n * size));
+        if size > 1 {
+            let made = self.encoder_k.encode(images, mode);
+            return exchanged.keys(made, &patients, order.as_ref().map(|(_, inverse)| &inverse[..]));
         }
-        let (forward, inverse) = permutation(self.seed, step, part, images.dims()[0]);
-        let device = images.device();
-        let images = images.select(0, indices(&forward, &device));
-        self.encoder_k.encode(images, mode).select(0, indices(&inverse, &device))
+        let all = match order {
+            None => self.encoder_k.encode(images, mode),
+            Some((forward, inverse)) => {
+                let device = images.device();
+                let images = images.select(0, indices(&forward, &device));
+                self.encoder_k.encode(images, mode).select(0, indices(&inverse, &device))
+            }
+        };
+        Ok(Keys { all, patients, first: 0, own: n })
     }
 
     fn mode(&self) -> Mode {
-        Mode::Train { groups: self.config.groups }
+        Mode::Train { groups: self.groups_here() }
+    }
+
+    /// Groups of a batch that this rank normalises.
+    fn groups_here(&self) -> usize {
+        self.config.groups / self.ranks.size()
     }
 
     /// Seconds of each part of the last step, without the upload.
@@ -222,6 +274,18 @@ pub struct Step {
 fn both_ways(views: Views) -> [Views; 2] {
     let Views { query, key, patients } = views.clone();
     [views, Views { query: key, key: query, patients }]
+}
+
+/// The two passes of a symmetric loss, as [`Shares`](crate::Shares) deals them: one half of the views for each.
+fn halves(views: Views) -> [Views; 2] {
+    let Views { query, key, patients } = views;
+    let n = patients.len() / 2;
+    let half = |views: &Tensor<4>, second: bool| views.clone().narrow(0, if second { n } else { 0 }, n);
+    let patients = patients[..n].to_vec();
+    [
+        Views { query: half(&query, false), key: half(&key, false), patients: patients.clone() },
+        Views { query: half(&key, true), key: half(&query, true), patients },
+    ]
 }
 
 fn indices(order: &[usize], device: &Device) -> Tensor<1, Int> {

@@ -2,10 +2,12 @@
 //!
 //! Letters: N batch, S view side, M bytes of all planes.
 
+use std::collections::HashMap;
+
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use ndarray::Array2;
 
-use crate::{Error, Result, Views, source::packed};
+use crate::{Error, Result, Share, Views, source::packed};
 
 /// The images of a batch on the host, and two views of each as maps into them.
 ///
@@ -76,6 +78,25 @@ impl PlaneBatch {
             key: sample(words, integers(key, [FIELDS, n, 1, 1], device), side),
             patients: self.patients.clone(),
         })
+    }
+
+    /// What a rank encodes of it, with the planes that it needs.
+    pub(crate) fn cut(&self, share: &Share) -> Self {
+        let mut planes = Vec::new();
+        let mut places = HashMap::new();
+        let mut of = |views: &[PlaneView], wanted: &[usize]| -> Vec<PlaneView> {
+            let one = |&i: &usize| {
+                let plane = *places.entry(views[i].plane).or_insert_with(|| {
+                    planes.push(self.planes[views[i].plane].clone());
+                    planes.len() - 1
+                });
+                PlaneView { plane, ..views[i] }
+            };
+            wanted.iter().map(one).collect()
+        };
+        let (query, key) = (of(&self.query, &share.query), of(&self.key, &share.key));
+        let patients = share.query.iter().map(|&i| self.patients[i]).collect();
+        Self { side: self.side, planes, query, key, patients }
     }
 
     /// The numbers of all views, `[FIELDS, N]`, checked.

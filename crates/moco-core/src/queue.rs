@@ -1,6 +1,6 @@
 //! The queue of negatives: the keys of past batches, first in, first out.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use backbones::{
     StateDict,
@@ -100,11 +100,21 @@ impl Queue {
 
     /// As [`Self::negatives`], with the other keys of the batch beside those of the queue.
     pub fn negatives_with_batch(&self, patients: &[u32], mask_same_patient: bool) -> Negatives {
+        self.negatives_with_part(patients, 0..patients.len(), mask_same_patient)
+    }
+
+    /// As [`Self::negatives_with_batch`], for the queries of a part of a batch whose `patients` these are.
+    pub(crate) fn negatives_with_part(
+        &self,
+        patients: &[u32],
+        part: Range<usize>,
+        mask_same_patient: bool,
+    ) -> Negatives {
         let n = patients.len();
         let other = |i: usize, j: usize| i != j && !(mask_same_patient && patients[i] == patients[j]);
-        let excluded: Vec<bool> = (0..n * n).map(|at| !other(at / n, at % n)).collect();
-        let batch = Tensor::from_data(TensorData::new(excluded, [n, n]), &self.rows.device());
-        Negatives { batch: Some(batch), ..self.negatives(patients, mask_same_patient) }
+        let excluded: Vec<bool> = (part.start * n..part.end * n).map(|at| !other(at / n, at % n)).collect();
+        let batch = Tensor::from_data(TensorData::new(excluded, [part.len(), n]), &self.rows.device());
+        Negatives { batch: Some(batch), ..self.negatives(&patients[part], mask_same_patient) }
     }
 
     /// Means of a value of every row, `[n]`, over the newest and over the oldest quarter of the keys, `[2]`; `None`

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Collective, Error, Result, sum};
 
 /// Number of queue keys compared with a query, at most: enough for a histogram, and little memory.
 pub(crate) const NEGATIVES: usize = 1024;
@@ -24,6 +24,21 @@ pub struct Similarities {
 impl Similarities {
     /// Number of bins.
     pub const BINS: usize = 50;
+
+    /// Adds the counts of all ranks.
+    ///
+    /// # Errors
+    /// [`Error::Ranks`].
+    pub(crate) fn of_all(self, ranks: &dyn Collective) -> Result<Self> {
+        if ranks.size() == 1 {
+            return Ok(self);
+        }
+        let mut counts: Vec<f64> = self.positive.iter().chain(&self.negative).map(|&count| count as f64).collect();
+        sum(ranks, &mut counts, "similarities")?;
+        let (positive, negative) = counts.split_at(Self::BINS);
+        let whole = |counts: &[f64]| counts.iter().map(|&count| count as u64).collect();
+        Ok(Self { positive: whole(positive), negative: whole(negative) })
+    }
 
     /// Reads similarities from the device and counts them.
     ///

@@ -1,9 +1,9 @@
 //! Batches and their source.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use ndarray::Array3;
+use ndarray::{Array3, Axis};
 
-use crate::{BoxError, Error, PlaneBatch, Result};
+use crate::{BoxError, Error, PlaneBatch, Result, Share, Shares};
 
 /// Two views of every image of a batch, on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,22 @@ impl From<PlaneBatch> for Batch {
 }
 
 impl Batch {
+    /// The part of a whole batch that a rank encodes.
+    ///
+    /// # Panics
+    /// When the share names an image that the batch does not have.
+    #[must_use]
+    pub fn cut(&self, share: &Share) -> Self {
+        match self {
+            Self::Views(HostBatch { query, key, patients }) => Self::Views(HostBatch {
+                query: query.select(Axis(0), &share.query),
+                key: key.select(Axis(0), &share.key),
+                patients: share.query.iter().map(|&i| patients[i]).collect(),
+            }),
+            Self::Planes(batch) => Self::Planes(batch.cut(share)),
+        }
+    }
+
     /// Uploads the batch.
     ///
     /// # Errors
@@ -102,6 +118,19 @@ pub trait BatchSource {
         epoch: u64,
         first_batch: usize,
     ) -> Box<dyn Iterator<Item = std::result::Result<Batch, BoxError>> + '_>;
+
+    /// As [`Self::epoch`], of each batch only what one of several ranks encodes of it.
+    ///
+    /// By default the whole batch is made and cut, on every rank; a source that can make a part of a batch should.
+    fn shared(
+        &mut self,
+        epoch: u64,
+        first_batch: usize,
+        shares: Shares,
+    ) -> Box<dyn Iterator<Item = std::result::Result<Batch, BoxError>> + '_> {
+        let batches = self.epoch(epoch, first_batch).zip(first_batch..);
+        Box::new(batches.map(move |(batch, number)| Ok(batch?.cut(&shares.of(number)))))
+    }
 }
 
 impl HostBatch {

@@ -1,13 +1,13 @@
 //! The training loop: epochs over a source of batches.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use backbones::Backbone;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Batch, BatchSource, Best, BoxError, Checkpoints, EpochReport, EpochSums, Error, Found, Measures, Moco, Observer,
-    OnlineProbe, Optimizer, Request, Result, Similarities, Step, StepMetrics, StepTimes, TrainConfig,
+    OnlineProbe, Optimizer, Request, Result, Shares, Similarities, Step, StepMetrics, StepTimes, TrainConfig,
     metrics::{Laps, Pending},
 };
 
@@ -37,6 +37,9 @@ pub enum End {
 /// A pretraining run: model, optimizer and position.
 ///
 /// With [`Self::checkpoints`] set, one is written after every epoch and whenever the observer asks.
+///
+/// Of a run on several ranks ([`TrainConfig::init_among`]) each has a trainer. Rank 0 alone needs checkpoints and a probe; what
+/// it has resumed or imported the others get from it when the run begins. A request of any rank's observer is one of all.
 #[derive(Debug)]
 pub struct Trainer<B: Backbone> {
     /// The model.
@@ -51,6 +54,9 @@ pub struct Trainer<B: Backbone> {
     /// the next batch is fetched and uploaded. The results are the same. A loss that is not finite is found that many
     /// steps later, but before any checkpoint is written. With a `clip_norm` every step is read immediately.
     pub in_flight: usize,
+    /// Whether a checkpoint of another number of groups may be gone on with, as where the number of ranks asks for it. Keys and
+    /// queries are then normalised over parts of another size from here on.
+    pub regroup: bool,
     pub(crate) config: TrainConfig,
     pub(crate) position: Position,
     pub(crate) sums: EpochSums,
@@ -70,6 +76,7 @@ impl<B: Backbone> Trainer<B> {
             sums: EpochSums::default(),
             best: None,
             in_flight: 0,
+            regroup: false,
             landed: None,
         }
     }
@@ -117,11 +124,13 @@ impl<B: Backbone> Trainer<B> {
         if let Some(checkpoints) = &self.checkpoints {
             checkpoints.refuse_foreign(self.position.step)?;
         }
+        self.begin_equal()?;
         while self.position.epoch < self.config.epochs {
             let mut request = self.steps(source, batches, observer)?;
             if self.position.batch == batches {
                 let report = self.finish_epoch(batches)?;
-                request = request.max(observer.on_epoch(&report)).max(Request::Checkpoint);
+                let asked = self.agree(observer.on_epoch(&report))?;
+                request = request.max(asked).max(Request::Checkpoint);
             }
             if request >= Request::Checkpoint {
                 self.save(observer)?;
@@ -135,19 +144,29 @@ impl<B: Backbone> Trainer<B> {
 
     /// Runs steps to the end of the epoch, or until the observer asks to stop.
     fn steps(&mut self, source: &mut dyn BatchSource, batches: usize, observer: &mut dyn Observer) -> Result<Request> {
-        let mut stream = source.epoch(self.position.epoch, self.position.batch);
+        let ranks = Arc::clone(self.ranks());
+        let shares = (ranks.size() > 1).then(|| {
+            let Position { step, batch, .. } = self.position;
+            Shares::new((ranks.rank(), ranks.size()), &self.config, (batch, step))
+        });
+        let expected = shares.as_ref().map_or(self.config.batch_size, Shares::len);
+        let mut stream = match shares {
+            None => source.epoch(self.position.epoch, self.position.batch),
+            Some(shares) => source.shared(self.position.epoch, self.position.batch, shares),
+        };
         let mut flying = VecDeque::new();
         while self.position.batch < batches {
             let start = Instant::now();
             let group = self.next_batches(&mut stream, batches)?;
-            let step = self.step(group, batches, start.elapsed().as_secs_f64())?;
+            let step = self.step((group, expected), batches, start.elapsed().as_secs_f64())?;
             flying.push_back(step);
             let last = self.position.batch == batches;
             let mut request = Request::Continue;
             while flying.len() > if last || request > Request::Continue { 0 } else { self.in_flight } {
                 // Never empty here.
                 let Some(step) = flying.pop_front() else { break };
-                request = request.max(observer.on_step(&self.land(step)?));
+                let metrics = self.land(step)?;
+                request = request.max(self.agree(observer.on_step(&metrics))?);
             }
             if request == Request::Stop || last {
                 return Ok(request);
@@ -171,7 +190,8 @@ impl<B: Backbone> Trainer<B> {
         (batch..last).map(next).collect()
     }
 
-    fn step(&mut self, group: Vec<Batch>, batches: usize, data_s: f64) -> Result<Flying> {
+    /// `expected`: images of each of the batches.
+    fn step(&mut self, (group, expected): (Vec<Batch>, usize), batches: usize, data_s: f64) -> Result<Flying> {
         let start = Instant::now();
         let TrainConfig { batch_size, accumulate, clip_norm, epochs, .. } = self.config;
         let index = self.position.step;
@@ -180,14 +200,15 @@ impl<B: Backbone> Trainer<B> {
         let done = index as f64 / (per_epoch as u64 * epochs) as f64;
         let device = self.moco.device();
         let taken = group.len();
-        let views = group.into_iter().map(|batch| batch.into_device(batch_size, &device)).collect::<Result<_>>()?;
+        let views = group.into_iter().map(|batch| batch.into_device(expected, &device)).collect::<Result<_>>()?;
         let upload_s = start.elapsed().as_secs_f64();
         let negatives = self.moco.negatives(batch_size);
         let update = Step { index, lr, done, clip_norm };
-        let measured = if self.in_flight == 0 || clip_norm.is_some() {
+        // Gradients that go to other ranks have been waited for in any case.
+        let measured = if self.in_flight == 0 || clip_norm.is_some() || self.ranks().size() > 1 {
             Measured::Read(self.moco.step(views, &mut self.optimizer, &update)?)
         } else {
-            Measured::Pending(self.moco.launch(views, &mut self.optimizer, &update))
+            Measured::Pending(self.moco.launch(views, &mut self.optimizer, &update)?)
         };
         self.position.step += 1;
         self.position.batch += taken;
@@ -232,7 +253,8 @@ impl<B: Backbone> Trainer<B> {
         let settings = (self.moco.config(), images);
         let mut report =
             EpochReport::new((epoch, step), &self.sums, &self.moco.queue, settings, self.is_judged(epoch))?;
-        report.similarities = self.moco.similarities.take().map(Similarities::read).transpose()?;
+        let similarities = self.moco.similarities.take().map(Similarities::read).transpose()?;
+        report.similarities = similarities.map(|found| found.of_all(&**self.ranks())).transpose()?;
         if let Some(probe) = self.probe.as_ref().filter(|probe| probe.is_due(epoch)) {
             let result = probe.look(&self.moco.encoder_q, &self.moco.device())?;
             if self.best.is_none_or(|best| result.auc > best.auc) {
@@ -253,6 +275,7 @@ impl<B: Backbone> Trainer<B> {
     }
 
     fn save(&self, observer: &mut dyn Observer) -> Result<()> {
+        self.check_equal()?;
         if let Some(checkpoints) = &self.checkpoints {
             let path = checkpoints.save(&self.state()?)?;
             observer.on_checkpoint(&path);

@@ -1,18 +1,23 @@
 //! `moco-cxr audit`.
 
-use clap::Args;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser};
 use moco_cxr::{
     cxr_data::{
-        self, Account, Folder, LoadOptions, Manifest, OnBad, Part, Role, Subset, audit_with, label_policies,
+        self, Account, Folder, LoadOptions, Manifest, OnBad, Part, Role, ScanStore, Subset, audit_with, label_policies,
         load_opened, open_together,
     },
     data::scan_store,
+    shards::{Shard, ShardPlace, Shards},
 };
 
 use crate::{
-    Fault,
+    Cli, Command, Fault,
     flags::{
+        bad_argument::BadArgument,
         output::{JsonArguments, print_json},
+        shard::{ShardArguments, write_shard},
         source::SourceArguments,
     },
     terminal::print::out,
@@ -35,11 +40,41 @@ pub(crate) struct Arguments {
     #[arg(long = "task", value_name = "NAME")]
     tasks: Vec<String>,
     #[command(flatten)]
+    shard: ShardArguments,
+    /// With --shard: new or empty folder for what was seen in this part; `moco-cxr merge` prints the report.
+    #[arg(long, value_name = "DIR", requires = "shard")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
     output: JsonArguments,
 }
 
+/// What a shard has seen, in its folder.
+const SEEN: &str = "seen.scan";
+
+impl Arguments {
+    /// Whether only a part of the images is meant.
+    pub(crate) fn is_shard(&self) -> bool {
+        self.shard.shard.is_some()
+    }
+}
+
+/// As one run with the arguments of shards, which have looked at all images.
+pub(crate) fn run_recorded(shards: &Shards, json: bool) -> Result<(), Fault> {
+    let words = ["moco-cxr", "audit"].into_iter().chain(shards.first.arguments.iter().map(String::as_str));
+    let Cli { command: Command::Audit(mut arguments) } = Cli::try_parse_from(words)? else {
+        return Err("the record of the shards is not that of an audit".into());
+    };
+    arguments.output.json = json;
+    let seen: Vec<PathBuf> = shards.folders.iter().map(|folder| folder.join(SEEN)).collect();
+    run_knowing(&arguments, &seen)
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    let Arguments { source, tasks, output } = arguments;
+    run_knowing(arguments, &[])
+}
+
+fn run_knowing(arguments: &Arguments, seen: &[PathBuf]) -> Result<(), Fault> {
+    let Arguments { source, tasks, shard, out, output } = arguments;
     // The audit counts missing files, so the loader must neither stop at them nor drop them.
     let tasks = Some(tasks.clone()).filter(|tasks| !tasks.is_empty());
     let options = LoadOptions { keep_missing: true, tasks, ..source.load_options(OnBad::Fail) };
@@ -55,13 +90,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
             Err(fault) => return Err(fault.into()),
         }
     }
+    match (shard.shard, out) {
+        (Some(shard), Some(out)) => return look(&parts, shard, out),
+        (Some(_), None) => {
+            return Err(BadArgument::found("--out", "nothing", "a new or empty folder for this shard"));
+        }
+        (None, _) => {}
+    }
     let account = read.account(&parts)?;
     let subsets: Vec<Subset<'_>> =
         parts.iter().map(|(name, role, manifest)| Subset { name, role: *role, manifest }).collect();
     let mut store = scan_store(source.dir());
+    let kept = store.is_some();
+    if !seen.is_empty() {
+        let known = store.get_or_insert_with(|| ScanStore::in_file(&seen[0]));
+        seen.iter().for_each(|file| known.absorb(ScanStore::in_file(file)));
+    }
     let mut report = audit_with(&subsets, &label_policies(), store.as_mut())?;
     report.account = account;
-    if let Some(store) = store {
+    if let Some(store) = store.filter(|_| kept) {
         store.save()?;
     }
     if output.json {
@@ -76,6 +123,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         [first, second] => Err(format!("{first}; {second}").into()),
         [first, others @ ..] => Err(format!("{first}; and {} more faults, see the report", others.len()).into()),
     }
+}
+
+/// Looks at a part of all images, and writes what was seen into a folder.
+fn look(parts: &[(&'static str, Role, Manifest)], shard: Shard, out: &Path) -> Result<(), Fault> {
+    let total = parts.iter().map(|(.., manifest)| manifest.len()).sum();
+    let range = shard.range(total, 1);
+    let mut begin = 0;
+    let of_shard: Vec<(&str, Role, Manifest)> = parts
+        .iter()
+        .map(|(name, role, manifest)| {
+            let rows = (0..manifest.len()).filter(|row| range.contains(&(begin + row))).collect::<Vec<_>>();
+            begin += manifest.len();
+            (*name, *role, manifest.select(&rows))
+        })
+        .collect();
+    let subsets: Vec<Subset<'_>> =
+        of_shard.iter().map(|(name, role, manifest)| Subset { name, role: *role, manifest }).collect();
+    let hashes: Vec<String> = parts.iter().map(|(.., manifest)| manifest.hash()).collect();
+    write_shard("audit", shard, ShardPlace { data: hashes.join(" "), rows: range, of: total }, out, |folder| {
+        let mut store = ScanStore::in_file(&folder.join(SEEN));
+        // What there is to say is said of all shards together.
+        audit_with(&subsets, &[], Some(&mut store))?;
+        Ok(store.save()?)
+    })
 }
 
 /// One folder or several, listed once.

@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::pretrain::build_cache;
+use moco_cxr::{
+    files::NewFolder,
+    pretrain::{build_cache, build_cache_shard},
+    shards::Shard,
+};
 
 use crate::{
     Fault,
@@ -11,6 +15,7 @@ use crate::{
         bad_argument::BadArgument,
         output::{OutputArguments, print_json},
         settings::{SettingsArguments, set},
+        shard::{ShardArguments, record_shard},
     },
     terminal::print::outln,
     terminal::watch::Terminal,
@@ -33,10 +38,25 @@ pub(crate) struct Arguments {
     #[arg(long)]
     verify: bool,
     #[command(flatten)]
+    shard: ShardArguments,
+    /// With --shard: new or empty folder for this part, instead of --cache.
+    #[arg(long, value_name = "DIR", requires = "shard", conflicts_with_all = ["cache", "verify"])]
+    out: Option<PathBuf>,
+    #[command(flatten)]
     output: OutputArguments,
 }
 
+impl Arguments {
+    /// Whether only a part of the images is meant.
+    pub(crate) fn is_shard(&self) -> bool {
+        self.shard.shard.is_some()
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+    if let Some(shard) = arguments.shard.shard {
+        return run_shard(arguments, shard);
+    }
     let Arguments { cache, verify, output, .. } = arguments;
     let settings = arguments.settings.resolve(None, |settings| set(&mut settings.data.cache, cache.clone()))?;
     if settings.data.cache.as_os_str().is_empty() {
@@ -47,6 +67,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         print_json(&report)?;
     } else {
         outln!("{}: {report}", settings.data.cache.display())?;
+    }
+    Ok(())
+}
+
+/// A cache of a part of the images, in a folder of its own.
+fn run_shard(arguments: &Arguments, shard: Shard) -> Result<(), Fault> {
+    let Some(out) = &arguments.out else {
+        return Err(BadArgument::found("--out", "nothing", "a new or empty folder for this shard"));
+    };
+    let settings = arguments.settings.resolve(None, |_| ())?;
+    let folder = NewFolder::begin(out)?;
+    let watch = Terminal::new(arguments.output.quiet());
+    let (report, place) = build_cache_shard(&settings, shard, folder.path(), &watch)?;
+    record_shard("cache", shard, place, folder.path())?;
+    folder.finish()?;
+    if arguments.output.json() {
+        print_json(&report)?;
+    } else {
+        outln!("{}: {report}", out.display())?;
     }
     Ok(())
 }

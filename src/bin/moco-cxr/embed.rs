@@ -1,9 +1,9 @@
 //! `moco-cxr embed`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use moco_cxr::{Existing, RunFolder, Study};
+use moco_cxr::{Existing, RunFolder, Study, study::Embedding};
 use serde_json::json;
 
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     flags::{
         images::{ImageArguments, PartArguments},
         output::print_json,
+        shard::{ShardArguments, record_shard, write_shard},
     },
     terminal::print::outln,
     terminal::watch::Terminal,
@@ -34,6 +35,15 @@ pub(crate) struct Arguments {
     /// ResNet50, 20 and 82 GB for 100,000 images. The size is said before the network runs.
     #[arg(long)]
     dense: bool,
+    #[command(flatten)]
+    shard: ShardArguments,
+}
+
+impl Arguments {
+    /// Whether only a part of the images is meant.
+    pub(crate) fn is_shard(&self) -> bool {
+        self.shard.shard.is_some()
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
@@ -41,17 +51,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 }
 
 fn work(arguments: &Arguments) -> Result<(), Fault> {
-    let Arguments { images, part: PartArguments { part }, out, dense } = arguments;
+    let Arguments { images, part: PartArguments { part }, out, dense, shard: ShardArguments { shard } } = arguments;
     RunFolder::check(out, Existing::Refuse)?;
-    let sources = images.sources()?;
+    let mut sources = images.sources()?;
+    sources.reading.shard = *shard;
     let watch = Terminal::new(images.output.quiet());
     let weights = images.weights()?;
-    let embedding = if *dense {
-        Study::embed_dense(&sources, *part, &weights, out, &watch)?
-    } else {
-        let embedding = Study::embed(&sources, *part, &weights, &watch)?;
-        embedding.write(out)?;
-        embedding
+    let embedding = match (dense, shard) {
+        (true, _) => {
+            let record = |embedding: &Embedding, folder: &Path| match shard {
+                Some(shard) => record_shard("embed", *shard, embedding.place(), folder),
+                None => Ok(()),
+            };
+            Study::embed_dense_with(&sources, *part, &weights, out, record, &watch)?
+        }
+        (false, None) => {
+            let embedding = Study::embed(&sources, *part, &weights, &watch)?;
+            embedding.write(out)?;
+            embedding
+        }
+        (false, Some(shard)) => {
+            let embedding = Study::embed(&sources, *part, &weights, &watch)?;
+            write_shard("embed", *shard, embedding.place(), out, |folder| Ok(embedding.write_into(folder)?))?;
+            embedding
+        }
     };
     let [rows, columns] = [embedding.values().nrows(), embedding.values().ncols()];
     if images.output.json() {

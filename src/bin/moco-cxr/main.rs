@@ -19,6 +19,7 @@ mod import;
 mod inspect;
 mod knn;
 mod linear;
+mod merge;
 mod neighbours;
 mod parity;
 mod predict;
@@ -33,6 +34,7 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use moco_cxr::ranks::Launch;
 use terminal::print::{Unwritten, errln};
 
 /// Self-supervised pretraining on chest X-rays, from radiographs to AUC with confidence intervals.
@@ -53,6 +55,7 @@ enum Command {
     Finetune(finetune::Arguments),
     Predict(predict::Arguments),
     Embed(embed::Arguments),
+    Merge(merge::Arguments),
     Explain(explain::Arguments),
     Neighbours(neighbours::Arguments),
     Evaluate(evaluate::Arguments),
@@ -73,6 +76,29 @@ enum Command {
     Completions(completions::Arguments),
 }
 
+impl Command {
+    /// Refuses several processes where each would do all of the work.
+    fn check_launch(&self) -> Result<(), Fault> {
+        let Launch { size, by, .. } = Launch::of_this_process();
+        let together = match self {
+            Self::Pretrain(_) | Self::Devices(_) | Self::Completions(_) => true,
+            Self::Embed(arguments) => arguments.is_shard(),
+            Self::Predict(arguments) => arguments.is_shard(),
+            Self::Cache(arguments) => arguments.is_shard(),
+            Self::Audit(arguments) => arguments.is_shard(),
+            _ => false,
+        };
+        if size == 1 || together {
+            return Ok(());
+        }
+        Err(format!(
+            "{by} started {size} processes, each of which would do all of this command; pretrain alone is one run on several. \
+             Start one process, or cache, embed, predict and audit with a --shard for each (docs/scale.md)"
+        )
+        .into())
+    }
+}
+
 /// The exit status is 0 for success, 1 for a failure, 2 for bad arguments (clap's or [`BadArgument`]) and 130 for an
 /// interrupted pretraining.
 fn main() -> ExitCode {
@@ -81,6 +107,10 @@ fn main() -> ExitCode {
     if let Some(folder) = moco_cxr::device::kernel_folder() {
         moco_cxr::device::keep_kernels(&folder);
     }
+    if let Err(error) = command.check_launch() {
+        errln!("error: {error}");
+        return ExitCode::from(2);
+    }
     let result = match command {
         Command::Pretrain(arguments) => pretrain::run(arguments),
         Command::Linear(arguments) => linear::run(&arguments),
@@ -88,6 +118,7 @@ fn main() -> ExitCode {
         Command::Finetune(arguments) => finetune::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Embed(arguments) => embed::run(&arguments),
+        Command::Merge(arguments) => merge::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Neighbours(arguments) => neighbours::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),

@@ -12,6 +12,7 @@ use crate::{
         images::{ImageArguments, PartArguments},
         labels::PolicyArguments,
         output::print_json,
+        shard::{ShardArguments, write_shard},
     },
     terminal::print::outln,
     terminal::watch::Terminal,
@@ -31,7 +32,7 @@ pub(crate) struct Arguments {
     images: ImageArguments,
     #[command(flatten)]
     part: PartArguments,
-    /// New CSV file: path, patient, study, view, label_TASK, score_TASK.
+    /// New CSV file: path, patient, study, view, label_TASK, score_TASK. With --shard a new folder with it.
     #[arg(long, value_name = "CSV")]
     out: PathBuf,
     /// Write one line per study, with the highest score of its images, instead of one line per image.
@@ -42,6 +43,15 @@ pub(crate) struct Arguments {
     ensemble: bool,
     #[command(flatten)]
     policy: PolicyArguments,
+    #[command(flatten)]
+    shard: ShardArguments,
+}
+
+impl Arguments {
+    /// Whether only a part of the images is meant.
+    pub(crate) fn is_shard(&self) -> bool {
+        self.shard.shard.is_some()
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
@@ -53,13 +63,19 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
     if out.exists() {
         return Err(format!("{}: found a file or folder of that name, expected a new file", out.display()).into());
     }
-    let sources = images.sources()?;
+    let mut sources = images.sources()?;
+    sources.reading.shard = arguments.shard.shard;
     let mut scoring = Scoring::default();
     scoring.policy = arguments.policy.policy;
     (scoring.fold_studies, scoring.ensemble) = (arguments.study_max, arguments.ensemble);
     let watch = Terminal::new(images.output.quiet());
     let predicted = Study::predict(&sources, arguments.part.part, &images.weights()?, &scoring, &watch)?;
-    predicted.write(out)?;
+    match arguments.shard.shard {
+        None => predicted.write(out)?,
+        Some(shard) => write_shard("predict", shard, predicted.place(), out, |folder| {
+            Ok(predicted.write(folder.join("scores.csv"))?)
+        })?,
+    }
     let scores = predicted.scores();
     let rows = if arguments.study_max { "studies" } else { "images" };
     if images.output.json() {

@@ -38,6 +38,27 @@ impl NamedGradients {
         self.tensors.get(name)
     }
 
+    /// All gradients as one vector, in the order of their names, `[P]`; `None` without gradients.
+    pub fn joined(&self) -> Option<Tensor<1>> {
+        let all: Vec<_> = self.tensors.values().cloned().collect();
+        (!all.is_empty()).then(|| Tensor::cat(all, 0))
+    }
+
+    /// Replaces all gradients by the parts of a vector as [`Self::joined`] makes it.
+    ///
+    /// # Panics
+    /// When it has another length.
+    pub fn replace(&mut self, joined: Tensor<1>) {
+        let length = joined.dims()[0];
+        let mut at = 0;
+        for tensor in self.tensors.values_mut() {
+            let n = tensor.dims()[0];
+            *tensor = joined.clone().narrow(0, at, n);
+            at += n;
+        }
+        assert_eq!(at, length, "gradients: a vector of {length} for {at} numbers");
+    }
+
     /// Adds the gradients of another backward pass.
     pub fn add(&mut self, other: Self) {
         for (name, tensor) in other.tensors {

@@ -34,25 +34,30 @@ impl BatchLoader {
         let loader = self.clone();
         Ok(self.start(numbers, move |number, stop| {
             let (mut planes, mut query, mut key) = (Vec::new(), Vec::new(), Vec::new());
-            let (rows, patients) =
-                loader.each_pair(epoch, &order, number, stop, |prepared, other, [first, second]| {
+            let (rows, patients) = loader.each_pair(
+                epoch,
+                &order,
+                loader.places(number, &order),
+                stop,
+                |prepared, other, [first, second]| {
                     planes.push(plane(prepared));
                     query.push((planes.len() - 1, loader.map(prepared, first)));
                     planes.extend(other.map(plane));
                     key.push((planes.len() - 1, loader.map(other.unwrap_or(prepared), second)));
-                })?;
+                },
+            )?;
             Ok(PlaneBatch { planes, query, key, rows, patients })
         }))
     }
 
-    fn map(&self, prepared: &Radiograph, mut rng: ChaCha8Rng) -> ViewMap {
+    pub(super) fn map(&self, prepared: &Radiograph, mut rng: ChaCha8Rng) -> ViewMap {
         let (width, height) = (prepared.width(), prepared.height());
         ViewMap::new(&ViewParams::draw(&self.views, width, height, &mut rng), width, height)
     }
 }
 
 /// In 8 bits: with nearest sampling, rounding before sampling gives the same result.
-fn plane(image: &Radiograph) -> Array2<u8> {
+pub(super) fn plane(image: &Radiograph) -> Array2<u8> {
     let values = match image.pixels() {
         Pixels::U8(values) => values.clone(),
         Pixels::U16(values) => values.iter().map(|&value| u8::convert(value)).collect(),

@@ -13,6 +13,7 @@
 
 mod build;
 mod index;
+mod join;
 
 use std::fs::File;
 use std::path::Path;
@@ -21,6 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 pub use build::{CacheOptions, CacheReport};
 use index::Entry;
+pub use join::join_caches;
 
 use crate::source::{Files, ImageSource};
 use crate::{Error, FileState, Manifest, Pixels, Radiograph, Result, ViewConfig};

@@ -18,4 +18,4 @@ pub use model::{Predictions, ReadOptions};
 pub use read::read_predictions;
 pub use recorded::RecordedLabels;
 pub use results::read_stamp_beside;
-pub use write::{write_new, write_predictions};
+pub use write::{write_new, write_predictions, write_predictions_of};

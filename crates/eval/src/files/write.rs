@@ -16,6 +16,15 @@ use crate::scores::Scores;
 /// # Errors
 /// [`Error::Exists`] if the file exists; failures to write.
 pub fn write_predictions(path: &Path, scores: &Scores) -> Result<()> {
+    write_predictions_of(path, scores, scores.rows())
+}
+
+/// As [`write_predictions`], for scores of some of the rows `all`: the columns that are written only where they hold something
+/// are those of all, so that parts of a file have the columns of the whole.
+///
+/// # Errors
+/// As [`write_predictions`].
+pub fn write_predictions_of(path: &Path, scores: &Scores, all: &[Row]) -> Result<()> {
     type Column = (&'static str, fn(&Row) -> String);
     let optional: [Column; 3] = [
         ("sex", |row| row.sex.clone().unwrap_or_default()),
@@ -31,7 +40,7 @@ pub fn write_predictions(path: &Path, scores: &Scores) -> Result<()> {
     if scores.patient_source() == PatientSource::Row {
         columns.retain(|(name, _)| *name != "patient");
     }
-    columns.extend(optional.into_iter().filter(|(_, cell)| scores.rows().iter().any(|row| !cell(row).is_empty())));
+    columns.extend(optional.into_iter().filter(|(_, cell)| all.iter().any(|row| !cell(row).is_empty())));
 
     let mut writer = csv::Writer::from_writer(Vec::new());
     let fault = |source: csv::Error| Error::Csv { path: path.to_owned(), source };

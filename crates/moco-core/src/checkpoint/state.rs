@@ -45,7 +45,15 @@ const QUEUE: &str = "queue.safetensors";
 const POSITION: &str = "position.json";
 
 impl RunState {
-    pub(super) fn to_files(&self) -> Result<BTreeMap<&'static str, Vec<u8>>> {
+    /// The queue, as [`Queue::to_record`](crate::Queue::to_record) gives it.
+    pub fn queue(&self) -> &StateDict {
+        &self.queue
+    }
+
+    /// Names of its files, in the order of [`Self::to_files`].
+    pub(crate) const FILES: [&str; 4] = [OPTIMIZER, POSITION, QUEUE, WEIGHTS];
+
+    pub(crate) fn to_files(&self) -> Result<BTreeMap<&'static str, Vec<u8>>> {
         let Self { position, best, sums, config, .. } = self.clone();
         let parts = serde_json::to_vec_pretty(&Parts { position, best, sums, config });
         let parts =
@@ -58,7 +66,7 @@ impl RunState {
         ]))
     }
 
-    pub(super) fn from_files(files: &BTreeMap<String, Vec<u8>>, dir: &Path) -> Result<Self> {
+    pub(crate) fn from_files(files: &BTreeMap<String, Vec<u8>>, dir: &Path) -> Result<Self> {
         let bad = |reason: String| Error::Checkpoint { path: dir.to_owned(), reason };
         let bytes = |name: &str| files.get(name).ok_or_else(|| bad(format!("{name} is not listed as part of it")));
         let tensors = |name: &str| from_safetensors(bytes(name)?, name, dir);
@@ -94,13 +102,14 @@ impl<B: Backbone> Trainer<B> {
     }
 
     /// Restores the state of a checkpoint. The number of epochs may differ (which changes the length of a cosine
-    /// decay); any other difference in configuration is refused.
+    /// decay), and with [`Self::regroup`] the number of groups; any other difference in configuration is refused.
     ///
     /// # Errors
     /// [`Error::ResumeDiffers`] lists the differing settings; other errors name the tensor that does not fit. The
     /// trainer is then unchanged.
     pub fn resume(&mut self, state: &RunState) -> Result<()> {
-        let found = differences(&state.config, &self.config, |key| key == "epochs");
+        let found =
+            differences(&state.config, &self.config, |key| key == "epochs" || self.regroup && key == "moco.groups");
         if !found.is_empty() {
             return Err(Error::ResumeDiffers { differences: found });
         }

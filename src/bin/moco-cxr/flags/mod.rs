@@ -17,6 +17,7 @@ pub(crate) mod reading;
 pub(crate) mod seed;
 mod self_test;
 pub(crate) mod settings;
+pub(crate) mod shard;
 pub(crate) mod source;
 pub(crate) mod study;
 pub(crate) mod weights;

@@ -13,8 +13,8 @@ use moco_cxr::{
     backbones::{Arch, Precision},
     check::{MemoryEstimate, available_memory},
     moco_core::{Decay, End},
-    pretrain,
-    pretrain::AugmentOn,
+    pretrain::{AugmentOn, pretrain_among},
+    ranks::{Launch, Ranks},
 };
 use serde_json::json;
 
@@ -28,7 +28,7 @@ use crate::{
         seed::SeedArguments,
         settings::{SettingsArguments, set},
     },
-    terminal::print::outln,
+    terminal::print::{errln, outln},
     terminal::{
         fetch::fetch,
         interrupt::{self, Interrupt},
@@ -39,7 +39,7 @@ use crate::{
 /// Pretrain a network on radiographs without labels.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Settings come from the preset, then --config, then --set, then the other flags.\n\nCtrl-C, SIGTERM, SIGHUP and SIGUSR1 finish the step and write a checkpoint (exit status 130); a second one stops at once.\n\nExample:\n  moco-cxr pretrain --data CheXpert-v1.0-small --preset small --image-size 128 --out runs/first\n  moco-cxr pretrain --out runs/first --resume"
+    after_help = "Settings come from the preset, then --config, then --set, then the other flags.\n\nCtrl-C, SIGTERM, SIGHUP and SIGUSR1 finish the step and write a checkpoint (exit status 130); a second one stops at once.\n\nStarted by mpirun or srun as several processes, they are one run, one for each device, and --batch-size is that of all together (a build with the feature mpi; docs/scale.md).\n\nExample:\n  moco-cxr pretrain --data CheXpert-v1.0-small --preset small --image-size 128 --out runs/first\n  moco-cxr pretrain --out runs/first --resume"
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
     /// Number of epochs.
     #[arg(long)]
     epochs: Option<u64>,
-    /// Images per batch, each with two views.
+    /// Images per batch, each with two views; of several ranks together.
     #[arg(long, short)]
     batch_size: Option<usize>,
     /// Learning rate.
@@ -140,6 +140,9 @@ pub(crate) struct Arguments {
     /// Print the resolved settings and estimates of memory and, from a few steps on random images, time; then stop.
     #[arg(long)]
     dry_run: bool,
+    /// Of a run on several ranks (mpirun, srun): end it when one of them lets the others wait for longer than this.
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    rank_timeout: MaxTime,
     /// Print a line every N steps. [default: a line per minute, or none with a progress bar]
     #[arg(long, short, value_name = "N")]
     print_freq: Option<u64>,
@@ -147,13 +150,39 @@ pub(crate) struct Arguments {
     output: OutputArguments,
 }
 
+/// Several processes that were started together are one run.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     let begun = Instant::now();
-    let quiet = arguments.output.quiet();
+    let ranks = Ranks::join(arguments.rank_timeout.0, |reason| {
+        errln!("rank {}: {reason}", Launch::of_this_process().rank);
+    })?;
+    let result = work(arguments, begun, &ranks);
+    if let (Err(fault), true) = (&result, ranks.size() > 1) {
+        if !ranks.is_first() {
+            // What is wrong on all ranks is told by the first.
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        ranks.together().abort(&format!("error: {fault}"));
+    }
+    drop(ranks);
+    match result? {
+        End::Finished => Ok(()),
+        // Everything is on disk, but the status tells a script that the run is not finished.
+        End::Stopped => std::process::exit(interrupt::STATUS.into()),
+    }
+}
+
+fn work(mut arguments: Arguments, begun: Instant, ranks: &Ranks) -> Result<End, Fault> {
+    let quiet = arguments.output.quiet() || !ranks.is_first();
     let mut settings = arguments.settings()?;
+    if ranks.size() > 1 {
+        let device = arguments.device.device.unwrap_or(settings.device);
+        arguments.device.device = Some(device.for_process(ranks.launch().local_rank));
+    }
     settings.device = arguments.device.choose(settings.device, quiet)?;
     if arguments.dry_run {
-        return dry_run::run(&settings, arguments.output.json());
+        dry_run::run(&settings, arguments.output.json())?;
+        return Ok(End::Finished);
     }
     let Some(out) = arguments.out.as_deref() else {
         return Err(BadArgument::found("--out", "nothing", "the folder of the run"));
@@ -165,13 +194,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     };
     settings.validate()?;
     if !arguments.no_memory_check {
-        check_memory(&settings)?;
+        check_memory(&settings, ranks)?;
     }
-    fetch(&settings.init, Some(settings.arch), quiet)?;
+    ranks.in_turn("published weights are fetched", || Ok(fetch(&settings.init, Some(settings.arch), quiet)))??;
     let images_per_step = settings.train.batch_size * settings.train.accumulate;
     let end = arguments.max_time.map(|limit| begun + limit.0);
     let mut progress = Progress::new(quiet, settings.print_freq > 0, images_per_step, Interrupt::listen()?, end);
-    let run = pretrain(&settings, out, existing, &mut progress).map_err(|error| match error {
+    let run = pretrain_among(&settings, out, existing, ranks, &mut progress).map_err(|error| match error {
         Error::NotEmpty { .. } => {
             Fault::from(format!("{error} (or --resume to continue the run in it, --overwrite to replace it)"))
         }
@@ -179,6 +208,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     })?;
     progress.finish();
     let finished = run.end == End::Finished;
+    if !ranks.is_first() {
+        return Ok(run.end);
+    }
     let again = format!("moco-cxr pretrain --resume --out {}", out.display());
     if arguments.output.json() {
         print_json(&json!({
@@ -195,17 +227,15 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     } else {
         outln!("stopped at step {}; resume with: {again}", run.step)?;
     }
-    if finished {
-        return Ok(());
-    }
-    // Everything is on disk, but the status tells a script that the run is not finished.
-    std::process::exit(interrupt::STATUS.into())
+    Ok(run.end)
 }
 
 /// Refuses a run that would end without memory, perhaps after hours. For the CPU; a GPU's memory is not known beforehand.
-fn check_memory(settings: &PretrainSettings) -> Result<(), Fault> {
-    let needed = MemoryEstimate::of(settings).total();
-    match available_memory() {
+fn check_memory(settings: &PretrainSettings, ranks: &Ranks) -> Result<(), Fault> {
+    let mut part = settings.clone();
+    part.train.batch_size = (settings.train.batch_size / ranks.size()).max(1);
+    let needed = MemoryEstimate::of(&part).total();
+    match available_memory().map(|there| there / ranks.launch().local_size as u64) {
         Some(there) if settings.device.is_cpu() && needed > there => Err(Fault::from(format!(
             "memory: the run needs about {:.1} GB and {:.1} GB are available; give a smaller --batch-size, --image-size or \
              --moco-k (--dry-run shows what takes how much), or --no-memory-check to try",

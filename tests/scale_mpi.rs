@@ -1,0 +1,249 @@
+//! The tool on several ranks over MPI: the numbers of one process, and what becomes of a run when a rank is killed, stopped, or
+//! has no room on its disk.
+//!
+//! Needs `mpirun`; without it the tests are skipped, unless `MOCO_CXR_REQUIRE_MPI` is set.
+#![cfg(feature = "mpi")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+
+mod support;
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use moco_cxr::moco_core::RunState;
+use serde_json::Value;
+use support::{files, metrics, scratch, succeed, synth};
+
+/// A set, and runs that nobody disturbed, on two and on four ranks. One test at a time: ranks of several runs on few
+/// processors wait for each other in turn.
+struct Made {
+    folder: PathBuf,
+    set: PathBuf,
+}
+
+fn made() -> Option<(&'static Made, MutexGuard<'static, ()>)> {
+    static MADE: OnceLock<Option<Made>> = OnceLock::new();
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = MADE.get_or_init(|| {
+        let found = Command::new("mpirun").arg("--version").output().is_ok_and(|output| output.status.success());
+        if !found {
+            assert!(std::env::var_os("MOCO_CXR_REQUIRE_MPI").is_none(), "mpirun is required and not there");
+            println!("skipped: no mpirun");
+            return None;
+        }
+        let folder = scratch("scale_mpi");
+        let set = synth(&folder, "set", 6, [100, 0, 0]).0;
+        let made = Made { folder, set };
+        finish(&made, 2, &made.folder.join("ranks-2"), &[]);
+        Some(made)
+    });
+    Some((made.as_ref()?, turn))
+}
+
+fn pretrain(made: &Made, out: &Path, more: &[&str]) -> Vec<OsString> {
+    let mut words = arguments!["pretrain", "--data", made.set, "--out", out, "--resume"].to_vec();
+    let fixed = "--preset small --device cpu --image-size 64 --batch-size 16 --moco-k 64 --lr 2e-8 --workers 1 --epochs 2 \
+                 --set checkpoints.every_steps=3 --set train.moco.mask_same_patient=true";
+    words.extend(fixed.split_whitespace().chain(more.iter().copied()).map(Into::into));
+    // A new network on parts of a batch of 4 to 8 images amplifies: a rate that is larger by 3e-6 gives another loss at the fifth
+    // step, in one process, too. So steps are short here; crates/moco-core/tests/ranks_f64.rs takes large ones in f64.
+    words.extend(["--set", "train.optimizer.rule={ name = \"sgd\" }"].map(Into::into));
+    words
+}
+
+fn mpirun(ranks: usize, words: Vec<OsString>) -> Command {
+    let mut command = Command::new("mpirun");
+    command.args(["--oversubscribe", "--bind-to", "none", "--allow-run-as-root", "-n", &ranks.to_string()]);
+    command.arg(env!("CARGO_BIN_EXE_moco-cxr")).args(words);
+    command.env("MOCO_CXR_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
+    // Containers often forbid the system call by which one process reads another's memory.
+    command.env("OMPI_MCA_btl_vader_single_copy_mechanism", "none");
+    command
+}
+
+fn finish(made: &Made, ranks: usize, out: &Path, more: &[&str]) {
+    let output = mpirun(ranks, pretrain(made, out, more)).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).matches("weights:").count(), 1, "rank 0 alone prints");
+    assert!(said.matches("one for each rank").count() <= 1, "{said}");
+}
+
+/// Starts a run in the background; what it says goes to a file.
+fn start(made: &Made, out: &Path, more: &[&str]) -> (Child, PathBuf) {
+    let log = out.with_extension("stderr");
+    let mut command = mpirun(2, pretrain(made, out, more));
+    (command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap(), log)
+}
+
+fn lines(run: &Path) -> usize {
+    fs::read(run.join("metrics.jsonl")).map_or(0, |log| log.iter().filter(|&&byte| byte == b'\n').count())
+}
+
+/// The process of a rank of the run in `out`.
+fn process_of(rank: usize, out: &Path) -> String {
+    let wanted = format!("OMPI_COMM_WORLD_RANK={rank}");
+    let is = |pid: &str| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let has = |text: &[u8], part: &str| text.split(|&byte| byte == 0).any(|word| word == part.as_bytes());
+        has(&environment, &wanted) && has(&words, out.to_str().unwrap())
+    };
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    pids.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).find(|pid| is(pid)).expect("a rank of the run")
+}
+
+/// Does something to a rank after so many steps; what mpirun says when the run has ended, as it must soon.
+fn disturbed(made: &Made, out: &Path, more: &[&str], signal: &str, within: Duration) -> String {
+    let (mut child, log) = start(made, out, more);
+    let begun = Instant::now();
+    while lines(out) < 5 {
+        assert!(child.try_wait().unwrap().is_none(), "ended before: {}", fs::read_to_string(&log).unwrap());
+        assert!(begun.elapsed() < Duration::from_secs(300), "no steps: {}", fs::read_to_string(&log).unwrap());
+        sleep(Duration::from_millis(5));
+    }
+    let pid = process_of(1, out);
+    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begun.elapsed() < within, "the run goes on without a rank: {}", fs::read_to_string(&log).unwrap());
+        sleep(Duration::from_millis(20));
+    };
+    let said = fs::read_to_string(&log).unwrap();
+    assert!(!status.success(), "{said}");
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    let begun = Instant::now();
+    while process.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "a process is left behind");
+        sleep(Duration::from_millis(20));
+    }
+    said
+}
+
+fn last_checkpoint(run: &Path) -> PathBuf {
+    run.join("checkpoints").join(fs::read_to_string(run.join("checkpoints/latest")).unwrap().trim())
+}
+
+/// The log but for what a clock said.
+fn timeless(run: &Path) -> Vec<Value> {
+    let strip = |mut line: Value| {
+        for time in ["wall_s", "data_s", "step_s", "times"] {
+            line.as_object_mut().unwrap().remove(time);
+        }
+        line
+    };
+    metrics(run).into_iter().map(strip).collect()
+}
+
+/// Goes on on two ranks, and ends as the run that was not disturbed, bit for bit.
+fn goes_on(made: &Made, out: &Path) {
+    let step = RunState::read(&last_checkpoint(out)).unwrap().position.step;
+    assert!((3..20).contains(&step), "a whole checkpoint in the middle, found step {step}");
+    finish(made, 2, out, &[]);
+    let whole = made.folder.join("ranks-2");
+    assert!(files(&last_checkpoint(out)) == files(&last_checkpoint(&whole)), "the last checkpoint differs");
+    assert_eq!(timeless(out), timeless(&whole));
+    fs::remove_dir_all(out).unwrap();
+}
+
+#[test]
+fn ranks_over_mpi_equal_one_process_with_as_many_groups() {
+    let Some((made, _turn)) = made() else { return };
+    for ranks in [2, 4] {
+        let (several, one) = (made.folder.join(format!("ranks-{ranks}")), made.folder.join(format!("groups-{ranks}")));
+        finish(made, ranks, &several, &[]); // of two: done already, which is no error
+        succeed(pretrain(made, &one, &["--quiet", "--set", &format!("train.moco.groups={ranks}")]));
+        let (ours, theirs) = (timeless(&several), timeless(&one));
+        assert!(ours.len() == theirs.len() && ours.len() >= 22, "{} lines", ours.len());
+        let steps = ours.iter().zip(&theirs).filter(|(line, _)| line["split"] == "train");
+        for (a, b) in steps.take(20) {
+            let (a, b) = (a["loss"].as_f64().unwrap(), b["loss"].as_f64().unwrap());
+            assert!((a - b).abs() <= 1e-5, "{ranks} ranks: loss {a} and {b}"); // sums in another order
+        }
+        let [ours, theirs] = [&several, &one].map(|run| RunState::read(&last_checkpoint(run)).unwrap());
+        for (name, data) in &theirs.weights {
+            let numbers = |state: &RunState| state.weights[name].clone().convert::<f64>().try_to_vec::<f64>().unwrap();
+            let bound = if name.contains("running") { 1e-5 } else { 1e-4 };
+            assert_eq!(data.shape(), ours.weights[name].shape());
+            for (a, b) in numbers(&ours).into_iter().zip(numbers(&theirs)) {
+                assert!((a - b).abs() <= bound * (1.0 + b.abs()), "{ranks} ranks: {name}: {a} and {b}");
+            }
+        }
+        for name in ["queue_ptr", "filled", "patients", "written_at"] {
+            assert_eq!(ours.queue()[name], theirs.queue()[name], "{ranks} ranks: {name}");
+        }
+        let rows = |state: &RunState| state.queue()["queue"].clone().convert::<f64>().try_to_vec::<f64>().unwrap();
+        for (a, b) in rows(&ours).into_iter().zip(rows(&theirs)) {
+            assert!((a - b).abs() <= 1e-4, "{ranks} ranks: the queue has {a}, expected {b}");
+        }
+    }
+}
+
+#[test]
+fn a_rank_that_is_killed_ends_the_run_which_then_goes_on() {
+    let Some((made, _turn)) = made() else { return };
+    let out = made.folder.join("killed");
+    let said = disturbed(made, &out, &[], "-KILL", Duration::from_secs(60));
+    assert!(said.contains("signal 9"), "{said}");
+    goes_on(made, &out);
+}
+
+#[test]
+fn a_rank_that_hangs_ends_the_run_after_the_deadline() {
+    let Some((made, _turn)) = made() else { return };
+    let out = made.folder.join("stopped");
+    let said = disturbed(made, &out, &["--rank-timeout", "10s"], "-STOP", Duration::from_secs(90));
+    let line = "rank 0: waited 10 s for the other ranks (";
+    assert_eq!(said.matches(line).count(), 1, "{said}");
+    goes_on(made, &out);
+}
+
+#[test]
+fn a_signal_to_one_rank_stops_all_at_the_same_step() {
+    let Some((made, _turn)) = made() else { return };
+    let out = made.folder.join("signalled");
+    let said = disturbed(made, &out, &[], "-USR1", Duration::from_secs(60));
+    assert!(!said.contains("error:"), "{said}");
+    goes_on(made, &out);
+}
+
+#[test]
+fn a_full_disk_on_rank_0_ends_the_run_which_then_goes_on() {
+    let Some((made, _turn)) = made() else { return };
+    let disk = made.folder.join("disk");
+    fs::create_dir_all(&disk).unwrap();
+    let mount = |options: &str| {
+        Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&disk).stderr(Stdio::null()).status()
+    };
+    // A checkpoint of a ResNet18 takes some 140 MB: one fits, and not three.
+    if !mount("size=330000k").is_ok_and(|status| status.success()) {
+        println!("skipped: no file system can be mounted here");
+        return;
+    }
+    struct Mounted<'a>(&'a Path);
+    impl Drop for Mounted<'_> {
+        fn drop(&mut self) {
+            let _ = Command::new("umount").arg(self.0).status();
+        }
+    }
+    let mounted = Mounted(&disk);
+    let out = disk.join("run");
+    let output = mpirun(2, pretrain(made, &out, &[])).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("rank 0: error:") && said.contains("No space left"), "{said}");
+    assert_eq!(said.matches("error:").count(), 1, "{said}");
+    assert!(Command::new("mount").args(["-o", "remount,size=2000000k"]).arg(&disk).status().unwrap().success());
+    goes_on(made, &out);
+    drop(mounted);
+}
