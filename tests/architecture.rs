@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The floors of `src/` from the ground up. Those of a row do not import each other.
-const FLOORS: [&[&str]; 9] = [
+const FLOORS: [&[&str]; 10] = [
     &["error"],
     &["files"],
     &["device"],
@@ -18,6 +18,7 @@ const FLOORS: [&[&str]; 9] = [
     &["check"],
     &["study"],
     &["report", "reproduce"],
+    &["quickstart"],
 ];
 
 /// What a crate of the workspace may import of the others.

@@ -24,6 +24,8 @@ mod parity;
 mod predict;
 mod pretrain;
 mod preview;
+mod quickstart;
+mod reference;
 mod report;
 mod reproduce;
 mod splits;
@@ -39,7 +41,12 @@ use terminal::print::{Unwritten, errln};
 ///
 /// Research software, not a medical device.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "To begin, without any data:\n  moco-cxr quickstart"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -47,6 +54,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Quickstart(quickstart::Arguments),
     Pretrain(pretrain::Arguments),
     Linear(linear::Arguments),
     Knn(knn::Arguments),
@@ -71,6 +79,8 @@ enum Command {
     Parity(parity::Arguments),
     Bench(bench::Arguments),
     Completions(completions::Arguments),
+    #[command(hide = true)]
+    Reference(reference::Arguments),
 }
 
 /// The exit status is 0 for success, 1 for a failure, 2 for bad arguments (clap's or [`BadArgument`]) and 130 for an
@@ -82,6 +92,7 @@ fn main() -> ExitCode {
         moco_cxr::device::keep_kernels(&folder);
     }
     let result = match command {
+        Command::Quickstart(arguments) => quickstart::run(&arguments),
         Command::Pretrain(arguments) => pretrain::run(arguments),
         Command::Linear(arguments) => linear::run(&arguments),
         Command::Knn(arguments) => knn::run(&arguments),
@@ -106,6 +117,7 @@ fn main() -> ExitCode {
         Command::Parity(arguments) => parity::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Reference(arguments) => reference::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
