@@ -6,7 +6,7 @@
 # --gpu builds with the feature wgpu (Vulkan, DirectX or Metal), as the package moco-cxr-wgpu; that compiles for 20 minutes.
 # Needs Rust and maturin (pip install maturin). With CARGO_NET_OFFLINE=true it opens no connection; `cargo fetch --locked`
 # gets what it needs beforehand. What runs the result needs the C library of this machine, or a newer one: build on the
-# oldest system that is to run it. The name of the wheel tells which (manylinux_2_34: glibc 2.34).
+# oldest system that is to run it. The name of the wheel tells which (manylinux_2_35: glibc 2.35).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
