@@ -238,7 +238,7 @@ fn links_lead_to_files_and_headings() {
                 there.canonicalize().is_ok_and(|path| path.starts_with(docs) && path.is_file())
             };
             let anchored = anchor.is_empty()
-                || !there.extension().is_some_and(|ending| ending == "md")
+                || there.extension().is_none_or(|ending| ending != "md")
                 || fs::read_to_string(&there).is_ok_and(|text| anchors(&text).iter().any(|known| known == anchor));
             if !(there.exists() && within && anchored) {
                 wrong.push(format!("{name}: {link}"));
