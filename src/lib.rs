@@ -10,7 +10,7 @@
 //! Each of [`cxr_data`] (no Burn), [`backbones`], [`moco_core`] and [`eval`] (its statistics need no Burn) can be used
 //! alone. This crate combines them: [`pretrain()`] trains weights, and a [`Study`] evaluates weights on labelled images.
 //! The modules are layers, each built on those before it: [`files`], [`device`], [`data`], [`weights`], [`mod@pretrain`],
-//! [`check`], [`study`], [`report`] and [`reproduce`]. The [`prelude`] has the names that most programs need.
+//! [`check`], [`study`], [`report`], [`reproduce`] and [`quickstart`]. The [`prelude`] has the names that most programs need.
 //!
 //! # I have a folder of radiographs
 //! [`pretrain()`] reads it in any supported layout ([`cxr_data::Dataset`]) and writes a [`RunFolder`] with weights for
@@ -153,6 +153,7 @@ mod error;
 pub mod files;
 pub mod prelude;
 pub mod pretrain;
+pub mod quickstart;
 pub mod ranks;
 pub mod report;
 pub mod reproduce;
@@ -165,6 +166,7 @@ pub use device::DeviceChoice;
 pub use error::{Error, Result};
 pub use files::{Existing, RunFolder, Watch};
 pub use pretrain::{LoaderSource, PretrainSettings, Pretrained, TrainingWatch, pretrain};
+pub use quickstart::Quickstart;
 pub use ranks::Ranks;
 pub use report::{Report, ReportOptions};
 pub use study::{Baseline, FineTuneSettings, Protocol, Scoring, Study};

@@ -19,6 +19,7 @@ const FLOORS: [&[&str]; 10] = [
     &["check"],
     &["study"],
     &["report", "reproduce"],
+    &["quickstart"],
 ];
 
 /// What a crate of the workspace may import of the others.

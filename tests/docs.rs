@@ -8,25 +8,20 @@
 
 mod support;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use support::{scratch, succeed, synth, tool};
 
 /// Each takes what the one before left, so a page is one test; pages do not depend on each other.
 const PAGES: [&str; 4] = ["README.md", "docs/tutorial.md", "docs/pytorch-users.md", "docs/devices.md"];
-/// Pages whose links are followed, too.
-const OTHER_PAGES: [&str; 10] = [
-    "docs/data.md",
-    "docs/extend.md",
-    "docs/ARCHITECTURE.md",
-    "docs/deviations.md",
-    "docs/weights.md",
-    "docs/privacy.md",
-    "docs/scale.md",
-    "docs/unsafe.md",
-    "SECURITY.md",
-    "CONTRIBUTING.md",
-];
+/// Pages outside `docs/` whose links are followed; of those inside, all are.
+const OUTSIDE: [&str; 4] = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+/// How a page of the site links to a file that is not part of it.
+const REPOSITORY: [&str; 2] =
+    ["https://github.com/moco-cxr/moco-cxr/blob/main/", "https://github.com/moco-cxr/moco-cxr/tree/main/"];
 /// Blocks that are no commands of the tool, or that are not run here.
 const NOT_RUN: [&str; 6] = ["sh gpu", "sh ci", "text", "toml", "rust", "python"];
 
@@ -174,18 +169,92 @@ fn the_commands_of_the_page_on_devices_run() {
     run_page(PAGES[3]);
 }
 
-#[test]
-fn links_lead_to_files() {
-    for name in PAGES.into_iter().chain(OTHER_PAGES) {
-        let text = page(name);
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name).parent().unwrap().to_owned();
-        for (at, _) in text.match_indices("](") {
-            let link = text[at + 2..].split(')').next().unwrap();
-            let file = link.split('#').next().unwrap();
-            let there = file.is_empty() || file.contains("://") || folder.join(file).exists();
-            assert!(there, "{name}: no {link}");
+/// The pages below a folder, by their path from the root.
+fn pages(folder: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            found.extend(pages(&name));
+        } else if name.ends_with(".md") {
+            found.push(name);
         }
     }
+    found.sort();
+    found
+}
+
+/// The anchors of a page's headings, as GitHub and mdBook name them.
+fn anchors(text: &str) -> Vec<String> {
+    let mut inside = false;
+    let headings = text.lines().filter(|line| {
+        inside ^= line.trim_start().starts_with("```");
+        !inside && line.starts_with('#')
+    });
+    let letter = |c: char| match c {
+        ' ' => Some('-'),
+        c if c.is_alphanumeric() || "-_".contains(c) => Some(c),
+        _ => None,
+    };
+    let slug = |line: &str| line.trim_start_matches('#').trim().to_lowercase().chars().filter_map(letter).collect();
+    headings.map(slug).collect()
+}
+
+/// The targets of a page's links, those in code left out.
+fn links(text: &str) -> Vec<&str> {
+    let mut inside = false;
+    let lines = text.lines().filter(|line| {
+        inside ^= line.trim_start().starts_with("```");
+        !inside
+    });
+    lines
+        .flat_map(|line| line.match_indices("](").map(move |(at, _)| line[at + 2..].split(')').next().unwrap()))
+        .collect()
+}
+
+/// On GitHub and on the site: what lies outside `docs/` is linked by its address there.
+#[test]
+fn links_lead_to_files_and_headings() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for name in pages("docs").into_iter().chain(OUTSIDE.map(str::to_owned)) {
+        let text = page(&name);
+        let folder = Path::new(&name).parent().unwrap();
+        for link in links(&text) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let ours = REPOSITORY.iter().find_map(|start| file.strip_prefix(start));
+            if file.contains("://") && ours.is_none() || file.starts_with("mailto:") {
+                continue;
+            }
+            let target = match (ours, file) {
+                (Some(path), _) => PathBuf::from(path),
+                (None, "") => PathBuf::from(&name),
+                (None, file) => folder.join(file),
+            };
+            let there = root.join(&target);
+            let within = ours.is_some() || !name.starts_with("docs/") || {
+                let docs = root.join("docs").canonicalize().unwrap();
+                there.canonicalize().is_ok_and(|path| path.starts_with(docs) && path.is_file())
+            };
+            let anchored = anchor.is_empty()
+                || there.extension().is_none_or(|ending| ending != "md")
+                || fs::read_to_string(&there).is_ok_and(|text| anchors(&text).iter().any(|known| known == anchor));
+            if !(there.exists() && within && anchored) {
+                wrong.push(format!("{name}: {link}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "no such file, no such heading, or outside docs/ without its address: {wrong:#?}");
+}
+
+#[test]
+fn the_site_has_every_page_once() {
+    let summary = page("docs/SUMMARY.md");
+    let mut listed: Vec<String> = links(&summary).into_iter().map(|link| format!("docs/{link}")).collect();
+    listed.sort();
+    let there: Vec<String> = pages("docs").into_iter().filter(|name| name != "docs/SUMMARY.md").collect();
+    assert_eq!(listed, there, "docs/SUMMARY.md");
 }
 
 #[test]

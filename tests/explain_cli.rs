@@ -24,6 +24,9 @@ const TASKS: [&str; 2] = ["Pleural Effusion", "Cardiomegaly"];
 const SIDE: u32 = 64; // maps of 2 x 2
 /// Pixels between the pictures of a sheet.
 const GAP: u32 = 4;
+/// Further pixels between an image with its overlay and the next, and the side of a picture on a sheet.
+const APART: u32 = 12;
+const SHOWN: u32 = 2 * SIDE;
 
 /// A drawn set, a classifier that was never trained, and its scores of the test part; made once.
 struct Made {
@@ -149,10 +152,14 @@ fn named_images_have_an_overlay_for_each_task_and_the_maps_of_the_formula() {
     assert_ne!(overlays[0], overlays[1], "another task");
     assert_ne!(overlays[0], overlays[2], "another image");
     let sheet = open("sheet.png");
-    assert_eq!(sheet.dimensions(), (4 * (SIDE + GAP) - GAP, 2 * (SIDE + GAP) - GAP));
+    assert_eq!(sheet.dimensions(), (4 * (SHOWN + GAP) - GAP + APART, 2 * (SHOWN + GAP) - GAP));
     let part = |row: u32, column: u32| {
-        let (x, y) = (column * (SIDE + GAP), row * (SIDE + GAP));
-        image::imageops::crop_imm(&sheet, x, y, SIDE, SIDE).to_image()
+        let (left, top) = (column * (SHOWN + GAP) + column / 2 * APART, row * (SHOWN + GAP));
+        image::RgbImage::from_fn(SIDE, SIDE, |x, y| {
+            let of = |dx, dy| *sheet.get_pixel(left + 2 * x + dx, top + 2 * y + dy);
+            assert!(of(0, 0) == of(1, 0) && of(0, 0) == of(0, 1) && of(0, 0) == of(1, 1), "each pixel takes four");
+            of(0, 0)
+        })
     };
     assert_eq!([part(0, 1), part(0, 3), part(1, 1), part(1, 3)].as_slice(), overlays);
     assert!(part(0, 0) == part(0, 2) && part(0, 0).pixels().all(|p| p[0] == p[1] && p[1] == p[2]), "the image in grey");
@@ -182,7 +189,7 @@ fn images_that_are_not_named_are_the_surest_hits_and_the_worst_errors() {
     assert_eq!(found, expected);
     assert!(lines.iter().all(|line| line["task"] == "Cardiomegaly"));
     let sheet = image::open(out.join("sheet.png")).unwrap();
-    assert_eq!((sheet.width(), sheet.height()), (6 * (SIDE + GAP) - GAP, SIDE));
+    assert_eq!((sheet.width(), sheet.height()), (6 * (SHOWN + GAP) - GAP + 2 * APART, SHOWN));
 }
 
 #[test]

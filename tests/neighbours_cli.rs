@@ -16,6 +16,9 @@ use support::{Ran, names, npy, read_json, run, scratch, succeed, synth, table};
 const NETWORK: [&str; 6] = ["--weights", "random", "--arch", "resnet18", "--image-size", "32"];
 /// Pixels between the pictures of a sheet.
 const GAP: u32 = 4;
+/// Further pixels behind the query, and the side of a picture on a sheet, four times the 32 px of the view.
+const APART: u32 = 12;
+const SHOWN: u32 = 128;
 
 /// A drawn set with several images of a patient, and what `embed` says of it; made once.
 struct Made {
@@ -100,7 +103,7 @@ fn neighbours_are_those_of_the_embedded_features() {
     assert!(["1", "0", "-1", ""].contains(&&*found[0]["query_Cardiomegaly"]));
     assert!(found.iter().any(|row| row["neighbour_Pleural Effusion"] == "1"));
     let sheet = image::open(out.join("sheet.png")).unwrap();
-    assert_eq!((sheet.width(), sheet.height()), (4 * (32 + GAP) - GAP, 2 * (32 + GAP) - GAP));
+    assert_eq!((sheet.width(), sheet.height()), (4 * (SHOWN + GAP) - GAP + APART, 2 * (SHOWN + GAP) - GAP));
     let about = read_json(&out.join("neighbours.json"));
     assert_eq!(
         (about["patients"].as_str(), about["data"]["images"].as_u64()),

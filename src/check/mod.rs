@@ -8,6 +8,7 @@ mod estimate;
 mod launches;
 mod parity;
 mod phase;
+mod start_values;
 mod step;
 
 pub use available::available_memory;
@@ -17,4 +18,5 @@ pub use estimate::{MemoryEstimate, StepEstimate};
 pub use launches::KernelUse;
 pub use parity::{Difference, ParityReport, parity, self_test};
 pub use phase::Phase;
+pub use start_values::{Proposal, StartValues};
 pub use step::synthetic_batch;

@@ -11,24 +11,34 @@ const GROUND: u8 = 96;
 const MOST_COLUMNS: usize = 32;
 const MOST_PIXELS: usize = 64_000_000;
 
-/// Square pictures on a grey ground, [`GAP`] pixels apart: the one at row r and column c begins at `c * (side + GAP)` from the
-/// left and `r * (side + GAP)` from the top.
+/// Fewest pixels a side of a picture on a sheet: smaller ones are shown in whole multiples of their size.
+const SHOWN: usize = 128;
+/// Further pixels between groups of columns.
+const APART: usize = 3 * GAP;
+
+/// Square pictures on a grey ground, [`GAP`] pixels apart, groups of columns further apart.
 #[derive(Debug)]
 pub(super) struct Sheet {
     side: usize,
+    /// Pixels a side that a pixel of a picture takes.
+    scale: usize,
     rows: usize,
     columns: usize,
+    /// Groups that end before a column.
+    groups: fn(usize) -> usize,
     /// Three bytes per pixel, row by row.
     rgb: Vec<u8>,
 }
 
 impl Sheet {
-    /// An empty sheet for pictures of `side` pixels, or for as many of their rows and columns as fit, at least one.
-    pub(super) fn new(side: usize, rows: usize, columns: usize) -> Self {
+    /// An empty sheet for pictures of `side` pixels, or for as many of their rows and columns as fit, at least one. `groups`
+    /// is the number of groups that end before a column.
+    pub(super) fn new(side: usize, rows: usize, columns: usize, groups: fn(usize) -> usize) -> Self {
         let columns = columns.clamp(1, MOST_COLUMNS);
-        let row = (columns * (side + GAP) * (side + GAP)).max(1);
-        let rows = rows.clamp(1, (MOST_PIXELS / row).max(1));
-        let mut sheet = Self { side, rows, columns, rgb: Vec::new() };
+        let scale = SHOWN.div_ceil(side.max(1)).max(1);
+        let mut sheet = Self { side, scale, rows: 1, columns, groups, rgb: Vec::new() };
+        let row = (sheet.width() + GAP) * (sheet.shown() + GAP);
+        sheet.rows = rows.clamp(1, (MOST_PIXELS / row).max(1));
         sheet.rgb = vec![GROUND; 3 * sheet.width() * sheet.height()];
         sheet
     }
@@ -43,11 +53,16 @@ impl Sheet {
         if !self.has(row, column) {
             return;
         }
-        let (width, across) = (3 * self.width(), 3 * self.side);
-        let (top, left) = (row * (self.side + GAP), 3 * column * (self.side + GAP));
-        for (y, line) in picture.chunks_exact(across).take(self.side).enumerate() {
+        let (width, shown) = (3 * self.width(), self.shown());
+        let (top, left) = (row * (shown + GAP), 3 * self.left(column));
+        for y in 0..shown {
+            let from = y / self.scale * 3 * self.side;
+            let Some(line) = picture.get(from..from + 3 * self.side) else { return };
             let start = (top + y) * width + left;
-            self.rgb[start..start + across].copy_from_slice(line);
+            let into = self.rgb[start..start + 3 * shown].chunks_exact_mut(3 * self.scale);
+            for (block, pixel) in into.zip(line.chunks_exact(3)) {
+                block.chunks_exact_mut(3).for_each(|shown| shown.copy_from_slice(pixel));
+            }
         }
     }
 
@@ -59,12 +74,22 @@ impl Sheet {
         png(&self.rgb, self.width(), self.height(), ExtendedColorType::Rgb8)
     }
 
+    /// Pixels a side of a picture on the sheet.
+    fn shown(&self) -> usize {
+        self.scale * self.side
+    }
+
+    /// Where a column begins.
+    fn left(&self, column: usize) -> usize {
+        column * (self.shown() + GAP) + (self.groups)(column) * APART
+    }
+
     fn width(&self) -> usize {
-        self.columns * (self.side + GAP) - GAP
+        self.left(self.columns - 1) + self.shown()
     }
 
     fn height(&self) -> usize {
-        self.rows * (self.side + GAP) - GAP
+        self.rows * (self.shown() + GAP) - GAP
     }
 }
 
@@ -74,20 +99,23 @@ mod tests {
 
     #[test]
     fn pictures_lie_in_their_places_and_the_rest_is_ground() {
-        let mut sheet = Sheet::new(2, 2, 3);
-        sheet.place(1, 2, &[7; 12]);
-        sheet.place(2, 0, &[9; 12]); // beyond the sheet
-        assert_eq!((sheet.width(), sheet.height()), (14, 8));
-        let at = |y: usize, x: usize| sheet.rgb[3 * (y * 14 + x)];
-        assert_eq!([at(6, 12), at(7, 13), at(5, 12), at(6, 11), at(0, 0)], [7, 7, 96, 96, 96]);
+        let mut sheet = Sheet::new(64, 2, 3, |column| column.min(1));
+        let picture: Vec<u8> = (0..64 * 64).flat_map(|at| [(at % 64) as u8; 3]).collect(); // its column
+        sheet.place(1, 2, &picture);
+        sheet.place(2, 0, &picture); // beyond the sheet
+        let (left, top) = (2 * 132 + 12, 132);
+        assert_eq!((sheet.width(), sheet.height()), (left + 128, top + 128), "each pixel takes two");
+        let at = |y: usize, x: usize| sheet.rgb[3 * (y * sheet.width() + x)];
+        assert_eq!([at(top, left + 2), at(top + 127, left + 127), at(top + 64, left + 65)], [1, 63, 32]);
+        assert_eq!([at(top - 1, left), at(top, left - 1), at(0, 0)], [GROUND; 3]);
         assert!(sheet.png().is_ok());
     }
 
     #[test]
     fn a_sheet_stays_within_what_can_be_opened() {
-        let sheet = Sheet::new(320, 100_000, 201);
+        let sheet = Sheet::new(320, 100_000, 201, |_| 0);
         assert!(sheet.has(0, 31) && !sheet.has(0, 32) && !sheet.has(100, 0));
         assert!(sheet.width() * sheet.height() <= MOST_PIXELS);
-        assert!(Sheet::new(64, 0, 0).has(0, 0));
+        assert!(Sheet::new(64, 0, 0, |_| 0).has(0, 0));
     }
 }

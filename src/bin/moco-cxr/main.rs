@@ -25,6 +25,8 @@ mod parity;
 mod predict;
 mod pretrain;
 mod preview;
+mod quickstart;
+mod reference;
 mod report;
 mod reproduce;
 mod splits;
@@ -41,7 +43,12 @@ use terminal::print::{Unwritten, errln};
 ///
 /// Research software, not a medical device.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "To begin, without any data:\n  moco-cxr quickstart"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -49,6 +56,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Quickstart(quickstart::Arguments),
     Pretrain(pretrain::Arguments),
     Linear(linear::Arguments),
     Knn(knn::Arguments),
@@ -74,6 +82,8 @@ enum Command {
     Parity(parity::Arguments),
     Bench(bench::Arguments),
     Completions(completions::Arguments),
+    #[command(hide = true)]
+    Reference(reference::Arguments),
 }
 
 impl Command {
@@ -112,6 +122,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let result = match command {
+        Command::Quickstart(arguments) => quickstart::run(&arguments),
         Command::Pretrain(arguments) => pretrain::run(arguments),
         Command::Linear(arguments) => linear::run(&arguments),
         Command::Knn(arguments) => knn::run(&arguments),
@@ -137,6 +148,7 @@ fn main() -> ExitCode {
         Command::Parity(arguments) => parity::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Reference(arguments) => reference::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

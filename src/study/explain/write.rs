@@ -35,7 +35,7 @@ impl Explanation {
         let folder = NewFolder::begin(out.as_ref())?;
         let (manifest, side) = (self.rows.manifest(), self.network.views.size);
         let longest = self.lines.iter().map(Vec::len).max().unwrap_or_default();
-        let mut sheet = Sheet::new(side, self.lines.len(), 2 * longest);
+        let mut sheet = Sheet::new(side, self.lines.len(), 2 * longest, |column| column / 2);
         let (height, width) = self.lines.iter().flatten().next().map_or((0, 0), |heat| heat.map.dim());
         let mut maps = Npy::create(&folder.path().join("maps.npy"), &[self.maps(), height, width])?;
         let mut table = Table::new(["image", "task", "logit", "probability", "label", "chosen", "file"]);

@@ -161,7 +161,7 @@ fn sheet(
     sources: &Sources,
 ) -> Result<Sheet> {
     let longest = found.iter().map(|(_, list)| list.len()).max().unwrap_or_default();
-    let mut sheet = Sheet::new(network.views.size, found.len(), 1 + longest);
+    let mut sheet = Sheet::new(network.views.size, found.len(), 1 + longest, |column| column.min(1));
     let first = found.iter().enumerate().map(|(line, (query, _))| (*query, line, 0));
     let rest = found
         .iter()

@@ -268,9 +268,10 @@ impl Inventory {
     }
 }
 
-/// Whether a file may be a table that somebody meant to be read: JSON beside the folders of the images, not beside each.
+/// Whether a file may be a table that somebody meant to be read: JSON beside the folders of the images, not beside each, and
+/// not what [`crate::synth::write`] says of its own set.
 fn is_json_table(path: &str) -> bool {
-    matches!(ending(Path::new(path)).as_str(), "json" | "jsonl") && !path.contains('/')
+    matches!(ending(Path::new(path)).as_str(), "json" | "jsonl") && !path.contains('/') && path != "synth.json"
 }
 
 /// Where a file really is; of a link that leads nowhere, where the link is.

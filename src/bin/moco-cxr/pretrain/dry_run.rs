@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::HumanDuration;
 use moco_cxr::{
     PretrainSettings,
-    check::{MemoryEstimate, StepEstimate},
+    check::{MemoryEstimate, StartValues, StepEstimate, available_memory},
 };
 use serde_json::json;
 
@@ -19,7 +19,8 @@ use crate::{
 pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Fault> {
     settings.validate()?;
     let images = settings.count_images()?;
-    let by_size = settings.train.moco.queue_size == 0;
+    let given = settings;
+    let by_size = given.train.moco.queue_size == 0;
     let settings = &settings.for_images(images);
     let (batch, train) = (settings.train.batch_size, &settings.train);
     let steps = train.steps_per_epoch(images);
@@ -28,6 +29,9 @@ pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Faul
     let step = StepEstimate::measure(settings)?;
     let seconds = step.step_s * (steps * train.epochs) as f64;
     let device = settings.device.resolved();
+    // A GPU's memory is not known beforehand.
+    let there = if settings.device.is_cpu() { available_memory() } else { None };
+    let start = StartValues::propose(given, images, &step, there);
     if as_json {
         return print_json(&json!({
             "settings": settings,
@@ -38,6 +42,7 @@ pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Faul
             "parameters": memory.parameters,
             "memory": { "bytes": memory.total(), "parts": memory },
             "time": { "seconds": seconds, "step_s": step.step_s, "timed": step, "device": device },
+            "start_values": start.as_ref().map(|start| json!({ "proposed": start, "flags": start.flags(given) })),
         }));
     }
     out!("{}", settings.to_toml()?)?;
@@ -60,7 +65,7 @@ pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Faul
     }
     outln!(
         "# time        about {}, estimated: {:.2} s per step, measured with {} random images per step on {device}, without reading images",
-        HumanDuration(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)),
+        lasting(seconds),
         step.step_s,
         step.images,
     )?;
@@ -70,5 +75,23 @@ pub(crate) fn run(settings: &PretrainSettings, as_json: bool) -> Result<(), Faul
     for problem in problems {
         outln!("# problem     {problem}")?;
     }
-    Ok(())
+    start.map_or(Ok(()), |start| proposals(&start, given, images))
+}
+
+/// Values to begin with, beside those that are set, and how to take them.
+fn proposals(start: &StartValues, given: &PretrainSettings, images: usize) -> Result<(), Fault> {
+    outln!("#\n# proposed for {images} images on this machine, not used by itself:")?;
+    for proposal in &start.proposals {
+        let set = if proposal.differs() { format!("(set: {})", proposal.set) } else { "(as set)".to_owned() };
+        let value = format!("{} {}", proposal.flag, proposal.value);
+        outln!("#   {value:<19} {set:<12} {}", proposal.reason)?;
+    }
+    match start.flags(given).as_str() {
+        "" => outln!("# all of it is set"),
+        flags => outln!("# to take it: {flags}   (about {})", lasting(start.seconds)),
+    }
+}
+
+fn lasting(seconds: f64) -> HumanDuration {
+    HumanDuration(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }

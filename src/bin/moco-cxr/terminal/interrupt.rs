@@ -36,6 +36,11 @@ impl Interrupt {
         Ok(Self { asked, at_once })
     }
 
+    /// Nobody listens: the first signal ends the program at any time, as it does without this.
+    pub(crate) fn ends_at_once() -> Self {
+        Self { asked: Arc::default(), at_once: Arc::default() }
+    }
+
     /// From now on the first signal only asks to stop, so that the step is finished and a checkpoint written.
     pub(crate) fn begin(&self) {
         self.at_once.store(false, Ordering::SeqCst);
