@@ -250,6 +250,9 @@ def dicoms():
         "photometric-odd": dicom(photometric=b"PALETTE COLOR"),
         "magic-only": bytes(128) + b"DICM",
         "meta-long": bytes(128) + b"DICM" + element(2, 0, "UL", b"\xff\xff\xff\xff"),
+        # Longer than it is, with an element of another group and then one of 4 GB.
+        "meta-beyond": bytes(128) + b"DICM" + element(2, 0, "UL", b"\xff\xff\xff\xff") + element(8, 0x16, "UI", b"1.2")
+        + struct.pack("<HH", 2, 3) + b"OB\0\0\xfe\xff\xff\xff",
         "length-long": dicom(pixels=None) + struct.pack("<HH", 0x7FE0, 0x10) + b"OW\0\0\xfe\xff\xff\xff",
     }.items():
         write("dicom", name, content)

@@ -367,6 +367,13 @@ fn what_is_wrong_in_the_arguments_alone_is_status_2_in_every_command() {
     }
     for (all, words) in [
         (&["bench", "step", "--steps", "0"][..], "found 0 steps"),
+        (&["bench", "step", "--steps", "4294967296"], "4294967296 steps"),
+        (&["bench", "step", "--warmup", "18446744073709551615"], "after 18446744073709551615"),
+        (&["bench", "step", "--batch-size", "4294967296"], "4294967296 images"),
+        (&["bench", "step", "--batch-size", "18446744073709551615"], "at most 1000000 steps, 65536 images, 4096 px"),
+        (&["bench", "step", "--image-size", "4294967296"], "4294967296 px"),
+        (&["bench", "step", "--moco-k", "18446744073709551615"], "18446744073709551615"),
+        (&["splits", "--rows", "4294967296"], "--rows: found 4294967296, expected at most 10000000"),
         (&["parity", "--batch-size", "1"], "found 1 images"),
         (&["cache", "--data", "no-such"], "neither --cache nor data.cache"),
         (&["cache", "--cache", "no-such", "--set", "views.size=0"], "neither --data nor data.dir"),

@@ -454,7 +454,10 @@ fn output_that_cannot_be_written_is_an_error_and_no_panic() {
     let weights = folder.join("weights.safetensors");
     std::fs::write(&weights, safetensors::serialize::<&str, safetensors::tensor::TensorView<'_>, _>([], None).unwrap())
         .unwrap();
-    let commands: [&[&std::ffi::OsStr]; 9] = [
+    let commands: [&[&std::ffi::OsStr]; 12] = [
+        &["--help".as_ref()],
+        &["--version".as_ref()],
+        &["pretrain".as_ref(), "--help".as_ref()],
         &["devices".as_ref()],
         &["completions".as_ref(), "bash".as_ref()],
         &["audit".as_ref(), "--data".as_ref(), set.as_ref()],

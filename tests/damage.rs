@@ -1,13 +1,15 @@
 //! Every file of a run and of a cache, cut off and with a byte flipped at many places: the right result, or an error or a note
 //! that names the file.
 //!
-//! `MOCO_CXR_FAULTS=N` damages every file at N places in both ways; by default at one.
+//! `MOCO_CXR_FAULTS=N` damages every file at N places in both ways; by default at one. `MOCO_CXR_FAULTS_OF=NAME` leaves out files
+//! without that in their path.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod support;
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
@@ -19,6 +21,12 @@ use support::{Ran, files, metrics, run, scratch, succeed, synth, tiny_config};
 /// Places in a file.
 fn places() -> usize {
     std::env::var("MOCO_CXR_FAULTS").ok().and_then(|value| value.parse().ok()).unwrap_or(1)
+}
+
+/// The files of a folder that are to be damaged.
+fn chosen(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let of = std::env::var("MOCO_CXR_FAULTS_OF").unwrap_or_default();
+    files(folder).into_iter().filter(|(name, _)| name.to_str().unwrap().contains(&of)).collect()
 }
 
 struct Made {
@@ -75,21 +83,41 @@ fn replace(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-/// What a run said is either an error or note about the file, or there was nothing to say because the result is right.
-fn judge(what: &str, ran: &Ran, names: &[&str], is_right: impl FnOnce() -> bool) -> &'static str {
-    assert!(!ran.stderr.contains("panicked"), "{what}: {}", ran.stderr);
-    let named = names.iter().any(|name| ran.stderr.contains(name));
-    match ran.code {
-        Some(0) => {
-            let right = is_right();
-            assert!(right || named, "{what}: another result without a word: {}", ran.stderr);
-            if right { "right" } else { "said" }
+/// What became of damaged files: counts for every file, and all that ended wrong.
+#[derive(Default)]
+struct Outcomes {
+    counts: BTreeMap<String, BTreeMap<&'static str, usize>>,
+    wrong: Vec<String>,
+}
+
+impl Outcomes {
+    /// What a command said is an error or a note about the file, or there was nothing to say because the result is right.
+    fn add(&mut self, file: &Path, how: &str, ran: &Ran, names: &[&str], is_right: impl FnOnce() -> bool) {
+        let named = names.iter().any(|name| ran.stderr.contains(name));
+        let judged = match ran.code {
+            _ if ran.stderr.contains("panicked") => Err("a panic"),
+            Some(0) if is_right() => Ok("right"),
+            Some(0) if named => Ok("said"),
+            Some(0) => Err("another result without a word"),
+            Some(1) if named => Ok("refused"),
+            Some(1) => Err("the error does not name it"),
+            _ => Err("another end"),
+        };
+        let file = file.display().to_string();
+        match judged {
+            Ok(end) => *self.counts.entry(file).or_default().entry(end).or_insert(0) += 1,
+            Err(fault) => self.wrong.push(format!("{file} {how}: {fault}: {:?} {}", ran.code, ran.stderr)),
         }
-        Some(1) => {
-            assert!(named, "{what}: the error does not name it: {}", ran.stderr);
-            "refused"
+    }
+
+    fn end(self, what: &str) {
+        for (file, counts) in &self.counts {
+            println!("{what}: {file}: {counts:?}");
         }
-        other => panic!("{what}: {other:?} {}", ran.stderr),
+        let mut all = BTreeMap::<_, usize>::new();
+        self.counts.values().flatten().for_each(|(end, count)| *all.entry(*end).or_default() += count);
+        println!("{what}: {} files: {all:?}", self.counts.len());
+        assert!(self.wrong.is_empty(), "{what}: {} ended wrong:\n{}", self.wrong.len(), self.wrong.join("\n"));
     }
 }
 
@@ -102,8 +130,8 @@ fn model(run: &Path) -> Vec<u8> {
 fn a_damaged_file_of_a_run_is_named_or_does_not_matter() {
     let made = made();
     let copied = made.folder.join("resumed");
-    let mut counts = std::collections::BTreeMap::new();
-    for (name, bytes) in files(&made.run) {
+    let mut outcomes = Outcomes::default();
+    for (name, bytes) in chosen(&made.run) {
         if name.starts_with("export") {
             continue; // read by others, below
         }
@@ -116,17 +144,15 @@ fn a_damaged_file_of_a_run_is_named_or_does_not_matter() {
             let differs = "the configuration differs from the checkpoint's in";
             let names = [&short[..], "other settings", differs, name.parent().unwrap().to_str().unwrap()];
             let names = if names[3].is_empty() { &names[..3] } else { &names[..] };
-            let what = format!("{} {how}", name.display());
             let steps = |run: &Path| {
                 metrics(run).iter().map(|line| (line["step"].clone(), line["loss"].clone())).collect::<Vec<_>>()
             };
-            let judged = judge(&what, &ran, names, || {
+            outcomes.add(&name, &how, &ran, names, || {
                 model(&copied) == model(&made.run) && (short != "metrics.jsonl" || steps(&copied) == steps(&made.run))
             });
-            *counts.entry(judged).or_insert(0) += 1;
         }
     }
-    println!("a run that is resumed: {counts:?}");
+    outcomes.end("a run that is resumed");
 }
 
 /// The exported network, read to embed images.
@@ -154,17 +180,16 @@ fn a_damaged_file_of_an_export_is_named_or_does_not_matter() {
     };
     let (first, features) = embed(&made.run.join("export"));
     assert_eq!(first.code, Some(0), "{}", first.stderr);
-    let mut counts = std::collections::BTreeMap::new();
-    for (name, bytes) in files(&made.run.join("export")) {
+    let mut outcomes = Outcomes::default();
+    for (name, bytes) in chosen(&made.run.join("export")) {
         for (how, bytes) in damaged(&bytes, places()) {
             copy(&made.run.join("export"), &copied);
             replace(&copied.join(&name), &bytes);
             let (ran, found) = embed(&copied);
-            let what = format!("export/{} {how}", name.display());
-            *counts.entry(judge(&what, &ran, &[name.to_str().unwrap()], || found == features)).or_insert(0) += 1;
+            outcomes.add(&name, &how, &ran, &[name.to_str().unwrap()], || found == features);
         }
     }
-    println!("an export that is read: {counts:?}");
+    outcomes.end("an export that is read");
 }
 
 /// Images from a damaged cache are those of the files; what is damaged is made again.
@@ -181,7 +206,7 @@ fn a_damaged_file_of_a_cache_is_made_again() {
     assert_eq!(cached(&cache, &[]).code, Some(0));
     let copied = made.folder.join("cached-damaged");
     let mut runs = 0;
-    for (name, bytes) in files(&cache) {
+    for (name, bytes) in chosen(&cache) {
         for (at, (how, bytes)) in damaged(&bytes, 10 * places()).into_iter().enumerate() {
             copy(&cache, &copied);
             replace(&copied.join(&name), &bytes);

@@ -320,6 +320,11 @@ fn bad_files_are_refused_with_what_and_where() {
     bad_arguments(&evaluate(&scores, "Study", &["--calibration", "0"]), &["reliability bins is 0", "1 to 10,000"]);
     // Before any file is read.
     bad_arguments(&run(arguments!["evaluate", "no-such.csv", "--replicates", "10"]), &["at least 40"]);
+    // Aborted for want of memory, or panicked.
+    for many in ["1000001", "4294967296", "18446744073709551615"] {
+        bad_arguments(&evaluate(&scores, "Study", &["--replicates", many]), &[many, "at most 1000000"]);
+        bad_arguments(&run(arguments!["compare", scores, scores, "--replicates", many]), &[many, "at most 1000000"]);
+    }
     bad_arguments(
         &run(arguments!["compare", "no.csv", "such.csv", "--interval", "delong"]),
         &["--interval: found delong"],

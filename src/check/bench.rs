@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::{
     check::{
+        MemoryEstimate, available_memory,
         bench_operations::{Machine, Operations, median},
         bench_process::Process,
         launches::{self, KernelUse},
@@ -16,7 +17,13 @@ use crate::{
     },
     device::{Adapter, DeviceChoice, guard},
     error::{Error, Result},
+    pretrain::PretrainSettings,
 };
+
+/// Most steps, images of a batch and pixels of a side.
+const MOST_STEPS: usize = 1_000_000;
+const MOST_IMAGES: usize = 65_536;
+const MOST_PX: usize = 4096;
 
 /// A benchmark of pretraining steps on synthetic images.
 #[derive(Debug, Clone, Serialize)]
@@ -105,13 +112,23 @@ impl StepBench {
     /// Checks everything that can be checked without the device.
     ///
     /// # Errors
-    /// No steps, fewer than two images, images too small, operations of another device than the CPU, kernels of the CPU.
+    /// No steps, fewer than two images, images too small, more than any device takes of these, operations of another device than the CPU, kernels of the CPU.
     pub fn validate(&self) -> Result<()> {
-        if self.steps == 0 || self.batch_size < 2 || self.image_size < 32 {
-            let found = format!("{} steps of {} images of {} px", self.steps, self.batch_size, self.image_size);
-            let expected = "at least 1 step, 2 images, 32 px".to_owned();
+        let Self { steps, warmup, batch_size, image_size, .. } = *self;
+        let in_range = (1..=MOST_STEPS).contains(&steps)
+            && warmup <= MOST_STEPS
+            && (2..=MOST_IMAGES).contains(&batch_size)
+            && (32..=MOST_PX).contains(&image_size);
+        if !in_range {
+            let found = format!("{steps} steps of {batch_size} images of {image_size} px after {warmup}");
+            let expected = format!(
+                "at least 1 step, 2 images, 32 px, and at most {MOST_STEPS} steps, {MOST_IMAGES} images, {MOST_PX} px"
+            );
             return Err(Error::Setting { key: "bench".into(), found, expected });
         }
+        let mut moco = MocoConfig::new();
+        moco.queue_size = self.queue_size;
+        moco.validate(batch_size)?;
         if self.by_operation && !self.device.is_cpu() {
             let (found, expected) = (format!("by operation on device {}", self.device), "device cpu".to_owned());
             return Err(Error::Setting { key: "bench".into(), found, expected });
@@ -147,12 +164,30 @@ impl StepBench {
         })
     }
 
+    /// Refuses what a CPU has no memory for, which would end the process. A GPU says it itself, after the batch was made.
+    fn check_memory(&self) -> Result<()> {
+        let mut settings = PretrainSettings::named("small", "")?;
+        (settings.arch, settings.views.size) = (self.arch, self.image_size);
+        (settings.train.batch_size, settings.train.moco.queue_size) = (self.batch_size, self.queue_size);
+        let batch = 2 * self.batch_size as u64 * (self.image_size as u64).pow(2);
+        let needed = if self.device.is_cpu() { MemoryEstimate::of(&settings).total() } else { batch };
+        match available_memory() {
+            Some(there) if needed > there => Err(Error::Setting {
+                key: "bench".into(),
+                found: format!("steps that need about {:.1} GB", needed as f64 / 1e9),
+                expected: format!("at most the {:.1} GB that are available", there as f64 / 1e9),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes the steps before the measurement.
     ///
     /// # Errors
     /// As [`Self::run`].
     pub fn start(&self) -> Result<WarmBench> {
         self.validate()?;
+        self.check_memory()?;
         let adapter = self.device.adapter()?;
         guard(self.device, || {
             // First, lest its memory count as that of the steps.

@@ -1,5 +1,6 @@
 //! Atomic writes of files and folders, the folder of a run, and progress reporting.
 
+mod log_lines;
 mod new_folder;
 mod npy;
 mod png;
@@ -9,6 +10,7 @@ mod run_lock;
 mod watch;
 mod whole;
 
+pub(crate) use log_lines::{LogLines, sealed};
 pub use new_folder::NewFolder;
 pub(crate) use npy::Npy;
 pub(crate) use png::png;

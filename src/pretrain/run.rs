@@ -164,10 +164,10 @@ pub fn pretrain_among(
     folder.write("config.toml", settings.to_toml()?.as_bytes())?;
 
     let per_epoch = source.batches_per_epoch().div_ceil(settings.train.accumulate) as u64;
-    let (done, total) = (trainer.position().step, per_epoch * settings.train.epochs);
+    let (position, total) = (trainer.position(), per_epoch * settings.train.epochs);
     let notes = notes.texts();
-    watch.start(done, total);
-    let mut log = RunLog::open(&folder, (done, total), settings, watch)?;
+    watch.start(position.step, total);
+    let mut log = RunLog::open(&folder, (&position, total), settings, watch)?;
     for text in &notes {
         log.note(&format!("note: {text}"))?;
     }

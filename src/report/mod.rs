@@ -165,7 +165,7 @@ impl Report {
             configuration,
             data,
             views,
-            training: Training::read(run),
+            training: Training::read(run, &notes),
             map,
             evaluations,
             heat_maps,

@@ -1,6 +1,6 @@
 //! `metrics.jsonl`: loss and accuracy, the measures of the run doctor, histograms of similarities.
 
-use std::{fmt::Write, path::Path};
+use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
 
 use eval::chart::{Axis, Chart, escape, signed, whole};
 use moco_core::{EpochReport, Similarities};
@@ -10,7 +10,7 @@ use super::{
     definitions::{term, term_as},
     page::{Fact, Section, command, figure, figures},
 };
-use crate::files::log;
+use crate::files::{LogLines, Watch, log};
 
 /// Most points of a curve by step.
 const POINTS: usize = 300;
@@ -22,6 +22,8 @@ const HISTOGRAMS: usize = 6;
 pub(super) struct Training {
     steps: Vec<Step>,
     epochs: Vec<Epoch>,
+    /// Numbers of the steps that have a line.
+    logged: BTreeSet<u64>,
     /// Lines that cannot be read.
     broken: usize,
 }
@@ -56,21 +58,43 @@ fn number(value: &Value, name: &str) -> f64 {
     value[name].as_f64().unwrap_or(f64::NAN)
 }
 
+/// The step of the newest checkpoint, 0 if there is none.
+fn newest_checkpoint(run: &Path) -> u64 {
+    let entries = fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
+    let step = |name: &str| name.strip_prefix("step-")?.parse().ok();
+    entries.filter_map(|entry| step(entry.file_name().to_str()?)).max().unwrap_or(0)
+}
+
 impl Training {
-    /// Reads the log of a run; empty if there is none.
-    pub(super) fn read(run: &Path) -> Self {
+    /// Reads the log of a run; empty if there is none. `watch` is told of steps that it should have: those up to the newest
+    /// checkpoint, before which every line is written.
+    pub(super) fn read(run: &Path, watch: &dyn Watch) -> Self {
+        // Before the log, which a running training goes on to write.
+        let newest = newest_checkpoint(run);
         let bytes = log(&run.join("metrics.jsonl")).unwrap_or_default();
-        Self::parse(&String::from_utf8_lossy(&bytes))
+        let training = Self::parse(&bytes);
+        let missing = newest.saturating_sub(training.logged.range(..=newest).count() as u64);
+        if missing > 0 {
+            watch.note(&format!(
+                "metrics.jsonl: {missing} of {newest} steps up to the newest checkpoint are missing, since the file ends too early \
+                 or was changed"
+            ));
+        }
+        training
     }
 
-    /// Parses a log. A line that cannot be read, such as the last one of a run that was killed, is counted and skipped.
-    pub(super) fn parse(text: &str) -> Self {
+    /// Parses a log. A line that cannot be read, such as the last one of a run that was killed, or that is not what was written,
+    /// is counted and skipped.
+    pub(super) fn parse(log: &[u8]) -> Self {
         let mut training = Self::default();
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let Ok(value) = serde_json::from_str::<Value>(line) else {
+        for line in LogLines::new(log).filter(|line| !line.bytes.trim_ascii().is_empty()) {
+            let Some(value) = line.value else {
                 training.broken += 1;
                 continue;
             };
+            if value["split"] == "train" {
+                training.logged.extend(value["step"].as_u64().filter(|&step| step > 0));
+            }
             let get = |name| number(&value, name);
             match value["split"].as_str() {
                 // The first step with a masked queue has no loss, as the queue is empty.
@@ -365,6 +389,7 @@ fn histogram(epoch: f64, similarities: &Similarities) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::Notes;
 
     /// A log of `steps` steps, as `pretrain` writes it.
     pub(crate) fn log(steps: usize) -> String {
@@ -384,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_log_that_was_cut_is_read_up_to_the_cut() {
-        let training = Training::parse(&format!("{}{{\"split\":\"tr", log(10)));
+        let training = Training::parse(format!("{}{{\"split\":\"tr", log(10)).as_bytes());
         assert_eq!((training.steps.len(), training.broken), (9, 1));
         let html = training.section().body.expect("a body");
         assert!(html.contains("1 line(s) of metrics.jsonl could not be read"), "{html}");
@@ -392,8 +417,25 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_ends_before_the_newest_checkpoint_is_said() {
+        let run = tempfile::tempdir().expect("a folder");
+        for (checkpoints, said) in
+            [(&[][..], 0), (&["step-00000007", "step-00000010", "latest"], 0), (&["step-00000012"], 1)]
+        {
+            for name in checkpoints {
+                fs::create_dir_all(run.path().join("checkpoints").join(name)).expect("a folder");
+            }
+            fs::write(run.path().join("metrics.jsonl"), log(10)).expect("a file");
+            let notes = Notes::new(&());
+            Training::read(run.path(), &notes);
+            let texts = notes.texts();
+            assert!(texts.len() == said && texts.iter().all(|text| text.contains("2 of 12 steps")), "{texts:?}");
+        }
+    }
+
+    #[test]
     fn thousands_of_steps_are_thinned_with_their_range_kept() {
-        let mut training = Training::parse(&log(5000));
+        let mut training = Training::parse(log(5000).as_bytes());
         training.steps[2500].loss = 9.0;
         let windows = training.windows(|s| s.loss);
         assert!(windows.len() <= POINTS, "{}", windows.len());
@@ -402,7 +444,7 @@ mod tests {
 
     #[test]
     fn values_that_are_not_finite_break_nothing() {
-        let mut training = Training::parse(&log(50));
+        let mut training = Training::parse(log(50).as_bytes());
         training.steps.iter_mut().for_each(|s| s.gradient = f64::NAN);
         let html = training.section().body.expect("a body");
         assert!(!html.contains("NaN") && !html.contains("inf"), "{html}");
@@ -412,7 +454,7 @@ mod tests {
     fn nothing_logged_names_the_command() {
         let missing = Training::default().section().body.expect_err("no body");
         assert!(missing.contains("moco-cxr pretrain"), "{missing}");
-        assert!(Training::parse(&log(20)).similarities().body.is_err());
+        assert!(Training::parse(log(20).as_bytes()).similarities().body.is_err());
     }
 
     #[test]

@@ -110,11 +110,12 @@ fn an_interval_needs_two_patients_of_each_class() {
 }
 
 #[test]
-fn fewer_than_forty_replicates_are_refused() {
+fn fewer_than_forty_replicates_and_more_than_a_million_are_refused() {
     let (cohort, first, _) = cohort();
-    for settings in
-        [Bootstrap { replicates: 39, ..Bootstrap::paper(0) }, Bootstrap { replicates: 1, ..Bootstrap::default() }]
-    {
+    let many = [1_000_001, 1 << 32, usize::MAX].map(|replicates| Bootstrap { replicates, ..Bootstrap::default() });
+    let few =
+        [Bootstrap { replicates: 39, ..Bootstrap::paper(0) }, Bootstrap { replicates: 1, ..Bootstrap::default() }];
+    for settings in many.into_iter().chain(few) {
         let error = settings.interval(&cohort, &[&first[..]], Metric::Auroc).unwrap_err();
         assert!(matches!(error, Error::Setting { name: "bootstrap replicates", .. }), "{error}");
     }

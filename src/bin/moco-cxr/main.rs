@@ -33,7 +33,10 @@ mod splits;
 mod synth;
 mod terminal;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use moco_cxr::ranks::Launch;
@@ -112,7 +115,10 @@ impl Command {
 /// The exit status is 0 for success, 1 for a failure, 2 for bad arguments (clap's or [`BadArgument`]) and 130 for an
 /// interrupted pretraining.
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(stop) => return stopped(&stop),
+    };
     // Before a device is used; otherwise Burn keeps them in the working folder or the home folder.
     if let Some(folder) = moco_cxr::device::kernel_folder() {
         moco_cxr::device::keep_kernels(&folder);
@@ -150,14 +156,24 @@ fn main() -> ExitCode {
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Reference(arguments) => reference::run(&arguments),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        // Who closed the pipe, as `head` does, needs no message.
-        Err(error) if error.downcast_ref::<Unwritten>().is_some_and(Unwritten::reader_is_gone) => ExitCode::FAILURE,
-        Err(error) => {
-            errln!("error: {error}");
-            if error.is::<flags::bad_argument::BadArgument>() { ExitCode::from(2) } else { ExitCode::FAILURE }
-        }
+    result.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
+}
+
+/// The status of a command that failed, after a line that says why.
+fn failed(error: &Fault) -> ExitCode {
+    // Who closed the pipe, as `head` does, needs no message.
+    if error.downcast_ref::<Unwritten>().is_some_and(Unwritten::reader_is_gone) {
+        return ExitCode::FAILURE;
+    }
+    errln!("error: {error}");
+    if error.is::<flags::bad_argument::BadArgument>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// Prints what clap has to say instead of a command: help and the version, which are results, or what is wrong in the arguments.
+fn stopped(stop: &clap::Error) -> ExitCode {
+    match stop.print().and_then(|()| io::stdout().flush()) {
+        Err(fault) if !stop.use_stderr() => failed(&Unwritten::new(fault).into()),
+        _ => ExitCode::from(u8::try_from(stop.exit_code()).unwrap_or(2)),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use cxr_data::Radiograph;
-use moco_core::{EpochReport, Observer, Request, StepMetrics};
+use moco_core::{EpochReport, Observer, Position, Request, StepMetrics};
 
 use crate::{
     error::{Error, Result},
@@ -31,6 +31,8 @@ pub(crate) struct RunLog<'a> {
     total: u64,
     every_steps: u64,
     print_freq: u64,
+    /// Whether a checkpoint was asked for and is not written yet.
+    due: bool,
     said: Instant,
     /// Remarks of the run doctor that were already printed in full.
     remarks: HashSet<String>,
@@ -38,22 +40,29 @@ pub(crate) struct RunLog<'a> {
 }
 
 impl<'a> RunLog<'a> {
-    /// Opens the logs of a run that is at step `done` of `total`.
+    /// Opens the logs of a run of `total` steps that is at `position`.
     pub(crate) fn open(
         folder: &RunFolder,
-        (done, total): (u64, u64),
+        (position, total): (&Position, u64),
         settings: &PretrainSettings,
         watch: &'a mut dyn TrainingWatch,
     ) -> Result<Self> {
+        let (metrics, fault) = MetricsLog::open(folder, position)?;
+        let mut text = TrainLog::open(folder)?;
+        if let Some(fault) = fault {
+            watch.note(&fault);
+            text.line(&format!("note: {fault}"))?;
+        }
         Ok(Self {
-            metrics: MetricsLog::open(folder, done, &|text| watch.note(text))?,
-            text: TrainLog::open(folder)?,
-            board: TensorBoard::create(&folder.join("tb"), done)?,
+            metrics,
+            text,
+            board: TensorBoard::create(&folder.join("tb"), position.step)?,
             watch,
             speed: Speed::new(settings.train.batch_size * settings.train.accumulate),
             total,
             every_steps: settings.checkpoints.every_steps,
             print_freq: settings.print_freq,
+            due: false,
             said: Instant::now(),
             remarks: HashSet::new(),
             fault: None,
@@ -159,6 +168,14 @@ impl<'a> RunLog<'a> {
         self.line(&said)
     }
 
+    /// A checkpoint comes after the steps that are still on the device, whose lines are to be on the disk before it, too: a log
+    /// that ends before a checkpoint was damaged.
+    fn before_checkpoint(&mut self, request: Request) -> Request {
+        self.due |= request >= Request::Checkpoint;
+        let synced = if self.due { self.metrics.sync() } else { Ok(()) };
+        self.keep(synced, request)
+    }
+
     /// Keeps the first error, which ends the run.
     fn keep(&mut self, written: Result<()>, request: Request) -> Request {
         match written {
@@ -176,17 +193,18 @@ impl Observer for RunLog<'_> {
         let due = self.every_steps > 0 && metrics.step.is_multiple_of(self.every_steps);
         let own = if due { Request::Checkpoint } else { Request::Continue };
         let written = self.step(metrics);
-        let request = self.keep(written, own);
-        request.max(self.watch.on_step(metrics))
+        let request = self.keep(written, own).max(self.watch.on_step(metrics));
+        self.before_checkpoint(request)
     }
 
     fn on_epoch(&mut self, report: &EpochReport) -> Request {
         let written = self.epoch(report);
-        let request = self.keep(written, Request::Continue);
-        request.max(self.watch.on_epoch(report))
+        let request = self.keep(written, Request::Checkpoint).max(self.watch.on_epoch(report));
+        self.before_checkpoint(request)
     }
 
     fn on_checkpoint(&mut self, path: &Path) {
+        self.due = false;
         let written = self.text.line(&format!("checkpoint {}", path.display()));
         self.keep(written, Request::Continue);
         self.watch.on_checkpoint(path);

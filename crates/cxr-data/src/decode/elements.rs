@@ -5,16 +5,21 @@
 
 use std::io::{Cursor, Read};
 
-use dicom_encoding::{Codec, TransferSyntax, TransferSyntaxIndex};
-use dicom_object::FileMetaTable;
+use dicom_encoding::{
+    Codec, TransferSyntax, TransferSyntaxIndex,
+    decode::{Decode, file_header_decoder},
+};
+use dicom_object::{FileMetaTable, Tag};
 use dicom_parser::StatefulDecode;
 use dicom_parser::dataset::{LazyDataToken, lazy_read::LazyDataSetReader};
-use dicom_transfer_syntax_registry::{TransferSyntaxRegistry, entries::EXPLICIT_VR_LITTLE_ENDIAN};
+use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use super::{Fault, MAX_DECODED, dicom_bounds};
 
 /// Preamble and magic bytes.
 const START: usize = 132;
+/// How many bytes the group that describes the file has, behind this element.
+const GROUP_LENGTH: Tag = Tag(0x0002, 0x0000);
 /// The group of the pixels; elements are in the order of their groups.
 const PIXELS: u16 = 0x7fe0;
 /// Sequences within sequences. Reports have some ten, images two or three.
@@ -26,8 +31,6 @@ const MAX_HEADER: u64 = 64 << 20;
 /// How much of a file is looked at.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Extent {
-    /// The group that describes the file.
-    Meta,
     /// All before the pixels.
     Header,
     All,
@@ -35,9 +38,7 @@ pub(super) enum Extent {
 
 /// Checks that every element lies within the file, and that sequences are not nested without end.
 pub(super) fn check(bytes: &[u8], extent: Extent) -> Result<(), Fault> {
-    let rest = bytes.get(START..).unwrap_or_default();
-    // What says how the file is encoded is itself encoded in one way always.
-    walk(rest, &EXPLICIT_VR_LITTLE_ENDIAN.erased(), Extent::Meta)?;
+    check_meta(bytes.get(START..).unwrap_or_default())?;
     let mut after = Cursor::new(bytes.get(START - 4..).unwrap_or_default());
     let meta = FileMetaTable::from_reader(&mut after).map_err(Fault::from_display)?;
     // Not from the length that `meta` has, which is that of its own elements.
@@ -55,19 +56,40 @@ pub(super) fn check(bytes: &[u8], extent: Extent) -> Result<(), Fault> {
     walk(&inflated, syntax, extent)
 }
 
+/// Walks over the group that says how the file is encoded, as far as the reader does: for as many bytes as it claims to have,
+/// whatever their groups are. What is not as it should be is left to the reader, which says it.
+fn check_meta(bytes: &[u8]) -> Result<(), Fault> {
+    let (decoder, mut rest) = (file_header_decoder(), Cursor::new(bytes));
+    let Ok((first, _)) = decoder.decode_header(&mut rest) else { return Ok(()) };
+    let mut claimed = [0; 4];
+    if first.tag != GROUP_LENGTH || rest.read_exact(&mut claimed).is_err() {
+        return Ok(());
+    }
+    let end = rest.position().saturating_add(u32::from_le_bytes(claimed).into());
+    while rest.position() < end {
+        let Ok((element, _)) = decoder.decode_header(&mut rest) else { return Ok(()) };
+        let Some(len) = element.len.get() else { return Ok(()) };
+        check_length(&format!("element {}", element.tag), len, (bytes.len() as u64).saturating_sub(rest.position()))?;
+        rest.set_position(rest.position() + u64::from(len));
+    }
+    Ok(())
+}
+
+/// Refuses what claims to be longer than the rest of the file.
+fn check_length(what: &str, len: u32, left: u64) -> Result<(), Fault> {
+    if u64::from(len) <= left {
+        return Ok(());
+    }
+    Err(Fault::Reason(format!("a damaged or truncated DICOM file: {what} has {len} bytes, {left} are left")))
+}
+
 /// Walks over elements without reading their values.
 fn walk(bytes: &[u8], syntax: &TransferSyntax, extent: Extent) -> Result<(), Fault> {
-    let meta = extent == Extent::Meta;
     let mut reader = LazyDataSetReader::new_with_ts(Cursor::new(bytes), syntax).map_err(Fault::from_display)?;
     let mut depth = 0_usize;
     while let Some(token) = reader.advance() {
-        // Behind the group the encoding is another.
-        let token = match token {
-            Err(_) if meta => return Ok(()),
-            token => token.map_err(Fault::from_display)?,
-        };
+        let token = token.map_err(Fault::from_display)?;
         let (what, len, at) = match &token {
-            LazyDataToken::ElementHeader(header) if meta && header.tag.group() != 2 => return Ok(()),
             LazyDataToken::ElementHeader(header)
                 if extent == Extent::Header && depth == 0 && header.tag.group() >= PIXELS =>
             {
@@ -93,12 +115,7 @@ fn walk(bytes: &[u8], syntax: &TransferSyntax, extent: Extent) -> Result<(), Fau
             LazyDataToken::LazyItemValue { len, decoder } => ("an item".to_owned(), *len, decoder.position()),
             _ => continue,
         };
-        let left = (bytes.len() as u64).saturating_sub(at);
-        if u64::from(len) > left {
-            return Err(Fault::Reason(format!(
-                "a damaged or truncated DICOM file: {what} has {len} bytes, {left} are left"
-            )));
-        }
+        check_length(&what, len, (bytes.len() as u64).saturating_sub(at))?;
         token.skip().map_err(Fault::from_display)?;
     }
     Ok(())

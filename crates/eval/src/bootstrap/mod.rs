@@ -55,7 +55,7 @@ pub struct Bootstrap {
     pub rule: Rule,
     /// Unit that is resampled. Default: patients.
     pub unit: Unit,
-    /// Number of replicates, at least 40. Default: 2000.
+    /// Number of replicates, 40 to 1,000,000. Default: 2000.
     pub replicates: usize,
     /// Confidence level in (0, 1). Default: 0.95.
     pub level: f64,
@@ -74,6 +74,9 @@ impl Bootstrap {
     /// -1, which Python takes as the *largest* replicate (`docs/deviations.md`).
     pub const MIN_REPLICATES: usize = 40;
 
+    /// The largest number of replicates. All values are held in memory, and limits do not move any more long before.
+    pub const MAX_REPLICATES: usize = 1_000_000;
+
     /// The paper's bootstrap: 500 replicates, rows resampled, order statistics 11 and 486, 95 %.
     pub fn paper(seed: u64) -> Self {
         Self { rule: Rule::Paper, unit: Unit::Row, replicates: 500, level: 0.95, seed }
@@ -82,13 +85,10 @@ impl Bootstrap {
     /// Checks the settings.
     ///
     /// # Errors
-    /// Fewer than 40 replicates, a level outside (0, 1), or the paper's rule with a level other than 0.95.
+    /// Fewer than 40 or more than 1,000,000 replicates, a level outside (0, 1), or the paper's rule with a level other than 0.95.
     pub fn validate(&self) -> Result<()> {
         checked::level(self.level)?;
-        if self.replicates < Self::MIN_REPLICATES {
-            let found = self.replicates.to_string();
-            return Err(Error::Setting { name: "bootstrap replicates", found, expected: "at least 40" });
-        }
+        Self::check_replicates(self.replicates)?;
         if self.rule == Rule::Paper && self.level != paper::LEVEL {
             let found = self.level.to_string();
             return Err(Error::Setting {
@@ -98,6 +98,14 @@ impl Bootstrap {
             });
         }
         Ok(())
+    }
+
+    fn check_replicates(replicates: usize) -> Result<()> {
+        if (Self::MIN_REPLICATES..=Self::MAX_REPLICATES).contains(&replicates) {
+            return Ok(());
+        }
+        let (found, expected) = (replicates.to_string(), "at least 40 and at most 1000000");
+        Err(Error::Setting { name: "bootstrap replicates", found, expected })
     }
 
     /// The interval of a statistic of one model, as a mean over its label draws.

@@ -53,12 +53,9 @@ impl Resamples {
         }
     }
 
-    /// Refuses too few replicates and indices out of range.
+    /// Refuses too few or too many replicates, and indices out of range.
     pub(crate) fn validate(&self, units: usize) -> Result<()> {
-        if self.replicates() < super::Bootstrap::MIN_REPLICATES {
-            let found = self.replicates().to_string();
-            return Err(Error::Setting { name: "bootstrap replicates", found, expected: "at least 40" });
-        }
+        super::Bootstrap::check_replicates(self.replicates())?;
         let Self::Given(indices) = self else { return Ok(()) };
         match indices.iter().flatten().find(|index| **index >= units) {
             Some(index) => Err(Error::Setting {

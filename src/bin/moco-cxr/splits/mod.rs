@@ -27,6 +27,9 @@ use crate::{
     terminal::print::outln,
 };
 
+/// Most rows of `--rows`, forty times those of CheXpert: all draws are held in memory.
+const MOST_ROWS: usize = 10_000_000;
+
 /// The paper's fractions of the Shenzhen training part and their numbers of draws; it also uses the whole part.
 const SHENZHEN: [(f64, usize); 2] = [(0.0625, 8), (0.25, 4)];
 
@@ -165,6 +168,9 @@ impl Arguments {
 
     fn source(&self) -> Result<Source, Fault> {
         match (self.kind, self.rows, &self.csv, self.source.data.first()) {
+            (Kind::Paper, Some(rows), ..) if rows > MOST_ROWS => {
+                Err(BadArgument::found("--rows", rows, format!("at most {MOST_ROWS}")))
+            }
             (Kind::Paper, Some(rows), ..) => Ok(Source::Count(rows)),
             (Kind::Paper, _, Some(table), _) => Ok(Source::Table(RowTable::read(table)?)),
             (_, None, None, Some(data)) => {

@@ -32,6 +32,10 @@ pub(crate) use {errln, out, outln};
 pub(crate) struct Unwritten(io::Error);
 
 impl Unwritten {
+    pub(crate) fn new(fault: io::Error) -> Self {
+        Self(fault)
+    }
+
     /// Whether the reader has gone away, as `head` does: it saw what it wanted, and needs no message.
     pub(crate) fn reader_is_gone(&self) -> bool {
         self.0.kind() == io::ErrorKind::BrokenPipe
