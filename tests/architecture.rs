@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The floors of `src/` from the ground up. Those of a row do not import each other.
-const FLOORS: [&[&str]; 10] = [
+const FLOORS: [&[&str]; 11] = [
     &["error"],
     &["files"],
     &["ranks", "shards"],
