@@ -20,7 +20,7 @@ use crate::{
 /// All shards must be there, unchanged, and of the same command line, version and data. Of an audit the report is printed.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  for i in 1 2 3 4; do moco-cxr embed --weights runs/first --data radiographs --shard $i/4 --out parts/$i; done\n  moco-cxr merge parts/1 parts/2 parts/3 parts/4 --out features"
+    after_help = "A folder is what a command with a shard, such as 3/4, was told to write.\n\nExample:\n  moco-cxr merge parts/1 parts/2 parts/3 parts/4 --out features"
 )]
 pub(crate) struct Arguments {
     /// Folders of all shards, in any order.
