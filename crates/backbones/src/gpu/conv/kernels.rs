@@ -142,6 +142,27 @@ fn multiply<E: Float, NA: Size, NB: Size>(
     }
 }
 
+/// Copies what the units have read of an operand into shared memory: vectors row after row, of which a unit has every 256th.
+#[cube]
+fn stage<F: Float, E: Float, N: Size>(
+    read: &Array<Vector<F, N>>,
+    shared: &mut Shared<[Vector<E, N>]>,
+    #[comptime] sides: (usize, usize),
+    #[comptime] gap: usize,
+) {
+    let vector = N::value().comptime();
+    let (rows, length) = sides;
+    let (of_row, pitch) = comptime!((length / vector, (length + gap) / vector));
+    let count = comptime!(rows * of_row);
+    #[unroll]
+    for i in 0..comptime!(count.div_ceil(UNITS)) {
+        let at = UNIT_POS as usize + i * UNITS;
+        if at < count {
+            shared[at / of_row * pitch + at % of_row] = Vector::cast_from(read[i]);
+        }
+    }
+}
+
 /// The forward pass, of x and w, or dX, of dy and w.
 ///
 /// # Shapes
@@ -208,8 +229,6 @@ pub(super) fn gathered<F: Float, E: Float, NA: Size, NB: Size, NO: Size>(
     let mut sums = no_sums(tile);
     let mut lefts = Array::<Vector<F, NA>>::new(copies);
     let mut rights = Array::<Vector<F, NB>>::new(right_copies);
-    let left_pitch = comptime!((STEP + tile.gap) / na);
-    let right_pitch = comptime!((tile.right(window.pass).1 + tile.gap) / nb);
 
     let mut start = 0usize;
     let steps = inner.div_ceil(STEP);
@@ -217,17 +236,8 @@ pub(super) fn gathered<F: Float, E: Float, NA: Size, NB: Size, NO: Size>(
     for turn in 0..steps + 1 {
         if turn > 0 {
             sync_cube();
-            #[unroll]
-            for i in 0..copies {
-                shared_left[(copy_row + i * down) * left_pitch + unit % of_row] = Vector::cast_from(lefts[i]);
-            }
-            #[unroll]
-            for i in 0..right_copies {
-                let at = unit + i * UNITS;
-                if at < right_rows * right_of_row {
-                    shared_right[at / right_of_row * right_pitch + at % right_of_row] = Vector::cast_from(rights[i]);
-                }
-            }
+            stage(&lefts, &mut shared_left, comptime!(tile.left(window.pass)), comptime!(tile.gap));
+            stage(&rights, &mut shared_right, comptime!(tile.right(window.pass)), comptime!(tile.gap));
             sync_cube();
         }
         if turn < steps {
@@ -391,8 +401,6 @@ pub(super) fn weight_grad<F: Float, E: Float, NA: Size, NB: Size>(
     let mut sums = no_sums(tile);
     let mut lefts = Array::<Vector<F, NA>>::new(copies);
     let mut rights = Array::<Vector<F, NB>>::new(right_copies);
-    let left_pitch = comptime!((tile.rows + tile.gap) / na);
-    let right_pitch = comptime!((tile.columns + tile.gap) / nb);
 
     let mut start = from;
     let steps = (to - from).div_ceil(STEP);
@@ -400,17 +408,8 @@ pub(super) fn weight_grad<F: Float, E: Float, NA: Size, NB: Size>(
     for turn in 0..steps + 1 {
         if turn > 0 {
             sync_cube();
-            #[unroll]
-            for i in 0..copies {
-                shared_left[(unit / of_row + i * down) * left_pitch + unit % of_row] = Vector::cast_from(lefts[i]);
-            }
-            #[unroll]
-            for i in 0..right_copies {
-                let at = unit + i * UNITS;
-                if at < STEP * right_of_row {
-                    shared_right[at / right_of_row * right_pitch + at % right_of_row] = Vector::cast_from(rights[i]);
-                }
-            }
+            stage(&lefts, &mut shared_left, comptime!(tile.left(window.pass)), comptime!(tile.gap));
+            stage(&rights, &mut shared_right, comptime!(tile.right(window.pass)), comptime!(tile.gap));
             sync_cube();
         }
         if turn < steps {
