@@ -7,6 +7,7 @@ mod layers;
 mod log;
 mod preview;
 mod probe;
+mod resumed;
 mod run;
 mod settings;
 mod source;

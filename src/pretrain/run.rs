@@ -6,7 +6,7 @@ use backbones::{Network, NetworkConfig};
 use cxr_data::{
     BatchLoader, BatchOptions, Manifest, PairSampling, Radiograph, Replaced, Role, SameGroup, SameImage, preview,
 };
-use moco_core::{BatchSource, Best, Checkpoints, End, MocoImport, differences};
+use moco_core::{BatchSource, Best, Checkpoints, End, MocoImport};
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     files::{Existing, Notes, RunFolder, RunLock, Watch, read_json},
     pretrain::{
         AugmentOn, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, TrainImages, TrainingWatch, export::export,
-        image_states, log::RunLog, probe::Probe,
+        image_states, log::RunLog, probe::Probe, resumed::same_settings,
     },
     weights,
 };
@@ -58,7 +58,7 @@ pub fn pretrain(
     let resuming = existing == Existing::Resume && out.join("config.toml").is_file();
     let mut settings = settings.clone();
     if resuming {
-        settings = same_settings(settings, out)?;
+        settings = same_settings(settings, out, &*watch)?;
     }
     let device = settings.device.select()?;
     settings.precision.check(&device)?;
@@ -132,6 +132,7 @@ pub fn pretrain(
             "data": { "dir": settings.data.dir, "images": readable, "patients_known": manifest.patients_known, "hash": manifest.hash(), "account": manifest.account },
             "probe": probed,
             "trained_on": lineage,
+            "settings": settings.to_toml()?,
         }),
     )?;
     image_states::write(&folder, &rows)?;
@@ -192,33 +193,6 @@ fn replaced(loader: &BatchLoader, manifest: &Manifest) -> Option<String> {
             names.join(", ")
         )
     })
-}
-
-/// The settings to resume with, which may only differ in those that do not change the numbers. A length of the queue that is
-/// left to the size of the set is the run's.
-fn same_settings(mut settings: PretrainSettings, out: &Path) -> Result<PretrainSettings> {
-    let before = PretrainSettings::read(&out.join("config.toml"))?;
-    if settings.train.moco.queue_size == 0 {
-        settings.train.moco.queue_size = before.train.moco.queue_size;
-    }
-    // The data may have moved; that they are the same is what `check_same_data` checks.
-    let free = |key: &str| {
-        matches!(
-            key,
-            "train.epochs"
-                | "workers"
-                | "print_freq"
-                | "augment_on"
-                | "private"
-                | "device"
-                | "data.dir"
-                | "data.in_memory"
-                | "data.cache"
-                | "probe.data"
-        ) || key.starts_with("checkpoints.")
-    };
-    let keys = differences(&before, &settings, free);
-    if keys.is_empty() { Ok(settings) } else { Err(Error::ResumeDiffers { path: out.into(), keys }) }
 }
 
 /// The data must be those that the run began with.
