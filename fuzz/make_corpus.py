@@ -206,6 +206,12 @@ def encapsulated(side, syntax, fragment):
     return dicom(side, side, pixels=None, syntax=syntax) + pixels
 
 
+LENGTH_ODD = (
+    "eNpjYKAxMFLQYBBgCA3WZuBg0GAQBLKYkKVdPJ19QQKhPiwMAUCaCQhDPWUYDPWM9CxMDPQMDQwMLPRM9Qz1TIAYDIEqmIFq2BhAYsZAHtB4Tz"
+    "E0HSCeiZ6pgQbIPKCVjEDLWRicg3kYfP39/J09gvx9XbE5DcRiYISyFjIwwpgMTGAWO4rf/v1neACh74JpAPt1IYs="
+)
+
+
 def dicoms():
     # A header of 64 bytes with where the runs begin, then 63 + 1 equal bytes.
     runs = struct.pack("<II", 1, 64) + bytes(56) + b"\xc1\x07\0\x07"
@@ -253,6 +259,12 @@ def dicoms():
         # Longer than it is, with an element of another group and then one of 4 GB.
         "meta-beyond": bytes(128) + b"DICM" + element(2, 0, "UL", b"\xff\xff\xff\xff") + element(8, 0x16, "UI", b"1.2")
         + struct.pack("<HH", 2, 3) + b"OB\0\0\xfe\xff\xff\xff",
+        # Found by the fuzzer: a number of 43 bytes, behind whose 21 values the next element, read a byte early, has 4 GB.
+        "length-odd": zlib.decompress(base64.b64decode(LENGTH_ODD)),
+        "runs-many": encapsulated(8, b"1.2.840.10008.1.2.5", b"\xff\xff\xff\xff" + runs[4:]),
+        "runs-short": encapsulated(8, b"1.2.840.10008.1.2.5", runs[:64] + b"\xc1\x07\0\0\0\0"),
+        "samples-0-jpeg-2000": encapsulated(16, b"1.2.840.10008.1.2.4.90", JPEG_2000).replace(
+            element(0x28, 2, "US", b"\1\0"), element(0x28, 2, "US", b"\0\0")),
         "length-long": dicom(pixels=None) + struct.pack("<HH", 0x7FE0, 0x10) + b"OW\0\0\xfe\xff\xff\xff",
     }.items():
         write("dicom", name, content)

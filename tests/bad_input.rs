@@ -106,6 +106,13 @@ fn settings_out_of_range_are_named_with_what_was_found_and_expected() {
         (&["--epochs", "0"], &["train.epochs: found 0", "a number from 1 to"]),
         (&["--lr", "0"], &["train.schedule.lr: found 0", "above 0"]),
         (&["--set", "channels=2"], &["channels", "found 2", "1 or 3"]),
+        // These aborted, panicked, wrapped around or ended as a loss that is not finite.
+        (&["--moco-k", "4294967296"], &["train.moco.queue_size: found 4294967296", "1 to 16777216"]),
+        (&["--moco-k", "999999999999"], &["train.moco.queue_size: found 999999999999", "1 to 16777216"]),
+        (&["--moco-dim", "4294967296"], &["train.moco.dim: found 4294967296", "1 to 65536"]),
+        (&["--batch-size", "18446744073709551615"], &["train.batch_size: found 18446744073709551615", "1 to 65536"]),
+        (&["--epochs", "18446744073709551615"], &["train.epochs: found 18446744073709551615", "1 to 10000000"]),
+        (&["--set", "normalization.std=[0,0,0]"], &["normalization.std: found [0.0, 0.0, 0.0]", "above 0"]),
     ];
     let with = |arguments: &[&str]| {
         let mut all = arguments!["--data", set, "--config", config].to_vec();
@@ -118,6 +125,22 @@ fn settings_out_of_range_are_named_with_what_was_found_and_expected() {
     // What only the data or the disk can tell.
     says(&pretrain(&with(&["--batch-size", "4096"])), &["4096", &size, "expected at most"]);
     says(&pretrain(&with(&["--init", "no/such.safetensors"])), &["no/such.safetensors", "no such file or folder"]);
+}
+
+/// Before the data are read, and before the first step. No machine has the 20 TB.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_that_needs_more_memory_than_there_is_does_not_begin() {
+    let Made { set, config, images, .. } = made();
+    let with = |more: &[&str]| {
+        let mut all = arguments!["--data", set, "--config", config].to_vec();
+        all.extend(["--batch-size", "4096", "--image-size", "4096"].iter().chain(more).map(OsString::from));
+        all
+    };
+    let words = ["memory: the run needs about", "are available", "smaller --batch-size", "--no-memory-check"];
+    says(&pretrain(&with(&[])), &words);
+    let tried = pretrain(&with(&["--no-memory-check"]));
+    says(&tried, &["train.batch_size: found 4096", &format!("set of {images} images")]);
 }
 
 #[test]

@@ -233,3 +233,25 @@ fn more_epochs_go_on_past_a_checkpoint_whose_writing_was_interrupted() {
     assert_same_end(&out, undisturbed);
     fs::remove_dir_all(out).unwrap();
 }
+
+/// They are evidence, which a start from step 0 would write over.
+#[test]
+fn a_run_without_a_checkpoint_that_can_be_used_is_refused_and_nothing_is_touched() {
+    let Made { folder, run, .. } = made();
+    let out = folder.join("all-damaged");
+    for (name, mut bytes) in files(run) {
+        if name.ends_with("weights.safetensors") {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        }
+        let path = out.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    let before = files(&out);
+    let ran = support::run(arguments!["pretrain", "--resume", "--quiet", "--out", out]);
+    assert_eq!((ran.code, ran.stderr.lines().count()), (Some(1), 1), "{ran:?}");
+    assert!(ran.stderr.contains("step-") && ran.stderr.contains("weights.safetensors"), "{}", ran.stderr);
+    assert!(files(&out) == before, "a refused resume changed the run");
+    fs::remove_dir_all(out).unwrap();
+}

@@ -1,5 +1,6 @@
 //! Pretraining, from settings to exported weights.
 
+mod agreed;
 mod export;
 mod image_states;
 mod images;
@@ -7,6 +8,7 @@ mod layers;
 mod log;
 mod preview;
 mod probe;
+mod resumed;
 mod run;
 mod settings;
 mod source;

@@ -6,7 +6,7 @@ use backbones::{Network, NetworkConfig};
 use cxr_data::{
     BatchLoader, BatchOptions, Manifest, PairSampling, Radiograph, Replaced, Role, SameGroup, SameImage, preview,
 };
-use moco_core::{BatchSource, Best, Checkpoints, End, MocoImport, differences};
+use moco_core::{BatchSource, Best, Checkpoints, End, MocoImport};
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,8 +15,8 @@ use crate::{
     error::{Error, Result},
     files::{Existing, Notes, RunFolder, RunLock, Watch, read_json},
     pretrain::{
-        AugmentOn, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, TrainImages, TrainingWatch, export::export,
-        image_states, log::RunLog, probe::Probe,
+        AugmentOn, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, TrainImages, TrainingWatch, agreed::agreed,
+        export::export, image_states, log::RunLog, probe::Probe,
     },
     ranks::Ranks,
     weights,
@@ -158,6 +158,7 @@ pub fn pretrain_among(
             "probe": probed,
             "trained_on": lineage,
             "ranks": ranks.size(),
+            "settings": settings.to_toml()?,
         }),
     )?;
     image_states::write(&folder, &rows)?;
@@ -205,58 +206,6 @@ pub fn pretrain_among(
     Ok(Pretrained { folder, end, step, network, manifest: manifest.clone() })
 }
 
-/// The settings of the run, which are rank 0's but for the device, and whether a run is resumed.
-fn agreed(
-    settings: &PretrainSettings,
-    out: &Path,
-    existing: Existing,
-    ranks: &Ranks,
-    notes: &dyn Watch,
-) -> Result<(PretrainSettings, bool)> {
-    let mut resuming = false;
-    let mut own = settings.clone();
-    let mut text = String::new();
-    if ranks.is_first() {
-        RunFolder::check(out, existing)?;
-        resuming = existing == Existing::Resume && out.join("config.toml").is_file();
-        own =
-            if resuming { same_settings(own, out, ranks.size(), notes)? } else { for_ranks(own, ranks.size(), notes)? };
-        text = format!("{}\n{}", u8::from(resuming), own.to_toml()?);
-    }
-    if ranks.size() > 1 {
-        text = ranks.text_of_first(text, "the settings")?;
-        let (flag, toml) = text.split_once('\n').unwrap_or(("0", ""));
-        resuming = flag == "1";
-        let device = settings.device;
-        own = PretrainSettings { device, ..PretrainSettings::parse(toml, Path::new("the settings of rank 0"))? };
-    }
-    Ok((own, resuming))
-}
-
-/// Settings for a number of ranks, whose parts of a batch are normalised apart: there are as many groups at least.
-fn for_ranks(mut settings: PretrainSettings, ranks: usize, notes: &dyn Watch) -> Result<PretrainSettings> {
-    let train = &mut settings.train;
-    if !train.batch_size.is_multiple_of(ranks) {
-        return Err(Error::Setting {
-            key: "train.batch_size".into(),
-            found: format!("{} for {ranks} ranks", train.batch_size),
-            expected: "a multiple of the number of ranks: it is the size of the whole batch".into(),
-        });
-    }
-    let groups = train.moco.groups;
-    if groups.is_multiple_of(ranks) {
-        return Ok(settings);
-    }
-    let [before, now] = [train.batch_size / groups.max(1), train.batch_size / ranks];
-    train.moco.groups = ranks;
-    train.moco.validate(train.batch_size)?;
-    notes.note(&format!(
-        "batch normalisation over {now} images at a time instead of {before} (train.moco.groups {groups} -> {ranks}, one for each \
-         rank): statistics, and with them the results, are not those of {groups} group(s)"
-    ));
-    Ok(settings)
-}
-
 /// What ranks must have in common of their images.
 fn images_in_words(rows: &Rows) -> String {
     format!("{} images that can be read, hash {}", rows.readable().len(), rows.manifest().hash())
@@ -276,52 +225,6 @@ fn replaced(loader: &BatchLoader, manifest: &Manifest) -> Option<String> {
             names.join(", ")
         )
     })
-}
-
-/// The settings to resume with, which may only differ in those that do not change the numbers. A length of the queue that is
-/// left to the size of the set is the run's.
-///
-/// Groups follow the ranks: those of the run stay, whatever is asked for, if the number of ranks divides them.
-fn same_settings(
-    mut settings: PretrainSettings,
-    out: &Path,
-    ranks: usize,
-    notes: &dyn Watch,
-) -> Result<PretrainSettings> {
-    let before = PretrainSettings::read(&out.join("config.toml"))?;
-    let run = read_json(&out.join("run.json")).unwrap_or_default();
-    if ranks > 1 || run_ranks(&run) > 1 {
-        settings.train.moco.groups = before.train.moco.groups;
-        settings = for_ranks(settings, ranks, notes)?;
-    }
-    let regrouped = settings.train.moco.groups != before.train.moco.groups;
-    if settings.train.moco.queue_size == 0 {
-        settings.train.moco.queue_size = before.train.moco.queue_size;
-    }
-    // The data may have moved; that they are the same is what `check_same_data` checks.
-    let free = |key: &str| {
-        matches!(
-            key,
-            "train.epochs"
-                | "workers"
-                | "print_freq"
-                | "augment_on"
-                | "private"
-                | "device"
-                | "data.dir"
-                | "data.in_memory"
-                | "data.cache"
-                | "probe.data"
-        ) || regrouped && key == "train.moco.groups"
-            || key.starts_with("checkpoints.")
-    };
-    let keys = differences(&before, &settings, free);
-    if keys.is_empty() { Ok(settings) } else { Err(Error::ResumeDiffers { path: out.into(), keys }) }
-}
-
-/// Number of ranks that a run began or went on with last.
-fn run_ranks(run: &Value) -> u64 {
-    run["ranks"].as_u64().unwrap_or(1)
 }
 
 /// The data must be those that the run began with.

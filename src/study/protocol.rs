@@ -9,6 +9,10 @@ use crate::{
     error::{Error, Result},
 };
 
+/// Most draws of a fraction, and folds: what they fit is held in memory.
+const MOST_DRAWS: usize = 10_000;
+const MOST_FOLDS: usize = 1000;
+
 /// Label fractions and their draws, folds, seed and intervals.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -113,11 +117,11 @@ impl Protocol {
         if let Some(twice) = (1..self.fractions.len()).find(|&at| self.fractions[..at].contains(&self.fractions[at])) {
             return fault("fraction", format!("{} twice", self.fractions[twice]), "each fraction once");
         }
-        if self.draws == 0 {
-            return fault("draws", "0".into(), "at least 1");
+        if !(1..=MOST_DRAWS).contains(&self.draws) {
+            return fault("draws", self.draws.to_string(), "at least 1 and at most 10000");
         }
-        if self.folds < 2 {
-            return fault("folds", self.folds.to_string(), "at least 2");
+        if !(2..=MOST_FOLDS).contains(&self.folds) {
+            return fault("folds", self.folds.to_string(), "at least 2 and at most 1000");
         }
         Ok(self.bootstrap.validate()?)
     }
@@ -137,12 +141,14 @@ mod tests {
     #[test]
     fn the_invalid_setting_is_named() {
         type Case = (&'static str, fn(&mut Protocol));
-        let cases: [Case; 5] = [
+        let cases: [Case; 7] = [
             ("fraction: found none", |s| s.fractions.clear()),
             ("fraction: found 0, expected above 0", |s| s.fractions = vec![0.0]),
             ("fraction: found 0.5 twice", |s| s.fractions = vec![0.5, 1.0, 0.5]),
             ("draws: found 0, expected at least 1", |s| s.draws = 0),
+            ("draws: found 4294967296, expected at least 1 and at most 10000", |s| s.draws = 1 << 32),
             ("folds: found 1", |s| s.folds = 1),
+            ("folds: found 1001, expected at least 2 and at most 1000", |s| s.folds = 1001),
         ];
         Protocol::default().validate().unwrap();
         for (words, spoil) in cases {

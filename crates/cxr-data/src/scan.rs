@@ -50,6 +50,9 @@ impl Seen {
 /// Version of the file, and of what is measured: another one is not read.
 const VERSION: &str = "moco-cxr scan 2";
 
+/// Age at which a file that is being written was left over.
+const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
+
 /// What was seen in the images of a folder by an earlier command.
 ///
 /// The file is a line with the version, a JSON object a line for each image, and a line with a checksum of these; it is read
@@ -130,6 +133,7 @@ impl ScanStore {
 
     fn write(&self) -> std::io::Result<()> {
         let folder = self.file.parent().unwrap_or(Path::new("."));
+        remove_left_over(folder);
         let mut file = BufWriter::new(tempfile::NamedTempFile::new_in(folder)?);
         writeln!(file, "{VERSION}")?;
         let (mut checksum, mut line) = (crc32fast::Hasher::new(), Vec::new());
@@ -143,6 +147,17 @@ impl ScanStore {
         writeln!(file, "{:08x}", checksum.finalize())?;
         file.into_inner()?.persist(&self.file)?;
         Ok(())
+    }
+}
+
+/// Removes what killed processes left: no writing takes a day.
+fn remove_left_over(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|facts| facts.modified()).ok().and_then(|time| time.elapsed().ok());
+        if entry.file_name().to_string_lossy().starts_with(".tmp") && age.is_some_and(|age| age > DAY) {
+            // A failure to clean up does not matter here.
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -167,5 +182,24 @@ fn read(file: &Path) -> Option<HashMap<String, (Stamp, Seen)>> {
         checksum.update(line.as_bytes());
         let (path, stamp, of_image): (String, Stamp, Seen) = serde_json::from_str(&line).ok()?;
         seen.insert(path, (stamp, of_image));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_after_a_day() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, young, other) = (dir.path().join(".tmpold"), dir.path().join(".tmpyoung"), dir.path().join("notes"));
+        for (path, age) in [(&old, 2), (&young, 0), (&other, 2)] {
+            File::create(path).unwrap().set_modified(SystemTime::now() - age * DAY).unwrap();
+        }
+        remove_left_over(dir.path());
+        assert!(!old.exists() && young.exists() && other.exists());
     }
 }

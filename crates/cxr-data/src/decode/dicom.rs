@@ -14,6 +14,7 @@ use super::{
 use crate::looks::Remark;
 use crate::{Pixels, Radiograph};
 
+const SAMPLES: Tag = Tag(0x0028, 0x0002);
 const ROWS: Tag = Tag(0x0028, 0x0010);
 const COLUMNS: Tag = Tag(0x0028, 0x0011);
 const PIXEL_DATA: Tag = Tag(0x7fe0, 0x0010);
@@ -64,9 +65,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Radiograph, Vec<Remark>), Fault> {
     };
     let (width, height) = (side(COLUMNS, "Columns")?, side(ROWS, "Rows")?);
     check_size(width, height)?;
+    // Decoders write as many as the stream has, and colour is not read.
+    if object.get(SAMPLES).is_some_and(|element| element.to_int::<u32>().ok() == Some(0)) {
+        return Err(Fault::Reason("a DICOM file with 0 samples per pixel; expected 1".into()));
+    }
     if let Some(stream) = object.get(PIXEL_DATA).and_then(|data| data.fragments()?.first()) {
         match object.meta().transfer_syntax() {
             dicom_bounds::DEFLATED_FRAME => dicom_bounds::check_inflated(stream)?,
+            dicom_bounds::RUNS => dicom_bounds::check_runs(stream, width * height)?,
             _ => dicom_bounds::check_stream(stream, (width, height))?,
         }
     }

@@ -10,8 +10,14 @@ use super::{Fault, MAX_DECODED};
 /// "Deflated Image Frame Compression".
 pub(super) const DEFLATED_FRAME: &str = "1.2.840.10008.1.2.8.1";
 
+/// "RLE Lossless".
+pub(super) const RUNS: &str = "1.2.840.10008.1.2.5";
+
 /// Most channels of a stream; grey has one.
 const CHANNELS: usize = 4;
+
+/// Header of a frame in runs: how many segments there are, and where each of at most 15 begins (PS3.5, G.5).
+const RUNS_HEADER: usize = 64;
 
 /// Refuses deflated bytes that inflate to more than any radiograph has.
 pub(super) fn check_inflated(deflated: &[u8]) -> Result<(), Fault> {
@@ -42,6 +48,55 @@ pub(super) fn check_stream(stream: &[u8], (width, height): (usize, usize)) -> Re
         )));
     }
     Ok(())
+}
+
+/// Refuses a frame in runs whose header is impossible, or a segment of which has fewer than `pixels` bytes; the decoder believes
+/// both.
+pub(super) fn check_runs(frame: &[u8], pixels: usize) -> Result<(), Fault> {
+    let number =
+        |at: usize| frame.get(at..at + 4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    let count = number(0).unwrap_or(0) as usize;
+    if frame.len() < RUNS_HEADER || !(1..RUNS_HEADER / 4).contains(&count) {
+        let found = format!("{} bytes with {count} segments", frame.len());
+        return Err(Fault::Reason(format!(
+            "its pixel data in runs are {found}; expected at least {RUNS_HEADER} bytes and 1 to 15 segments"
+        )));
+    }
+    for segment in 0..count {
+        let start = number(4 + 4 * segment).unwrap_or(0) as usize;
+        let end = if segment + 1 < count { number(8 + 4 * segment).unwrap_or(0) as usize } else { frame.len() };
+        let found = frame.get(start..end).map_or(0, unpacked);
+        if found < pixels {
+            return Err(Fault::Reason(format!(
+                "segment {} of its pixel data in runs has {found} bytes, and {pixels} pixels need as many",
+                segment + 1
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes that runs stand for (PackBits; PS3.5, G.3).
+fn unpacked(runs: &[u8]) -> usize {
+    let (mut at, mut bytes) = (0, 0);
+    while let Some(&head) = runs.get(at) {
+        let (length, taken) = match head {
+            0..=127 => (usize::from(head) + 1, usize::from(head) + 2),
+            128 => (0, 1),
+            129.. => (257 - usize::from(head), 2),
+        };
+        // What is cut off is not there.
+        let there = runs.len() - at;
+        bytes += if head < 128 {
+            length.min(there - 1)
+        } else if there < taken {
+            0
+        } else {
+            length
+        };
+        at += taken;
+    }
+    bytes
 }
 
 fn two(bytes: &[u8], at: usize) -> Option<usize> {
@@ -132,6 +187,31 @@ mod tests {
         assert!(said(check_stream(&bare(512, 0, 16_384), (512, 300)).unwrap_err()).contains("16384 channel(s)"));
         // Run-length encoding and what is cut short: no size to be found.
         assert!(check_stream(&[1, 0, 0, 0], (512, 300)).is_ok() && check_stream(&[0xff, 0xd8, 0xff], (8, 8)).is_ok());
+    }
+
+    #[test]
+    fn runs_that_are_cut_short_or_claim_too_many_segments_are_refused() {
+        let frame = |count: u32, starts: &[u32], data: &[u8]| {
+            let mut frame = count.to_le_bytes().to_vec();
+            starts.iter().for_each(|start| frame.extend(start.to_le_bytes()));
+            frame.resize(RUNS_HEADER, 0);
+            frame.extend(data);
+            frame
+        };
+        // 5 times 7, nothing, 3 bytes as they are.
+        let data = [252, 7, 128, 2, 1, 2, 3];
+        assert_eq!(unpacked(&data), 8);
+        assert!(check_runs(&frame(1, &[64], &data), 8).is_ok());
+        assert!(check_runs(&frame(2, &[64, 71], &[data, data].concat()), 8).is_ok());
+        assert!(said(check_runs(&frame(1, &[64], &data[..6]), 8).unwrap_err()).contains("has 7 bytes, and 8 pixels"));
+        assert!(said(check_runs(&frame(1, &[64], &data[..1]), 1).unwrap_err()).contains("has 0 bytes"));
+        assert!(said(check_runs(&frame(2, &[64, 4_000_000_000], &data), 8).unwrap_err()).contains("segment 1"));
+        for count in [0, 16, u32::MAX] {
+            assert!(
+                said(check_runs(&frame(count, &[64], &data), 8).unwrap_err()).contains("expected at least 64 bytes")
+            );
+        }
+        assert!(check_runs(&[1, 0, 0, 0], 8).is_err() && check_runs(&[], 8).is_err());
     }
 
     /// 601 MB of zeros are 600 kB.

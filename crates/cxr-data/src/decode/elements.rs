@@ -75,6 +75,16 @@ fn check_meta(bytes: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Bytes of a value of a binary representation (PS3.5, 6.2), 1 where values are text or bytes.
+fn size_of(representation: &str) -> u32 {
+    match representation {
+        "SS" | "US" | "OW" => 2,
+        "AT" | "FL" | "OF" | "OL" | "SL" | "UL" => 4,
+        "FD" | "OD" | "OV" | "SV" | "UV" => 8,
+        _ => 1,
+    }
+}
+
 /// Refuses what claims to be longer than the rest of the file.
 fn check_length(what: &str, len: u32, left: u64) -> Result<(), Fault> {
     if u64::from(len) <= left {
@@ -86,10 +96,10 @@ fn check_length(what: &str, len: u32, left: u64) -> Result<(), Fault> {
 /// Walks over elements without reading their values.
 fn walk(bytes: &[u8], syntax: &TransferSyntax, extent: Extent) -> Result<(), Fault> {
     let mut reader = LazyDataSetReader::new_with_ts(Cursor::new(bytes), syntax).map_err(Fault::from_display)?;
-    let mut depth = 0_usize;
+    let (mut depth, mut table_next) = (0_usize, false);
     while let Some(token) = reader.advance() {
         let token = token.map_err(Fault::from_display)?;
-        let (what, len, at) = match &token {
+        let (what, len, at, size) = match &token {
             LazyDataToken::ElementHeader(header)
                 if extent == Extent::Header && depth == 0 && header.tag.group() >= PIXELS =>
             {
@@ -97,6 +107,7 @@ fn walk(bytes: &[u8], syntax: &TransferSyntax, extent: Extent) -> Result<(), Fau
             }
             LazyDataToken::PixelSequenceStart if extent == Extent::Header && depth == 0 => return Ok(()),
             LazyDataToken::SequenceStart { .. } | LazyDataToken::PixelSequenceStart => {
+                table_next = matches!(token, LazyDataToken::PixelSequenceStart);
                 depth += 1;
                 if depth > MAX_DEPTH {
                     return Err(Fault::Reason(format!(
@@ -105,17 +116,32 @@ fn walk(bytes: &[u8], syntax: &TransferSyntax, extent: Extent) -> Result<(), Fau
                 }
                 continue;
             }
+            // An empty table is no value.
+            LazyDataToken::ItemStart { len } if len.get() == Some(0) => {
+                table_next = false;
+                continue;
+            }
             LazyDataToken::SequenceEnd => {
                 depth = depth.saturating_sub(1);
                 continue;
             }
             LazyDataToken::LazyValue { header, decoder } => {
-                (format!("element {}", header.tag), header.len.get().unwrap_or(u32::MAX), decoder.position())
+                let what = format!("element {}", header.tag);
+                (what, header.len.get().unwrap_or(u32::MAX), decoder.position(), size_of(header.vr.to_string()))
             }
-            LazyDataToken::LazyItemValue { len, decoder } => ("an item".to_owned(), *len, decoder.position()),
+            // Before the pixels comes a table of where each frame begins.
+            LazyDataToken::LazyItemValue { len, decoder } => {
+                ("an item".to_owned(), *len, decoder.position(), if std::mem::take(&mut table_next) { 4 } else { 1 })
+            }
             _ => continue,
         };
         check_length(&what, len, (bytes.len() as u64).saturating_sub(at))?;
+        // The reader would go on behind the last whole one, and take anything there for an element.
+        if !len.is_multiple_of(size) {
+            return Err(Fault::Reason(format!(
+                "a damaged DICOM file: {what} has {len} bytes, which are no whole number of values of {size} bytes"
+            )));
+        }
         token.skip().map_err(Fault::from_display)?;
     }
     Ok(())

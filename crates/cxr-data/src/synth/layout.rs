@@ -8,6 +8,7 @@ use image::codecs::jpeg::JpegEncoder;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::building::Building;
 use super::cohort::{SynthPatient, SynthStudy, draw_patient};
 use super::config::{Finding, SynthConfig};
 use super::{render_study, report};
@@ -61,14 +62,8 @@ pub struct SynthSummary {
 pub fn write(config: &SynthConfig, out: &Path) -> Result<SynthSummary> {
     config.validate()?;
     refuse_occupied(out)?;
-    let parent = match out.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent).map_err(io(parent))?;
-    let building = tempfile::Builder::new().prefix(".synth-").tempdir_in(parent).map_err(io(parent))?;
-    // The temporary folder is private; the set within it gets the usual permissions.
-    let whole = building.path().join("set");
+    let building = Building::begin(out).map_err(io(out))?;
+    let whole = building.set();
 
     let patients: Vec<SynthPatient> = (1..=config.patients()).map(|number| draw_patient(config, number)).collect();
     let root = whole.join(ROOT);

@@ -20,6 +20,7 @@
 //! ```
 
 mod anatomy;
+mod building;
 mod cohort;
 mod config;
 mod draw;

@@ -42,14 +42,15 @@ pub(crate) struct SettingsArguments {
 impl SettingsArguments {
     /// The settings: preset, then file, then `--set`, then flags, of which `more` applies those of the command itself.
     ///
-    /// With neither preset nor file, the settings in `resumed` are the start.
+    /// With neither preset nor file, the settings of the run `resumed` are the start.
     pub(crate) fn resolve(
         &self,
         resumed: Option<&Path>,
         more: impl FnOnce(&mut PretrainSettings),
     ) -> Result<PretrainSettings, Fault> {
         let mut settings = match (&self.preset, &self.config, resumed) {
-            (None, None, Some(file)) => PretrainSettings::read(file)?,
+            // What `pretrain` says of changes that may be.
+            (None, None, Some(run)) => PretrainSettings::of_run(run)?.0,
             _ => self.preset_and_file()?,
         };
         for assignment in &self.sets {

@@ -264,8 +264,8 @@ impl std::str::FromStr for MaxTime {
 
 impl Arguments {
     fn settings(&self) -> Result<PretrainSettings, Fault> {
-        let resumed = self.out.as_ref().filter(|_| self.resume).map(|out| out.join("config.toml"));
-        self.settings.resolve(resumed.filter(|file| file.is_file()).as_deref(), |s| {
+        let resumed = self.out.as_deref().filter(|out| self.resume && out.join("config.toml").is_file());
+        self.settings.resolve(resumed, |s| {
             set(&mut s.arch, self.arch);
             set(&mut s.init, self.init.clone());
             set(&mut s.init_moco, self.init_moco.then_some(true));
