@@ -2,6 +2,7 @@
 
 mod agreed;
 mod export;
+mod groups;
 mod image_states;
 mod images;
 mod layers;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     error::{Error, Result},
     files::{Watch, read_json},
-    pretrain::{PretrainSettings, agreed::for_ranks},
+    pretrain::{PretrainSettings, groups::for_ranks},
 };
 
 /// Settings that do not change the numbers, or whose change a user asks for.
