@@ -87,8 +87,8 @@ impl NamedGradients {
             None => (),
         }
         #[cfg(feature = "cube")]
-        if let Some(tensors) = self.tensors.values().map(gpu::take).collect() {
-            return gpu::norm(tensors).map(gpu::wrap);
+        if let Some(tensors) = self.tensors.values().map(gpu::take).collect::<Option<Vec<_>>>() {
+            return gpu::norm(&tensors).map(gpu::wrap);
         }
         self.norm_by_tensors()
     }

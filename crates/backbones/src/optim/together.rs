@@ -13,6 +13,7 @@ use crate::{
     TensorKind, TensorVisitor,
     gpu::{
         flat,
+        packed::Packed,
         update::{Adam, Sgd, adam, sgd},
     },
     visit_tensors,
@@ -34,14 +35,14 @@ pub(super) fn update<M: Module>(
     visit_tensors(module, &mut collect);
     let due = collect.due;
     let mut weights = HashMap::new();
-    for ((step, decay), tensors) in due {
-        let decay = f64::from_bits(decay);
-        let names: Vec<String> = tensors.iter().map(|tensor| tensor.name.clone()).collect();
-        for (name, [weight, slots @ ..]) in names.into_iter().zip(apply(rule, lr, decay, step, tensors)) {
-            let kept = rule.slots().len();
-            let slots = slots.into_iter().take(kept).flatten().map(flat::wrap).collect();
-            optimizer.keep(&name, State { step, slots });
-            weights.extend(weight.map(|weight| (name, flat::wrap(weight))));
+    for ((step, decay), mut tensors) in due {
+        // Then those that a launch takes follow each other in the buffers.
+        tensors.sort_by_key(|tensor| flat::odd(&tensor.weight));
+        let [weight, slots @ ..] = apply(rule, lr, f64::from_bits(decay), step, &tensors);
+        for (i, tensor) in tensors.into_iter().enumerate() {
+            let slots = slots.iter().flatten().map(|slot| flat::wrap(slot.tensor(i))).collect();
+            optimizer.keep(&tensor.name, State { step, slots });
+            weights.extend(weight.iter().map(|weight| (tensor.name.clone(), flat::wrap(weight.tensor(i)))));
         }
     }
     weights
@@ -56,29 +57,32 @@ struct Due {
     slots: Vec<CubeTensor>,
 }
 
-impl Due {
-    /// A slot, or any tensor, which is not read, before the first step.
-    fn slot(&self, i: usize) -> CubeTensor {
-        self.slots.get(i).unwrap_or(&self.gradient).clone()
-    }
-}
-
-/// Weight, and up to two slots, of each tensor.
-fn apply(rule: Rule, lr: f64, decay: f64, step: u64, due: Vec<Due>) -> Vec<[Option<CubeTensor>; 3]> {
+/// Weights, and up to two slots, of all tensors.
+fn apply(rule: Rule, lr: f64, decay: f64, step: u64, due: &[Due]) -> [Option<Packed>; 3] {
+    let packed = |of: &dyn Fn(&Due) -> Option<CubeTensor>| {
+        let tensors: Option<Vec<CubeTensor>> = due.iter().map(of).collect();
+        Packed::of(&tensors?)
+    };
+    let Some(weights) = packed(&|due| Some(due.weight.clone())) else { return [None, None, None] };
+    let gradients: Vec<CubeTensor> = due.iter().map(|due| due.gradient.clone()).collect();
+    let slots = [0, 1].map(|slot| packed(&|due| due.slots.get(slot).cloned()));
     let adam_like = |betas, eps, decoupled| {
-        let tensors = due.iter().map(|d| [d.weight.clone(), d.gradient.clone(), d.slot(0), d.slot(1)]);
-        adam(Adam { betas, eps, lr, decay, decoupled, step }, tensors.collect())
+        let slots = match &slots {
+            [Some(mean), Some(square)] => Some([mean, square]),
+            _ => None,
+        };
+        adam(Adam { betas, eps, lr, decay, decoupled, step }, &weights, &gradients, slots).map(Some)
     };
     match rule {
         Rule::Sgd { momentum, nesterov } => {
-            let tensors = due.iter().map(|d| [d.weight.clone(), d.gradient.clone(), d.slot(0)]);
             let first = step == 1 || momentum == 0.0;
-            let results = sgd(Sgd { momentum, nesterov, lr, decay, first }, tensors.collect());
-            results.into_iter().map(|[weight, buffer]| [Some(weight), Some(buffer), None]).collect()
+            let [weights, buffers] =
+                sgd(Sgd { momentum, nesterov, lr, decay, first }, &weights, &gradients, slots[0].as_ref());
+            [Some(weights), (momentum != 0.0).then_some(buffers), None]
         }
-        Rule::Adam { betas, eps } => adam_like(betas, eps, false).into_iter().map(|all| all.map(Some)).collect(),
-        Rule::AdamW { betas, eps } => adam_like(betas, eps, true).into_iter().map(|all| all.map(Some)).collect(),
-        Rule::Lars { .. } => Vec::new(),
+        Rule::Adam { betas, eps } => adam_like(betas, eps, false),
+        Rule::AdamW { betas, eps } => adam_like(betas, eps, true),
+        Rule::Lars { .. } => [None, None, None],
     }
 }
 

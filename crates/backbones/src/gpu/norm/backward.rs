@@ -23,8 +23,9 @@ use crate::{
     cpu_times::{self, Part},
     gpu::{
         UNITS,
+        packed::Packed,
         slab::Slab,
-        tape::{self, Pair, Rows},
+        tape::{self, Rows},
     },
 };
 
@@ -68,7 +69,7 @@ impl State {
         let (x, d) = (&self.rows, &self.division);
         let client = &x.map.client;
         let means = tape::new(&x.map, [2, d.groups, d.channels()], DType::F32);
-        let parameters = Pair::new(&x.map, d.channels());
+        let parameters = Packed::new(&x.map, vec![d.channels(); 2]);
         // Without a residual the mask is made of x, and this is not read.
         let y = self.output.as_ref().unwrap_or(&self.statistics);
         let (dx, accumulate) = match &self.slab {
@@ -97,7 +98,7 @@ impl State {
                     x.pitch / d.vector,
                     dy.pitch / d.vector,
                     dx.pitch / d.vector,
-                    parameters.second() / d.vector,
+                    parameters.start(1) / d.vector,
                     d.lanes,
                     self.mask,
                     self.constant,
@@ -142,7 +143,7 @@ impl State {
                 d.chunks,
                 d.groups,
                 d.width,
-                parameters.second() / d.vector,
+                parameters.start(1) / d.vector,
                 d.lanes,
             );
             kernels::propagate::launch_unchecked(
@@ -175,12 +176,12 @@ impl State {
         self.results(dx, parameters, of_residual)
     }
 
-    fn results(&self, dx: Rows, parameters: Pair, of_residual: Option<CubeTensor>) -> [Option<CubeTensor>; 4] {
+    fn results(&self, dx: Rows, parameters: Packed, of_residual: Option<CubeTensor>) -> [Option<CubeTensor>; 4] {
         let dx = match &self.slab {
             Some(slab) => slab.last_of(&dx),
             None => dx.map,
         };
-        let [weight, bias] = parameters.separate();
+        let [weight, bias] = [0, 1].map(|i| parameters.tensor(i));
         [Some(dx), Some(weight), Some(bias), of_residual]
     }
 }
