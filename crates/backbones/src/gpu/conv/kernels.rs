@@ -163,7 +163,8 @@ fn stage<F: Float, E: Float, N: Size>(
     }
 }
 
-/// The forward pass, of x and w, or dX, of dy and w.
+/// The forward pass, of x and w, or dX, of dy and w. A result that is wanted twice is also written into a map of `pitch` columns,
+/// from `first_column` on.
 ///
 /// # Shapes
 /// - maps channels last with a pitch, w `[C of y, height, width, C of x]`
@@ -172,7 +173,11 @@ pub(super) fn gathered<F: Float, E: Float, NA: Size, NB: Size, NO: Size>(
     map: &[Vector<F, NA>],
     weight: &[Vector<F, NB>],
     out: &mut [Vector<F, NO>],
+    also: &mut [Vector<F, NO>],
     of: Sizes,
+    pitch: usize,
+    first_column: usize,
+    #[comptime] twice: bool,
     #[comptime] window: Window,
     #[comptime] tile: Tile,
     #[define(F)] _element: ElemType,
@@ -320,6 +325,9 @@ pub(super) fn gathered<F: Float, E: Float, NA: Size, NB: Size, NO: Size>(
                             results.insert(e, F::cast_from(bounce[first + lane_row * SIDE + lane_column + v * no + e]));
                         }
                         out[(place * columns + column) / no + v] = results;
+                        if comptime!(twice) {
+                            also[(place * pitch + first_column + column) / no + v] = results;
+                        }
                     }
                 }
                 sync_cube();
@@ -336,7 +344,11 @@ pub(super) fn gathered<F: Float, E: Float, NA: Size, NB: Size, NO: Size>(
             for j in 0..across {
                 let column = tile_column + unit % SIDE + j * SIDE;
                 if row < rows && column < columns {
-                    out[place * columns + column] = Vector::new(F::cast_from(sums.of_unit[i * across + j]));
+                    let result = Vector::new(F::cast_from(sums.of_unit[i * across + j]));
+                    out[place * columns + column] = result;
+                    if comptime!(twice) {
+                        also[place * pitch + first_column + column] = result;
+                    }
                 }
             }
         }

@@ -16,7 +16,7 @@ use cubecl::prelude::*;
 
 use super::{
     Division,
-    kernels::{self, Mask},
+    kernels::{self, Beside, Mask},
     whole,
 };
 use crate::{
@@ -72,11 +72,15 @@ impl State {
         let parameters = Packed::new(&x.map, vec![d.channels(); 2]);
         // Without a residual the mask is made of x, and this is not read.
         let y = self.output.as_ref().unwrap_or(&self.statistics);
-        let (dx, accumulate) = match &self.slab {
+        let (dx, accumulate, last) = match &self.slab {
             Some(slab) => slab.gradient(),
-            None => (Rows::of(x.new_like()), false),
+            None => (Rows::of(x.new_like()), false, 0),
         };
-        let of_residual = residual.then(|| x.new_like());
+        let (wanted, beside) = match &self.slab {
+            Some(slab) => (Beside::LastMap, Some(slab.new_last())),
+            None if residual => (Beside::Residual, Some(x.new_like())),
+            None => (Beside::Nothing, None),
+        };
         if d.small() {
             // SAFETY: every index is below the size of its buffer, by the division of the map.
             unsafe {
@@ -90,7 +94,7 @@ impl State {
                     tape::argument(y),
                     tape::argument(&self.statistics),
                     dx.argument(),
-                    tape::argument(of_residual.as_ref().unwrap_or(&means)),
+                    tape::argument(beside.as_ref().unwrap_or(&means)),
                     parameters.argument(),
                     d.rows,
                     d.groups,
@@ -99,15 +103,16 @@ impl State {
                     dy.pitch / d.vector,
                     dx.pitch / d.vector,
                     parameters.start(1) / d.vector,
+                    last / d.vector,
                     d.lanes,
                     self.mask,
                     self.constant,
                     accumulate,
-                    residual,
+                    wanted,
                     x.element(),
                 );
             }
-            return self.results(dx, parameters, of_residual);
+            return self.results(dx, parameters, beside);
         }
         let sums = tape::new(&x.map, [2, d.groups, d.chunks, d.channels()], DType::F32);
         // SAFETY: every index is below the size of its buffer, by the division of the map.
@@ -157,31 +162,31 @@ impl State {
                 tape::argument(&self.statistics),
                 tape::argument(&means),
                 dx.argument(),
-                // Without a residual the kernel does not write there, and the buffer is any.
-                tape::argument(of_residual.as_ref().unwrap_or(&sums)),
+                // Where nothing is wanted beside, the kernel does not write there, and the buffer is any.
+                tape::argument(beside.as_ref().unwrap_or(&sums)),
                 d.rows,
                 d.per_chunk,
                 d.width,
                 x.pitch / d.vector,
                 dy.pitch / d.vector,
                 dx.pitch / d.vector,
+                last / d.vector,
                 d.lanes,
                 self.mask,
                 self.constant,
                 accumulate,
-                residual,
+                wanted,
                 x.element(),
             );
         }
-        self.results(dx, parameters, of_residual)
+        self.results(dx, parameters, beside)
     }
 
-    fn results(&self, dx: Rows, parameters: Packed, of_residual: Option<CubeTensor>) -> [Option<CubeTensor>; 4] {
-        let dx = match &self.slab {
-            Some(slab) => slab.last_of(&dx),
-            None => dx.map,
-        };
-        let [weight, bias] = [0, 1].map(|i| parameters.tensor(i));
-        [Some(dx), Some(weight), Some(bias), of_residual]
+    fn results(&self, dx: Rows, parameters: Packed, beside: Option<CubeTensor>) -> [Option<CubeTensor>; 4] {
+        let [weight, bias] = [0, 1].map(|i| Some(parameters.tensor(i)));
+        match self.slab {
+            Some(_) => [beside, weight, bias, None],
+            None => [Some(dx.map), weight, bias, beside],
+        }
     }
 }
