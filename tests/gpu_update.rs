@@ -35,10 +35,12 @@ impl Many {
         }
     }
 
-    /// Gradients that differ by element and by step.
+    /// Gradients that differ by element and by step. Some lie channels last, as those of convolutions do, others not, and some
+    /// now in one order and now in the other.
     fn gradients(&self, step: usize, device: &Device) -> NamedGradients {
         let convolutions = self.convolutions.iter().enumerate().map(|(i, conv)| {
             let weight = conv.weight.val();
+            let weight = if i % 3 == 0 || i % 3 == step % 2 { weight.permute([0, 2, 3, 1]) } else { weight };
             (weight.clone() * tensor(weight.dims(), 100 * step + i, device)).sum()
         });
         let norm = (self.norm.weight.val() * tensor([7], step, device)).sum() + self.norm.bias.val().sum() * 0.5;

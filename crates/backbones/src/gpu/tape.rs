@@ -62,6 +62,15 @@ pub(crate) fn whole<const D: usize, K: Basic>(tensor: &Tensor<D, K>) -> Option<(
     Some((into_contiguous(tensor), context))
 }
 
+/// Sizes `[out, in, kH, kW]` of a weight on a GPU that lies in memory as `[out, kH, kW, in]`, if that is another order.
+pub(crate) fn channels_last<const D: usize>(tensor: &Tensor<D>) -> Option<[usize; 4]> {
+    let tensor = operand(tensor).filter(|_| D == 4)?.tensor.into_primitive();
+    let [out, inner, height, width] = dims(&tensor);
+    let last = [height * width * inner, 1, width * inner, inner];
+    let lies = tensor.meta.strides().iter().zip(last).all(|(stride, expected)| *stride == expected);
+    (lies && inner > 1 && height * width > 1).then_some([out, inner, height, width])
+}
+
 /// Whether a tensor is one of a GPU, of a precision that the kernels support.
 pub fn serves<const D: usize>(tensor: &Tensor<D>) -> bool {
     operand(tensor).is_some()

@@ -8,7 +8,7 @@ use burn::{
 };
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{NamedGradients, Optimizer, Rule, optimizer::State};
+use super::{NamedGradients, Optimizer, Order, Rule, optimizer::State};
 use crate::{
     TensorKind, TensorVisitor,
     gpu::{
@@ -19,14 +19,14 @@ use crate::{
     visit_tensors,
 };
 
-/// The new weights, flat, by name, of the parameters whose update a kernel has made; their gradients are taken and their
+/// The new weights, flat, with the order of their elements, by name, of the parameters whose update a kernel has made; their gradients are taken and their
 /// states are new. Empty on other devices and for LARS, whose rate is each layer's own.
 pub(super) fn update<M: Module>(
     optimizer: &mut Optimizer,
     module: &M,
     gradients: &mut NamedGradients,
     lr: f64,
-) -> HashMap<String, Tensor<1>> {
+) -> HashMap<String, (Tensor<1>, Order)> {
     let rule = optimizer.config().rule;
     if matches!(rule, Rule::Lars { .. }) {
         return HashMap::new();
@@ -41,16 +41,20 @@ pub(super) fn update<M: Module>(
         let [weight, slots @ ..] = apply(rule, lr, f64::from_bits(decay), step, &tensors);
         for (i, tensor) in tensors.into_iter().enumerate() {
             let slots = slots.iter().flatten().map(|slot| flat::wrap(slot.tensor(i))).collect();
-            optimizer.keep(&tensor.name, State { step, slots });
-            weights.extend(weight.iter().map(|weight| (tensor.name.clone(), flat::wrap(weight.tensor(i)))));
+            optimizer.keep(&tensor.name, State { step, slots, order: tensor.order });
+            weights.extend(weight.iter().map(|weight| {
+                let elements = flat::wrap(weight.tensor(i));
+                (tensor.name.clone(), (elements, tensor.order))
+            }));
         }
     }
     weights
 }
 
-/// A parameter with its gradient.
+/// A parameter with its gradient, in whose order all of it is.
 struct Due {
     name: String,
+    order: Order,
     weight: CubeTensor,
     gradient: CubeTensor,
     /// Empty before the first step.
@@ -95,12 +99,19 @@ struct Collect<'a> {
 
 impl TensorVisitor for Collect<'_> {
     fn visit<const D: usize>(&mut self, name: &str, _: TensorKind, param: &Param<Tensor<D>>) {
-        let Some(gradient) = self.gradients.tensors.get(name).and_then(flat::take) else { return };
-        let Some(weight) = flat::take(&param.val().inner().reshape([-1])) else { return };
-        let (step, slots) = self.optimizer.state(name);
-        let Some(slots) = slots.iter().map(flat::take).collect::<Option<Vec<_>>>() else { return };
+        let Some(found) = self.gradients.tensors.get(name) else { return };
+        let order = found.order;
+        let Some(gradient) = flat::take(&found.elements) else { return };
+        let Some(weight) = flat::take(&order.flatten(param.val().inner())) else { return };
+        let state = self.optimizer.state(name);
+        let (step, slots) = match state {
+            Some(state) => (state.step, state.in_order(order).map(|slot| flat::take(&slot)).collect()),
+            None => (0, Some(Vec::new())),
+        };
+        let Some(slots) = slots else { return };
         self.gradients.tensors.remove(name);
         let decay = self.optimizer.decay(D).to_bits();
-        self.due.entry((step + 1, decay)).or_default().push(Due { name: name.to_owned(), weight, gradient, slots });
+        let due = Due { name: name.to_owned(), order, weight, gradient, slots };
+        self.due.entry((step + 1, decay)).or_default().push(due);
     }
 }

@@ -488,7 +488,7 @@ pub(super) fn weight_grad<F: Float, E: Float, NA: Size, NB: Size>(
 /// dW from the planes of its shares.
 ///
 /// # Shapes
-/// - planes as [`weight_grad`] leaves them, `height` rows of `width`; dW `[C of y, C of x, taps]`
+/// - planes as [`weight_grad`] leaves them, `height` rows of `width`; dW `[C of y, rows]`, a row a tap and channel of x
 #[cube(launch_unchecked)]
 pub(super) fn add_planes<F: Float>(
     planes: &[f32],
@@ -496,19 +496,17 @@ pub(super) fn add_planes<F: Float>(
     height: usize,
     width: usize,
     shares: usize,
-    x_channels: usize,
+    rows: usize,
     y_channels: usize,
-    #[comptime] taps: usize,
     #[define(F)] _element: ElemType,
 ) {
     // Neighbouring units read neighbouring columns.
     let (column, row) = (ABSOLUTE_POS % y_channels, ABSOLUTE_POS / y_channels);
-    if row < x_channels * taps {
+    if row < rows {
         let mut sum = 0.0;
         for share in 0..shares {
             sum += planes[(share * height + row) * width + column];
         }
-        let (tap, channel) = (row / x_channels, row % x_channels);
-        out[(column * x_channels + channel) * taps + tap] = F::cast_from(sum);
+        out[column * rows + row] = F::cast_from(sum);
     }
 }

@@ -63,6 +63,7 @@ pub(crate) fn conv2d(
         "convolution of {c} channels of {h} x {wide} with a weight for {ci} of {kh} x {kw}"
     );
     let _t = cpu_times::time(Part::ConvForward);
+    // No copy after the first update.
     let weight = into_contiguous(permute(w, &[0, 2, 3, 1]));
     let layer = Layer::new(Rows::of(x), weight, stride, padding, units);
     let out = layer.forward(block);
@@ -169,7 +170,8 @@ impl Layer {
     #[allow(unsafe_code)]
     fn weight_grad(&self, dy: &Rows) -> CubeTensor {
         let ([b, co, oh, ow], [_, kh, kw, ci]) = (self.out, tape::dims::<4>(&self.weight));
-        let dw = tape::new(&self.x.map, [co, ci, kh, kw], self.x.map.dtype);
+        // As the forward pass wants the weight, so that an update leaves it like that.
+        let dw = tape::new(&self.x.map, [co, kh, kw, ci], self.x.map.dtype);
         let (units, dtype, client) = (self.units, dw.dtype, &dw.client);
         let (rows, inner) = (kh * kw * ci, b * oh * ow);
         let tile = units.tile(dtype, rows, co);
@@ -207,13 +209,12 @@ impl Layer {
                 down * tile.rows,
                 across * tile.columns,
                 shares,
-                ci,
+                rows,
                 co,
-                kh * kw,
                 tape::element(&dw),
             );
         }
-        dw
+        permute(dw, &[0, 3, 1, 2])
     }
 
     fn window(&self, pass: Pass) -> Window {
