@@ -40,7 +40,7 @@ struct Named<'a>(&'a NamedGradients, BTreeMap<String, Vec<f32>>);
 impl TensorVisitor for Named<'_> {
     fn visit<const D: usize>(&mut self, name: &str, kind: TensorKind, _: &Param<Tensor<D>>) {
         if kind == TensorKind::Parameter {
-            self.1.insert(name.to_owned(), values(self.0.get(name).unwrap().clone()));
+            self.1.insert(name.to_owned(), values(self.0.get(name).unwrap()));
         }
     }
 }

@@ -5,7 +5,7 @@ use burn::{
     tensor::{Tensor, module, ops::ConvOptions},
 };
 
-use crate::precision::like;
+use crate::{pieces::Pieces, precision::like};
 
 /// Convolution (cross-correlation, as everywhere in deep learning) with a square stride and zero padding, no bias.
 #[derive(Module, Debug)]
@@ -29,6 +29,15 @@ impl Conv2d {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         conv2d(x, self.weight.val(), self.stride, self.padding)
     }
+
+    /// [`Self::forward`], appended to the maps of a dense block.
+    pub(crate) fn append(&self, x: Tensor<4>, pieces: &mut Pieces) {
+        #[cfg(feature = "cube")]
+        if pieces.convolve(&x, &like(self.weight.val(), &x), self.stride, self.padding) {
+            return;
+        }
+        pieces.push(self.forward(x));
+    }
 }
 
 /// The convolution of [`Conv2d::forward`] with a given weight.
@@ -39,7 +48,7 @@ pub(crate) fn conv2d(x: Tensor<4>, weight: Tensor<4>, stride: usize, padding: us
         return y;
     }
     #[cfg(feature = "cube")]
-    if let Some(y) = crate::gpu::conv::conv2d(&x, &weight, stride, padding) {
+    if let Some(y) = crate::gpu::conv::conv2d(&x, &weight, stride, padding, None) {
         return y;
     }
     let options = ConvOptions::new([stride, stride], [padding, padding], [1, 1], 1);

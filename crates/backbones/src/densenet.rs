@@ -157,8 +157,7 @@ fn dense_block(init: &mut Initializer, width: &mut usize, layers: usize) -> Name
 
 fn dense(block: &mut Named<DenseLayer>, pieces: &mut Pieces, mode: Mode) {
     for layer in block.iter_mut() {
-        let new = layer.forward(pieces, mode); // [B, 32, H, W]
-        pieces.push(new);
+        layer.forward(pieces, mode);
     }
 }
 
@@ -173,9 +172,9 @@ impl DenseLayer {
         }
     }
 
-    fn forward(&mut self, pieces: &mut Pieces, mode: Mode) -> Tensor<4> {
+    fn forward(&mut self, pieces: &mut Pieces, mode: Mode) {
         let x = self.conv1.forward(self.norm1.forward_pieces_relu(pieces, mode)); // [B, 128, H, W]
-        self.conv2.forward(self.norm2.forward_relu(x, mode)) // [B, 32, H, W]
+        self.conv2.append(self.norm2.forward_relu(x, mode), pieces); // [B, 32, H, W]
     }
 }
 

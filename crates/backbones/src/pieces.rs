@@ -2,7 +2,7 @@
 //!
 //! Every layer reads all outputs before it. Joining them before each layer copies the block once a layer; on the CPU the
 //! normalisation at the head of a layer reads them where they are, and the moments of a piece, which are the same for every
-//! layer, are computed once. On a GPU they are copied into one buffer, of which a layer reads the first channels.
+//! layer, are computed once. On a GPU they are also in one buffer, of which a layer reads the first channels.
 
 use burn::tensor::Tensor;
 
@@ -73,6 +73,14 @@ impl Pieces {
 
 #[cfg(feature = "cube")]
 impl Pieces {
+    /// Appends a convolution of x, in one go with it; `false` where that is not possible.
+    pub(crate) fn convolve(&mut self, x: &Tensor<4>, weight: &Tensor<4>, stride: usize, padding: usize) -> bool {
+        let new = self.slab.as_mut().and_then(|slab| slab.convolved(x, weight, stride, padding));
+        let done = new.is_some();
+        self.tensors.extend(new);
+        done
+    }
+
     /// The buffer of all pieces, and the last piece.
     pub(crate) fn slab(&self) -> Option<(&Slab, &Tensor<4>)> {
         self.slab.as_ref().zip(self.tensors.last())

@@ -3,12 +3,12 @@
 //! `encoder_k` is on the *inner* device, which has no tape, so that no gradient can reach it. Its batch norm still uses
 //! batch statistics, because our norm layer is given its mode (Burn's own would silently use running statistics there).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use backbones::{
     TensorKind, TensorMapper, TensorVisitor,
     cpu_times::{self, Part},
-    optim::{moving_average, moving_averages},
+    optim::{Order, moving_average, moving_averages},
     update_tensors, visit_tensors,
 };
 use burn::{
@@ -30,43 +30,48 @@ pub(crate) fn ema_update<M: Module>(key: &mut M, query: &M, momentum: f64) {
     let _t = cpu_times::time(Part::Average);
     let mut parameters = Parameters::default();
     visit_tensors(query, &mut parameters);
-    let mut ready = HashMap::new();
-    if let Some(together) = averages(key, &parameters.0, momentum) {
+    let mut ready = BTreeMap::new();
+    if let Some(together) = averages(key, &parameters.found, momentum) {
         ready = together;
     }
-    update_tensors(key, &mut Blend { query: parameters.0, ready, momentum });
+    update_tensors(key, &mut Blend { query: parameters.found, ready, momentum });
 }
 
-/// The new key parameters, flat, by name, where a device makes them together.
-fn averages<M: Module>(
-    key: &M,
-    query: &HashMap<String, Tensor<1>>,
-    momentum: f64,
-) -> Option<HashMap<String, Tensor<1>>> {
-    let mut keys = Parameters::default();
+/// Elements of a tensor, flat, and their order.
+type Flat = (Tensor<1>, Order);
+
+/// The new key parameters by name, in the order of the query's, where a device makes them together.
+fn averages<M: Module>(key: &M, query: &BTreeMap<String, Flat>, momentum: f64) -> Option<BTreeMap<String, Tensor<1>>> {
+    let mut keys = Parameters { like: Some(query), found: BTreeMap::new() };
     visit_tensors(key, &mut keys);
-    let (names, keys): (Vec<_>, Vec<_>) = keys.0.into_iter().unzip();
-    let queries: Option<Vec<_>> = names.iter().map(|name| query.get(name).cloned()).collect();
+    let (names, keys): (Vec<_>, Vec<_>) = keys.found.into_iter().map(|(name, (key, _))| (name, key)).unzip();
+    let queries: Option<Vec<_>> = names.iter().map(|name| query.get(name).map(|(query, _)| query.clone())).collect();
     let new = moving_averages(&keys, &queries?, momentum)?;
     Some(names.into_iter().zip(new).collect())
 }
 
-/// Parameters by name, flat, off the tape.
+/// Parameters by name, flat, off the tape: in the order in which they lie, or in that of others.
 #[derive(Default)]
-struct Parameters(HashMap<String, Tensor<1>>);
+struct Parameters<'a> {
+    like: Option<&'a BTreeMap<String, Flat>>,
+    found: BTreeMap<String, Flat>,
+}
 
-impl TensorVisitor for Parameters {
+impl TensorVisitor for Parameters<'_> {
     fn visit<const D: usize>(&mut self, name: &str, kind: TensorKind, param: &Param<Tensor<D>>) {
         if kind == TensorKind::Parameter {
-            self.0.insert(name.to_owned(), param.val().inner().reshape([-1]));
+            let tensor = param.val().inner();
+            let like = self.like.and_then(|like| like.get(name));
+            let order = like.map_or_else(|| Order::of(&tensor), |(_, order)| *order);
+            self.found.insert(name.to_owned(), (order.flatten(tensor), order));
         }
     }
 }
 
 struct Blend {
-    query: HashMap<String, Tensor<1>>,
+    query: BTreeMap<String, Flat>,
     /// Averages that are made already.
-    ready: HashMap<String, Tensor<1>>,
+    ready: BTreeMap<String, Tensor<1>>,
     momentum: f64,
 }
 
@@ -75,12 +80,14 @@ impl TensorMapper for Blend {
         if kind == TensorKind::Buffer {
             return key;
         }
-        if let Some(ready) = self.ready.remove(name) {
-            return ready.reshape(key.dims());
-        }
         let query = self.query.remove(name);
-        let query = query.unwrap_or_else(|| panic!("momentum update: the query encoder has no tensor {name}"));
-        let query = query.reshape(key.dims());
-        moving_average(key, query, self.momentum)
+        let (query, order) = query.unwrap_or_else(|| panic!("momentum update: the query encoder has no tensor {name}"));
+        match self.ready.remove(name) {
+            Some(ready) => order.restore(ready, key.dims()),
+            None => {
+                let query = order.restore(query, key.dims());
+                moving_average(key, query, self.momentum)
+            }
+        }
     }
 }

@@ -68,7 +68,7 @@ fn the_stems_of_resnet_and_densenet_take_a_grey_plane() {
             let gradients = loss("stage", &stage);
             compare(&format!("{size}.{name}.stage"), kept(stage, 1));
             let named = NamedGradients::take(&net, gradients);
-            let gradient = named.get(first).unwrap().clone().reshape([64, 3, 7, 7]);
+            let gradient = named.get(first).unwrap().reshape([64, 3, 7, 7]);
             compare(&format!("{size}.{name}.stage_gradient"), kept(gradient, 0));
         }
     }

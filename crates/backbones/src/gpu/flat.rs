@@ -1,6 +1,9 @@
-//! Updates of all tensors of a network in a few launches: as many tensors in one as the device binds buffers for, at most 24.
+//! Updates of all tensors of a network in a few launches. Weights and what is kept of each lie in one buffer (`packed.rs`);
+//! gradients come one by one, and a launch takes as many of them as the device binds buffers for, at most 24.
 //!
 //! Results are new tensors; a weight and its state are read and written once. Everything is f32 and flat.
+
+use std::collections::BTreeMap;
 
 use burn::{
     backend::Cube,
@@ -9,7 +12,12 @@ use burn::{
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::{client::Client, prelude::*};
 
-use super::{UNITS, sums::add_up, tape};
+use super::{
+    UNITS,
+    packed::{Packed, place},
+    sums::add_up,
+    tape, unit_an_item,
+};
 
 /// Vectors that a cube goes through.
 const CHUNK: usize = 2048;
@@ -27,32 +35,16 @@ pub(crate) fn wrap(tensor: CubeTensor) -> Tensor<1> {
     Tensor::from_primitive::<Cube>(tensor)
 }
 
-/// An uninitialised tensor of the length of another.
-pub(crate) fn new_like(tensor: &CubeTensor) -> CubeTensor {
-    tape::new(tensor, [tensor.meta.num_elements()], DType::F32)
-}
-
-/// Buffers of one tensor in a launch: what is read and what is written, in the kernel's order.
-pub(crate) struct Item {
-    pub(crate) buffers: Vec<CubeTensor>,
-}
-
-impl Item {
-    fn length(&self) -> usize {
-        self.buffers[0].meta.num_elements()
-    }
-}
-
-/// Items that go into one launch, with their place in it.
+/// Tensors that go into one launch, in ascending order, with their place in it.
 pub(crate) struct Launch {
     pub(crate) client: Client,
-    pub(crate) items: Vec<(Item, Span)>,
+    pub(crate) items: Vec<(usize, Span)>,
     /// Elements in a vector.
     pub(crate) vector: usize,
     cubes: usize,
 }
 
-/// The cubes of an item, and its length in vectors.
+/// The cubes of a tensor, and its length in vectors.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
     pub(crate) from: usize,
@@ -74,24 +66,29 @@ impl Launch {
     }
 }
 
-/// Divides items among launches.
-pub(crate) fn launches(items: Vec<Item>) -> Vec<Launch> {
-    let (by_four, others): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.length() % 4 == 0);
-    [(by_four, 4), (others, 1)].into_iter().flat_map(|(items, vector)| divide(items, vector)).collect()
+/// Whether a tensor goes through a kernel by single elements.
+pub(crate) fn odd(tensor: &CubeTensor) -> bool {
+    !tensor.meta.num_elements().is_multiple_of(4)
 }
 
-fn divide(items: Vec<Item>, vector: usize) -> Vec<Launch> {
+/// Divides tensors among launches, which bind so many buffers more.
+pub(crate) fn launches(tensors: &[CubeTensor], more: usize) -> Vec<Launch> {
+    let (odd, by_four): (Vec<_>, Vec<_>) = (0..tensors.len()).partition(|&i| odd(&tensors[i]));
+    [(by_four, 4), (odd, 1)].into_iter().flat_map(|(items, vector)| divide(tensors, items, vector, more)).collect()
+}
+
+fn divide(tensors: &[CubeTensor], items: Vec<usize>, vector: usize, more: usize) -> Vec<Launch> {
     let Some(first) = items.first() else { return Vec::new() };
-    let client = first.buffers[0].client.clone();
+    let client = tensors[*first].client.clone();
     let properties = &client.properties().hardware;
     // One buffer is the kernel's own, for numbers.
-    let bound = (properties.max_bindings as usize).saturating_sub(1) / first.buffers.len();
-    let (tensors, most) = (bound.clamp(1, TENSORS), properties.max_cube_count.0 as usize);
+    let bound = (properties.max_bindings as usize).saturating_sub(1 + more);
+    let (count, most) = (bound.clamp(1, TENSORS), properties.max_cube_count.0 as usize);
     let mut all: Vec<Launch> = Vec::new();
     for item in items {
-        let length = item.length() / vector;
+        let length = tensors[item].meta.num_elements() / vector;
         let cubes = length.div_ceil(CHUNK);
-        let full = |launch: &Launch| launch.items.len() == tensors || launch.cubes + cubes > most;
+        let full = |launch: &Launch| launch.items.len() == count || launch.cubes + cubes > most;
         if all.last().is_none_or(full) {
             all.push(Launch { client: client.clone(), items: Vec::new(), vector, cubes: 0 });
         }
@@ -104,7 +101,19 @@ fn divide(items: Vec<Item>, vector: usize) -> Vec<Launch> {
     all
 }
 
-/// First and last vector of this cube within the item, from the first unit's on.
+/// A tensor in a launch.
+#[derive(CubeType, CubeLaunch)]
+pub(crate) struct Part<N: Size> {
+    pub(crate) values: Box<[Vector<f32, N>]>,
+    /// Its cubes.
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) length: usize,
+    /// Where its place begins in a buffer for all, if there is one.
+    pub(crate) start: usize,
+}
+
+/// First and last vector of this cube within the tensor, from the first unit's on.
 #[cube]
 pub(crate) fn vectors(from: usize, length: usize) -> (usize, usize) {
     let start = (CUBE_POS_X as usize - from) * comptime!(CHUNK);
@@ -113,70 +122,88 @@ pub(crate) fn vectors(from: usize, length: usize) -> (usize, usize) {
 }
 
 /// `m·average + (1 - m)·value` of each pair.
-#[allow(unsafe_code)]
-pub(crate) fn blend(pairs: Vec<[CubeTensor; 2]>, momentum: f64) -> Vec<CubeTensor> {
-    let results: Vec<CubeTensor> = pairs.iter().map(|[average, _]| new_like(average)).collect();
-    let items = pairs.into_iter().zip(&results);
-    let items = items.map(|([average, value], new)| Item { buffers: vec![average, value, new.clone()] });
-    for launch in launches(items.collect()) {
-        let mut sequence = SequenceArg::new();
-        for (item, span) in &launch.items {
-            let [average, value, new] = [0, 1, 2].map(|i| tape::argument(&item.buffers[i]));
-            sequence.push(PairLaunch::new(average, value, new, span.from, span.to, span.length));
-        }
-        // SAFETY: an item's vectors lie within its buffers, which have its length.
-        unsafe {
-            blend_all::launch_unchecked(
-                &launch.client,
-                launch.cube_count(),
-                Launch::cube_dim(),
-                launch.vector,
-                sequence,
-                momentum as f32,
-                (1.0 - momentum) as f32,
-            );
+pub(crate) fn blend(pairs: &[[CubeTensor; 2]], momentum: f64) -> Vec<CubeTensor> {
+    let mut results: Vec<Option<CubeTensor>> = vec![None; pairs.len()];
+    for group in by_buffer(pairs) {
+        let [averages, values] = [0, 1].map(|side| group.iter().map(|&i| pairs[i][side].clone()).collect::<Vec<_>>());
+        let (Some(averages), Some(values)) = (Packed::of(&averages), Packed::of(&values)) else { continue };
+        for (i, new) in group.into_iter().zip(blend_packed(&averages, &values, momentum).separate()) {
+            results[i] = Some(new);
         }
     }
-    results
+    results.into_iter().flatten().collect()
 }
 
-#[derive(CubeType, CubeLaunch)]
-struct Pair<N: Size> {
-    average: Box<[Vector<f32, N>]>,
-    value: Box<[Vector<f32, N>]>,
-    new: Box<[Vector<f32, N>]>,
-    from: usize,
-    to: usize,
-    length: usize,
+/// The pairs whose values are in one buffer, in the order of their places there; then those whose value is in a buffer of its
+/// own.
+fn by_buffer(pairs: &[[CubeTensor; 2]]) -> Vec<Vec<usize>> {
+    let mut buffers: BTreeMap<_, Vec<(u64, usize)>> = BTreeMap::new();
+    for (i, [_, value]) in pairs.iter().enumerate() {
+        let (memory, start) = place(value);
+        buffers.entry(memory).or_default().push((start, i));
+    }
+    let (alone, mut together): (Vec<_>, Vec<_>) = buffers.into_values().partition(|found| found.len() == 1);
+    together.push(alone.into_iter().flatten().map(|(_, i)| (0, i)).collect());
+    let order = |mut found: Vec<(u64, usize)>| {
+        found.sort_unstable();
+        found.into_iter().map(|(_, i)| i).collect()
+    };
+    together.into_iter().map(order).collect()
+}
+
+#[allow(unsafe_code)]
+fn blend_packed(averages: &Packed, values: &Packed, momentum: f64) -> Packed {
+    let new = averages.new_like();
+    let [average, value, result] = [averages, values, &new].map(Packed::argument);
+    let (client, count) = (new.client(), new.len() / 4);
+    let (cubes, cube) = unit_an_item(client, count);
+    // SAFETY: the three buffers have one length, which the places of vectors make a multiple of four.
+    unsafe {
+        blend_all::launch_unchecked(
+            client,
+            cubes,
+            cube,
+            4,
+            average,
+            value,
+            result,
+            count,
+            momentum as f32,
+            (1.0 - momentum) as f32,
+        );
+    }
+    new
 }
 
 #[cube(launch_unchecked)]
-fn blend_all<N: Size>(items: Sequence<Pair<N>>, keep: f32, take: f32) {
-    for mut item in items {
-        if CUBE_POS_X as usize >= item.from && (CUBE_POS_X as usize) < item.to {
-            let (mut at, end) = vectors(item.from, item.length);
-            while at < end {
-                item.new[at] = item.average[at] * Vector::new(keep) + item.value[at] * Vector::new(take);
-                at += CUBE_DIM as usize;
-            }
-        }
+fn blend_all<N: Size>(
+    average: &[Vector<f32, N>],
+    value: &[Vector<f32, N>],
+    new: &mut [Vector<f32, N>],
+    count: usize,
+    keep: f32,
+    take: f32,
+) {
+    let at = ABSOLUTE_POS;
+    if at < count {
+        new[at] = average[at] * Vector::new(keep) + value[at] * Vector::new(take);
     }
 }
 
 /// Euclidean norm of all tensors as one vector, `[1]`.
 #[allow(unsafe_code)]
-pub(crate) fn norm(tensors: Vec<CubeTensor>) -> Option<CubeTensor> {
+pub(crate) fn norm(tensors: &[CubeTensor]) -> Option<CubeTensor> {
     let like = tensors.first()?.clone();
-    let launches = launches(tensors.into_iter().map(|tensor| Item { buffers: vec![tensor] }).collect());
+    let launches = launches(tensors, 1);
     let cubes: usize = launches.iter().map(Launch::cubes).sum();
     let sums = tape::new(&like, [cubes], DType::F32);
     let mut first = 0;
     for launch in &launches {
         let mut sequence = SequenceArg::new();
-        for (item, span) in &launch.items {
-            sequence.push(OneLaunch::new(tape::argument(&item.buffers[0]), span.from, span.to, span.length));
+        for (i, span) in &launch.items {
+            sequence.push(PartLaunch::new(tape::argument(&tensors[*i]), span.from, span.to, span.length, 0));
         }
-        // SAFETY: an item's vectors lie within its buffer, and there is a sum for each cube of all launches.
+        // SAFETY: a tensor's vectors lie within it, and there is a sum for each cube of all launches.
         unsafe {
             squares::launch_unchecked(
                 &launch.client,
@@ -205,22 +232,14 @@ pub(crate) fn norm(tensors: Vec<CubeTensor>) -> Option<CubeTensor> {
     Some(norm)
 }
 
-#[derive(CubeType, CubeLaunch)]
-struct One<N: Size> {
-    values: Box<[Vector<f32, N>]>,
-    from: usize,
-    to: usize,
-    length: usize,
-}
-
 #[cube(launch_unchecked)]
-fn squares<N: Size>(items: Sequence<One<N>>, sums: &mut [f32], first: usize) {
+fn squares<N: Size>(parts: Sequence<Part<N>>, sums: &mut [f32], first: usize) {
     let mut sum = Vector::<f32, N>::new(0.0);
-    for item in items {
-        if CUBE_POS_X as usize >= item.from && (CUBE_POS_X as usize) < item.to {
-            let (mut at, end) = vectors(item.from, item.length);
+    for part in parts {
+        if CUBE_POS_X as usize >= part.from && (CUBE_POS_X as usize) < part.to {
+            let (mut at, end) = vectors(part.from, part.length);
             while at < end {
-                sum += item.values[at] * item.values[at];
+                sum += part.values[at] * part.values[at];
                 at += CUBE_DIM as usize;
             }
         }

@@ -12,6 +12,7 @@ pub(crate) mod conv;
 pub(crate) mod flat;
 pub(crate) mod length;
 pub(crate) mod norm;
+pub(crate) mod packed;
 pub(crate) mod pool;
 pub(crate) mod slab;
 mod sums;

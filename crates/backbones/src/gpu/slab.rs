@@ -11,6 +11,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::{
+    conv::conv2d,
     tape::{self, Rows},
     unit_an_item,
 };
@@ -37,23 +38,52 @@ impl Slab {
         Some(slab)
     }
 
-    /// Adds the map of a layer.
+    /// Adds the map that a convolution makes of x, as [`conv2d`] does it; `None` also for another precision.
+    pub(crate) fn convolved(
+        &mut self,
+        x: &Tensor<4>,
+        weight: &Tensor<4>,
+        stride: usize,
+        padding: usize,
+    ) -> Option<Tensor<4>> {
+        let x = Some(x).filter(|x| x.dtype() == self.buffer.dtype)?;
+        let new = conv2d(x, weight, stride, padding, Some(self))?;
+        self.widths.push(new.dims()[1]);
+        Some(new)
+    }
+
+    /// The whole buffer and the channel where the next map begins, if it is of these sizes.
     ///
     /// # Panics
-    /// When the tensor is of another backend than the first.
+    /// When it does not fit.
+    pub(crate) fn place(&self, [b, c, h, w]: [usize; 4]) -> (Rows, usize) {
+        let ([images, capacity, height, width], start) = (tape::dims(&self.buffer), self.channels());
+        assert!(
+            [b, h, w] == [images, height, width] && start + c <= capacity,
+            "a map {b} x {c} x {h} x {w} for a block of {images} x {capacity} x {height} x {width} with {start} channels so far"
+        );
+        (self.whole(), start)
+    }
+
+    /// Adds a map.
+    ///
+    /// # Panics
+    /// When the tensor is of another backend or precision than the first, or does not fit.
     pub(crate) fn push(&mut self, map: &Tensor<4>) {
         self.append(tape::operand(map).expect("a map of the block's device").tensor.into_primitive());
     }
 
     fn append(&mut self, map: CubeTensor) {
-        let (map, start) = (Rows::of(map), self.channels());
-        let ([b, c, h, w], [images, capacity, height, width]) = (tape::dims(&map.map), tape::dims(&self.buffer));
-        assert!(
-            [b, h, w] == [images, height, width] && start + c <= capacity && map.map.dtype == self.buffer.dtype,
-            "a map {b} x {c} x {h} x {w} for a block of {images} x {capacity} x {height} x {width} with {start} channels so far"
-        );
-        copy_rows(&map, 0, &self.whole(), start, map.columns);
+        assert!(map.dtype == self.buffer.dtype, "a map of {:?} for a block of {:?}", map.dtype, self.buffer.dtype);
+        let map = Rows::of(map);
+        let (to, start) = self.place(tape::dims(&map.map));
+        copy_rows(&map, &to, start);
         self.widths.push(map.columns);
+    }
+
+    /// Where the last map begins.
+    pub(crate) fn last(&self) -> usize {
+        self.widths.split_last().map_or(0, |(_, others)| others.iter().sum())
     }
 
     fn channels(&self) -> usize {
@@ -79,9 +109,9 @@ impl Slab {
         Rows { map, columns: channels, ..whole }
     }
 
-    /// The buffer for the gradients of the maps so far, and whether it holds gradients already, to which those of this layer are
-    /// added.
-    pub(crate) fn gradient(&self) -> (Rows, bool) {
+    /// The buffer for the gradients of the maps so far, whether it holds gradients already, to which those of this layer are
+    /// added, and where the last map begins, whose gradient goes to [`Self::new_last`] instead.
+    pub(crate) fn gradient(&self) -> (Rows, bool, usize) {
         let mut place = self.gradients.lock().unwrap_or_else(PoisonError::into_inner);
         let there = place.is_some();
         let gradients = place.get_or_insert_with(|| {
@@ -90,25 +120,22 @@ impl Slab {
             let [b, _, h, w] = tape::dims(buffer);
             tape::new_map(buffer, [b, self.channels(), h, w], buffer.dtype)
         });
-        (self.part(gradients.clone(), self.channels()), there)
+        (self.part(gradients.clone(), self.channels()), there, self.last())
     }
 
-    /// The gradient of the last map, of those of all.
-    pub(crate) fn last_of(&self, gradients: &Rows) -> CubeTensor {
-        let (all, last) = (self.channels(), self.widths.last().copied().unwrap_or(0));
+    /// An uninitialised map of the size of the last one.
+    pub(crate) fn new_last(&self) -> CubeTensor {
         let [b, _, h, w] = tape::dims(&self.buffer);
-        let map = Rows::of(tape::new_map(&self.buffer, [b, last, h, w], self.buffer.dtype));
-        copy_rows(gradients, all - last, &map, 0, last);
-        map.map
+        tape::new_map(&self.buffer, [b, self.channels() - self.last(), h, w], self.buffer.dtype)
     }
 }
 
-/// Copies `width` channels of each position from one map, where they begin at `from_start`, into another.
+/// Copies a map into another of as many rows, where it begins at a column.
 #[allow(unsafe_code)]
-fn copy_rows(from: &Rows, from_start: usize, to: &Rows, to_start: usize, width: usize) {
-    let sizes = [from.pitch, from_start, to.pitch, to_start, width];
+fn copy_rows(from: &Rows, to: &Rows, start: usize) {
+    let sizes = [from.pitch, to.pitch, start, from.columns];
     let vector = tape::vector(&sizes);
-    let [from_pitch, from_start, to_pitch, to_start, width] = sizes.map(|size| size / vector);
+    let [from_pitch, to_pitch, start, width] = sizes.map(|size| size / vector);
     let client = &from.map.client;
     let (cubes, cube) = unit_an_item(client, from.rows * width);
     // SAFETY: both maps have these rows, and the columns are within theirs.
@@ -123,15 +150,14 @@ fn copy_rows(from: &Rows, from_start: usize, to: &Rows, to_start: usize, width: 
             from.rows,
             width,
             from_pitch,
-            from_start,
             to_pitch,
-            to_start,
+            start,
             from.element(),
         );
     }
 }
 
-/// Copies rows of `width` vectors from one map into another of another pitch, which begins at `start`.
+/// Copies rows of `width` vectors from one map into another of another pitch, at `start` of each row.
 #[cube(launch_unchecked)]
 fn copy<F: Float, N: Size>(
     from: &[Vector<F, N>],
@@ -139,13 +165,12 @@ fn copy<F: Float, N: Size>(
     rows: usize,
     width: usize,
     from_pitch: usize,
-    from_start: usize,
     to_pitch: usize,
-    to_start: usize,
+    start: usize,
     #[define(F)] _element: ElemType,
 ) {
     let (row, column) = (ABSOLUTE_POS / width, ABSOLUTE_POS % width);
     if row < rows {
-        to[row * to_pitch + to_start + column] = from[row * from_pitch + from_start + column];
+        to[row * to_pitch + start + column] = from[row * from_pitch + column];
     }
 }

@@ -62,6 +62,15 @@ pub(crate) fn whole<const D: usize, K: Basic>(tensor: &Tensor<D, K>) -> Option<(
     Some((into_contiguous(tensor), context))
 }
 
+/// Sizes `[out, in, kH, kW]` of a weight on a GPU that lies in memory as `[out, kH, kW, in]`, if that is another order.
+pub(crate) fn channels_last<const D: usize>(tensor: &Tensor<D>) -> Option<[usize; 4]> {
+    let tensor = operand(tensor).filter(|_| D == 4)?.tensor.into_primitive();
+    let [out, inner, height, width] = dims(&tensor);
+    let last = [height * width * inner, 1, width * inner, inner];
+    let lies = tensor.meta.strides().iter().zip(last).all(|(stride, expected)| *stride == expected);
+    (lies && inner > 1 && height * width > 1).then_some([out, inner, height, width])
+}
+
 /// Whether a tensor is one of a GPU, of a precision that the kernels support.
 pub fn serves<const D: usize>(tensor: &Tensor<D>) -> bool {
     operand(tensor).is_some()
@@ -174,44 +183,4 @@ fn pitch([b, c, h, w]: [usize; 4], strides: &[usize]) -> Option<usize> {
     let pitch = steps.clone().next().map_or(c, |(_, stride, positions)| stride / positions);
     let regular = steps.all(|(_, stride, positions)| stride == pitch * positions);
     (regular && pitch >= c && (c == 1 || strides[1] == 1)).then_some(pitch)
-}
-
-/// Two vectors in one buffer, each at a place where a buffer may begin.
-pub(crate) struct Pair {
-    buffer: CubeTensor,
-    length: usize,
-}
-
-/// Elements of 256 bytes, a place where any device lets a buffer begin.
-const ALIGNED: usize = 64;
-
-impl Pair {
-    /// Uninitialised, f32.
-    pub(crate) fn new(like: &CubeTensor, length: usize) -> Self {
-        Self { buffer: new(like, [2 * length.next_multiple_of(ALIGNED)], DType::F32), length }
-    }
-
-    /// Where the second begins.
-    pub(crate) fn second(&self) -> usize {
-        self.length.next_multiple_of(ALIGNED)
-    }
-
-    pub(crate) fn argument(&self) -> BufferArg {
-        argument(&self.buffer)
-    }
-
-    /// Both as tensors of their own.
-    pub(crate) fn separate(self) -> [CubeTensor; 2] {
-        let bytes = (4 * self.second()) as u64;
-        let rest = 4 * (self.second() - self.length) as u64;
-        [(0, bytes + rest), (bytes, rest)].map(|(start, end)| {
-            let mut part = new_view(&self.buffer, self.length);
-            part.handle = part.handle.clone().offset_start(start).offset_end(end);
-            part
-        })
-    }
-}
-
-fn new_view(of: &CubeTensor, length: usize) -> CubeTensor {
-    CubeTensor::new_contiguous(of.client.clone(), of.device.clone(), [length].into(), of.handle.clone(), of.dtype)
 }

@@ -6,7 +6,8 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::{
-    flat::{Item, Launch, launches, new_like, vectors},
+    flat::{Launch, Part, PartLaunch, launches, vectors},
+    packed::Packed,
     tape,
 };
 
@@ -21,24 +22,33 @@ pub(crate) struct Sgd {
     pub(crate) first: bool,
 }
 
-/// New weights and buffers of weights, gradients and buffers (any tensors where there are none yet).
+/// New weights and buffers of weights, gradients and buffers (none yet at first).
 #[allow(unsafe_code)]
-pub(crate) fn sgd(sgd: Sgd, tensors: Vec<[CubeTensor; 3]>) -> Vec<[CubeTensor; 2]> {
-    let results: Vec<[CubeTensor; 2]> = tensors.iter().map(|[weight, ..]| [(); 2].map(|()| new_like(weight))).collect();
-    for launch in launches(items(tensors, &results)) {
+pub(crate) fn sgd(sgd: Sgd, weights: &Packed, gradients: &[CubeTensor], buffers: Option<&Packed>) -> [Packed; 2] {
+    let results = [(); 2].map(|()| weights.new_like());
+    // Any buffer that may be read, where there is none.
+    let buffers = buffers.unwrap_or(weights);
+    for launch in launches(gradients, 4) {
+        let range = weights.range(&launch);
+        let [w, b, new_w, new_b] =
+            [weights, buffers, &results[0], &results[1]].map(|packed| packed.part(range.clone()));
         let mut sequence = SequenceArg::new();
-        for (item, span) in &launch.items {
-            let [w, g, b, new_w, new_b] = arguments(item);
-            sequence.push(SgdItemLaunch::new(w, g, b, new_w, new_b, span.from, span.to, span.length));
+        for (i, span) in &launch.items {
+            let start = (weights.start(*i) - range.start) / launch.vector;
+            sequence.push(PartLaunch::new(tape::argument(&gradients[*i]), span.from, span.to, span.length, start));
         }
         let Sgd { momentum, nesterov, lr, decay, first } = sgd;
-        // SAFETY: an item's vectors lie within its buffers, which have its length.
+        // SAFETY: a gradient's vectors lie within it, and the four buffers have a place of its length for it.
         unsafe {
             sgd_all::launch_unchecked(
                 &launch.client,
                 launch.cube_count(),
                 Launch::cube_dim(),
                 launch.vector,
+                w,
+                b,
+                new_w,
+                new_b,
                 sequence,
                 momentum as f32,
                 lr as f32,
@@ -52,21 +62,13 @@ pub(crate) fn sgd(sgd: Sgd, tensors: Vec<[CubeTensor; 3]>) -> Vec<[CubeTensor; 2
     results
 }
 
-#[derive(CubeType, CubeLaunch)]
-struct SgdItem<N: Size> {
-    weight: Box<[Vector<f32, N>]>,
-    gradient: Box<[Vector<f32, N>]>,
-    buffer: Box<[Vector<f32, N>]>,
-    new_weight: Box<[Vector<f32, N>]>,
-    new_buffer: Box<[Vector<f32, N>]>,
-    from: usize,
-    to: usize,
-    length: usize,
-}
-
 #[cube(launch_unchecked)]
 fn sgd_all<N: Size>(
-    items: Sequence<SgdItem<N>>,
+    weights: &[Vector<f32, N>],
+    buffers: &[Vector<f32, N>],
+    new_weights: &mut [Vector<f32, N>],
+    new_buffers: &mut [Vector<f32, N>],
+    gradients: Sequence<Part<N>>,
     momentum: f32,
     lr: f32,
     decay: f32,
@@ -74,25 +76,26 @@ fn sgd_all<N: Size>(
     #[comptime] nesterov: bool,
     #[comptime] decayed: bool,
 ) {
-    for mut item in items {
-        if CUBE_POS_X as usize >= item.from && (CUBE_POS_X as usize) < item.to {
-            let (mut at, end) = vectors(item.from, item.length);
+    for part in gradients {
+        if CUBE_POS_X as usize >= part.from && (CUBE_POS_X as usize) < part.to {
+            let (mut at, end) = vectors(part.from, part.length);
             while at < end {
-                let weight = item.weight[at];
-                let mut gradient = item.gradient[at];
+                let place = part.start + at;
+                let weight = weights[place];
+                let mut gradient = part.values[at];
                 if comptime!(decayed) {
                     gradient += weight * Vector::new(decay);
                 }
                 let mut buffer = gradient;
                 if comptime!(!first) {
-                    buffer = item.buffer[at] * Vector::new(momentum) + gradient;
+                    buffer = buffers[place] * Vector::new(momentum) + gradient;
                 }
                 let mut direction = buffer;
                 if comptime!(nesterov) {
                     direction = gradient + buffer * Vector::new(momentum);
                 }
-                item.new_weight[at] = weight - direction * Vector::new(lr);
-                item.new_buffer[at] = buffer;
+                new_weights[place] = weight - direction * Vector::new(lr);
+                new_buffers[place] = buffer;
                 at += CUBE_DIM as usize;
             }
         }
@@ -112,25 +115,35 @@ pub(crate) struct Adam {
     pub(crate) step: u64,
 }
 
-/// New weights, means and mean squares of weights, gradients, means and mean squares (any tensors before the first step).
+/// New weights, means and mean squares of weights, gradients, means and mean squares (none before the first step).
 #[allow(unsafe_code)]
-pub(crate) fn adam(adam: Adam, tensors: Vec<[CubeTensor; 4]>) -> Vec<[CubeTensor; 3]> {
-    let results: Vec<[CubeTensor; 3]> = tensors.iter().map(|[weight, ..]| [(); 3].map(|()| new_like(weight))).collect();
+pub(crate) fn adam(adam: Adam, weights: &Packed, gradients: &[CubeTensor], slots: Option<[&Packed; 2]>) -> [Packed; 3] {
+    let results = [(); 3].map(|()| weights.new_like());
+    let [means, squares] = slots.unwrap_or([weights; 2]);
     let Adam { betas: (b1, b2), eps, lr, decay, decoupled, step } = adam;
     let (correction1, correction2) = (1.0 - b1.powf(step as f64), 1.0 - b2.powf(step as f64));
-    for launch in launches(items(tensors, &results)) {
+    for launch in launches(gradients, 6) {
+        let range = weights.range(&launch);
+        let [w, m, v] = [weights, means, squares].map(|packed| packed.part(range.clone()));
+        let [new_w, new_m, new_v] = results.each_ref().map(|packed| packed.part(range.clone()));
         let mut sequence = SequenceArg::new();
-        for (item, span) in &launch.items {
-            let [w, g, m, v, new_w, new_m, new_v] = arguments(item);
-            sequence.push(AdamItemLaunch::new(w, g, m, v, new_w, new_m, new_v, span.from, span.to, span.length));
+        for (i, span) in &launch.items {
+            let start = (weights.start(*i) - range.start) / launch.vector;
+            sequence.push(PartLaunch::new(tape::argument(&gradients[*i]), span.from, span.to, span.length, start));
         }
-        // SAFETY: an item's vectors lie within its buffers, which have its length.
+        // SAFETY: a gradient's vectors lie within it, and the six buffers have a place of its length for it.
         unsafe {
             adam_all::launch_unchecked(
                 &launch.client,
                 launch.cube_count(),
                 Launch::cube_dim(),
                 launch.vector,
+                w,
+                m,
+                v,
+                new_w,
+                new_m,
+                new_v,
                 sequence,
                 ConstantsLaunch::new(
                     b1 as f32,
@@ -151,20 +164,6 @@ pub(crate) fn adam(adam: Adam, tensors: Vec<[CubeTensor; 4]>) -> Vec<[CubeTensor
     results
 }
 
-#[derive(CubeType, CubeLaunch)]
-struct AdamItem<N: Size> {
-    weight: Box<[Vector<f32, N>]>,
-    gradient: Box<[Vector<f32, N>]>,
-    mean: Box<[Vector<f32, N>]>,
-    square: Box<[Vector<f32, N>]>,
-    new_weight: Box<[Vector<f32, N>]>,
-    new_mean: Box<[Vector<f32, N>]>,
-    new_square: Box<[Vector<f32, N>]>,
-    from: usize,
-    to: usize,
-    length: usize,
-}
-
 /// Numbers of a step of Adam.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 struct Constants {
@@ -181,18 +180,25 @@ struct Constants {
 
 #[cube(launch_unchecked)]
 fn adam_all<N: Size>(
-    items: Sequence<AdamItem<N>>,
+    weights: &[Vector<f32, N>],
+    means: &[Vector<f32, N>],
+    squares: &[Vector<f32, N>],
+    new_weights: &mut [Vector<f32, N>],
+    new_means: &mut [Vector<f32, N>],
+    new_squares: &mut [Vector<f32, N>],
+    gradients: Sequence<Part<N>>,
     of: Constants,
     #[comptime] first: bool,
     #[comptime] shrink: bool,
     #[comptime] decayed: bool,
 ) {
-    for mut item in items {
-        if CUBE_POS_X as usize >= item.from && (CUBE_POS_X as usize) < item.to {
-            let (mut at, end) = vectors(item.from, item.length);
+    for part in gradients {
+        if CUBE_POS_X as usize >= part.from && (CUBE_POS_X as usize) < part.to {
+            let (mut at, end) = vectors(part.from, part.length);
             while at < end {
-                let mut weight = item.weight[at];
-                let mut gradient = item.gradient[at];
+                let place = part.start + at;
+                let mut weight = weights[place];
+                let mut gradient = part.values[at];
                 if comptime!(shrink) {
                     weight *= Vector::new(of.decay);
                 }
@@ -202,24 +208,15 @@ fn adam_all<N: Size>(
                 let mut mean = gradient * Vector::new(of.rest1);
                 let mut square = gradient * gradient * Vector::new(of.rest2);
                 if comptime!(!first) {
-                    mean += item.mean[at] * Vector::new(of.beta1);
-                    square += item.square[at] * Vector::new(of.beta2);
+                    mean += means[place] * Vector::new(of.beta1);
+                    square += squares[place] * Vector::new(of.beta2);
                 }
                 let denominator = square.sqrt() / Vector::new(of.root) + Vector::new(of.eps);
-                item.new_weight[at] = weight - mean / denominator * Vector::new(of.rate);
-                item.new_mean[at] = mean;
-                item.new_square[at] = square;
+                new_weights[place] = weight - mean / denominator * Vector::new(of.rate);
+                new_means[place] = mean;
+                new_squares[place] = square;
                 at += CUBE_DIM as usize;
             }
         }
     }
-}
-
-fn items<const A: usize, const B: usize>(read: Vec<[CubeTensor; A]>, written: &[[CubeTensor; B]]) -> Vec<Item> {
-    let both = read.into_iter().zip(written);
-    both.map(|(read, written)| Item { buffers: read.into_iter().chain(written.iter().cloned()).collect() }).collect()
-}
-
-fn arguments<const N: usize>(item: &Item) -> [BufferArg; N] {
-    std::array::from_fn(|i| tape::argument(&item.buffers[i]))
 }

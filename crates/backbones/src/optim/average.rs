@@ -42,7 +42,7 @@ pub fn moving_averages(averages: &[Tensor<1>], values: &[Tensor<1>], momentum: f
             Some([take(average)?, take(value)?])
         });
         let pairs: Vec<_> = pairs.collect::<Option<_>>()?;
-        Some(blend(pairs, momentum).into_iter().map(wrap).collect())
+        Some(blend(&pairs, momentum).into_iter().map(wrap).collect())
     }
     #[cfg(not(feature = "cube"))]
     None

@@ -9,6 +9,7 @@ use burn::{
     tensor::{Gradients, Tensor},
 };
 
+use super::Order;
 #[cfg(feature = "flex")]
 use crate::cpu::flat;
 #[cfg(feature = "cube")]
@@ -19,10 +20,23 @@ use crate::{
     visit_tensors,
 };
 
-/// Gradients of a module's parameters, flat, by the parameter's name; off the tape.
+/// Gradients of a module's parameters, by the parameter's name; off the tape.
 #[derive(Debug, Default)]
 pub struct NamedGradients {
-    pub(super) tensors: BTreeMap<String, Tensor<1>>,
+    pub(super) tensors: BTreeMap<String, Gradient>,
+}
+
+/// A gradient, flat, in the order in which it lies in memory.
+#[derive(Debug, Clone)]
+pub(super) struct Gradient {
+    pub(super) elements: Tensor<1>,
+    pub(super) order: Order,
+}
+
+impl Gradient {
+    pub(super) fn in_order(self, order: Order) -> Tensor<1> {
+        self.order.change(self.elements, order)
+    }
 }
 
 impl NamedGradients {
@@ -33,14 +47,14 @@ impl NamedGradients {
         Self { tensors: take.tensors }
     }
 
-    /// The gradient of a parameter, flat.
-    pub fn get(&self, name: &str) -> Option<&Tensor<1>> {
-        self.tensors.get(name)
+    /// The gradient of a parameter, flat, in row-major order.
+    pub fn get(&self, name: &str) -> Option<Tensor<1>> {
+        self.tensors.get(name).map(|gradient| gradient.clone().in_order(Order::RowMajor))
     }
 
-    /// All gradients as one vector, in the order of their names, `[P]`; `None` without gradients.
+    /// All gradients as one vector, in the order of their names, each row-major, `[P]`; `None` without gradients.
     pub fn joined(&self) -> Option<Tensor<1>> {
-        let all: Vec<_> = self.tensors.values().cloned().collect();
+        let all: Vec<_> = self.tensors.values().map(|gradient| gradient.clone().in_order(Order::RowMajor)).collect();
         (!all.is_empty()).then(|| Tensor::cat(all, 0))
     }
 
@@ -51,9 +65,9 @@ impl NamedGradients {
     pub fn replace(&mut self, joined: Tensor<1>) {
         let length = joined.dims()[0];
         let mut at = 0;
-        for tensor in self.tensors.values_mut() {
-            let n = tensor.dims()[0];
-            *tensor = joined.clone().narrow(0, at, n);
+        for gradient in self.tensors.values_mut() {
+            let n = gradient.elements.dims()[0];
+            *gradient = Gradient { elements: joined.clone().narrow(0, at, n), order: Order::RowMajor };
             at += n;
         }
         assert_eq!(at, length, "gradients: a vector of {length} for {at} numbers");
@@ -61,10 +75,10 @@ impl NamedGradients {
 
     /// Adds the gradients of another backward pass.
     pub fn add(&mut self, other: Self) {
-        for (name, tensor) in other.tensors {
+        for (name, gradient) in other.tensors {
             let sum = match self.tensors.remove(&name) {
-                Some(sum) => sum + tensor,
-                None => tensor,
+                Some(Gradient { elements, order }) => Gradient { elements: elements + gradient.in_order(order), order },
+                None => gradient,
             };
             self.tensors.insert(name, sum);
         }
@@ -73,7 +87,7 @@ impl NamedGradients {
     /// Multiplies all gradients by a number; `1/n` after adding n passes averages them.
     pub fn scale(&mut self, factor: f64) {
         if factor != 1.0 {
-            self.tensors.values_mut().for_each(|tensor| tensor.inplace(|t| scaled(t, factor)));
+            self.tensors.values_mut().for_each(|gradient| gradient.elements.inplace(|t| scaled(t, factor)));
         }
     }
 
@@ -81,21 +95,25 @@ impl NamedGradients {
     pub fn norm(&self) -> Option<Tensor<1>> {
         let _t = cpu_times::time(Part::GradientNorm);
         #[cfg(feature = "flex")]
-        match flat::precision(self.tensors.values()) {
-            Some(DType::F32) => return Some(flat::norm::<f32>(self.tensors.values().cloned())),
-            Some(_) => return Some(flat::norm::<f64>(self.tensors.values().cloned())),
+        match flat::precision(self.elements()) {
+            Some(DType::F32) => return Some(flat::norm::<f32>(self.elements().cloned())),
+            Some(_) => return Some(flat::norm::<f64>(self.elements().cloned())),
             None => (),
         }
         #[cfg(feature = "cube")]
-        if let Some(tensors) = self.tensors.values().map(gpu::take).collect() {
-            return gpu::norm(tensors).map(gpu::wrap);
+        if let Some(tensors) = self.elements().map(gpu::take).collect::<Option<Vec<_>>>() {
+            return gpu::norm(&tensors).map(gpu::wrap);
         }
         self.norm_by_tensors()
     }
 
+    fn elements(&self) -> impl Iterator<Item = &Tensor<1>> {
+        self.tensors.values().map(|gradient| &gradient.elements)
+    }
+
     /// [`Self::norm`] by operations on whole tensors, on any device.
     fn norm_by_tensors(&self) -> Option<Tensor<1>> {
-        let squares: Vec<_> = self.tensors.values().map(|t| t.clone().dot(t.clone())).collect();
+        let squares: Vec<_> = self.elements().map(|t| t.clone().dot(t.clone())).collect();
         (!squares.is_empty()).then(|| Tensor::cat(squares, 0).sum().sqrt())
     }
 
@@ -121,7 +139,7 @@ fn scaled(tensor: Tensor<1>, factor: f64) -> Tensor<1> {
 
 struct Take {
     gradients: Gradients,
-    tensors: BTreeMap<String, Tensor<1>>,
+    tensors: BTreeMap<String, Gradient>,
 }
 
 impl TensorVisitor for Take {
@@ -130,7 +148,8 @@ impl TensorVisitor for Take {
             return;
         }
         if let Some(gradient) = param.val().grad_remove(&mut self.gradients) {
-            self.tensors.insert(name.to_owned(), gradient.reshape([-1]));
+            let order = Order::of(&gradient);
+            self.tensors.insert(name.to_owned(), Gradient { elements: order.flatten(gradient), order });
         }
     }
 }
@@ -147,7 +166,8 @@ mod tests {
         let sizes = [1, 37, 16_384, 16_385, 70_001];
         let tensor = |n: usize| {
             let values: Vec<f64> = (0..n).map(|i| ((i * 7919 + n) % 1013) as f64 / 500.0 - 1.0).collect();
-            Tensor::from_data(TensorData::new(values, [n]), (&Device::flex(), dtype))
+            let elements = Tensor::from_data(TensorData::new(values, [n]), (&Device::flex(), dtype));
+            Gradient { elements, order: Order::RowMajor }
         };
         NamedGradients { tensors: sizes.map(|n| (n.to_string(), tensor(n))).into() }
     }

@@ -9,6 +9,7 @@ mod gradients;
 #[cfg(feature = "flex")]
 mod in_place;
 mod optimizer;
+mod order;
 mod rule;
 #[cfg(feature = "cube")]
 mod together;
@@ -16,4 +17,5 @@ mod together;
 pub use average::{moving_average, moving_averages};
 pub use gradients::NamedGradients;
 pub use optimizer::{Optimizer, OptimizerConfig};
+pub use order::Order;
 pub use rule::Rule;

@@ -8,7 +8,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{NamedGradients, Rule, rule::Update};
+use super::{NamedGradients, Order, Rule, rule::Update};
 use crate::{
     Error, Result, StateDict, TensorKind, TensorMapper,
     cpu_times::{self, Part},
@@ -86,6 +86,15 @@ pub(super) struct State {
     pub(super) step: u64,
     /// In the order of [`Rule::slots`], flat.
     pub(super) slots: Vec<Tensor<1>>,
+    /// The order of the elements of a slot.
+    pub(super) order: Order,
+}
+
+impl State {
+    /// Slots whose elements are in this order.
+    pub(super) fn in_order(&self, order: Order) -> impl Iterator<Item = Tensor<1>> {
+        self.slots.iter().map(move |slot| self.order.change(slot.clone(), order))
+    }
 }
 
 impl Optimizer {
@@ -108,10 +117,10 @@ impl Optimizer {
         update_tensors(module, &mut apply);
     }
 
-    /// Steps taken and slots of a tensor.
+    /// The state of a tensor that has taken a step.
     #[cfg(feature = "cube")]
-    pub(super) fn state(&self, name: &str) -> (u64, &[Tensor<1>]) {
-        self.states.get(name).map_or((0, &[]), |state| (state.step, &state.slots))
+    pub(super) fn state(&self, name: &str) -> Option<&State> {
+        self.states.get(name)
     }
 
     #[cfg(feature = "cube")]
@@ -134,9 +143,9 @@ impl Optimizer {
         for (name, state) in &self.states {
             let name = rename(name);
             record.insert(format!("{name}/step"), TensorData::new(vec![state.step as i64], [1]));
-            for (slot, tensor) in self.config.rule.slots().iter().zip(&state.slots) {
+            for (slot, tensor) in self.config.rule.slots().iter().zip(state.in_order(Order::RowMajor)) {
                 let what = || "reading the optimizer state".to_owned();
-                let data = tensor.clone().try_into_data();
+                let data = tensor.try_into_data();
                 let data = data.map_err(|e| Error::Device { what: what(), reason: e.to_string() })?;
                 record.insert(format!("{name}/{slot}"), data);
             }
@@ -186,7 +195,7 @@ impl Optimizer {
                 rest.remove(&slot_name);
                 slots.push(Tensor::from_data(data.clone(), &device));
             }
-            states.insert(name, State { step, slots });
+            states.insert(name, State { step, slots, order: Order::RowMajor });
         }
         if let Some(name) = rest.first() {
             let (n, rule) = (rest.len(), self.config.rule);
@@ -201,8 +210,8 @@ struct Apply<'a> {
     optimizer: &'a mut Optimizer,
     gradients: NamedGradients,
     lr: f64,
-    /// Weights that are new already.
-    ready: HashMap<String, Tensor<1>>,
+    /// Weights that are new already, with the order of their elements.
+    ready: HashMap<String, (Tensor<1>, Order)>,
 }
 
 impl<'a> Apply<'a> {
@@ -215,14 +224,18 @@ impl<'a> Apply<'a> {
         Self { optimizer, gradients, lr, ready }
     }
 
-    /// The new weight of a tensor, `None` without a gradient.
-    fn weight<const D: usize>(&mut self, name: &str, old: Tensor<D>) -> Option<Tensor<1>> {
+    /// The new weight of a tensor and the order of its elements, `None` without a gradient.
+    fn weight<const D: usize>(&mut self, name: &str, old: Tensor<D>) -> Option<(Tensor<1>, Order)> {
         if let Some(ready) = self.ready.remove(name) {
             return Some(ready);
         }
-        let gradient = self.gradients.tensors.remove(name)?;
-        let state = self.optimizer.states.remove(name).unwrap_or(State { step: 0, slots: Vec::new() });
-        let step = state.step + 1;
+        let order = Order::RowMajor;
+        let gradient = self.gradients.tensors.remove(name)?.in_order(order);
+        let State { step, slots, order: found } =
+            self.optimizer.states.remove(name).unwrap_or(State { step: 0, slots: Vec::new(), order });
+        // By value: on the CPU a slot is then written in place.
+        let slots = slots.into_iter().map(|slot| found.change(slot, order)).collect();
+        let step = step + 1;
         let at = Update {
             weight: old.inner().reshape([-1]),
             gradient,
@@ -231,9 +244,9 @@ impl<'a> Apply<'a> {
             step,
             vector: D == 1,
         };
-        let (weight, slots) = self.optimizer.config.rule.update(at, state.slots);
-        self.optimizer.states.insert(name.to_owned(), State { step, slots });
-        Some(weight)
+        let (weight, slots) = self.optimizer.config.rule.update(at, slots);
+        self.optimizer.states.insert(name.to_owned(), State { step, slots, order });
+        Some((weight, order))
     }
 }
 
@@ -244,9 +257,9 @@ impl TensorMapper for Apply<'_> {
         }
         let (shape, tracked, checkpointing) =
             (old.dims(), old.is_require_grad(), old.gradient_checkpointing_strategy());
-        let Some(weight) = self.weight(name, old) else { unreachable!("{name} has a gradient") };
+        let Some((weight, order)) = self.weight(name, old) else { unreachable!("{name} has a gradient") };
         // A leaf again: off the old tape, on a new one.
-        let mut leaf = weight.reshape(shape).autodiff();
+        let mut leaf = order.restore(weight, shape).autodiff();
         if let Some(strategy) = checkpointing {
             leaf = leaf.with_gradient_checkpointing_strategy(strategy);
         }

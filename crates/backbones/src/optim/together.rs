@@ -8,24 +8,25 @@ use burn::{
 };
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{NamedGradients, Optimizer, Rule, optimizer::State};
+use super::{NamedGradients, Optimizer, Order, Rule, optimizer::State};
 use crate::{
     TensorKind, TensorVisitor,
     gpu::{
         flat,
+        packed::Packed,
         update::{Adam, Sgd, adam, sgd},
     },
     visit_tensors,
 };
 
-/// The new weights, flat, by name, of the parameters whose update a kernel has made; their gradients are taken and their
+/// The new weights, flat, with the order of their elements, by name, of the parameters whose update a kernel has made; their gradients are taken and their
 /// states are new. Empty on other devices and for LARS, whose rate is each layer's own.
 pub(super) fn update<M: Module>(
     optimizer: &mut Optimizer,
     module: &M,
     gradients: &mut NamedGradients,
     lr: f64,
-) -> HashMap<String, Tensor<1>> {
+) -> HashMap<String, (Tensor<1>, Order)> {
     let rule = optimizer.config().rule;
     if matches!(rule, Rule::Lars { .. }) {
         return HashMap::new();
@@ -34,51 +35,58 @@ pub(super) fn update<M: Module>(
     visit_tensors(module, &mut collect);
     let due = collect.due;
     let mut weights = HashMap::new();
-    for ((step, decay), tensors) in due {
-        let decay = f64::from_bits(decay);
-        let names: Vec<String> = tensors.iter().map(|tensor| tensor.name.clone()).collect();
-        for (name, [weight, slots @ ..]) in names.into_iter().zip(apply(rule, lr, decay, step, tensors)) {
-            let kept = rule.slots().len();
-            let slots = slots.into_iter().take(kept).flatten().map(flat::wrap).collect();
-            optimizer.keep(&name, State { step, slots });
-            weights.extend(weight.map(|weight| (name, flat::wrap(weight))));
+    for ((step, decay), mut tensors) in due {
+        // Then those that a launch takes follow each other in the buffers.
+        tensors.sort_by_key(|tensor| flat::odd(&tensor.weight));
+        let [weight, slots @ ..] = apply(rule, lr, f64::from_bits(decay), step, &tensors);
+        for (i, tensor) in tensors.into_iter().enumerate() {
+            let slots = slots.iter().flatten().map(|slot| flat::wrap(slot.tensor(i))).collect();
+            optimizer.keep(&tensor.name, State { step, slots, order: tensor.order });
+            weights.extend(weight.iter().map(|weight| {
+                let elements = flat::wrap(weight.tensor(i));
+                (tensor.name.clone(), (elements, tensor.order))
+            }));
         }
     }
     weights
 }
 
-/// A parameter with its gradient.
+/// A parameter with its gradient, in whose order all of it is.
 struct Due {
     name: String,
+    order: Order,
     weight: CubeTensor,
     gradient: CubeTensor,
     /// Empty before the first step.
     slots: Vec<CubeTensor>,
 }
 
-impl Due {
-    /// A slot, or any tensor, which is not read, before the first step.
-    fn slot(&self, i: usize) -> CubeTensor {
-        self.slots.get(i).unwrap_or(&self.gradient).clone()
-    }
-}
-
-/// Weight, and up to two slots, of each tensor.
-fn apply(rule: Rule, lr: f64, decay: f64, step: u64, due: Vec<Due>) -> Vec<[Option<CubeTensor>; 3]> {
+/// Weights, and up to two slots, of all tensors.
+fn apply(rule: Rule, lr: f64, decay: f64, step: u64, due: &[Due]) -> [Option<Packed>; 3] {
+    let packed = |of: &dyn Fn(&Due) -> Option<CubeTensor>| {
+        let tensors: Option<Vec<CubeTensor>> = due.iter().map(of).collect();
+        Packed::of(&tensors?)
+    };
+    let Some(weights) = packed(&|due| Some(due.weight.clone())) else { return [None, None, None] };
+    let gradients: Vec<CubeTensor> = due.iter().map(|due| due.gradient.clone()).collect();
+    let slots = [0, 1].map(|slot| packed(&|due| due.slots.get(slot).cloned()));
     let adam_like = |betas, eps, decoupled| {
-        let tensors = due.iter().map(|d| [d.weight.clone(), d.gradient.clone(), d.slot(0), d.slot(1)]);
-        adam(Adam { betas, eps, lr, decay, decoupled, step }, tensors.collect())
+        let slots = match &slots {
+            [Some(mean), Some(square)] => Some([mean, square]),
+            _ => None,
+        };
+        adam(Adam { betas, eps, lr, decay, decoupled, step }, &weights, &gradients, slots).map(Some)
     };
     match rule {
         Rule::Sgd { momentum, nesterov } => {
-            let tensors = due.iter().map(|d| [d.weight.clone(), d.gradient.clone(), d.slot(0)]);
             let first = step == 1 || momentum == 0.0;
-            let results = sgd(Sgd { momentum, nesterov, lr, decay, first }, tensors.collect());
-            results.into_iter().map(|[weight, buffer]| [Some(weight), Some(buffer), None]).collect()
+            let [weights, buffers] =
+                sgd(Sgd { momentum, nesterov, lr, decay, first }, &weights, &gradients, slots[0].as_ref());
+            [Some(weights), (momentum != 0.0).then_some(buffers), None]
         }
-        Rule::Adam { betas, eps } => adam_like(betas, eps, false).into_iter().map(|all| all.map(Some)).collect(),
-        Rule::AdamW { betas, eps } => adam_like(betas, eps, true).into_iter().map(|all| all.map(Some)).collect(),
-        Rule::Lars { .. } => Vec::new(),
+        Rule::Adam { betas, eps } => adam_like(betas, eps, false),
+        Rule::AdamW { betas, eps } => adam_like(betas, eps, true),
+        Rule::Lars { .. } => [None, None, None],
     }
 }
 
@@ -91,12 +99,19 @@ struct Collect<'a> {
 
 impl TensorVisitor for Collect<'_> {
     fn visit<const D: usize>(&mut self, name: &str, _: TensorKind, param: &Param<Tensor<D>>) {
-        let Some(gradient) = self.gradients.tensors.get(name).and_then(flat::take) else { return };
-        let Some(weight) = flat::take(&param.val().inner().reshape([-1])) else { return };
-        let (step, slots) = self.optimizer.state(name);
-        let Some(slots) = slots.iter().map(flat::take).collect::<Option<Vec<_>>>() else { return };
+        let Some(found) = self.gradients.tensors.get(name) else { return };
+        let order = found.order;
+        let Some(gradient) = flat::take(&found.elements) else { return };
+        let Some(weight) = flat::take(&order.flatten(param.val().inner())) else { return };
+        let state = self.optimizer.state(name);
+        let (step, slots) = match state {
+            Some(state) => (state.step, state.in_order(order).map(|slot| flat::take(&slot)).collect()),
+            None => (0, Some(Vec::new())),
+        };
+        let Some(slots) = slots else { return };
         self.gradients.tensors.remove(name);
         let decay = self.optimizer.decay(D).to_bits();
-        self.due.entry((step + 1, decay)).or_default().push(Due { name: name.to_owned(), weight, gradient, slots });
+        let due = Due { name: name.to_owned(), order, weight, gradient, slots };
+        self.due.entry((step + 1, decay)).or_default().push(due);
     }
 }

@@ -163,7 +163,8 @@ fn stage<F: Float, E: Float, N: Size>(
     }
 }
 
-/// The forward pass, of x and w, or dX, of dy and w.
+/// The forward pass, of x and w, or dX, of dy and w. A result that is wanted twice is also written into a map of `pitch` columns,
+/// from `first_column` on.
 ///
 /// # Shapes
 /// - maps channels last with a pitch, w `[C of y, height, width, C of x]`
@@ -172,7 +173,11 @@ pub(super) fn gathered<F: Float, E: Float, NA: Size, NB: Size, NO: Size>(
     map: &[Vector<F, NA>],
     weight: &[Vector<F, NB>],
     out: &mut [Vector<F, NO>],
+    also: &mut [Vector<F, NO>],
     of: Sizes,
+    pitch: usize,
+    first_column: usize,
+    #[comptime] twice: bool,
     #[comptime] window: Window,
     #[comptime] tile: Tile,
     #[define(F)] _element: ElemType,
@@ -320,6 +325,9 @@ pub(super) fn gathered<F: Float, E: Float, NA: Size, NB: Size, NO: Size>(
                             results.insert(e, F::cast_from(bounce[first + lane_row * SIDE + lane_column + v * no + e]));
                         }
                         out[(place * columns + column) / no + v] = results;
+                        if comptime!(twice) {
+                            also[(place * pitch + first_column + column) / no + v] = results;
+                        }
                     }
                 }
                 sync_cube();
@@ -336,7 +344,11 @@ pub(super) fn gathered<F: Float, E: Float, NA: Size, NB: Size, NO: Size>(
             for j in 0..across {
                 let column = tile_column + unit % SIDE + j * SIDE;
                 if row < rows && column < columns {
-                    out[place * columns + column] = Vector::new(F::cast_from(sums.of_unit[i * across + j]));
+                    let result = Vector::new(F::cast_from(sums.of_unit[i * across + j]));
+                    out[place * columns + column] = result;
+                    if comptime!(twice) {
+                        also[place * pitch + first_column + column] = result;
+                    }
                 }
             }
         }
@@ -476,7 +488,7 @@ pub(super) fn weight_grad<F: Float, E: Float, NA: Size, NB: Size>(
 /// dW from the planes of its shares.
 ///
 /// # Shapes
-/// - planes as [`weight_grad`] leaves them, `height` rows of `width`; dW `[C of y, C of x, taps]`
+/// - planes as [`weight_grad`] leaves them, `height` rows of `width`; dW `[C of y, rows]`, a row a tap and channel of x
 #[cube(launch_unchecked)]
 pub(super) fn add_planes<F: Float>(
     planes: &[f32],
@@ -484,19 +496,17 @@ pub(super) fn add_planes<F: Float>(
     height: usize,
     width: usize,
     shares: usize,
-    x_channels: usize,
+    rows: usize,
     y_channels: usize,
-    #[comptime] taps: usize,
     #[define(F)] _element: ElemType,
 ) {
     // Neighbouring units read neighbouring columns.
     let (column, row) = (ABSOLUTE_POS % y_channels, ABSOLUTE_POS / y_channels);
-    if row < x_channels * taps {
+    if row < rows {
         let mut sum = 0.0;
         for share in 0..shares {
             sum += planes[(share * height + row) * width + column];
         }
-        let (tap, channel) = (row / x_channels, row % x_channels);
-        out[(column * x_channels + channel) * taps + tap] = F::cast_from(sum);
+        out[column * rows + row] = F::cast_from(sum);
     }
 }

@@ -24,6 +24,7 @@ use self::{
     tile::{STEP, UNITS, Units},
 };
 use super::{
+    slab::Slab,
     tape::{self, Rows, Strategy},
     unit_an_item,
 };
@@ -37,14 +38,20 @@ const SHARE: usize = 16 * STEP;
 /// The most of it: longer sums in f32 lose digits.
 const LONGEST: usize = 1 << 15;
 
-/// As the convolution of Burn; `None` for a precision that the device's matrix units do not take.
+/// As the convolution of Burn; the result is also written behind the maps of a dense block, if there is one. `None` for a precision that the device's matrix units do not take.
 ///
 /// # Shapes
 /// - x `[B, in, H, W]`, weight `[out, in, kH, kW]` to `[B, out, H', W']`
 ///
 /// # Panics
-/// When the channels differ, or the kernel is larger than the padded map.
-pub(crate) fn conv2d(x: &Tensor<4>, weight: &Tensor<4>, stride: usize, padding: usize) -> Option<Tensor<4>> {
+/// When the channels differ, the kernel is larger than the padded map, or the block has no room.
+pub(crate) fn conv2d(
+    x: &Tensor<4>,
+    weight: &Tensor<4>,
+    stride: usize,
+    padding: usize,
+    block: Option<&Slab>,
+) -> Option<Tensor<4>> {
     let (x, w) = (tape::operand(x)?, tape::operand(weight)?);
     let context = tape::context(&[&x, &w]);
     let nodes = [x.tensor.node(), w.tensor.node()];
@@ -56,9 +63,10 @@ pub(crate) fn conv2d(x: &Tensor<4>, weight: &Tensor<4>, stride: usize, padding: 
         "convolution of {c} channels of {h} x {wide} with a weight for {ci} of {kh} x {kw}"
     );
     let _t = cpu_times::time(Part::ConvForward);
+    // No copy after the first update.
     let weight = into_contiguous(permute(w, &[0, 2, 3, 1]));
     let layer = Layer::new(Rows::of(x), weight, stride, padding, units);
-    let out = layer.forward();
+    let out = layer.forward(block);
     if !tape::records(context) {
         return Some(tape::constant(out, context));
     }
@@ -90,10 +98,12 @@ impl Layer {
         Self { x, weight, stride, padding, out, units }
     }
 
-    fn forward(&self) -> CubeTensor {
+    fn forward(&self, block: Option<&Slab>) -> CubeTensor {
         let ([b, co, oh, ow], [_, kh, kw, ci]) = (self.out, tape::dims::<4>(&self.weight));
         let y = tape::new_map(&self.x.map, self.out, self.x.map.dtype);
-        self.gather(Pass::Forward, &self.x, co, [b * oh * ow, co], 1, [&[ci], &[kh * kw * ci], &[co]], &y);
+        let also = block.map(|block| block.place(self.out));
+        let lengths = [&[ci][..], &[kh * kw * ci], &[co]];
+        self.gather(Pass::Forward, &self.x, co, [b * oh * ow, co], 1, lengths, &y, also);
         y
     }
 
@@ -103,12 +113,12 @@ impl Layer {
         let s = self.stride;
         // Of the largest phase.
         let rows = b * h.div_ceil(s) * w.div_ceil(s);
-        self.gather(Pass::InputGrad, dy, dy.pitch, [rows, ci], s * s, [&[co], &[ci], &[ci]], &dx);
+        self.gather(Pass::InputGrad, dy, dy.pitch, [rows, ci], s * s, [&[co], &[ci], &[ci]], &dx, None);
         dx
     }
 
     /// A pass over all positions of `out`, a product of `[rows, columns]` in each of the phases. `lengths` are what the vectors
-    /// of map, weight and result divide.
+    /// of map, weight and result divide. The result is also written into another map, from a column on.
     #[allow(unsafe_code, clippy::too_many_arguments)]
     fn gather(
         &self,
@@ -119,11 +129,14 @@ impl Layer {
         phases: usize,
         lengths: [&[usize]; 3],
         out: &CubeTensor,
+        also: Option<(Rows, usize)>,
     ) {
         let (units, dtype, client) = (self.units, out.dtype, &out.client);
         let tile = units.tile(dtype, rows, columns);
         let [of_map, of_weight, of_out] = lengths.map(|lengths| units.vector(dtype, lengths));
         let of_map = units.vector(dtype, &[of_map, map.pitch]);
+        let (pitch, start) = also.as_ref().map_or((0, 0), |(rows, start)| (rows.pitch, *start));
+        let of_out = units.vector(dtype, &[of_out, pitch, start]);
         // A device takes a limited number of cubes in one line.
         let (tiles, most) = (rows.div_ceil(tile.rows), client.properties().hardware.max_cube_count.0 as usize);
         let lines = tiles.div_ceil(most);
@@ -140,7 +153,12 @@ impl Layer {
                 map.argument(),
                 tape::argument(&self.weight),
                 tape::argument(out),
+                // Where there is no other map, the kernel does not write there.
+                also.as_ref().map_or_else(|| tape::argument(out), |(rows, _)| rows.argument()),
                 self.sizes(y_pitch, 0, lines),
+                pitch,
+                start,
+                also.is_some(),
                 self.window(pass),
                 tile,
                 tape::element(out),
@@ -152,7 +170,8 @@ impl Layer {
     #[allow(unsafe_code)]
     fn weight_grad(&self, dy: &Rows) -> CubeTensor {
         let ([b, co, oh, ow], [_, kh, kw, ci]) = (self.out, tape::dims::<4>(&self.weight));
-        let dw = tape::new(&self.x.map, [co, ci, kh, kw], self.x.map.dtype);
+        // As the forward pass wants the weight, so that an update leaves it like that.
+        let dw = tape::new(&self.x.map, [co, kh, kw, ci], self.x.map.dtype);
         let (units, dtype, client) = (self.units, dw.dtype, &dw.client);
         let (rows, inner) = (kh * kw * ci, b * oh * ow);
         let tile = units.tile(dtype, rows, co);
@@ -190,13 +209,12 @@ impl Layer {
                 down * tile.rows,
                 across * tile.columns,
                 shares,
-                ci,
+                rows,
                 co,
-                kh * kw,
                 tape::element(&dw),
             );
         }
-        dw
+        permute(dw, &[0, 3, 1, 2])
     }
 
     fn window(&self, pass: Pass) -> Window {

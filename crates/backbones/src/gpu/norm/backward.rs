@@ -16,15 +16,16 @@ use cubecl::prelude::*;
 
 use super::{
     Division,
-    kernels::{self, Mask},
+    kernels::{self, Beside, Mask},
     whole,
 };
 use crate::{
     cpu_times::{self, Part},
     gpu::{
         UNITS,
+        packed::Packed,
         slab::Slab,
-        tape::{self, Pair, Rows},
+        tape::{self, Rows},
     },
 };
 
@@ -68,14 +69,18 @@ impl State {
         let (x, d) = (&self.rows, &self.division);
         let client = &x.map.client;
         let means = tape::new(&x.map, [2, d.groups, d.channels()], DType::F32);
-        let parameters = Pair::new(&x.map, d.channels());
+        let parameters = Packed::new(&x.map, vec![d.channels(); 2]);
         // Without a residual the mask is made of x, and this is not read.
         let y = self.output.as_ref().unwrap_or(&self.statistics);
-        let (dx, accumulate) = match &self.slab {
+        let (dx, accumulate, last) = match &self.slab {
             Some(slab) => slab.gradient(),
-            None => (Rows::of(x.new_like()), false),
+            None => (Rows::of(x.new_like()), false, 0),
         };
-        let of_residual = residual.then(|| x.new_like());
+        let (wanted, beside) = match &self.slab {
+            Some(slab) => (Beside::LastMap, Some(slab.new_last())),
+            None if residual => (Beside::Residual, Some(x.new_like())),
+            None => (Beside::Nothing, None),
+        };
         if d.small() {
             // SAFETY: every index is below the size of its buffer, by the division of the map.
             unsafe {
@@ -89,7 +94,7 @@ impl State {
                     tape::argument(y),
                     tape::argument(&self.statistics),
                     dx.argument(),
-                    tape::argument(of_residual.as_ref().unwrap_or(&means)),
+                    tape::argument(beside.as_ref().unwrap_or(&means)),
                     parameters.argument(),
                     d.rows,
                     d.groups,
@@ -97,16 +102,17 @@ impl State {
                     x.pitch / d.vector,
                     dy.pitch / d.vector,
                     dx.pitch / d.vector,
-                    parameters.second() / d.vector,
+                    parameters.start(1) / d.vector,
+                    last / d.vector,
                     d.lanes,
                     self.mask,
                     self.constant,
                     accumulate,
-                    residual,
+                    wanted,
                     x.element(),
                 );
             }
-            return self.results(dx, parameters, of_residual);
+            return self.results(dx, parameters, beside);
         }
         let sums = tape::new(&x.map, [2, d.groups, d.chunks, d.channels()], DType::F32);
         // SAFETY: every index is below the size of its buffer, by the division of the map.
@@ -142,7 +148,7 @@ impl State {
                 d.chunks,
                 d.groups,
                 d.width,
-                parameters.second() / d.vector,
+                parameters.start(1) / d.vector,
                 d.lanes,
             );
             kernels::propagate::launch_unchecked(
@@ -156,31 +162,31 @@ impl State {
                 tape::argument(&self.statistics),
                 tape::argument(&means),
                 dx.argument(),
-                // Without a residual the kernel does not write there, and the buffer is any.
-                tape::argument(of_residual.as_ref().unwrap_or(&sums)),
+                // Where nothing is wanted beside, the kernel does not write there, and the buffer is any.
+                tape::argument(beside.as_ref().unwrap_or(&sums)),
                 d.rows,
                 d.per_chunk,
                 d.width,
                 x.pitch / d.vector,
                 dy.pitch / d.vector,
                 dx.pitch / d.vector,
+                last / d.vector,
                 d.lanes,
                 self.mask,
                 self.constant,
                 accumulate,
-                residual,
+                wanted,
                 x.element(),
             );
         }
-        self.results(dx, parameters, of_residual)
+        self.results(dx, parameters, beside)
     }
 
-    fn results(&self, dx: Rows, parameters: Pair, of_residual: Option<CubeTensor>) -> [Option<CubeTensor>; 4] {
-        let dx = match &self.slab {
-            Some(slab) => slab.last_of(&dx),
-            None => dx.map,
-        };
-        let [weight, bias] = parameters.separate();
-        [Some(dx), Some(weight), Some(bias), of_residual]
+    fn results(&self, dx: Rows, parameters: Packed, beside: Option<CubeTensor>) -> [Option<CubeTensor>; 4] {
+        let [weight, bias] = [0, 1].map(|i| Some(parameters.tensor(i)));
+        match self.slab {
+            Some(_) => [beside, weight, bias, None],
+            None => [Some(dx.map), weight, bias, beside],
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::gpu::{
     UNITS,
+    packed::Packed,
     tape::{self, Rows},
 };
 
@@ -53,7 +54,7 @@ impl Map<'_> {
         let Self { norm, division: d, x, residual, .. } = self;
         let out = x.new_like();
         let statistics = tape::new(&x.map, [Plane::COUNT, d.groups, d.channels()], DType::F32);
-        let running = tape::Pair::new(&x.map, d.channels());
+        let running = Packed::new(&x.map, vec![d.channels(); 2]);
         let (other, other_pitch) = self.other();
         // SAFETY: every index is below the size of its buffer, by the division of the map.
         unsafe {
@@ -76,7 +77,7 @@ impl Map<'_> {
                 d.width,
                 x.pitch / d.vector,
                 other_pitch / d.vector,
-                running.second() / d.vector,
+                running.start(1) / d.vector,
                 norm.eps as f32,
                 momentum as f32,
                 d.lanes,
@@ -85,7 +86,7 @@ impl Map<'_> {
                 x.element(),
             );
         }
-        (out, statistics, running.separate())
+        (out, statistics, [0, 1].map(|i| running.tensor(i)))
     }
 
     /// The residual, or a small buffer that is not read.
@@ -103,7 +104,7 @@ impl Map<'_> {
         let client = &x.map.client;
         let sums = tape::new(&x.map, [2, d.groups, d.chunks, d.channels()], DType::F32);
         let statistics = tape::new(&x.map, [Plane::COUNT, d.groups, d.channels()], DType::F32);
-        let running = tape::Pair::new(&x.map, d.channels());
+        let running = Packed::new(&x.map, vec![d.channels(); 2]);
         // SAFETY: every index is below the size of its buffer, by the division of the map.
         unsafe {
             kernels::measure::launch_unchecked(
@@ -138,14 +139,14 @@ impl Map<'_> {
                 d.groups,
                 d.width,
                 x.pitch / d.vector,
-                running.second() / d.vector,
+                running.start(1) / d.vector,
                 norm.eps as f32,
                 momentum as f32,
                 d.lanes,
                 x.element(),
             );
         }
-        (statistics, running.separate())
+        (statistics, [0, 1].map(|i| running.tensor(i)))
     }
 
     /// Statistics `[4, 1, C]` from the running ones.

@@ -400,8 +400,19 @@ pub(super) fn finish_back<N: Size>(
     }
 }
 
+/// What is written beside the gradient of the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Beside {
+    Nothing,
+    /// The gradient of the residual.
+    Residual,
+    /// The gradient of the last map of a dense block, which is that part of the input's.
+    LastMap,
+}
+
 /// `dx = scale·(dy - mean of dy - x̂·mean of dy·x̂)`, `dy` masked; without the means where the statistics are constants. The
-/// masked `dy` is the gradient of the residual.
+/// masked `dy` is the gradient of the residual. Of a dense block, columns from `last` on are the last map's, whose gradient this
+/// completes.
 #[cube(launch_unchecked)]
 pub(super) fn propagate<F: Float, N: Size>(
     x: &[Vector<F, N>],
@@ -410,18 +421,19 @@ pub(super) fn propagate<F: Float, N: Size>(
     statistics: &[Vector<f32, N>],
     means: &[Vector<f32, N>],
     dx: &mut [Vector<F, N>],
-    residual: &mut [Vector<F, N>],
+    beside: &mut [Vector<F, N>],
     rows: usize,
     per_chunk: usize,
     width: usize,
     pitch: usize,
     dy_pitch: usize,
     dx_pitch: usize,
+    last: usize,
     #[comptime] lanes: usize,
     #[comptime] mask: Mask,
     #[comptime] constant: bool,
     #[comptime] accumulate: bool,
-    #[comptime] of_residual: bool,
+    #[comptime] wanted: Beside,
     #[define(F)] _element: ElemType,
 ) {
     let at = place(rows, per_chunk, width, lanes);
@@ -443,8 +455,8 @@ pub(super) fn propagate<F: Float, N: Size>(
             let value = Vector::<f32, N>::cast_from(x[position * pitch + at.column]);
             let slope = Vector::<f32, N>::cast_from(dy[position * dy_pitch + at.column]);
             let slope = masked::<F, N>(slope, value, y, position * width + at.column, scale, offset, mask);
-            if comptime!(of_residual) {
-                residual[position * width + at.column] = Vector::cast_from(slope);
+            if comptime!(wanted == Beside::Residual) {
+                beside[position * width + at.column] = Vector::cast_from(slope);
             }
             let mut result = scale * slope;
             if comptime!(!constant) {
@@ -454,7 +466,11 @@ pub(super) fn propagate<F: Float, N: Size>(
             if comptime!(accumulate) {
                 result += Vector::cast_from(dx[target]);
             }
-            dx[target] = Vector::cast_from(result);
+            if comptime!(wanted == Beside::LastMap) && at.column >= last {
+                beside[position * (width - last) + at.column - last] = Vector::cast_from(result);
+            } else {
+                dx[target] = Vector::cast_from(result);
+            }
             row += at.step;
         }
     }

@@ -84,8 +84,9 @@ struct Division {
 }
 
 impl Division {
-    fn of(map: &Rows, groups: usize) -> Self {
-        let vector = map.vector();
+    /// `last` is where the last map of a dense block begins, which is a part by itself.
+    fn of(map: &Rows, groups: usize, last: usize) -> Self {
+        let vector = tape::vector(&[map.columns, map.pitch, last]);
         let (rows, width) = (map.rows / groups, map.columns / vector);
         let lanes = width.next_power_of_two().min(LANES);
         let side_by_side = UNITS as usize / lanes;
@@ -148,7 +149,7 @@ pub(crate) fn batch_norm(
         Input::Slab(slab, _) => (slab.rows(), Some(slab.clone())),
     };
     let (weight, bias) = (vector(w)?, vector(b)?);
-    let division = Division::of(&rows, norm.groups);
+    let division = Division::of(&rows, norm.groups, slab.as_ref().map_or(0, Slab::last));
     let residual = r.map(|r| Rows::of(r.tensor.into_primitive()).in_vectors(division.vector));
     if residual.as_ref().is_some_and(|r| r.map.dtype != rows.map.dtype)
         || rows.map.client.properties().hardware.max_bindings < BINDINGS

@@ -3,7 +3,7 @@
 
 use cubecl::prelude::*;
 
-use super::kernels::{Mask, Plane, add_up, masked, moments};
+use super::kernels::{Beside, Mask, Plane, add_up, masked, moments};
 use crate::gpu::UNITS;
 
 /// Statistics, running statistics and the normalised map. Cube x covers `lanes` columns.
@@ -106,7 +106,7 @@ pub(super) fn forward<F: Float, N: Size>(
     }
 }
 
-/// Gradients of the map, weight, bias and residual.
+/// Gradients of the map, weight and bias, and what else is wanted, as [`super::kernels::propagate`] gives it.
 #[cube(launch_unchecked)]
 pub(super) fn backward<F: Float, N: Size>(
     x: &[Vector<F, N>],
@@ -114,7 +114,7 @@ pub(super) fn backward<F: Float, N: Size>(
     y: &[Vector<F, N>],
     statistics: &[Vector<f32, N>],
     dx: &mut [Vector<F, N>],
-    residual: &mut [Vector<F, N>],
+    beside: &mut [Vector<F, N>],
     parameters: &mut [Vector<f32, N>],
     rows: usize,
     groups: usize,
@@ -123,11 +123,12 @@ pub(super) fn backward<F: Float, N: Size>(
     dy_pitch: usize,
     dx_pitch: usize,
     second: usize,
+    last: usize,
     #[comptime] lanes: usize,
     #[comptime] mask: Mask,
     #[comptime] constant: bool,
     #[comptime] accumulate: bool,
-    #[comptime] of_residual: bool,
+    #[comptime] wanted: Beside,
     #[define(F)] _element: ElemType,
 ) {
     let unit = UNIT_POS as usize;
@@ -182,8 +183,8 @@ pub(super) fn backward<F: Float, N: Size>(
                 let value = Vector::<f32, N>::cast_from(x[position * pitch + column]);
                 let slope = Vector::<f32, N>::cast_from(dy[position * dy_pitch + column]);
                 let slope = masked::<F, N>(slope, value, y, position * width + column, scale, offset, mask);
-                if comptime!(of_residual) {
-                    residual[position * width + column] = Vector::cast_from(slope);
+                if comptime!(wanted == Beside::Residual) {
+                    beside[position * width + column] = Vector::cast_from(slope);
                 }
                 let mut result = scale * slope;
                 if comptime!(!constant) {
@@ -194,7 +195,11 @@ pub(super) fn backward<F: Float, N: Size>(
                 if comptime!(accumulate) {
                     result += Vector::cast_from(dx[target]);
                 }
-                dx[target] = Vector::cast_from(result);
+                if comptime!(wanted == Beside::LastMap) && column >= last {
+                    beside[position * (width - last) + column - last] = Vector::cast_from(result);
+                } else {
+                    dx[target] = Vector::cast_from(result);
+                }
                 row += step;
             }
         }
