@@ -277,6 +277,54 @@ fn sixteen_shards_are_one_run_byte_for_byte() {
 }
 
 #[test]
+fn shards_of_a_prediction_are_one_run_byte_for_byte() {
+    let folder = &made().folder;
+    let set = synth(folder, "labelled", 6, [40, 0, 20]).0;
+    let heads = folder.join("heads");
+    let mut words =
+        arguments!["linear", "--data", set, "--out", heads, "--quiet", "--task", "Pleural Effusion"].to_vec();
+    let network = "--weights random --arch resnet18 --image-size 32 --batch-size 4 --task Cardiomegaly";
+    words.extend(network.split_whitespace().map(Into::into));
+    succeed(words);
+    let predict = |out: &Path, more: &[&str]| {
+        let common =
+            arguments!["predict", "--weights", heads, "--data", set, "--out", out, "--batch-size", "4", "--quiet"];
+        let mut words = common.to_vec();
+        words.extend(more.iter().map(Into::into));
+        words
+    };
+    // More shards of the test part than batches, so that some are empty.
+    for (part, of) in [("train", 3), ("test", 5)] {
+        let whole = folder.join(format!("{part}.csv"));
+        succeed(predict(&whole, &["--part", part]));
+        let shards: Vec<PathBuf> = (1..=of).map(|i| folder.join(format!("{part}-{i}"))).collect();
+        for (i, shard) in shards.iter().enumerate() {
+            let number = format!("{}/{of}", i + 1);
+            succeed(predict(shard, &["--part", part, "--shard", &number, "--workers", "1"]));
+        }
+        let merge = |shards: &[PathBuf], out: &Path| {
+            let mut words = arguments!["merge", "--quiet", "--out", out].to_vec();
+            words.extend(shards.iter().rev().map(Into::into));
+            run(words)
+        };
+        let merged = folder.join(format!("{part}-merged.csv"));
+        let ran = merge(&shards, &merged);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert!(fs::read(&merged).unwrap() == fs::read(&whole).unwrap(), "the scores of {part} differ");
+        let there = folder.join("there.csv");
+        fs::write(&there, "mine").unwrap();
+        assert_eq!(merge(&shards, &there).code, Some(1));
+        assert_eq!(fs::read_to_string(&there).unwrap(), "mine");
+        let missing = merge(&shards[1..], &folder.join("not-merged.csv"));
+        assert!(missing.stderr.contains(&format!("1/{of} missing")), "{}", missing.stderr);
+    }
+    let left = names(folder).into_iter().find(|name| name.contains("merging"));
+    assert_eq!(left, None, "what merging leaves");
+    let ran = run(predict(&folder.join("studies"), &["--part", "test", "--study-max", "--shard", "1/2"]));
+    assert!(ran.code == Some(1) && ran.stderr.contains("a part of a study"), "{}", ran.stderr);
+}
+
+#[test]
 fn shards_of_a_cache_and_of_an_audit_are_one_run() {
     let Made { folder, set } = made();
     let words = |command: &str, more: &[&str]| {

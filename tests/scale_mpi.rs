@@ -247,3 +247,113 @@ fn a_full_disk_on_rank_0_ends_the_run_which_then_goes_on() {
     goes_on(made, &out);
     drop(mounted);
 }
+
+/// A set with labels in all parts; made once.
+fn labelled(made: &Made) -> PathBuf {
+    let set = made.folder.join("labelled");
+    if set.exists() { set } else { synth(&made.folder, "labelled", 6, [60, 12, 20]).0 }
+}
+
+fn finetune(made: &Made, out: &Path, epochs: &str) -> Vec<OsString> {
+    let mut words = arguments!["finetune", "--data", labelled(made), "--out", out, "--epochs", epochs].to_vec();
+    let fixed = "--weights random --arch resnet18 --image-size 32 --device cpu --workers 1 --lr 3e-4 --task Cardiomegaly \
+                 --fraction 0.3 --fraction 0.6 --fraction 1 --draws 2 --unchecked-pretraining";
+    words.extend(fixed.split_whitespace().map(Into::into));
+    words
+}
+
+/// The files of a folder but for what a clock and the launcher said.
+fn results(folder: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = files(folder);
+    files.retain(|path, _| !path.ends_with("run.json"));
+    files
+}
+
+#[test]
+fn a_fine_tuning_whose_draws_are_dealt_to_ranks_is_that_of_one_process() {
+    let Some((made, _turn)) = made() else { return };
+    let (one, several, hurt) =
+        (made.folder.join("tuned-1"), made.folder.join("tuned-3"), made.folder.join("tuned-hurt"));
+    succeed(finetune(made, &one, "1"));
+    let expected = results(&one);
+    assert!(expected.len() > 20, "{:?}", expected.keys());
+    let output = mpirun(3, finetune(made, &several, "1")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("5 draws are dealt to 3 ranks"), "{said}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).matches("Cardiomegaly").count(), 3, "rank 0 alone prints");
+    let found = results(&several);
+    assert!(found.keys().eq(expected.keys()), "{:?}", found.keys());
+    for (path, bytes) in &found {
+        assert!(*bytes == expected[path], "{}", path.display());
+    }
+    assert!(!made.folder.join("tuned-3.unfinished").exists());
+
+    // A rank that is killed ends all; what was finished stays, and one process goes on from it.
+    let log = hurt.with_extension("stderr");
+    let mut command = mpirun(2, finetune(made, &hurt, "1"));
+    let mut child = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
+    let kept = made.folder.join("tuned-hurt.unfinished");
+    let finished = || files_named(&kept, "run.toml");
+    let begun = Instant::now();
+    while finished() == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "ended before: {}", fs::read_to_string(&log).unwrap());
+        assert!(begun.elapsed() < Duration::from_secs(300), "no draw: {}", fs::read_to_string(&log).unwrap());
+        sleep(Duration::from_millis(2));
+    }
+    let pid = process_of(1, &hurt);
+    assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+    assert!(!child.wait().unwrap().success());
+    assert!((1..5).contains(&finished()) && !hurt.exists(), "{}", finished());
+    // Of ranks that mean different things the first that differs is named, and all end.
+    let other = OsString::from(env!("CARGO_BIN_EXE_moco-cxr"));
+    let mut command = mpirun(1, finetune(made, &hurt, "1"));
+    command.args([":", "-n", "1"]).arg(other).args(finetune(made, &hurt, "2"));
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("rank 1: error:"), "{said}");
+    assert!(said.contains("finished draws of another fine-tuning") && said.matches("error:").count() == 1, "{said}");
+    let again = succeed(finetune(made, &hurt, "1"));
+    assert!(again.stderr.contains("finished before"), "{}", again.stderr);
+    assert!(results(&hurt) == expected, "the results differ");
+}
+
+/// Files of a name one folder below.
+fn files_named(folder: &Path, name: &str) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.path().join(name).is_file()).count()
+}
+
+#[test]
+fn a_table_whose_fits_are_dealt_to_ranks_is_that_of_one_process() {
+    let Some((made, _turn)) = made() else { return };
+    let set = labelled(made);
+    let words = |of: &str| {
+        let (to, out) = (made.folder.join(format!("results-{of}")), made.folder.join(format!("table-{of}")));
+        let mut words = arguments!["reproduce", "app1", "--results", to, "--out", out, "--data", set].to_vec();
+        let fixed =
+            "--protocol standard --image-size 32 --epochs 1 --device cpu --workers 1 --weights resnet18-moco=random";
+        words.extend(fixed.split_whitespace().map(Into::into));
+        words
+    };
+    let nowhere = made.folder.join("no-published-weights");
+    let run = |mut command: Command| {
+        let output = command.env("MOCO_CXR_CACHE", &nowhere).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (one, several) = (run(support::tool(words("1"))), run(mpirun(2, words("2"))));
+    assert!(one.contains("of 32 cells"), "{one}");
+    assert!(several == one, "{several}\n{one}");
+    for name in ["results", "table"] {
+        let [ours, theirs] = ["2", "1"].map(|of| files(&made.folder.join(format!("{name}-{of}"))));
+        assert!(ours.keys().eq(theirs.keys()) && ours.len() > 3, "{:?}\n{:?}", ours.keys(), theirs.keys());
+        for (path, bytes) in &ours {
+            let expected = &theirs[path];
+            assert!(bytes == expected, "{}", path.display());
+        }
+    }
+    // What is there is not made again, by any number of ranks.
+    fs::remove_dir_all(made.folder.join("table-1")).unwrap();
+    assert!(run(mpirun(2, words("1"))) == one);
+}

@@ -1,7 +1,9 @@
 //! A run on several ranks: processes that `mpirun` or `srun` starts together, one for each device.
 
+mod deal;
 mod launch;
 mod session;
 
+pub(crate) use deal::dealt;
 pub use launch::{Launch, host_threads};
 pub use session::Ranks;

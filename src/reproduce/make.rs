@@ -100,16 +100,27 @@ impl Reproduction {
         // Only fits of the table that are missing: nothing else may count as one of them later.
         let missing = self.missing();
         let fits: Vec<Fit> = fits.iter().copied().filter(|fit| missing.contains(fit)).collect();
+        let parts = self.opened(&fits, watch)?;
+        self.make_of(&fits, &parts, watch)
+    }
+
+    /// The parts of the data, under whose conditions existing results were made.
+    pub(super) fn opened(&self, fits: &[Fit], watch: &dyn Watch) -> Result<Parts> {
         // Images are kept, or taken from a cache, as the first model wants them.
         let views = fits.first().and_then(|fit| self.start(fit.arm, &()).ok()).map(|start| start.views);
         let parts = self.sources.parts(self.protocol.seed, views.as_ref(), watch)?;
         parts.check_draws(self.protocol.draw_rule)?;
         self.check_made(&parts)?;
+        Ok(parts)
+    }
+
+    /// Computes fits that are missing, model by model.
+    pub(super) fn make_of(&self, fits: &[Fit], parts: &Parts, watch: &dyn Watch) -> Result<Vec<NotMade>> {
         let mut not_made = Vec::new();
         for fits in fits.chunk_by(|one, other| one.arm == other.arm) {
             let arm = fits[0].arm;
-            let made = match self.checked(arm, &parts, watch) {
-                Ok((start, pretraining)) => self.make_model((&start, pretraining), fits, &parts, watch)?,
+            let made = match self.checked(arm, parts, watch) {
+                Ok((start, pretraining)) => self.make_model((&start, pretraining), fits, parts, watch)?,
                 Err(fault) => all_not_made(fits, fault)?,
             };
             made.iter().for_each(|NotMade { fit, reason }| watch.note(&format!("{}: {reason}", name(fit))));
@@ -155,7 +166,7 @@ impl Reproduction {
     /// The initial weights of a model, checked against the parts, once for all its tasks. Random ones that are trained on get
     /// running statistics of the training images, without which their features in eval mode say nothing; for features every
     /// network gets them later. Then the folder of the model is taken.
-    fn checked(&self, arm: Arm, parts: &Parts, watch: &dyn Watch) -> Result<(LoadedNetwork, Pretraining)> {
+    pub(super) fn checked(&self, arm: Arm, parts: &Parts, watch: &dyn Watch) -> Result<(LoadedNetwork, Pretraining)> {
         let mut start = self.start(arm, watch)?;
         if start.is_raw() && !self.by_features(arm.tuning) {
             let mut network = start.network().clone();
@@ -212,7 +223,7 @@ impl Reproduction {
         }
     }
 
-    fn by_features(&self, tuning: Tuning) -> bool {
+    pub(super) fn by_features(&self, tuning: Tuning) -> bool {
         tuning == Tuning::Linear && self.linear == LinearProtocol::Standard
     }
 

@@ -14,6 +14,7 @@
 //! scores, the AUROC and its interval are taken from `linear.json` or `finetune.json`; improvements are paired and then not
 //! available.
 
+mod among;
 mod cell;
 mod files;
 mod fits;

@@ -99,11 +99,15 @@ pub struct StepTimes {
     pub forward_s: f64,
     /// Backward pass.
     pub backward_s: f64,
-    /// Reading loss and gradient norm, the one place where the host waits for the device.
+    /// Reading loss and gradient norm, the one place where the host waits for the device; of several ranks also reading what they
+    /// exchange.
     pub wait_s: f64,
     /// Update of the key encoder, optimiser, queue; may still be running on a GPU.
     pub update_s: f64,
-    /// Waiting for other ranks and exchanging with them; none without other ranks.
+    /// Waiting for other ranks, until the last of them has come; none without other ranks.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub late_s: f64,
+    /// Exchanging with other ranks, once all are there; in logs of earlier versions with the waiting.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub exchange_s: f64,
 }

@@ -136,15 +136,18 @@ impl<B: Backbone> Moco<B> {
             times.forward_s += clock.lap();
         }
         gradients.scale(1.0 / parts as f64);
+        times.forward_s -= exchanged.seconds(); // of the keys
         if ranks.size() > 1 {
+            let before = exchanged.seconds();
             exchanged.average(&mut gradients)?;
             let groups = self.groups_here();
             if let Some([q, k]) = running {
-                q.blend(&mut self.encoder_q, &*ranks, groups)?;
-                k.blend(&mut self.encoder_k, &*ranks, groups)?;
+                q.blend(&mut self.encoder_q, &mut exchanged, groups)?;
+                k.blend(&mut self.encoder_k, &mut exchanged, groups)?;
             }
+            times.wait_s += clock.lap() - (exchanged.seconds() - before);
         }
-        times.exchange_s = exchanged.seconds;
+        (times.late_s, times.exchange_s) = (exchanged.waited_s, exchanged.exchange_s);
         self.times = times;
         Ok(Work { gradients, measures, written, step: update.index })
     }

@@ -2,14 +2,19 @@
 
 use clap::Args;
 use moco_cxr::{
-    FineTuneSettings, ValidFrom,
+    Error, FineTuneSettings, Ranks, ValidFrom,
     eval::Trained,
     study::{CheckpointChoice, Statistics},
 };
 
 use crate::{
     Fault,
-    flags::{bad_argument::OrBadArgument, private::PrivateArguments, study::StudyArguments},
+    flags::{
+        bad_argument::OrBadArgument,
+        private::PrivateArguments,
+        ranks::{DEADLINE, together},
+        study::StudyArguments,
+    },
     terminal::watch::Terminal,
 };
 
@@ -19,6 +24,9 @@ use crate::{
 /// otherwise a fifth of the training patients is held out for that. Of many such images, 500 or twice the labelled ones are used.
 ///
 /// Finished draws are kept in OUT.unfinished until all are finished; after an interruption the same command continues.
+///
+/// Started by mpirun or srun as several processes, they share the draws, one device each (a build with the feature mpi;
+/// docs/scale.md).
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  moco-cxr finetune --data CheXpert-v1.0-small --weights runs/first --task \"Pleural Effusion\" --fraction 0.1 --epochs 10 --out runs/first/finetune"
@@ -42,17 +50,28 @@ pub(crate) struct Arguments {
     from_linear: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    arguments.study.guarded(|| {
-        let mut settings = FineTuneSettings::new(Trained::All);
-        (settings.epochs, settings.lr) = (arguments.epochs, arguments.lr);
-        (settings.checkpoint, settings.from_linear) = (arguments.checkpoint, arguments.from_linear);
-        train(&arguments.study, arguments.private.private, settings)
+pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
+    let mut settings = FineTuneSettings::new(Trained::All);
+    (settings.epochs, settings.lr) = (arguments.epochs, arguments.lr);
+    (settings.checkpoint, settings.from_linear) = (arguments.checkpoint, arguments.from_linear);
+    train(arguments.study, arguments.private.private, settings)
+}
+
+/// Trains with labels and writes the results, alone or with other ranks, to which the draws are dealt. Finished draws are kept
+/// beside the results until all are finished.
+pub(crate) fn train(mut study: StudyArguments, private: bool, settings: FineTuneSettings) -> Result<(), Fault> {
+    together(DEADLINE, |ranks| {
+        study.as_rank(ranks);
+        study.guarded(|| train_among(&study, private, settings, ranks))
     })
 }
 
-/// Trains with labels and writes the results. Finished draws are kept beside them until all are finished.
-pub(crate) fn train(study: &StudyArguments, private: bool, mut settings: FineTuneSettings) -> Result<(), Fault> {
+fn train_among(
+    study: &StudyArguments,
+    private: bool,
+    mut settings: FineTuneSettings,
+    ranks: &Ranks,
+) -> Result<(), Fault> {
     settings.batch_size = study.reading.batch_size.unwrap_or(settings.batch_size);
     settings.validate().or_bad_argument()?;
     let out = std::path::absolute(&study.out)?; // `.` has no name
@@ -60,8 +79,12 @@ pub(crate) fn train(study: &StudyArguments, private: bool, mut settings: FineTun
     unfinished.push(".unfinished");
     settings.unfinished = Some(out.with_file_name(unfinished));
     let watch = Terminal::new(study.output.quiet());
-    let opened = study.open(ValidFrom::HeldOut, None, Statistics::Own, &watch)?.in_private(private);
-    let tuned = opened.fine_tune(&settings)?;
-    tuned.write(&study.out)?;
-    study.print(tuned.outcome())
+    let open = || Ok(study.open(ValidFrom::HeldOut, None, Statistics::Own, &watch));
+    let opened = ranks.in_turn("images and weights are read", open)??.in_private(private);
+    if let Some(tuned) = opened.fine_tune_among(&settings, ranks)? {
+        tuned.write(&study.out)?;
+        study.print(tuned.outcome())?;
+    }
+    // Who ends earlier is taken for one that was lost.
+    Ok(ranks.together().barrier("rank 0 writes the results", true).map_err(Error::from)?)
 }

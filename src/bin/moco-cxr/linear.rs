@@ -49,11 +49,18 @@ enum Kind {
     Faithful,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    arguments.study.guarded(|| match arguments.protocol {
-        Kind::Standard => standard(arguments),
+impl Arguments {
+    /// Whether several processes share the work: where heads are trained by gradient steps.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.protocol == Kind::Faithful
+    }
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
+    match arguments.protocol {
+        Kind::Standard => arguments.study.guarded(|| standard(&arguments)),
         Kind::Faithful => faithful(arguments),
-    })
+    }
 }
 
 fn standard(arguments: &Arguments) -> Result<(), Fault> {
@@ -77,7 +84,7 @@ fn standard(arguments: &Arguments) -> Result<(), Fault> {
     study.print(found.outcome())
 }
 
-fn faithful(arguments: &Arguments) -> Result<(), Fault> {
+fn faithful(arguments: Arguments) -> Result<(), Fault> {
     if arguments.baseline_random {
         return Err(BadArgument::found("--baseline-random", "with --protocol faithful", "with standard only"));
     }
@@ -88,5 +95,5 @@ fn faithful(arguments: &Arguments) -> Result<(), Fault> {
     let mut settings = FineTuneSettings::new(Trained::Head);
     settings.epochs = arguments.epochs;
     settings.lr = arguments.lr.unwrap_or(settings.lr);
-    crate::finetune::train(&arguments.study, arguments.private.private, settings)
+    crate::finetune::train(arguments.study, arguments.private.private, settings)
 }

@@ -94,7 +94,10 @@ impl Command {
     fn check_launch(&self) -> Result<(), Fault> {
         let Launch { size, by, .. } = Launch::of_this_process();
         let together = match self {
-            Self::Pretrain(_) | Self::Devices(_) | Self::Completions(_) => true,
+            Self::Pretrain(_) | Self::Finetune(_) | Self::Reproduce(_) | Self::Devices(_) | Self::Completions(_) => {
+                true
+            }
+            Self::Linear(arguments) => arguments.is_shared(),
             Self::Embed(arguments) => arguments.is_shard(),
             Self::Predict(arguments) => arguments.is_shard(),
             Self::Cache(arguments) => arguments.is_shard(),
@@ -105,8 +108,9 @@ impl Command {
             return Ok(());
         }
         Err(format!(
-            "{by} started {size} processes, each of which would do all of this command; pretrain alone is one run on several. \
-             Start one process, or cache, embed, predict and audit with a --shard for each (docs/scale.md)"
+            "{by} started {size} processes, each of which would do all of this command; pretrain, finetune, linear --protocol \
+             faithful and reproduce are one run on several. Start one process, or cache, embed, predict and audit with a --shard \
+             for each (docs/scale.md)"
         )
         .into())
     }
@@ -130,9 +134,9 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Quickstart(arguments) => quickstart::run(&arguments),
         Command::Pretrain(arguments) => pretrain::run(arguments),
-        Command::Linear(arguments) => linear::run(&arguments),
+        Command::Linear(arguments) => linear::run(arguments),
         Command::Knn(arguments) => knn::run(&arguments),
-        Command::Finetune(arguments) => finetune::run(&arguments),
+        Command::Finetune(arguments) => finetune::run(arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Embed(arguments) => embed::run(&arguments),
         Command::Merge(arguments) => merge::run(&arguments),
@@ -140,7 +144,7 @@ fn main() -> ExitCode {
         Command::Neighbours(arguments) => neighbours::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
-        Command::Reproduce(arguments) => reproduce::run(&arguments),
+        Command::Reproduce(arguments) => reproduce::run(arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Preview(arguments) => preview::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use moco_cxr::{
-    DeviceChoice, Existing, Protocol, RunFolder, Sources, ValidFrom,
+    DeviceChoice, Error, Existing, Protocol, Ranks, RunFolder, Sources, ValidFrom,
     data::DrawRule,
     eval::{Bootstrap, write_new},
     files::NewFolder,
@@ -25,6 +25,7 @@ use crate::{
         features::FeatureCacheArguments,
         labels::PolicyArguments,
         output::{OutputArguments, print_json},
+        ranks::{DEADLINE, as_rank, together},
         reading::WorkerArguments,
         seed::SeedArguments,
         source::OptionalSourceArguments,
@@ -37,6 +38,9 @@ use crate::{
 ///
 /// With --data, every model that --results lacks is trained and evaluated there, as far as --weights are known; an
 /// interrupted run goes on where it was. Without, the table is filled from what is there. A cell that cannot be had says why.
+///
+/// Started by mpirun or srun as several processes, they share the models, one device each (a build with the feature mpi;
+/// docs/scale.md).
 ///
 /// table1: improvement over ImageNet, CheXpert. table2: rate of the pretraining, Shenzhen. app1: AUROC, CheXpert.
 /// app2: AUROC, Shenzhen. app3: improvement, Shenzhen. app4: other CheXpert tasks, linear. app5: the same, end to end.
@@ -135,7 +139,16 @@ fn named(text: &str) -> Result<(String, String), String> {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
+pub(crate) fn run(mut arguments: Arguments) -> Result<(), Fault> {
+    together(DEADLINE, |ranks| {
+        as_rank(ranks, DeviceChoice::Auto, &mut arguments.device, &mut arguments.output);
+        work(&arguments, ranks)?;
+        // Who ends earlier is taken for one that was lost.
+        Ok(ranks.together().barrier("rank 0 writes the table", true).map_err(Error::from)?)
+    })
+}
+
+fn work(arguments: &Arguments, ranks: &Ranks) -> Result<(), Fault> {
     let table = PaperTable::ALL[arguments.table as usize];
     let Arguments { results, out, .. } = arguments;
     let data = arguments.source.data.first().map(PathBuf::as_path);
@@ -148,13 +161,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     }
     let missing: Vec<Fit> = table.fits().into_iter().filter(|fit| !fit.is_made(results)).collect();
     if arguments.dry_run {
-        return dry_run(table, &missing, arguments);
+        return if ranks.is_first() { dry_run(table, &missing, arguments) } else { Ok(()) };
     }
     let not_made = match data {
-        Some(data) => make(table, data, &missing, arguments)?,
+        Some(data) => make(table, data, &missing, arguments, ranks)?,
         None if results.is_dir() => Vec::new(),
         None => return Err(format!("{}: no such folder of results", results.display()).into()),
     };
+    if !ranks.is_first() {
+        return Ok(());
+    }
     let bootstrap = match arguments.clustered {
         true => Bootstrap { seed: arguments.seed.seed(), ..Bootstrap::default() },
         false => Bootstrap::paper(arguments.seed.seed()),
@@ -192,8 +208,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 }
 
 /// Makes what is missing, on a device that is chosen only if there is something to do.
-fn make(table: PaperTable, data: &Path, missing: &[Fit], arguments: &Arguments) -> Result<Vec<NotMade>, Fault> {
-    if missing.is_empty() {
+fn make(
+    table: PaperTable,
+    data: &Path,
+    missing: &[Fit],
+    arguments: &Arguments,
+    ranks: &Ranks,
+) -> Result<Vec<NotMade>, Fault> {
+    // As rank 0 sees it.
+    let left = if missing.is_empty() { "" } else { "some" };
+    if ranks.text_of_first(left.to_owned(), "whether a fit is missing")?.is_empty() {
         return Ok(Vec::new());
     }
     let quiet = arguments.output.quiet();
@@ -226,16 +250,19 @@ fn make(table: PaperTable, data: &Path, missing: &[Fit], arguments: &Arguments) 
             device: arguments.device.choose(DeviceChoice::Auto, quiet)?,
             features: arguments.features.folder(),
         };
-        for fits in missing.chunk_by(|one, other| one.arm == other.arm) {
-            let arm = fits[0].arm;
-            // One that cannot be had leaves the cells of its models empty, with the reason.
-            if let Some(source) = reproduction.source(arm)
-                && let Err(fault) = fetch(source, arm.arch.parse().ok(), quiet)
-            {
-                arguments.output.note(&format!("{}: {fault}", arm.start()));
+        ranks.in_turn("published weights are fetched", || {
+            for fits in missing.chunk_by(|one, other| one.arm == other.arm) {
+                let arm = fits[0].arm;
+                // One that cannot be had leaves the cells of its models empty, with the reason.
+                if let Some(source) = reproduction.source(arm)
+                    && let Err(fault) = fetch(source, arm.arch.parse().ok(), quiet)
+                {
+                    arguments.output.note(&format!("{}: {fault}", arm.start()));
+                }
             }
-        }
-        not_made = reproduction.make_fits(missing, &Terminal::new(quiet))?;
+            Ok(())
+        })?;
+        not_made = reproduction.make_fits_among(missing, ranks, &Terminal::new(quiet))?;
         Ok(())
     })?;
     Ok(not_made)

@@ -36,6 +36,7 @@ impl Speed {
         mix(&mut t.backward_s, new.backward_s);
         mix(&mut t.wait_s, new.wait_s);
         mix(&mut t.update_s, new.update_s);
+        mix(&mut t.late_s, new.late_s);
         mix(&mut t.exchange_s, new.exchange_s);
     }
 
@@ -45,8 +46,8 @@ impl Speed {
     }
 
     /// Parts of the time as fractions of 1, in the order of a step.
-    pub fn shares(&self) -> [(&'static str, f64); 7] {
-        let StepTimes { upload_s, forward_s, backward_s, wait_s, update_s, exchange_s } = self.times;
+    pub fn shares(&self) -> [(&'static str, f64); 8] {
+        let StepTimes { upload_s, forward_s, backward_s, wait_s, update_s, late_s, exchange_s } = self.times;
         let parts = [
             ("data", self.data),
             ("upload", upload_s),
@@ -54,6 +55,7 @@ impl Speed {
             ("backward", backward_s),
             ("wait", wait_s),
             ("update", update_s),
+            ("other ranks", late_s),
             ("exchange", exchange_s),
         ];
         let total = self.seconds.max(f64::MIN_POSITIVE);

@@ -28,6 +28,8 @@ const SCORES: &str = "scores.csv";
 #[derive(Debug)]
 pub(super) struct FinishedDraws {
     folder: PathBuf,
+    /// Whether another rank has opened it, and removes it.
+    joined: bool,
 }
 
 /// A finished draw.
@@ -63,14 +65,36 @@ impl FinishedDraws {
             RunFolder::open(folder, Existing::Refuse)?;
             write_new(&path, serde_json::to_string_pretty(of).unwrap_or_default().as_bytes())?;
         }
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self { folder: folder.to_owned(), joined: false })
+    }
+
+    /// Opens the folder that rank 0 has opened.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and a folder that is not seen here.
+    pub(super) fn join(folder: &Path, of: &Value) -> Result<Self> {
+        if !folder.join(OF).is_file() {
+            let folder = folder.display();
+            return Err(Error::Ranks(format!(
+                "{folder}, where rank 0 keeps finished draws, is not seen here; expected one folder --out, under the same path \
+                 for all ranks"
+            )));
+        }
+        let mut store = Self::open(folder, of)?;
+        store.joined = true;
+        Ok(store)
+    }
+
+    /// Whether a draw is finished.
+    pub(super) fn has(&self, fraction: f64, number: usize, exported: bool) -> bool {
+        let folder = self.draw(fraction, number);
+        folder.join(RUN).is_file() && (!exported || folder.join(ENSEMBLE).is_dir())
     }
 
     /// Reads a draw if it is finished; removes an unfinished one.
     pub(super) fn find(&self, fraction: f64, number: usize, exported: bool) -> Result<Option<FinishedDraw>> {
         let folder = self.draw(fraction, number);
-        let whole = folder.join(RUN).is_file() && (!exported || folder.join(ENSEMBLE).is_dir());
-        if !whole {
+        if !self.has(fraction, number, exported) {
             if folder.exists() {
                 std::fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;
             }
@@ -112,6 +136,9 @@ impl FinishedDraws {
 impl Drop for FinishedDraws {
     /// Removes the folder if it has no finished draw.
     fn drop(&mut self) {
+        if self.joined {
+            return;
+        }
         let mut entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         if !entries.any(|entry| entry.path().join(RUN).is_file()) {
             // A failure to clean up matters less than the error that led here.

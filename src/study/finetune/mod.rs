@@ -3,11 +3,12 @@
 //! A network and a new head (or one fitted first by the linear probe) are trained on every draw of every fraction. After each
 //! epoch the validation rows are scored; the checkpoints with the best mean AUROC score the test rows.
 
+mod among;
 mod finished;
 mod images;
 mod write;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use backbones::{Classifier, Linear, Network};
 use cxr_data::Role;
@@ -122,36 +123,24 @@ impl Study<'_> {
         count: usize,
         settings: &FineTuneSettings,
     ) -> Result<FineTuneOutcome> {
-        settings.validate()?;
-        let valid = self.valid.as_deref().ok_or_else(|| Error::Setting {
-            key: "validation rows".into(),
-            found: "none".into(),
-            expected: "validation rows to choose a checkpoint (--valid-data)".into(),
-        })?;
-        check_valid(valid)?;
-        check_reported(&self.test)?;
+        let plan = self.plan(fractions, count, settings)?;
+        let Plan { valid, ref draws, .. } = plan;
         let store = settings.unfinished.as_deref();
         let store = store.map(|folder| FinishedDraws::open(folder, &self.identity(valid, settings))).transpose()?;
         let lineage = self.network.lineage.clone().then(Role::Train, Some(self.train.origin()));
         let lineage = lineage.then(Role::Valid, Some(valid.origin()));
         let mut outcome = self.outcome(settings.command(), self.trained(settings));
         let (mut runs, mut model) = (Vec::new(), None);
-        let largest = fractions.iter().copied().fold(0.0, f64::max);
-        let wanted = Draws { count, ..self.protocol.label_draws() };
-        let min_folds = if settings.from_linear { 2 } else { 0 };
-        let draws = fractions.iter();
-        let draws = draws.map(|&fraction| Ok((fraction, label_draws(&self.train, fraction, wanted, min_folds)?)));
-        let draws: Vec<(f64, Vec<LabelDraw>)> = draws.collect::<Result<_>>()?;
-        let all = All::new(self, settings, &union(draws.iter().flat_map(|(_, draws)| draws)))?;
-        for (fraction, draws) in draws {
+        let left = plan.places().filter(|place| !store.as_ref().is_some_and(|store| place.is_in(store)));
+        let all = All::new(self, settings, &union(left.map(|place| place.draw)))?;
+        for (of, (fraction, draws)) in draws.iter().enumerate() {
             if settings.from_linear {
-                self.note(fewer_folds(fraction, &draws, wanted));
+                self.note(fewer_folds(*fraction, draws, plan.wanted));
             }
-            self.note(fewer_chosen_on(fraction, &draws, valid));
+            self.note(fewer_chosen_on(*fraction, draws, valid));
             let mut model_scores = Vec::new();
-            for (number, draw) in draws.iter().enumerate() {
-                let name = format!("fraction {fraction}, draw {} of {}", number + 1, draws.len());
-                let exported = fraction == largest && number == 0;
+            for place in plan.places().filter(|place| place.of == of) {
+                let Place { fraction, number, exported, ref name, .. } = place;
                 if let Some(found) =
                     store.as_ref().map(|store| store.find(fraction, number, exported)).transpose()?.flatten()
                 {
@@ -164,26 +153,12 @@ impl Study<'_> {
                     }
                     continue;
                 }
-                let folder = match &store {
-                    Some(store) => Some(Meanwhile::Kept(store.begin(fraction, number)?)),
-                    None if settings.checkpoint == CheckpointChoice::Top10 => Some(Meanwhile::Temporary(temporary()?)),
-                    None => None,
-                };
-                let chosen_on = valid.at(&Choosing::places(valid, draw.places.len(), self.protocol.seed));
-                let tuned = all.train(draw, number, &name, folder.as_ref(), &all.images(&chosen_on)?)?;
-                let scores = all.test_scores(&tuned)?;
-                let history = tuned.history.iter().map(Measurement::of).collect();
-                let chosen = tuned.top.iter().map(|checkpoint| checkpoint.step).collect();
-                let (images, valid_images) = (draw.places.len(), chosen_on.rows().len());
-                let run = TrainingRun { fraction, draw: number, images, valid_images, chosen, history };
-                if let Some(store) = &store {
-                    store.keep(&run, &scores, exported)?;
-                    if runs.is_empty() {
-                        let kept = settings.unfinished.as_deref().unwrap_or(Path::new("")).display();
-                        self.watch.line(&format!(
-                            "finished draws are kept in {kept}; if interrupted, the same command continues from them"
-                        ));
-                    }
+                let Done { run, scores, tuned, folder } = all.train_and_keep(&place, valid, store.as_ref())?;
+                if let (Some(kept), true) = (&settings.unfinished, runs.is_empty()) {
+                    self.watch.line(&format!(
+                        "finished draws are kept in {}; if interrupted, the same command continues from them",
+                        kept.display()
+                    ));
                 }
                 model_scores.push(scores);
                 runs.push(run);
@@ -191,7 +166,7 @@ impl Study<'_> {
                     model = Some((tuned.best()?, tuned.top, folder));
                 }
             }
-            outcome.push(fraction, &draws, model_scores, None)?;
+            outcome.push(*fraction, draws, model_scores, None)?;
         }
         let none = || Error::Setting { key: "fraction".into(), found: "none".into(), expected: "at least one".into() };
         let (model, members, folder) = model.ok_or_else(none)?;
@@ -200,6 +175,23 @@ impl Study<'_> {
         let exported = Exported { how: settings.short_name(), steps, labels, seed, private: self.private };
         let (start, settings) = (self.network.clone(), settings.clone());
         Ok(FineTuneOutcome { outcome, runs, model, folder, start, settings, lineage, exported })
+    }
+
+    /// Checks what can be checked before the first epoch, and draws the labels.
+    fn plan(&self, fractions: &[f64], count: usize, settings: &FineTuneSettings) -> Result<Plan<'_>> {
+        settings.validate()?;
+        let valid = self.valid.as_deref().ok_or_else(|| Error::Setting {
+            key: "validation rows".into(),
+            found: "none".into(),
+            expected: "validation rows to choose a checkpoint (--valid-data)".into(),
+        })?;
+        check_valid(valid)?;
+        check_reported(&self.test)?;
+        let wanted = Draws { count, ..self.protocol.label_draws() };
+        let min_folds = if settings.from_linear { 2 } else { 0 };
+        let draws = fractions.iter();
+        let draws = draws.map(|&fraction| Ok((fraction, label_draws(&self.train, fraction, wanted, min_folds)?)));
+        Ok(Plan { valid, wanted, draws: draws.collect::<Result<_>>()? })
     }
 
     fn trained<'s>(&self, settings: &'s FineTuneSettings) -> Method<'s> {
@@ -226,6 +218,60 @@ impl Study<'_> {
         }
         identity
     }
+}
+
+/// The draws of a fine-tuning.
+struct Plan<'a> {
+    /// The rows that choose checkpoints.
+    valid: &'a Labelled,
+    wanted: Draws,
+    /// Of every fraction.
+    draws: Vec<(f64, Vec<LabelDraw>)>,
+}
+
+/// One draw of a fine-tuning.
+struct Place<'p> {
+    /// Number of the fraction.
+    of: usize,
+    fraction: f64,
+    number: usize,
+    draw: &'p LabelDraw,
+    /// Whether its network is the one that is exported: that of the first draw of the largest fraction.
+    exported: bool,
+    /// In words.
+    name: String,
+}
+
+impl Plan<'_> {
+    /// All draws, in order.
+    fn places(&self) -> impl Iterator<Item = Place<'_>> {
+        let largest = self.draws.iter().map(|(fraction, _)| *fraction).fold(0.0, f64::max);
+        self.draws.iter().enumerate().flat_map(move |(of, (fraction, draws))| {
+            draws.iter().enumerate().map(move |(number, draw)| Place {
+                of,
+                fraction: *fraction,
+                number,
+                draw,
+                exported: *fraction == largest && number == 0,
+                name: format!("fraction {fraction}, draw {} of {}", number + 1, draws.len()),
+            })
+        })
+    }
+}
+
+impl Place<'_> {
+    fn is_in(&self, store: &FinishedDraws) -> bool {
+        store.has(self.fraction, self.number, self.exported)
+    }
+}
+
+/// A draw that has been trained on.
+struct Done {
+    run: TrainingRun,
+    scores: Scores,
+    tuned: FineTuned<Network>,
+    /// Of its checkpoints, unless they are in memory.
+    folder: Option<Meanwhile>,
 }
 
 impl Measurement {
@@ -277,7 +323,8 @@ impl<'a> All<'a> {
     fn new(study: &'a Study<'a>, settings: &'a FineTuneSettings, drawn: &[usize]) -> Result<Self> {
         let Study { network, train, test, reading, watch, .. } = study;
         let images = |part: &'a Labelled| Images::new(part, network.views, *reading, *watch);
-        let features = match settings.from_linear {
+        // Of draws that are finished no head has to be fitted again.
+        let features = match settings.from_linear && !drawn.is_empty() {
             true => Some(study.own_features(drawn)?),
             false => None,
         };
@@ -286,6 +333,27 @@ impl<'a> All<'a> {
 
     fn images<'b>(&'b self, part: &'b Labelled) -> Result<Images<'b>> {
         Images::new(part, self.study.network.views, self.study.reading, self.study.watch)
+    }
+
+    /// Trains on a draw and scores the test rows. The result is kept in the folder of finished draws, if there is one.
+    fn train_and_keep(&self, place: &Place<'_>, valid: &Labelled, store: Option<&FinishedDraws>) -> Result<Done> {
+        let &Place { fraction, number, draw, exported, ref name, .. } = place;
+        let folder = match store {
+            Some(store) => Some(Meanwhile::Kept(store.begin(fraction, number)?)),
+            None if self.settings.checkpoint == CheckpointChoice::Top10 => Some(Meanwhile::Temporary(temporary()?)),
+            None => None,
+        };
+        let chosen_on = valid.at(&Choosing::places(valid, draw.places.len(), self.study.protocol.seed));
+        let tuned = self.train(draw, number, name, folder.as_ref(), &self.images(&chosen_on)?)?;
+        let scores = self.test_scores(&tuned)?;
+        let history = tuned.history.iter().map(Measurement::of).collect();
+        let chosen = tuned.top.iter().map(|checkpoint| checkpoint.step).collect();
+        let (images, valid_images) = (draw.places.len(), chosen_on.rows().len());
+        let run = TrainingRun { fraction, draw: number, images, valid_images, chosen, history };
+        if let Some(store) = store {
+            store.keep(&run, &scores, exported)?;
+        }
+        Ok(Done { run, scores, tuned, folder })
     }
 
     fn train(

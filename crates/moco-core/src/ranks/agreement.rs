@@ -1,14 +1,12 @@
 //! What the ranks of a step exchange: keys with their patients, gradients, measurements.
 
-use std::time::Instant;
-
 use burn::tensor::{DType, Tensor, TensorData};
 
 use super::{
-    collective::{Collective, numbers},
+    collective::{Addend, Collective, numbers},
     sum,
 };
-use crate::{Error, NamedGradients, Result};
+use crate::{Error, NamedGradients, Result, metrics::Laps};
 
 /// The keys of a whole batch, in its order, on every rank.
 #[derive(Debug)]
@@ -34,16 +32,37 @@ impl Keys {
     }
 }
 
-/// The group of ranks of a step, and the time spent on it.
+/// The group of ranks of a step, and the time spent on it: until the last of them had come, and from then on.
 #[derive(Debug)]
 pub(crate) struct Exchanged<'a> {
     pub(crate) ranks: &'a dyn Collective,
-    pub(crate) seconds: f64,
+    pub(crate) waited_s: f64,
+    pub(crate) exchange_s: f64,
 }
 
 impl<'a> Exchanged<'a> {
     pub(crate) fn new(ranks: &'a dyn Collective) -> Self {
-        Self { ranks, seconds: 0.0 }
+        Self { ranks, waited_s: 0.0, exchange_s: 0.0 }
+    }
+
+    /// Seconds spent on the other ranks so far.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.waited_s + self.exchange_s
+    }
+
+    /// Does something together, once all ranks are there.
+    fn together<T>(&mut self, what: &'static str, work: impl FnOnce(&dyn Collective) -> Result<T>) -> Result<T> {
+        let mut clock = Laps::start();
+        self.ranks.barrier(what, false)?;
+        self.waited_s += clock.lap();
+        let done = work(self.ranks);
+        self.exchange_s += clock.lap();
+        done
+    }
+
+    /// Adds values over the ranks.
+    pub(crate) fn sum<T: Addend>(&mut self, values: &mut [T], what: &'static str) -> Result<()> {
+        self.together(what, |ranks| sum(ranks, values, what))
     }
 
     /// Gathers the keys that each rank has made, `[n, D]`, in the order in which they were dealt; `restore` says which of them
@@ -51,11 +70,10 @@ impl<'a> Exchanged<'a> {
     pub(crate) fn keys(&mut self, made: Tensor<2>, patients: &[u32], restore: Option<&[usize]>) -> Result<Keys> {
         let ([n, d], device) = (made.dims(), made.device());
         let (dtype, mut mine) = read(made.reshape([-1]), "reading keys")?; // sync point
-        let begun = Instant::now();
         let width = mine.len() / n; // bytes of a key
         mine.extend_from_slice(bytemuck::cast_slice(patients));
         let each = mine.len();
-        let all = self.ranks.gather(&mine, "keys")?;
+        let all = self.together("keys", |ranks| ranks.gather(&mine, "keys"))?;
         let (mut keys, mut gathered) = (Vec::new(), Vec::<u32>::new());
         for part in all.chunks_exact(each) {
             let (rows, people) = part.split_at(n * width);
@@ -66,7 +84,6 @@ impl<'a> Exchanged<'a> {
             Some(restore) => restore.iter().flat_map(|&at| &keys[at * width..(at + 1) * width]).copied().collect(),
             None => keys,
         };
-        self.seconds += begun.elapsed().as_secs_f64();
         let data = tensor_data(&rows, dtype, [gathered.len(), d]);
         let all = Tensor::from_data(data, &device);
         Ok(Keys { all, patients: gathered, first: self.ranks.rank() * patients.len(), own: patients.len() })
@@ -80,21 +97,19 @@ impl<'a> Exchanged<'a> {
         let failed = |e: String| Error::Device { what, reason: e };
         let data = joined.try_into_data().map_err(|e| failed(e.to_string()))?; // sync point
         let (dtype, length) = (data.dtype(), data.num_elements());
-        let begun = Instant::now();
         let data = match dtype {
             DType::F64 => {
                 let mut values = data.try_into_vec::<f64>().map_err(|e| failed(e.to_string()))?;
-                sum(self.ranks, &mut values, "gradients")?;
+                self.sum(&mut values, "gradients")?;
                 TensorData::new(values, [length])
             }
             _ => {
                 let data = data.convert::<f32>();
                 let mut values = data.try_into_vec::<f32>().map_err(|e| failed(e.to_string()))?;
-                sum(self.ranks, &mut values, "gradients")?;
+                self.sum(&mut values, "gradients")?;
                 TensorData::new(values, [length])
             }
         };
-        self.seconds += begun.elapsed().as_secs_f64();
         gradients.replace(Tensor::from_data(data, (&device, dtype)));
         gradients.scale(1.0 / self.ranks.size() as f64);
         Ok(())

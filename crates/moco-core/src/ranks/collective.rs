@@ -1,8 +1,14 @@
 //! What ranks do together.
 
-use std::{borrow::Cow, fmt::Debug};
+use std::fmt::Debug;
 
 use crate::{Error, Result};
+
+/// Numbers that are exchanged at a time, for one rank and for all: two and sixteen megabytes of f32. So many that what a message
+/// costs beside its bytes does not count, and so few that they stay in memory that is used again: memory that is new costs more
+/// than the exchange.
+const PIECE: usize = 1 << 19;
+const BUCKET: usize = 1 << 22;
 
 /// Operations that all ranks of a group call in the same order, and that return when all have called them.
 ///
@@ -15,18 +21,29 @@ pub trait Collective: Debug + Send + Sync {
     /// Number of ranks.
     fn size(&self) -> usize;
 
-    /// The bytes of all ranks, one after the other in rank order; all give as many.
+    /// Puts the bytes of all ranks into `all`, one after the other in rank order; all give as many, and `all` has room for just
+    /// these.
     ///
     /// # Errors
     /// [`Error::Ranks`] when a rank gave another number, is gone, or did not come in time.
-    fn gather(&self, mine: &[u8], what: &'static str) -> Result<Vec<u8>>;
+    fn gather_into(&self, mine: &[u8], all: &mut [u8], what: &'static str) -> Result<()>;
 
-    /// Cuts `mine` into as many equal pieces as there are ranks and gives each rank its piece; returns the pieces for this
-    /// rank, in rank order.
+    /// Cuts `mine` into as many equal pieces as there are ranks and gives each rank its piece; puts the pieces for this rank into
+    /// `pieces`, which is as long, in rank order.
     ///
     /// # Errors
-    /// As [`Self::gather`].
-    fn exchange(&self, mine: &[u8], what: &'static str) -> Result<Vec<u8>>;
+    /// As [`Self::gather_into`].
+    fn exchange_into(&self, mine: &[u8], pieces: &mut [u8], what: &'static str) -> Result<()>;
+
+    /// As [`Self::gather_into`], into new memory.
+    ///
+    /// # Errors
+    /// As [`Self::gather_into`].
+    fn gather(&self, mine: &[u8], what: &'static str) -> Result<Vec<u8>> {
+        let mut all = vec![0; mine.len() * self.size()];
+        self.gather_into(mine, &mut all, what)?;
+        Ok(all)
+    }
 
     /// The bytes that rank 0 gave, which others need not know the number of.
     ///
@@ -58,12 +75,14 @@ impl Collective for Alone {
         1
     }
 
-    fn gather(&self, mine: &[u8], _: &'static str) -> Result<Vec<u8>> {
-        Ok(mine.to_vec())
+    fn gather_into(&self, mine: &[u8], all: &mut [u8], what: &'static str) -> Result<()> {
+        room(mine.len(), all, what)?;
+        all.copy_from_slice(mine);
+        Ok(())
     }
 
-    fn exchange(&self, mine: &[u8], _: &'static str) -> Result<Vec<u8>> {
-        Ok(mine.to_vec())
+    fn exchange_into(&self, mine: &[u8], pieces: &mut [u8], what: &'static str) -> Result<()> {
+        self.gather_into(mine, pieces, what)
     }
 
     fn broadcast(&self, bytes: Vec<u8>, _: &'static str) -> Result<Vec<u8>> {
@@ -97,9 +116,9 @@ impl Addend for f64 {
 
 /// Adds `values` over all ranks, place by place: every rank gets the same bits.
 ///
-/// A rank adds one piece of the vector for all, in rank order and in double precision, and the sums are gathered: as many
-/// bytes as a ring sends, `2 (n - 1) / n` of the vector, and a result that depends on nothing but the values and their ranks
-/// (an MPI library may choose another order with another network).
+/// The vector is cut in buckets, and a bucket in a piece for each rank, which adds it for all, in rank order and in double
+/// precision; the sums are gathered: as many bytes as a ring sends, `2 (n - 1) / n` of the vector, and a result that depends on
+/// nothing but the values and their ranks (an MPI library may choose another order with another network).
 ///
 /// # Errors
 /// As [`Collective::gather`].
@@ -108,22 +127,42 @@ pub fn sum<T: Addend>(ranks: &dyn Collective, values: &mut [T], what: &'static s
     if size == 1 || values.is_empty() {
         return Ok(());
     }
-    let piece = values.len().div_ceil(size);
-    let mine = if piece * size == values.len() {
-        ranks.exchange(bytemuck::cast_slice(values), what)?
-    } else {
-        let mut padded = values.to_vec();
-        padded.resize(piece * size, T::zeroed());
-        ranks.exchange(bytemuck::cast_slice(&padded), what)?
-    };
-    // Copied only where the bytes do not lie where numbers may.
-    let mine = bytemuck::try_cast_slice(&mine).map_or_else(|_| Cow::Owned(numbers::<T>(&mine)), Cow::Borrowed);
-    let sums: Vec<T> =
-        (0..piece).map(|i| T::nearest((0..size).map(|rank| -> f64 { mine[rank * piece + i].into() }).sum())).collect();
-    let all = ranks.gather(bytemuck::cast_slice(&sums), what)?;
-    let bytes = bytemuck::cast_slice_mut::<T, u8>(values);
-    bytes.copy_from_slice(&all[..bytes.len()]);
+    let piece = values.len().div_ceil(size).min(PIECE).min((BUCKET / size).max(1));
+    let (mut pieces, mut sums) = (vec![T::zeroed(); piece * size], vec![T::zeroed(); piece]);
+    for values in values.chunks_mut(piece * size) {
+        let piece = values.len().div_ceil(size);
+        let (pieces, sums) = (&mut pieces[..piece * size], &mut sums[..piece]);
+        if piece * size == values.len() {
+            ranks.exchange_into(bytemuck::cast_slice(values), bytemuck::cast_slice_mut(pieces), what)?;
+            add(pieces, sums);
+            ranks.gather_into(bytemuck::cast_slice(sums), bytemuck::cast_slice_mut(values), what)?;
+        } else {
+            let mut padded = values.to_vec();
+            padded.resize(piece * size, T::zeroed());
+            ranks.exchange_into(bytemuck::cast_slice(&padded), bytemuck::cast_slice_mut(pieces), what)?;
+            add(pieces, sums);
+            ranks.gather_into(bytemuck::cast_slice(sums), bytemuck::cast_slice_mut(&mut padded), what)?;
+            values.copy_from_slice(&padded[..values.len()]);
+        }
+    }
     Ok(())
+}
+
+/// Adds pieces of the length of `sums`, one after the other, in double precision.
+fn add<T: Addend>(pieces: &[T], sums: &mut [T]) {
+    /// Sums that stay in the processor's nearest memory.
+    const BLOCK: usize = 1024;
+    let length = sums.len();
+    let mut block = [0.0_f64; BLOCK];
+    for (number, sums) in sums.chunks_mut(BLOCK).enumerate() {
+        let block = &mut block[..sums.len()];
+        block.fill(0.0);
+        for piece in pieces.chunks_exact(length) {
+            let piece = &piece[number * BLOCK..][..block.len()];
+            block.iter_mut().zip(piece).for_each(|(sum, &value)| *sum += value.into());
+        }
+        sums.iter_mut().zip(block).for_each(|(sum, &mut value)| *sum = T::nearest(value));
+    }
 }
 
 /// The bytes of each rank, in rank order, where they differ in number.
@@ -142,6 +181,14 @@ pub fn gather_any(ranks: &dyn Collective, mine: &[u8], what: &'static str) -> Re
 /// Bytes as numbers; a copy, because bytes need not lie where numbers may.
 pub(super) fn numbers<T: bytemuck::Pod>(bytes: &[u8]) -> Vec<T> {
     bytemuck::pod_collect_to_vec(bytes)
+}
+
+/// Refuses memory of another size than what is to be put into it.
+pub(super) fn room(bytes: usize, into: &[u8], what: &'static str) -> Result<()> {
+    if into.len() == bytes {
+        return Ok(());
+    }
+    Err(fault(what, format!("there is room for {} bytes, expected {bytes}", into.len())))
 }
 
 pub(super) fn fault(what: &'static str, reason: impl Into<String>) -> Error {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::collective::{Collective, fault};
+use super::collective::{Collective, fault, room};
 use crate::Result;
 
 /// A member of a group of threads. One that is dropped, as when its thread ends or panics, ends the group: who still waits
@@ -110,17 +110,26 @@ impl Collective for LocalGroup {
         self.shared.size
     }
 
-    fn gather(&self, mine: &[u8], what: &'static str) -> Result<Vec<u8>> {
+    fn gather_into(&self, mine: &[u8], into: &mut [u8], what: &'static str) -> Result<()> {
+        room(mine.len() * self.shared.size, into, what)?;
         let all = self.meet(mine.to_vec(), what, false)?;
         Self::equal(&all, what)?;
-        Ok(all.concat())
+        if !mine.is_empty() {
+            into.chunks_exact_mut(mine.len()).zip(&*all).for_each(|(into, of)| into.copy_from_slice(of));
+        }
+        Ok(())
     }
 
-    fn exchange(&self, mine: &[u8], what: &'static str) -> Result<Vec<u8>> {
+    fn exchange_into(&self, mine: &[u8], into: &mut [u8], what: &'static str) -> Result<()> {
+        room(mine.len(), into, what)?;
         let all = self.meet(mine.to_vec(), what, false)?;
         Self::equal(&all, what)?;
         let piece = mine.len() / self.shared.size;
-        Ok(all.iter().flat_map(|of| &of[self.rank * piece..(self.rank + 1) * piece]).copied().collect())
+        if piece > 0 {
+            let own = self.rank * piece..(self.rank + 1) * piece;
+            into.chunks_exact_mut(piece).zip(&*all).for_each(|(into, of)| into.copy_from_slice(&of[own.clone()]));
+        }
+        Ok(())
     }
 
     fn broadcast(&self, bytes: Vec<u8>, what: &'static str) -> Result<Vec<u8>> {

@@ -15,10 +15,10 @@ use mpi::{
     traits::{Communicator, CommunicatorCollectives, Root},
 };
 
-use super::collective::{Collective, fault};
+use super::collective::{Collective, fault, room};
 use crate::Result;
 
-/// How long a waiting rank keeps its processor busy before it rests between two looks, and for how long it rests.
+/// How long a rank that waits for others keeps its processor busy before it rests between two looks, and for how long it rests.
 const BUSY: Duration = Duration::from_millis(2);
 const REST: Duration = Duration::from_micros(50);
 
@@ -110,23 +110,23 @@ impl Collective for Mpi {
         self.size
     }
 
-    fn gather(&self, mine: &[u8], what: &'static str) -> Result<Vec<u8>> {
+    fn gather_into(&self, mine: &[u8], all: &mut [u8], what: &'static str) -> Result<()> {
+        room(mine.len() * self.size, all, what)?;
         self.fits(mine.len(), what)?;
         let _turn = self.turn();
         let world = SimpleCommunicator::world();
         // Of a rank that gives another number MPI makes an error that ends all of them.
-        let mut all = vec![0; mine.len() * self.size];
-        scope(|s| self.wait(world.immediate_all_gather_into(s, mine, &mut all[..]), what, false));
-        Ok(all)
+        scope(|s| self.wait(world.immediate_all_gather_into(s, mine, all), what, false));
+        Ok(())
     }
 
-    fn exchange(&self, mine: &[u8], what: &'static str) -> Result<Vec<u8>> {
+    fn exchange_into(&self, mine: &[u8], pieces: &mut [u8], what: &'static str) -> Result<()> {
+        room(mine.len(), pieces, what)?;
         self.fits(mine.len() / self.size, what)?;
         let _turn = self.turn();
         let world = SimpleCommunicator::world();
-        let mut pieces = vec![0; mine.len()];
-        scope(|s| self.wait(world.immediate_all_to_all_into(s, mine, &mut pieces[..]), what, false));
-        Ok(pieces)
+        scope(|s| self.wait(world.immediate_all_to_all_into(s, mine, pieces), what, false));
+        Ok(())
     }
 
     fn broadcast(&self, bytes: Vec<u8>, what: &'static str) -> Result<Vec<u8>> {
@@ -143,9 +143,7 @@ impl Collective for Mpi {
 
     fn barrier(&self, what: &'static str, patient: bool) -> Result<()> {
         let _turn = self.turn();
-        let (own, mut all) = ([0_u8], vec![0_u8; self.size]);
-        let world = SimpleCommunicator::world();
-        scope(|s| self.wait(world.immediate_all_gather_into(s, &own, &mut all[..]), what, patient));
+        self.wait(SimpleCommunicator::world().immediate_barrier(), what, patient);
         Ok(())
     }
 

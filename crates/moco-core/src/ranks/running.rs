@@ -10,7 +10,7 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 
-use super::{collective::Collective, sum};
+use super::Exchanged;
 use crate::{Error, Result};
 
 /// Running values of a step: before it, and after each of its passes.
@@ -35,7 +35,8 @@ impl RunningBefore {
     ///
     /// # Errors
     /// When the device fails, or [`Error::Ranks`].
-    pub(crate) fn blend<M: Module>(self, module: &mut M, ranks: &dyn Collective, groups: usize) -> Result<()> {
+    pub(crate) fn blend<M: Module>(self, module: &mut M, exchanged: &mut Exchanged<'_>, groups: usize) -> Result<()> {
+        let ranks = exchanged.ranks;
         let passes = self.states.len() - 1;
         let data = Tensor::cat(self.states, 0).try_into_data().map_err(|e| e.to_string());
         let states: Vec<f64> = data
@@ -45,7 +46,7 @@ impl RunningBefore {
         let kept = (1.0 - BatchNorm::MOMENTUM).powi(groups as i32);
         let weight = kept.powi((ranks.size() - 1 - ranks.rank()) as i32); // by the groups that come after it
         let mut added: Vec<f64> = (0..passes * n).map(|i| weight * (states[n + i] - kept * states[i])).collect();
-        sum(ranks, &mut added, "running statistics")?;
+        exchanged.sum(&mut added, "running statistics")?;
         let all_kept = kept.powi(ranks.size() as i32);
         let mut running = states[..n].to_vec();
         for added in added.chunks_exact(n) {

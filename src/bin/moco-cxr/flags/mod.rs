@@ -13,6 +13,7 @@ pub(crate) mod labels;
 pub(crate) mod output;
 pub(crate) mod predictions;
 pub(crate) mod private;
+pub(crate) mod ranks;
 pub(crate) mod reading;
 pub(crate) mod seed;
 mod self_test;

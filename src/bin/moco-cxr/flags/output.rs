@@ -53,6 +53,11 @@ impl OutputArguments {
         self.quiet.quiet
     }
 
+    /// Hides them.
+    pub(crate) fn hush(&mut self) {
+        self.quiet.quiet = true;
+    }
+
     /// Prints a note to standard error, unless quiet.
     pub(crate) fn note(&self, text: &str) {
         self.quiet.note(text);

@@ -6,6 +6,7 @@ use clap::Args;
 use moco_cxr::{
     DeviceChoice, Existing, Labels, Protocol, RunFolder, Sources, Study, ValidFrom,
     data::DrawRule,
+    ranks::Ranks,
     study::{Outcome, Statistics},
 };
 
@@ -15,6 +16,7 @@ use super::{
     features::FeatureCacheArguments,
     labels::LabelArguments,
     output::{OutputArguments, print_json},
+    ranks::as_rank,
     reading::ReadingArguments,
     seed::SeedArguments,
     source::{BadImageArguments, SourceArguments},
@@ -74,6 +76,11 @@ pub(crate) struct StudyArguments {
 }
 
 impl StudyArguments {
+    /// As one of several ranks.
+    pub(crate) fn as_rank(&mut self, ranks: &Ranks) {
+        as_rank(ranks, DeviceChoice::Auto, &mut self.device, &mut self.output);
+    }
+
     /// Runs a command so that a failing device ends it with an error.
     pub(crate) fn guarded(&self, work: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
         self.device.guarded(self.output.quiet(), work)

@@ -14,7 +14,7 @@ use moco_cxr::{
     check::{MemoryEstimate, available_memory},
     moco_core::{Decay, End},
     pretrain::{AugmentOn, pretrain_among},
-    ranks::{Launch, Ranks},
+    ranks::Ranks,
 };
 use serde_json::json;
 
@@ -25,10 +25,11 @@ use crate::{
         device::DeviceArguments,
         output::{OutputArguments, print_json},
         private::PrivateArguments,
+        ranks::{as_rank, together},
         seed::SeedArguments,
         settings::{SettingsArguments, set},
     },
-    terminal::print::{errln, outln},
+    terminal::print::outln,
     terminal::{
         fetch::fetch,
         interrupt::{self, Interrupt},
@@ -153,19 +154,9 @@ pub(crate) struct Arguments {
 /// Several processes that were started together are one run.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     let begun = Instant::now();
-    let ranks = Ranks::join(arguments.rank_timeout.0, |reason| {
-        errln!("rank {}: {reason}", Launch::of_this_process().rank);
-    })?;
-    let result = work(arguments, begun, &ranks);
-    if let (Err(fault), true) = (&result, ranks.size() > 1) {
-        if !ranks.is_first() {
-            // What is wrong on all ranks is told by the first.
-            std::thread::sleep(Duration::from_secs(1));
-        }
-        ranks.together().abort(&format!("error: {fault}"));
-    }
-    drop(ranks);
-    match result? {
+    let deadline = arguments.rank_timeout.0;
+    let end = together(deadline, |ranks| work(arguments, begun, ranks))?;
+    match end {
         End::Finished => Ok(()),
         // Everything is on disk, but the status tells a script that the run is not finished.
         End::Stopped => std::process::exit(interrupt::STATUS.into()),
@@ -173,12 +164,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
 }
 
 fn work(mut arguments: Arguments, begun: Instant, ranks: &Ranks) -> Result<End, Fault> {
-    let quiet = arguments.output.quiet() || !ranks.is_first();
     let mut settings = arguments.settings()?;
-    if ranks.size() > 1 {
-        let device = arguments.device.device.unwrap_or(settings.device);
-        arguments.device.device = Some(device.for_process(ranks.launch().local_rank));
-    }
+    as_rank(ranks, settings.device, &mut arguments.device, &mut arguments.output);
+    let quiet = arguments.output.quiet();
     settings.device = arguments.device.choose(settings.device, quiet)?;
     if arguments.dry_run {
         dry_run::run(&settings, arguments.output.json())?;
