@@ -105,6 +105,11 @@ fn settings_out_of_range_are_named_with_what_was_found_and_expected() {
         (&["--moco-m", "2"], &["train.moco.momentum: found 2", "[0, 1]"]),
         (&["--epochs", "0"], &["train.epochs: found 0", "a number from 1 to"]),
         (&["--lr", "0"], &["train.schedule.lr: found 0", "above 0"]),
+        // These trained nothing, without a word.
+        (&["--lr", "1e-320"], &["train.schedule.lr: found 0.000", "from 1e-12"]),
+        (&["--moco-t", "1e308"], &["train.moco.temperature: found 1000", "to 10000"]),
+        (&["--wd", "18446744073709551615"], &["weight_decay: found 18446744073709", "0 to 1000"]),
+        (&["--warmup-epochs", "1e308"], &["train.schedule.warmup_epochs: found 1000", "0 to 10000000"]),
         (&["--set", "channels=2"], &["channels", "found 2", "1 or 3"]),
         // These aborted, panicked, wrapped around or ended as a loss that is not finite.
         (&["--moco-k", "4294967296"], &["train.moco.queue_size: found 4294967296", "1 to 16777216"]),

@@ -119,9 +119,15 @@ fn an_exported_classifier_keeps_its_head_and_labels() {
         assert!(fault.contains(path.to_str().unwrap()) && fault.contains("changed since it was exported"), "{fault}");
         fs::write(&path, text).unwrap();
     }
-    // The weights alone are complete without them.
-    fs::remove_file(export.join("preprocessor_config.json")).unwrap();
-    assert_eq!(load(&export).unwrap().labels, ["Edema", "Cardiomegaly"]);
+    // An export that has lost one of them would be read otherwise; copied alone, the weights are complete without them.
+    let lost = export.join("preprocessor_config.json");
+    fs::remove_file(&lost).unwrap();
+    let fault = load(&export).unwrap_err().to_string();
+    assert!(fault.contains(lost.to_str().unwrap()) && fault.contains("missing, though it was exported"), "{fault}");
+    let alone = folder.path().join("alone");
+    fs::create_dir(&alone).unwrap();
+    fs::copy(export.join("model.safetensors"), alone.join("model.safetensors")).unwrap();
+    assert_eq!(load(&alone).unwrap().labels, ["Edema", "Cardiomegaly"]);
 }
 
 #[test]

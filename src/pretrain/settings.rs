@@ -312,7 +312,16 @@ impl PretrainSettings {
             let Forecast { diagnosis, found, setting, value } = found;
             format!("{}: {found}; try --set train.{setting}={value}", diagnosis.cause())
         };
-        self.train.forecast(images).into_iter().map(words).collect()
+        let TrainConfig { epochs, schedule, .. } = &self.train;
+        let warmup = schedule.warmup(*epochs);
+        let unending = (warmup >= *epochs as f64).then(|| {
+            format!(
+                "the warm-up of {warmup} epochs does not end within {epochs}, so that the learning rate never is {}; try --set \
+                 train.schedule.warmup_epochs=0",
+                schedule.lr
+            )
+        });
+        self.train.forecast(images).into_iter().map(words).chain(unending).collect()
     }
 
     /// Checks everything that can be checked without the data.

@@ -94,8 +94,8 @@ impl FineTuneSettings {
         let fault = |key: &str, found: String, expected: &str| {
             Err(Error::Setting { key: key.into(), found, expected: expected.into() })
         };
-        if self.epochs == Some(0) {
-            return fault("epochs", "0".into(), "at least 1");
+        if let Some(epochs) = self.epochs.filter(|epochs| !(1..=10_000_000).contains(epochs)) {
+            return fault("epochs", epochs.to_string(), "at least 1 and at most 10000000");
         }
         if self.from_linear && self.trained == Trained::Head {
             return fault("from_linear", "with a head that is trained alone".into(), "with a whole network only");

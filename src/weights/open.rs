@@ -48,10 +48,17 @@ fn check_beside(file: &WeightFile) -> Result<()> {
     if path.file_name().is_none_or(|name| name != MODEL) {
         return Ok(());
     }
+    let exported = |name: &&str| path.with_file_name(name).is_file();
     for (name, expected) in file.checksums_beside().filter(|(name, _)| [CONFIG, PREPROCESSOR].contains(name)) {
         let beside = path.with_file_name(name);
         if !beside.is_file() {
-            continue;
+            // Weights that were copied out of their export are alone; an export that has lost a file would be read otherwise.
+            let Some(other) = [CONFIG, PREPROCESSOR].iter().find(exported) else { continue };
+            let reason = format!(
+                "missing, though it was exported with {MODEL}, and {other} is there; restore it, or copy {MODEL} alone to a new \
+                 folder and state what it said: `moco-cxr import FILE --image-size N --mean M --std S --out DIR`"
+            );
+            return Err(Error::Config { origin: beside.display().to_string(), reason });
         }
         let found = sha256(&record(&beside).map_err(Error::io(&beside))?);
         if found != expected {

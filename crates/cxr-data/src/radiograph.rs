@@ -117,7 +117,9 @@ impl Radiograph {
             .write_image(&values, width.map_err(too_large)?, height.map_err(too_large)?, colour)
             .map_err(|error| io(std::io::Error::other(error)))?;
         let part = path.with_extension("png.part");
-        std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path)).map_err(io)
+        let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
+        // On a full disk what was begun would keep it full.
+        written.inspect_err(|_| drop(std::fs::remove_file(&part))).map_err(io)
     }
 }
 

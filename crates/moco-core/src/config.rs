@@ -142,10 +142,10 @@ impl MocoConfig {
             "the two-layer head, moco.mlp = true: batch norm is between and behind its layers",
         )?;
         check(
-            self.temperature > 0.0 && self.temperature.is_finite(),
+            (1e-4..=1e4).contains(&self.temperature),
             "moco.temperature",
             self.temperature,
-            "a number above 0 (0.2 in MoCo v2)",
+            "a number above 0, from 0.0001 to 10000 (0.2 in MoCo v2)",
         )?;
         check(
             batch_size.is_multiple_of(self.groups),

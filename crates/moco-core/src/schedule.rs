@@ -86,9 +86,14 @@ impl Schedule {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for the first setting that is out of range.
     pub fn validate(&self) -> Result<()> {
-        check(self.lr > 0.0 && self.lr.is_finite(), "schedule.lr", self.lr, "above 0")?;
-        let ok = self.warmup_epochs >= 0.0 && self.warmup_epochs.is_finite();
-        check(ok, "schedule.warmup_epochs", self.warmup_epochs, "0 or more")?;
+        // Beyond these nothing is learned, or weights overflow in the first step.
+        check((1e-12..=1e6).contains(&self.lr), "schedule.lr", self.lr, "above 0, from 1e-12 to 1e6")?;
+        check(
+            (0.0..=1e7).contains(&self.warmup_epochs),
+            "schedule.warmup_epochs",
+            self.warmup_epochs,
+            "0 to 10000000",
+        )?;
         let share = self.warmup_share;
         check((0.0..1.0).contains(&share), "schedule.warmup_share", share, "0 to below 1, a share of all steps")?;
         let both = share > 0.0 && self.warmup_epochs > 0.0;

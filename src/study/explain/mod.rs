@@ -189,6 +189,20 @@ impl Explainer<'_> {
             }
             views.extend(came.into_iter().zip(images.outer_iter().map(|image| image.to_owned())));
         }
+        for &task in &tasks {
+            // High only because little speaks against the finding, as a linear head on standardised features can be.
+            let empty = |((_, of), (logit, map)): &(&(usize, usize), &(f64, Array2<f64>))| {
+                *of == task && *logit > 0.0 && map.iter().all(|&heat| heat <= 0.0)
+            };
+            let count = maps.iter().filter(empty).count();
+            if count > 0 {
+                self.watch.note(&format!(
+                    "{}: {count} heat maps are empty though the probability is above one half: no place of the image speaks for the \
+                     finding by itself; a fine-tuned network says more",
+                    self.network.labels[task]
+                ));
+            }
+        }
         let heat = |&pick: &Pick| {
             let missing = || Error::OtherRows { place: pick.row, came: None, asked: Some(pick.row) };
             let (logit, map) = maps.get(&(pick.row, pick.task)).cloned().ok_or_else(missing)?;

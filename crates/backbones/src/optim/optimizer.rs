@@ -49,7 +49,7 @@ impl OptimizerConfig {
     pub fn validate(&self) -> Result<()> {
         let unit = |key, x: f64| check((0.0..1.0).contains(&x), key, x, "a number in [0, 1)");
         let decay = self.weight_decay;
-        check(decay >= 0.0 && decay.is_finite(), "weight_decay", decay, "0 or more")?;
+        check((0.0..=1e3).contains(&decay), "weight_decay", decay, "a number from 0 to 1000")?;
         match self.rule {
             Rule::Sgd { momentum, nesterov } => {
                 unit("rule.momentum", momentum)?;

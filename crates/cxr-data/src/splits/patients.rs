@@ -41,10 +41,13 @@ pub fn patient_split(manifest: &Manifest, shares: &[f64], seed: u64) -> Result<V
 /// Checks the shares for [`patient_split`].
 ///
 /// # Errors
-/// [`Error::Split`] when there are none, or one is not a positive number.
+/// [`Error::Split`] when there are none, or one is not a number from 0.000001 to 1,000,000: beyond that a part of some patients
+/// would be lost in rounding.
 pub fn check_shares(shares: &[f64]) -> Result<()> {
-    if shares.is_empty() || shares.iter().any(|share| !(share.is_finite() && *share > 0.0)) {
-        return Err(Error::Split(format!("shares must be positive numbers, found {shares:?}")));
+    if shares.is_empty() || shares.iter().any(|share| !(1e-6..=1e6).contains(share)) {
+        return Err(Error::Split(format!(
+            "shares must be positive numbers, from 0.000001 to 1000000, in proportion to one another, found {shares:?}"
+        )));
     }
     Ok(())
 }
