@@ -53,7 +53,7 @@ fn check_beside(file: &WeightFile) -> Result<()> {
         let beside = path.with_file_name(name);
         if !beside.is_file() {
             // Weights that were copied out of their export are alone; an export that has lost a file would be read otherwise.
-            let Some(other) = [CONFIG, PREPROCESSOR].iter().find(exported) else { continue };
+            let Some(other) = [CONFIG, PREPROCESSOR].into_iter().find(exported) else { continue };
             let reason = format!(
                 "missing, though it was exported with {MODEL}, and {other} is there; restore it, or copy {MODEL} alone to a new \
                  folder and state what it said: `moco-cxr import FILE --image-size N --mean M --std S --out DIR`"
