@@ -119,7 +119,7 @@ fn an_exported_classifier_keeps_its_head_and_labels() {
         assert!(fault.contains(path.to_str().unwrap()) && fault.contains("changed since it was exported"), "{fault}");
         fs::write(&path, text).unwrap();
     }
-    // An export that has lost one of them would be read otherwise; copied alone, the weights are complete without them.
+    // An export that has lost one of them would be read otherwise; copied alone, the weights can be read without them.
     let lost = export.join("preprocessor_config.json");
     fs::remove_file(&lost).unwrap();
     let fault = load(&export).unwrap_err().to_string();
@@ -127,7 +127,7 @@ fn an_exported_classifier_keeps_its_head_and_labels() {
     let alone = folder.path().join("alone");
     fs::create_dir(&alone).unwrap();
     fs::copy(export.join("model.safetensors"), alone.join("model.safetensors")).unwrap();
-    assert_eq!(load(&alone).unwrap().labels, ["Edema", "Cardiomegaly"]);
+    assert!(load(&alone).unwrap().labels.is_empty(), "labels are those of config.json");
 }
 
 #[test]
