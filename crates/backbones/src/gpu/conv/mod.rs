@@ -38,7 +38,8 @@ const SHARE: usize = 16 * STEP;
 /// The most of it: longer sums in f32 lose digits.
 const LONGEST: usize = 1 << 15;
 
-/// As the convolution of Burn; the result is also written behind the maps of a dense block, if there is one. `None` for a precision that the device's matrix units do not take.
+/// As the convolution of Burn; the result is also written behind the maps of a dense block, if there is one. `None` for a
+/// precision that the device's matrix units do not take.
 ///
 /// # Shapes
 /// - x `[B, in, H, W]`, weight `[out, in, kH, kW]` to `[B, out, H', W']`
