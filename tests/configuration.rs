@@ -65,6 +65,27 @@ fn the_command_line_wins_over_the_file_and_the_file_over_the_preset() {
     assert_eq!(resolved(&with_all)["train"]["schedule"]["decay"]["name"].as_str(), Some("milestones"));
 }
 
+/// A momentum for four steps would be 0, which is no momentum contrast: it is more epochs that help.
+#[test]
+fn a_run_of_a_few_steps_is_told_to_be_longer_and_keeps_its_momentum() {
+    for momentum in ["0.99", "0.999", "0.99999"] {
+        let ran = dry_run(&["--epochs", "1", "--moco-m", momentum]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let problems: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("# problem")).collect();
+        let words = ["too short to learn from", "the fewest that ever helped were about 300; try --set train.epochs="];
+        let short = |line: &&&str| words.iter().all(|words| line.contains(words));
+        assert_eq!(problems.iter().filter(short).count(), 1, "{problems:?}");
+        for line in problems.iter().filter(|line| line.contains("moco.momentum=")) {
+            let value: f64 = line.rsplit('=').next().unwrap().parse().unwrap();
+            assert!((0.9..1.0).contains(&value), "{line}");
+            assert!(line.contains("the fewest that the run should have"), "{line}");
+        }
+        let proposed = ran.stdout.lines().find(|line| line.trim_start_matches("#").trim().starts_with("--moco-m"));
+        let value: f64 = proposed.expect("a proposal").split_whitespace().nth(2).unwrap().parse().unwrap();
+        assert!((0.9..1.0).contains(&value), "{proposed:?}");
+    }
+}
+
 #[test]
 fn the_flags_of_moco_mean_what_they_mean_there() {
     let facts = |more: &[&str]| {

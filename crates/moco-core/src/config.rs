@@ -145,7 +145,8 @@ impl MocoConfig {
             (1e-4..=1e4).contains(&self.temperature),
             "moco.temperature",
             self.temperature,
-            "a number above 0, from 0.0001 to 10000 (0.2 in MoCo v2)",
+            "a number above 0, from 0.0001 to 10000 (0.2 in MoCo v2), because similarities are divided by it: below, one \
+             image outweighs all others, and numbers overflow",
         )?;
         check(
             batch_size.is_multiple_of(self.groups),

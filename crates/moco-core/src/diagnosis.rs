@@ -75,7 +75,7 @@ impl Diagnosis {
             Self::GroupsTooSmall => "fewer groups (groups), or a larger batch (batch_size)",
             Self::TooFewSteps => "more epochs (epochs), or a smaller batch",
             Self::NonFinite => {
-                "lower the learning rate, add warm-up or clip_norm, and look for broken images; resume from the last checkpoint"
+                "lower the learning rate, add warm-up or clip_norm, raise a temperature far below 0.1 (temperature, --moco-t), and look for broken images; resume from the last checkpoint"
             }
         }
     }

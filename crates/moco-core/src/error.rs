@@ -33,7 +33,8 @@ pub enum Error {
     /// The loss or the gradient is NaN or infinite; the weights are those of the step before.
     #[error(
         "step {step}: the {what} is not finite ({value}); training stopped before the update. Lower the learning rate, \
-         add warm-up or gradient clipping, or look for broken images in this batch; the last checkpoint is kept"
+         add warm-up or gradient clipping, raise the temperature (moco.temperature, --moco-t) if it is far below 0.1, or look for \
+         broken images in this batch; the last checkpoint is kept"
     )]
     NonFinite {
         /// Optimizer step, from 0.

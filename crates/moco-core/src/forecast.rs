@@ -46,7 +46,7 @@ impl TrainConfig {
         if steps == 0 {
             return Vec::new();
         }
-        let found = [self.length(steps, per_epoch), self.keys(steps), self.groups(), self.queue(images)];
+        let found = [self.length(steps, per_epoch), self.keys(steps, per_epoch), self.groups(), self.queue(images)];
         found.into_iter().flatten().collect()
     }
 
@@ -59,14 +59,20 @@ impl TrainConfig {
         })
     }
 
-    fn keys(&self, steps: u64) -> Option<Forecast> {
+    /// Of a run that is too short, at the length that it should have: a momentum for a few steps would be 0, and an average
+    /// over one step is none.
+    fn keys(&self, steps: u64, per_epoch: u64) -> Option<Forecast> {
         let MocoConfig { momentum, momentum_end, .. } = self.moco;
+        let (steps, words) = match steps < STEPS {
+            true => (STEPS.div_ceil(per_epoch) * per_epoch, ", the fewest that the run should have"),
+            false => (steps, ""),
+        };
         let left = self.moco.left_after(steps);
         let to_end = momentum_end.map_or(String::new(), |end| format!(" to {end}"));
         (left > LEFT).then(|| Forecast {
             diagnosis: Diagnosis::KeysHardlyMove,
             found: format!(
-                "{:.0} % of its initial weights are left at the end (momentum {momentum}{to_end} over {steps} steps)",
+                "{:.0} % of its initial weights are left at the end (momentum {momentum}{to_end} over {steps} steps{words})",
                 100.0 * left
             ),
             setting: "moco.momentum",
@@ -183,6 +189,28 @@ mod tests {
             let text = found.to_string();
             assert!(text.contains(numbers) && text.ends_with(value), "{text}");
             assert_eq!(cured(&config, found).forecast(2_200), [], "{text}");
+        }
+    }
+
+    /// Whatever the length, what is proposed averages over many steps: a momentum of 0 is no momentum contrast.
+    #[test]
+    fn a_run_of_a_few_steps_is_to_be_longer_and_keeps_a_momentum() {
+        for (images, epochs) in [(32, 1), (64, 1), (64, 5), (300, 1), (2_200, 1)] {
+            for (momentum, end) in [(0.99, None), (0.999, None), (0.9999, None), (0.99, Some(1.0))] {
+                let mut config = config();
+                config.epochs = epochs;
+                (config.moco.queue_size, config.moco.momentum, config.moco.momentum_end) = (8, momentum, end);
+                let forecasts = config.forecast(images);
+                let first = forecasts[0].to_string();
+                assert!(first.contains("too short to learn from") && first.contains("; use epochs = "), "{first}");
+                for found in forecasts.iter().filter(|found| found.setting == "moco.momentum") {
+                    let value: f64 = found.value.parse().unwrap();
+                    assert!((0.9..1.0).contains(&value), "{images} images, {epochs} epochs: {found}");
+                    assert!(found.to_string().contains("the fewest that the run should have"), "{found}");
+                }
+                let longer = forecasts.iter().fold(config, |config, found| cured(&config, found));
+                assert_eq!(longer.forecast(images), [], "{forecasts:?}");
+            }
         }
     }
 
