@@ -71,6 +71,45 @@ fn c12_c24_the_audit_says_what_it_did_not_use() {
     says(&ran, &["images 8, patients 8"]);
 }
 
+/// Pipes, sockets, devices and links to them are no files of a set: they are counted, and never opened, which would wait for ever.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_no_file_is_accounted_for_and_not_opened() {
+    let folder = scratch("intake-special");
+    let root = films(&folder, "films", 4);
+    let pipe =
+        |name: &str| assert!(std::process::Command::new("mkfifo").arg(root.join(name)).status().unwrap().success());
+    pipe("img/pipe.png");
+    pipe("table.csv");
+    std::os::unix::fs::symlink("pipe.png", root.join("img/link.png")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", root.join("img/zero.dcm")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(root.join("img/socket")).unwrap();
+    let audit = |more: &[&str]| {
+        let words = arguments!["audit", "--data", root].into_iter().chain(more.iter().map(Into::into));
+        let mut child = support::tool(words).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let begun = std::time::Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if begun.elapsed() > std::time::Duration::from_secs(120) {
+                child.kill().unwrap();
+                panic!("it waits for a pipe");
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    };
+    let report: serde_json::Value = serde_json::from_str(&audit(&["--json"])).unwrap();
+    let left = report["account"]["left_out"].as_array().unwrap();
+    let special = left.iter().find(|left| left["reason"].as_str().unwrap().starts_with("pipes")).expect("counted");
+    assert_eq!((&special["files"], &special["warning"]), (&5.into(), &true.into()), "{special}");
+    assert_eq!(report["account"]["images"], 8);
+    assert!(audit(&[]).contains("not used: 5 pipes, sockets and devices, or links to them"), "{}", audit(&[]));
+
+    // Of a row that names one the image is missing, or cannot be read; nothing waits.
+    let table = fs::read_to_string(root.join("labels.csv")).unwrap() + "img/pipe.png,p9,9,1\nimg/zero.dcm,p10,9,0\n";
+    fs::write(root.join("labels.csv"), table).unwrap();
+    assert!(audit(&[]).contains("missing"), "{}", audit(&[]));
+}
+
 /// C23: a picture is not written among the images, and a run folder among them is none of them, so that it can be resumed.
 #[test]
 fn c23_outputs_among_the_images() {

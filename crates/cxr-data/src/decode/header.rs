@@ -24,6 +24,8 @@ const LONGEST: u64 = 1 << 22;
 
 /// What a file says; `None` if it cannot be read.
 pub(super) fn read(path: &Path) -> Option<Header> {
+    // Who opens a pipe waits for somebody to write.
+    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     let mut file = File::open(path).ok()?;
     let mut bytes = Vec::new();
     let mut length = USUAL;

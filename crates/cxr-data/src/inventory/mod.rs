@@ -45,6 +45,7 @@ struct File {
 
 const ALIAS: &str = "other names (links) of files that are there already";
 const DANGLING: &str = "links that lead nowhere";
+const SPECIAL: &str = "pipes, sockets and devices, or links to them, which are no files and are not opened";
 
 impl Inventory {
     /// Walks a folder. Links are followed; a loop of links is walked once.
@@ -104,6 +105,10 @@ impl Inventory {
                     runs.extend(entry.path().parent().map(Path::to_path_buf));
                 }
                 found.push((entry.into_path(), false, through));
+            } else {
+                // Nor are they opened later: who opens a pipe waits for somebody to write.
+                let name = to_text(entry.path().strip_prefix(root).unwrap_or(entry.path()));
+                left_out.leave_out(true, SPECIAL, &name);
             }
         }
         // A run folder is own output as a whole; the folder itself is not, if someone asks for it.
