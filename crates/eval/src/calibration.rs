@@ -23,6 +23,15 @@ pub struct ReliabilityBin {
     pub positive_share: f64,
 }
 
+/// Scores of label draws as probabilities: as they are if all of them lie in [0, 1]; else all are taken as logits, as a linear
+/// probe writes them, and go through the logistic function.
+#[must_use]
+pub fn as_probabilities<S: AsRef<[f64]>>(draws: &[S]) -> Vec<Vec<f64>> {
+    let logits = draws.iter().any(|scores| checked::probabilities(scores.as_ref()).is_err());
+    let probability = |score: &f64| if logits { 1.0 / (1.0 + (-score).exp()) } else { *score };
+    draws.iter().map(|scores| scores.as_ref().iter().map(probability).collect()).collect()
+}
+
 /// Brier score: the mean squared difference between probability and label; 0 is perfect, lower is better.
 ///
 /// Equal to scikit-learn's `brier_score_loss`.
@@ -93,6 +102,14 @@ fn check(metric: &str, labels: &[bool], scores: &[f64]) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn scores_outside_the_unit_interval_are_logits_of_all_draws() {
+        assert_eq!(as_probabilities(&[[0.0, 1.0], [0.25, 0.5]]), [[0.0, 1.0], [0.25, 0.5]]);
+        let logits = as_probabilities(&[[0.0, 0.5], [-800.0, 800.0]]);
+        assert_eq!((logits[0][0], logits[1][0], logits[1][1]), (0.5, 0.0, 1.0));
+        assert!((logits[0][1] - 0.622_459_331_201_854_6).abs() < 1e-15, "{logits:?}"); // 1 / (1 + exp(-1/2))
+    }
 
     #[test]
     fn edges_belong_to_the_lower_bin() {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auroc::auroc;
 use crate::bootstrap::{Bootstrap, Estimand};
-use crate::calibration::{expected_calibration_error, reliability};
+use crate::calibration::{as_probabilities, expected_calibration_error, reliability};
 use crate::checked;
 use crate::cohort::Cohort;
 use crate::delong::delong;
@@ -28,8 +28,8 @@ pub struct Evaluation {
     pub bootstrap: Bootstrap,
     /// Whether AUROC has DeLong's interval instead; the other statistics keep the bootstrap. Default: `false`.
     pub delong: bool,
-    /// Number of reliability bins; `None` for no calibration, as for scores that are not probabilities. Default:
-    /// `None`.
+    /// Number of reliability bins; `None` for no calibration. Scores become probabilities by
+    /// [`as_probabilities`](crate::as_probabilities). Default: `None`.
     pub calibration_bins: Option<usize>,
 }
 
@@ -64,7 +64,7 @@ impl Evaluation {
         let (rows, patient_source) = self.rows(draws)?;
         let calibration = match (self.calibration_bins, draws.first()) {
             (Some(bins), Some(first)) => {
-                first.tasks().iter().map(|task| calibration(first, task, bins)).collect::<Result<_>>()?
+                first.tasks().iter().map(|task| calibration(draws, task, bins)).collect::<Result<_>>()?
             }
             _ => Vec::new(),
         };
@@ -176,11 +176,13 @@ fn per_draw(cohort: &Cohort, draws: &[Vec<f64>]) -> Result<Vec<f64>> {
     draws.iter().map(|scores| auroc(cohort.labels(), scores, None)).collect()
 }
 
-fn calibration(scores: &Scores, task: &str, bins: usize) -> Result<Calibration> {
-    let (cohort, scores) = scores.cohort(scores.task(task)?)?;
+fn calibration(draws: &[Scores], task: &str, bins: usize) -> Result<Calibration> {
+    let (cohort, scores) = Scores::cohort_of_draws(draws, task)?;
+    let scores = as_probabilities(&scores);
+    let first = scores.first().map_or(&[][..], Vec::as_slice);
     let bins_of = || {
-        let error = expected_calibration_error(cohort.labels(), &scores, bins)?;
-        Ok((error, reliability(cohort.labels(), &scores, bins)?))
+        let error = expected_calibration_error(cohort.labels(), first, bins)?;
+        Ok((error, reliability(cohort.labels(), first, bins)?))
     };
     let task = task.to_owned();
     Ok(match Error::or_reason(bins_of())? {

@@ -64,7 +64,7 @@ pub use self::tables::Table;
 pub use auprc::auprc;
 pub use auroc::auroc;
 pub use bootstrap::{Bootstrap, Resamples, Rule, TaskScores};
-pub use calibration::{brier, expected_calibration_error, reliability};
+pub use calibration::{as_probabilities, brier, expected_calibration_error, reliability};
 pub use cohort::Cohort;
 pub use compare::{Comparison, Comparisons, Conditions, compare, compare_models, compare_under};
 pub use delong::{delong, delong_test};

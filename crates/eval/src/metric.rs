@@ -23,7 +23,8 @@ pub enum Metric {
         /// Specificity in [0, 1].
         specificity: f64,
     },
-    /// Mean squared error of the scores as probabilities ([`brier`](crate::brier)); lower is better.
+    /// Mean squared error of the scores as probabilities ([`brier`](crate::brier)), which they become by
+    /// [`as_probabilities`](crate::as_probabilities); lower is better.
     Brier,
 }
 

@@ -1,5 +1,6 @@
 //! The estimand: a statistic of one model or its difference between two models, as a mean over label draws.
 
+use crate::calibration::as_probabilities;
 use crate::checked;
 use crate::cohort::Cohort;
 use crate::error::{Error, Result};
@@ -160,15 +161,12 @@ fn rankings<S: AsRef<[f64]>>(cohort: &Cohort, draws: &[S], metric: Metric, units
     if let Metric::SensitivityAt { specificity } = metric {
         checked::specificity(specificity)?;
     }
-    draws
-        .iter()
-        .map(|scores| {
-            let scores = scores.as_ref();
-            checked::rows(cohort.labels(), scores, None)?;
-            if metric == Metric::Brier {
-                checked::probabilities(scores).map_err(|reason| Error::undefined(metric, reason))?;
-            }
-            Ok(Ranking::new(cohort.labels(), scores, units))
-        })
-        .collect()
+    let ranking = |scores: &[f64]| {
+        checked::rows(cohort.labels(), scores, None)?;
+        Ok(Ranking::new(cohort.labels(), scores, units))
+    };
+    match metric {
+        Metric::Brier => as_probabilities(draws).iter().map(|scores| ranking(scores)).collect(),
+        _ => draws.iter().map(|scores| ranking(scores.as_ref())).collect(),
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::write::write_new;
+use crate::calibration::as_probabilities;
 use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::plots::{Curve, pr_svg, reliability_svg, roc_svg};
@@ -14,8 +15,8 @@ const BINS: usize = 10;
 
 impl Results {
     /// Writes `results.json` and `results.csv` into `folder`. With `plots`, also writes `TASK/roc.svg`, `TASK/pr.svg`
-    /// and, for scores that are probabilities, `TASK/reliability.svg`, with one curve per label draw; curves that are
-    /// undefined are left out.
+    /// and `TASK/reliability.svg` (of the scores as probabilities, [`as_probabilities`](crate::as_probabilities)), with one
+    /// curve per label draw; curves that are undefined are left out.
     ///
     /// # Errors
     /// [`Error::Exists`] if one of the files exists; failures to write.
@@ -27,19 +28,19 @@ impl Results {
         for task in first.tasks() {
             let (cohort, scores) = Scores::cohort_of_draws(draws, task)?;
             let names: Vec<String> = (1..=scores.len()).map(|draw| self.curve_name(task, draw, scores.len())).collect();
-            let curves: Vec<Curve<'_>> = names
-                .iter()
-                .zip(&scores)
-                .map(|(name, scores)| Curve { name, labels: cohort.labels(), scores })
-                .collect();
-            let probabilities = scores.iter().flatten().all(|score| (0.0..=1.0).contains(score));
+            let curve = |(name, scores)| Curve { name, labels: cohort.labels(), scores };
+            let curves: Vec<Curve<'_>> =
+                names.iter().map(String::as_str).zip(scores.iter().map(Vec::as_slice)).map(curve).collect();
+            let probabilities = as_probabilities(&scores);
+            let of_probabilities: Vec<Curve<'_>> =
+                names.iter().map(String::as_str).zip(probabilities.iter().map(Vec::as_slice)).map(curve).collect();
             let plots = [
-                ("roc.svg", Some(roc_svg(task, &curves))),
-                ("pr.svg", Some(pr_svg(task, &curves))),
-                ("reliability.svg", probabilities.then(|| reliability_svg(task, &curves, BINS))),
+                ("roc.svg", roc_svg(task, &curves)),
+                ("pr.svg", pr_svg(task, &curves)),
+                ("reliability.svg", reliability_svg(task, &of_probabilities, BINS)),
             ];
             for (name, plot) in plots {
-                let Some(svg) = plot.map(Error::or_reason).transpose()?.and_then(|svg| svg.ok()) else { continue };
+                let Ok(svg) = Error::or_reason(plot)? else { continue };
                 let folder = folder.join(folder_name(task));
                 std::fs::create_dir_all(&folder).map_err(io(&folder))?;
                 write_new(&folder.join(name), svg.as_bytes())?;
