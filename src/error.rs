@@ -72,6 +72,14 @@ pub enum Error {
         /// The process: its number, machine and start.
         holder: String,
     },
+    /// Another process is going to write this file or folder.
+    #[error("{}: {holder} is making it; wait until that has ended, or give another name", path.display())]
+    Claimed {
+        /// The file or folder.
+        path: PathBuf,
+        /// The process: its number, machine and start.
+        holder: String,
+    },
     /// A run has checkpoints, and none of them can be used.
     #[error("{}: {reason}; no other checkpoint of this run can be used either, and nothing was changed. Restore one from a backup, delete the folder of the checkpoints to begin again with --resume, or use another --out", path.display())]
     NoCheckpoint {
@@ -80,10 +88,10 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A folder to be created already exists.
-    #[error("{}: already exists, expected a new folder; nothing is overwritten", path.display())]
+    /// A file or folder to be created already exists.
+    #[error("{}: already exists, expected a new name; nothing is overwritten", path.display())]
     Exists {
-        /// The folder.
+        /// The file or folder.
         path: PathBuf,
     },
     /// Published weights are not on this machine.

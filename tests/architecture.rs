@@ -112,7 +112,7 @@ const WHOLE_READERS: [&str; 17] = [
     "crates/backbones/src/weights/large.rs",
     "src/check/available.rs",
     "src/check/bench_process.rs",
-    "src/files/run_lock.rs",
+    "src/files/lock.rs",
     "src/pretrain/log/run_log.rs",
     "src/ranks/launch.rs",
     "src/report/mod.rs",

@@ -108,6 +108,8 @@ fn settings_out_of_range_are_named_with_what_was_found_and_expected() {
         // These trained nothing, without a word.
         (&["--lr", "1e-320"], &["train.schedule.lr: found 0.000", "from 1e-12"]),
         (&["--moco-t", "1e308"], &["train.moco.temperature: found 1000", "to 10000"]),
+        (&["--moco-t", "1e-6"], &["train.moco.temperature: found 0.000001", "similarities are divided by it"]),
+        (&["--moco-t", "-1"], &["train.moco.temperature: found -1, expected a number above 0"]),
         (&["--wd", "18446744073709551615"], &["weight_decay: found 18446744073709", "0 to 1000"]),
         (&["--warmup-epochs", "1e308"], &["train.schedule.warmup_epochs: found 1000", "0 to 10000000"]),
         (&["--set", "channels=2"], &["channels", "found 2", "1 or 3"]),
@@ -320,7 +322,7 @@ fn a_probe_refuses_tasks_weights_and_fractions_that_are_not_there() {
     says(&bad(&["--fraction", "1.5"]), &["1.5", "at most 1"]);
     says(&bad(&["--fraction", "0"]), &["fraction: found 0", "above 0"]);
     says(&bad(&["--draws", "0"]), &["draws: found 0, expected at least 1"]);
-    says(&bad(&["--batch-size", "0"]), &["batch size: found 0, expected at least 1"]);
+    says(&bad(&["--batch-size", "0"]), &["--batch-size: found 0, expected at least 1"]);
     // Each has a folder of its own in the results.
     says(&bad(&["--fraction", "0.5", "--fraction", "0.50"]), &["fraction: found 0.5 twice"]);
     says(&bad(&["--task", "cardiomegaly"]), &["task: found \"cardiomegaly\" twice"]);
@@ -365,16 +367,16 @@ fn what_is_wrong_in_the_arguments_alone_is_status_2_in_every_command() {
     let out = folder.path().join("out");
     let nowhere = ["--data", "no-such", "--weights", "no-such"];
     let labelled = [&nowhere[..], &["--task", "Edema"]].concat();
-    let cases: [(&str, &[&str], &[&str], &str); 18] = [
+    let cases: [(&str, &[&str], &[&str], &str); 23] = [
         ("linear", &labelled, &["--fraction", "0"], "fraction: found 0"),
         ("linear", &labelled, &["--epochs", "3"], "--protocol standard"),
         ("linear", &labelled, &["--protocol", "faithful", "--epochs", "0"], "epochs: found 0"),
         ("linear", &labelled, &["--protocol", "faithful", "--baseline-random"], "--baseline-random"),
         ("knn", &labelled, &["--k", "0"], "k is 0, expected at least 1"),
         ("knn", &labelled, &["--temperature", "0"], "temperature is 0"),
-        ("knn", &labelled, &["--batch-size", "0"], "batch size: found 0"),
-        ("finetune", &labelled, &["--lr", "nan"], "lr: found NaN"),
-        ("finetune", &labelled, &["--batch-size", "1"], "batch size: found 1"),
+        ("knn", &labelled, &["--batch-size", "0"], "--batch-size: found 0"),
+        ("finetune", &labelled, &["--lr", "nan"], "--lr: found NaN"),
+        ("finetune", &labelled, &["--batch-size", "1"], "--batch-size: found 1"),
         ("predict", &nowhere, &["--batch-size", "0"], "--batch-size: found 0"),
         ("embed", &nowhere, &["--batch-size", "0"], "--batch-size: found 0"),
         ("synth", &[], &["--size", "1"], "size is 1, expected 32 to 2048 pixels"),
@@ -382,6 +384,11 @@ fn what_is_wrong_in_the_arguments_alone_is_status_2_in_every_command() {
         ("preview", &nowhere[..2], &["--per-row", "0"], "--per-row: found 0"),
         ("preview", &nowhere[..2], &["--set", "wrong=1"], "unknown field `wrong`"),
         ("report", &["no-such"], &["--replicates", "10"], "bootstrap replicates is 10"),
+        ("report", &["no-such"], &["--images", "0"], "--images: found 0"),
+        ("finetune", &labelled, &["--lr", "1e308"], "--lr: found 1000"),
+        ("finetune", &labelled, &["--batch-size", "4294967296"], "--batch-size: found 4294967296"),
+        ("linear", &labelled, &["--protocol", "faithful", "--lr", "-1"], "--lr: found -1"),
+        ("reproduce", &["table1", "--results", "no-such", "--dry-run"], &["--images-per-second", "-5"], "found -5"),
         ("splits", &["--kind", "nested", "--rows", "100"], &[], "needs the patients of --data"),
         ("splits", &[], &[], "nothing to draw from"),
     ];
@@ -410,6 +417,67 @@ fn what_is_wrong_in_the_arguments_alone_is_status_2_in_every_command() {
         assert_eq!((ran.code, ran.stderr.lines().count()), (Some(2), 1), "{all:?}: {ran:?}");
         assert!(ran.stderr.contains(words), "{all:?}: {words:?} is not in {}", ran.stderr);
     }
+}
+
+/// Of every command that has these flags, by their names, with what was found and what was expected. Nothing is there: they are
+/// checked before anything is read.
+#[test]
+fn sizes_means_and_deviations_out_of_range_are_status_2_in_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let images = ["--data", "no-such", "--weights", "no-such"];
+    let labelled = [&images[..], &["--task", "Edema"]].concat();
+    let commands: [(&str, &[&str]); 9] = [
+        ("embed", &images),
+        ("predict", &images),
+        ("explain", &images),
+        ("neighbours", &images),
+        ("linear", &labelled),
+        ("knn", &labelled),
+        ("finetune", &labelled),
+        ("export", &["no-such"]),
+        ("import", &["no-such.pth"]),
+    ];
+    let wrong = [
+        (["--std", "0"], "--std: found 0, expected numbers from 1e-6"),
+        (["--std", "nan"], "--std: found NaN, expected"),
+        (["--std", "1e-300"], "--std: found 0.000"),
+        (["--std", "0.2,inf,0.2"], "--std: found 0.2,inf,0.2, expected"),
+        (["--mean", "-1"], "--mean: found -1, expected numbers from 0 to 1"),
+        (["--mean", "nan"], "--mean: found NaN, expected"),
+        (["--image-size", "100000"], "--image-size: found 100000, expected 32 to 4096 pixels"),
+        (["--image-size", "0"], "--image-size: found 0, expected 32 to 4096 pixels"),
+        (["--image-size", "18446744073709551615"], "--image-size: found 18446744073709551615, expected"),
+    ];
+    let refused = |all: Vec<OsString>, words: &str| {
+        let ran = run(&all);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (Some(2), 1), "{all:?}: {ran:?}");
+        assert!(ran.stderr.contains(words), "{all:?}: {words:?} is not in {}", ran.stderr);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{all:?} left something");
+    };
+    let with = |command: &str, arguments: &[&str], more: &[&str]| -> Vec<OsString> {
+        let words = [&[command], arguments, more].concat();
+        words.into_iter().map(OsString::from).chain(arguments!["--out", out]).collect()
+    };
+    for (command, arguments) in commands {
+        for (flag, words) in wrong {
+            refused(with(command, arguments, &flag), words);
+        }
+    }
+    let of_table = ["table1", "--results", "no-such", "--data", "no-such"];
+    refused(with("reproduce", &of_table, &["--image-size", "100000"]), "--image-size: found 100000");
+    for (command, arguments) in &commands[..7] {
+        for (flag, value) in [("--workers", "5000"), ("--batch-size", "18446744073709551615")] {
+            refused(with(command, arguments, &[flag, value]), &format!("{flag}: found {value}, expected at least "));
+        }
+    }
+    for (flag, words) in [
+        (["--image-size", "100000"], "found 8 images of 100000 px"),
+        (["--batch-size", "18446744073709551615"], "found 18446744073709551615 images"),
+    ] {
+        refused(["parity"].into_iter().chain(flag).map(OsString::from).collect(), words);
+    }
+    refused(with("pretrain", &images[..2], &["--workers", "5000"]), "workers: found 5000, expected at most 4096");
 }
 
 /// A head needs patients of both classes, and with few labels its penalty is fixed, which is said.

@@ -169,6 +169,43 @@ fn every_kind_of_interval_is_named_in_the_result() {
     }
 }
 
+/// The scores of a linear probe are logits. Their Brier score is that of the probabilities, as in the report of a run, and it is
+/// said; so it is in a comparison.
+#[test]
+fn scores_outside_the_unit_interval_are_logits_and_that_is_said() {
+    let folder = TempDir::new().unwrap();
+    let logit = |p: f64| (p / (1.0 - p)).ln();
+    let write = |name: &str, of: &dyn Fn(f64) -> f64| {
+        let path = folder.path().join(name);
+        let mut text = "path,patient,label_Edema,score_Edema\n".to_owned();
+        for row in 0..40_u32 {
+            let p = (f64::from(row * 17 % 40) + 0.5) / 40.0;
+            text += &format!("p{row}/s1,p{row},{},{}\n", u32::from(row % 3 == 0), of(p));
+        }
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let (probabilities, logits) = (write("probabilities.csv", &|p| p), write("logits.csv", &logit));
+    let evaluated = |file: &Path| {
+        let out = folder.path().join(file.file_stem().unwrap());
+        let ran = succeed(arguments!["evaluate", file, "--calibration", "--plots", "--json", "--out", out]);
+        assert!(out.join("edema/reliability.svg").is_file());
+        ran
+    };
+    let (plain, converted) = (evaluated(&probabilities), evaluated(&logits));
+    let brier = |ran: &Ran| row(&json(ran), "Edema", "brier")["interval"]["observed"].as_f64().unwrap();
+    assert!((brier(&plain) - brier(&converted)).abs() < 1e-12, "{} {}", brier(&plain), brier(&converted));
+    let error = |ran: &Ran| json(ran)["calibration"][0]["expected_calibration_error"].as_f64().unwrap();
+    assert!((error(&plain) - error(&converted)).abs() < 1e-12);
+    assert!(!plain.stderr.contains("logits"), "{}", plain.stderr);
+    let words = "scores outside 0 to 1, so they are taken as logits, as `moco-cxr linear` writes them";
+    assert!(converted.stderr.contains(words) && converted.stderr.contains("Edema (such as"), "{}", converted.stderr);
+    let compared = succeed(arguments!["compare", probabilities, logits, "--metric", "brier", "--json"]);
+    assert_eq!(compared.stderr.matches("taken as logits").count(), 1, "{}", compared.stderr);
+    // Nothing of it concerns ranks.
+    assert!(!succeed(arguments!["evaluate", logits]).stderr.contains("logits"));
+}
+
 #[test]
 fn a_folder_gets_results_and_plots_and_must_be_new() {
     let folder = TempDir::new().unwrap();

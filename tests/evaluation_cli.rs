@@ -303,6 +303,81 @@ fn a_probe_with_validation_data_says_so_and_gives_other_penalties_a_chance() {
     assert_eq!(names(&out), ["cardiomegaly", "export", "linear.json", "pleural-effusion", "run.json"]);
 }
 
+/// What is said of images that the weights were trained on is said of what the command makes of them.
+#[test]
+fn images_of_the_pretraining_are_counted_in_the_words_of_the_command() {
+    let Made { folder, set, run, tuned, .. } = made();
+    for (command, weights, made_of_them) in [
+        ("neighbours", run, "neighbours"),
+        ("embed", run, "features"),
+        ("explain", tuned, "heat maps"),
+        ("predict", tuned, "scores"),
+    ] {
+        let out = folder.join(format!("words-{command}"));
+        let ran = succeed(arguments![command, "--data", set, "--part", "train", "--weights", weights, "--out", out]);
+        let note = ran.stderr.lines().find(|line| line.contains("the weights were trained on")).expect("a note");
+        assert!(note.contains(&format!("whose {made_of_them} say nothing about new images")), "{command}: {note}");
+        assert_eq!(note.contains("scores"), command == "predict", "{command}: {note}");
+    }
+}
+
+/// A safetensors file without what its exporter says of it, as other tools write it.
+fn without_metadata(path: &Path) -> Vec<u8> {
+    let mut bytes = fs::read(path).unwrap();
+    let end = 8 + usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
+    let mut header: Value = serde_json::from_slice(&bytes[8..end]).unwrap();
+    header.as_object_mut().unwrap().remove("__metadata__").unwrap();
+    let text = header.to_string();
+    bytes[8..end].fill(b' ');
+    bytes[8..8 + text.len()].copy_from_slice(text.as_bytes());
+    bytes
+}
+
+/// Weights of an export whose record of the training images was lost, or was not copied: nobody forgot to record them.
+#[test]
+fn an_export_that_has_lost_its_record_is_named_with_the_way_out() {
+    let Made { folder, set, run, .. } = made();
+    let (lost, alone) = (folder.join("lost"), folder.join("alone"));
+    for copy in [&lost, &alone] {
+        fs::create_dir(copy).unwrap();
+    }
+    for name in ["config.json", "preprocessor_config.json", "README.md", "model.safetensors"] {
+        fs::copy(run.join("export").join(name), lost.join(name)).unwrap();
+    }
+    fs::copy(run.join("export/model.safetensors"), alone.join("mine.safetensors")).unwrap();
+    let of_file = alone.join("mine.safetensors");
+    for (command, weights, record) in [
+        ("linear", &lost, lost.join("trained_on.json")),
+        ("knn", &lost, lost.join("trained_on.json")),
+        ("knn", &of_file, alone.join("trained_on.json")),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let size: &[&str] = if weights == &lost { &[] } else { &["--image-size", "32"] };
+        let ran = succeed(with(command, set, weights, &out.path().join("out"), size));
+        let said = ran.stderr.lines().find(|line| line.contains("not checked")).expect("a note");
+        assert!(!said.contains("no run recorded"), "{said}");
+        for words in [
+            format!("{} is missing", record.display()),
+            "says which images they were trained on".into(),
+            "copy it from where the weights were exported, or give the folder of the run as the weights".into(),
+            "the results are marked as not checked".into(),
+        ] {
+            assert!(said.contains(&words), "{words:?} is not in {said}");
+        }
+    }
+    // The way out: with the record it is checked.
+    fs::copy(run.join("export/trained_on.json"), lost.join("trained_on.json")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let ran = succeed(with("knn", set, &lost, &out.path().join("out"), &[]));
+    assert!(!ran.stderr.contains("not checked"), "{}", ran.stderr);
+    // An import that knows nothing writes that down, so that it has lost nothing.
+    let (foreign, imported) = (folder.join("of-others.safetensors"), folder.join("imported"));
+    fs::write(&foreign, without_metadata(&run.join("export/model.safetensors"))).unwrap();
+    succeed(arguments!["import", foreign, "--image-size", "32", "--out", imported, "--quiet"]);
+    let ran = succeed(with("knn", set, &imported, &out.path().join("imported"), &[]));
+    assert!(ran.stderr.contains("no run recorded which images these were"), "{}", ran.stderr);
+}
+
 #[test]
 fn nearest_neighbours_vote_with_shares_and_random_weights_need_no_file() {
     let Made { folder, set, run, .. } = made();
@@ -314,7 +389,7 @@ fn nearest_neighbours_vote_with_shares_and_random_weights_need_no_file() {
 
     // Weights without a record of what they were trained on can be used, and the results say so.
     let (foreign, out) = (folder.join("foreign.safetensors"), folder.join("knn-foreign"));
-    fs::copy(run.join("export/model.safetensors"), &foreign).unwrap();
+    fs::write(&foreign, without_metadata(&run.join("export/model.safetensors"))).unwrap();
     let ran = succeed(with("knn", set, &foreign, &out, &["--image-size", "32"]));
     assert!(ran.stderr.contains("no run recorded which images these were"), "{}", ran.stderr);
     assert_eq!(read_json(&out.join("cardiomegaly/results.json"))["stamp"]["pretraining"], "not checked");
@@ -407,7 +482,7 @@ fn what_cannot_be_done_is_refused_before_anything_is_written() {
     says(&labelled("linear", &["--task", "Cardiomegali"]), &["Cardiomegali", "Cardiomegaly"]);
     says(&bad_arguments("knn", &["--k", "0"]), &["k is 0", "at least 1"]);
     says(&bad_arguments("finetune", &["--epochs", "0"]), &["epochs", "found 0"]);
-    says(&bad_arguments("finetune", &["--batch-size", "1"]), &["batch size", "found 1", "at least 2"]);
+    says(&bad_arguments("finetune", &["--batch-size", "1"]), &["--batch-size", "found 1", "at least 2"]);
     says(&bad_arguments("finetune", &["--lr", "0"]), &["lr", "above 0"]);
     // The synthetic set never draws a fracture.
     says(&labelled("finetune", &["--task", "Fracture"]), &["test labels", "0 positive", "Fracture", "both classes"]);

@@ -234,6 +234,37 @@ fn more_epochs_go_on_past_a_checkpoint_whose_writing_was_interrupted() {
     fs::remove_dir_all(out).unwrap();
 }
 
+/// A scheduler that starts the job once more is told that it is done; a user, how to train longer.
+#[test]
+fn a_complete_run_says_so_and_is_left_as_it_is() {
+    let run = &made().run;
+    let again = |more: &[&str]| {
+        let words = arguments!["pretrain", "--resume", "--out", run].into_iter().chain(more.iter().map(Into::into));
+        support::run(words)
+    };
+    let lasting = || {
+        let mut all = files(run);
+        // The log notes that it was tried, and TensorBoard has a file for each start.
+        all.retain(|name, _| !name.ends_with("train.log") && !name.starts_with("tb"));
+        all
+    };
+    let before = lasting();
+    let ran = again(&[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let steps = metrics(run).len() - 2;
+    let words = format!("the run is complete, 2 of 2 epochs ({steps} steps), and nothing was left to do");
+    assert!(ran.stderr.contains(&words) && ran.stderr.contains("--epochs with a larger number"), "{}", ran.stderr);
+    assert!(lasting() == before, "it changed the run");
+    // Fewer epochs than there are is no run.
+    let fewer = again(&["--epochs", "1", "--quiet"]);
+    assert_eq!((fewer.code, fewer.stderr.lines().count()), (Some(1), 1), "{fewer:?}");
+    assert!(
+        fewer.stderr.contains("train.epochs: found 1, expected at least 2, the epochs that the run has"),
+        "{fewer:?}"
+    );
+    assert!(lasting() == before, "a refused resume changed the run");
+}
+
 /// They are evidence, which a start from step 0 would write over.
 #[test]
 fn a_run_without_a_checkpoint_that_can_be_used_is_refused_and_nothing_is_touched() {

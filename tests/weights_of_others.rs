@@ -118,13 +118,13 @@ fn what_the_user_declares_is_known() {
     assert!(load(&out, |weights| (weights.image_size, weights.std) = (Some(224), Some(IMAGENET.1))).is_ok());
 
     for (flag, value, said) in [
-        ("--image-size", "16", "found 16, expected at least 32"),
-        ("--std", "0", "expected numbers above 0"),
-        ("--std", "nan", "expected numbers above 0"),
-        ("--mean", "1.5", "expected numbers from 0 to 1"),
+        ("--image-size", "16", "--image-size: found 16, expected 32 to 4096"),
+        ("--std", "0", "--std: found 0, expected numbers from 1e-6"),
+        ("--std", "nan", "--std: found NaN, expected numbers from 1e-6"),
+        ("--mean", "1.5", "--mean: found 1.5, expected numbers from 0 to 1"),
     ] {
         let ran = run(arguments!["import", file, flag, value, "--out", folder.join("refused")]);
-        assert!(ran.code == Some(1) && ran.stderr.contains(said), "{ran:?}");
+        assert!(ran.code == Some(2) && ran.stderr.contains(said), "{ran:?}");
     }
     let ran = run(arguments!["import", file, "--mean", "1,2", "--out", folder.join("refused")]);
     assert!(ran.code == Some(2) && ran.stderr.contains("three with commas"), "{ran:?}");

@@ -22,7 +22,10 @@ use crate::{
 };
 
 /// The file beside exported weights that holds a [`Lineage`].
-pub(crate) const FILE: &str = "trained_on.json";
+pub(crate) const RECORD: &str = "trained_on.json";
+
+/// What `predict` makes of images.
+pub(crate) const SCORES: &str = "scores";
 
 /// Images that a network was trained on, and their role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +80,7 @@ impl Lineage {
     /// # Errors
     /// A record that cannot be read.
     pub(crate) fn of_file(weights: &Path) -> Result<Self> {
-        let beside = weights.with_file_name(FILE);
+        let beside = weights.with_file_name(RECORD);
         let path = weights.canonicalize().map_err(Error::io(weights))?;
         // export/model.safetensors, checkpoints/best/query.safetensors, ensemble/step-12.safetensors
         let run = path.ancestors().skip(1).take(3).find(|folder| folder.join("run.json").is_file());
@@ -131,7 +134,7 @@ impl Lineage {
         let leaving = |seen: &Seen| Seen { role: seen.role, images: seen.images.leaving(private) };
         let leaving = Self { seen: self.seen.iter().map(leaving).collect(), complete: self.complete };
         let text = serde_json::to_string_pretty(&leaving).unwrap_or_default() + "\n";
-        write_whole(&export.join(FILE), text.as_bytes())
+        write_whole(&export.join(RECORD), text.as_bytes())
     }
 
     /// Checks that none of these images, and none of their patients, is in the `parts` of an evaluation. If patients are
@@ -142,8 +145,11 @@ impl Lineage {
     /// # Errors
     /// A leak, with the patients or images; or training images that are gone or have changed, so that the check is not
     /// possible.
+    ///
+    /// `lost` is the place of the record, where the weights are of an export that has none any more.
     pub(crate) fn check(
         &self,
+        lost: Option<&Path>,
         parts: &[(&str, Role, &Rows)],
         places: &[Origin],
         listed: &Listings,
@@ -173,7 +179,7 @@ impl Lineage {
             }
         }
         if !self.complete {
-            watch.note(UNCHECKED);
+            watch.note(&unchecked(lost));
         }
         Ok(match (self.complete, self.seen.is_empty()) {
             (false, _) => Pretraining::Unchecked,
@@ -184,9 +190,10 @@ impl Lineage {
 }
 
 impl Lineage {
-    /// Says how many of these images the weights were trained on or chosen by, since their scores are no results, and whether
-    /// they are of another kind than those. Images are known by their files; sets that are gone are not compared.
-    pub(crate) fn note_known(&self, rows: &Rows, listed: &Listings, watch: &dyn Watch) {
+    /// Says how many of these images the weights were trained on or chosen by, since `what` a command makes of them
+    /// ([`SCORES`] or another word) is no result, and whether they are of another kind than those. Images are known by their
+    /// files; sets that are gone are not compared.
+    pub(crate) fn note_known(&self, what: &str, rows: &Rows, listed: &Listings, watch: &dyn Watch) {
         let watch = &Once::new(watch);
         let asked = files(rows.manifest());
         let (mut trained, mut chosen) = (HashSet::new(), HashSet::new());
@@ -198,9 +205,13 @@ impl Lineage {
         }
         let chosen = chosen.difference(&trained).count();
         if trained.len() + chosen > 0 {
+            let results = match what {
+                SCORES => " (predictions.csv of linear and finetune has the scores of the test images alone)",
+                _ => "",
+            };
             watch.note(&format!(
-                "of these {} images the weights were trained on {} and chosen by {chosen}, whose scores say nothing about \
-                 new images (predictions.csv of linear and finetune has the scores of the test images alone)",
+                "of these {} images the weights were trained on {} and chosen by {chosen}, whose {what} say nothing about new \
+                 images{results}",
                 asked.len(),
                 trained.len()
             ));
@@ -266,5 +277,22 @@ fn covers(role: Role, other: Role) -> bool {
 }
 
 /// The note if the lineage is incomplete.
-const UNCHECKED: &str = "not checked: whether test patients were among the pretraining images, because no run recorded \
-                         which images these were; the results are marked as not checked";
+fn unchecked(lost: Option<&Path>) -> String {
+    const WHAT: &str = "not checked: whether test patients were among the pretraining images";
+    match lost {
+        None => {
+            format!("{WHAT}, because no run recorded which images these were; the results are marked as not checked")
+        }
+        Some(record) => format!("{WHAT}, because {}; the results are marked as not checked", lost_record(record)),
+    }
+}
+
+/// What a record would have held that is not beside its weights any more, and how to go on.
+pub(crate) fn lost_record(record: &Path) -> String {
+    format!(
+        "{} is missing: every export has it beside its weights, and it says which images they were trained on (number, hash, \
+         and whether for pretraining, with labels, or to choose); copy it from where the weights were exported, or give the \
+         folder of the run as the weights",
+        record.display()
+    )
+}

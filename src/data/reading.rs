@@ -7,13 +7,17 @@ use crate::{
     shards::Shard,
 };
 
+/// Images of a batch and threads, at most: more are a mistake, and would be asked of memory before it shows.
+const MOST_IMAGES: usize = 65_536;
+pub(crate) const MOST_WORKERS: usize = 4_096;
+
 /// How images are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reading {
-    /// Images per batch, at least 1. Default 64.
+    /// Images per batch, from 1 to 65,536. Default 64.
     pub batch_size: usize,
-    /// Decoding threads. Default: one per core.
+    /// Decoding threads, from 1 to 4,096. Default: one per core.
     pub workers: usize,
     /// Of several equal parts of the images the one that is worked on, for [`Study::embed`](crate::Study::embed) and
     /// [`Study::predict`](crate::Study::predict). Default: all.
@@ -37,9 +41,12 @@ impl Reading {
     /// # Errors
     /// The first setting that is out of range.
     pub fn validate(&self) -> Result<()> {
-        for (key, value) in [("batch size", self.batch_size), ("workers", self.workers)] {
-            if value == 0 {
-                return Err(Error::Setting { key: key.into(), found: "0".into(), expected: "at least 1".into() });
+        for (key, value, most) in
+            [("--batch-size", self.batch_size, MOST_IMAGES), ("--workers", self.workers, MOST_WORKERS)]
+        {
+            if !(1..=most).contains(&value) {
+                let expected = format!("at least 1 and at most {most}");
+                return Err(Error::Setting { key: key.into(), found: value.to_string(), expected });
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
-//! Atomic writes of files and folders, the folder of a run, and progress reporting.
+//! Atomic writes of files and folders, who may write them, the folder of a run, and progress reporting.
 
+mod claim;
+mod lock;
 mod log_lines;
 mod new_folder;
 mod npy;
@@ -10,6 +12,7 @@ mod run_lock;
 mod watch;
 mod whole;
 
+pub use claim::Claim;
 pub(crate) use log_lines::{LogLines, sealed};
 pub use new_folder::NewFolder;
 pub(crate) use npy::Npy;

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    files::{Existing, RunFolder, run_lock::MAKING, whole::is_gone},
+    files::{Existing, RunFolder, claim::new_place, run_lock::MAKING, whole::is_gone},
 };
 
 /// A folder written under a temporary name next to its own and renamed when complete. If dropped before that, it is removed.
@@ -23,10 +23,10 @@ impl NewFolder {
     /// Begins the folder `out`, which must be new or empty. What killed processes left of the same folder is removed.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`], or an I/O error.
+    /// [`Error::NotEmpty`]; [`Error::Setting`] for what can be no new folder; an I/O error.
     pub fn begin(out: &Path) -> Result<Self> {
         RunFolder::check(out, Existing::Refuse)?;
-        let out = std::path::absolute(out).map_err(Error::io(out))?; // `.` has no name
+        let out = new_place(out)?;
         let name = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let prefix = format!(".{name}.partial-");
         remove_left_over(&out, &prefix);

@@ -1,13 +1,11 @@
 //! A run folder belongs to one process at a time.
 
-use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{Read, Write},
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
+use std::{fs, path::Path};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    files::lock::{Lock, Refused},
+};
 
 /// Name of the lock in the folder of a run.
 pub(crate) const LOCK: &str = "run.lock";
@@ -15,11 +13,10 @@ pub(crate) const LOCK: &str = "run.lock";
 /// Name of the lock in a folder that is being made ([`super::NewFolder`]).
 pub(super) const MAKING: &str = ".lock";
 
-/// A lock that the operating system releases when the process ends, however it ends; `run.lock` says who holds it.
+/// The lock of a run's folder.
 #[derive(Debug)]
 pub(crate) struct RunLock {
-    path: PathBuf,
-    _file: File,
+    _lock: Lock,
 }
 
 impl RunLock {
@@ -30,22 +27,11 @@ impl RunLock {
     pub(crate) fn take(root: &Path) -> Result<Self> {
         fs::create_dir_all(root).map_err(Error::io(root))?;
         let path = root.join(LOCK);
-        loop {
-            let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-            let mut file = open.map_err(Error::io(&path))?;
-            match file.try_lock() {
-                Ok(()) => (),
-                Err(TryLockError::WouldBlock) => return Err(in_use(root, &mut file)),
-                Err(TryLockError::Error(fault)) => return Err(no_locks(&path, &fault)),
-            }
-            // Its last owner may have removed the file between the two calls; a lock on a removed file holds nobody off.
-            if !is_still_there(&file, &path) {
-                continue;
-            }
-            let since = humantime::format_rfc3339_seconds(SystemTime::now());
-            let who = format!("process {} on {} since {since}\n", std::process::id(), host());
-            file.set_len(0).and_then(|()| file.write_all(who.as_bytes())).map_err(Error::io(&path))?;
-            return Ok(Self { path, _file: file });
+        match Lock::take(&path) {
+            Ok(lock) => Ok(Self { _lock: lock }),
+            Err(Refused::Held(holder)) => Err(Error::InUse { path: root.into(), holder }),
+            Err(Refused::NoLocks(fault)) => Err(no_locks(&path, &fault)),
+            Err(Refused::Io(fault)) => Err(Error::io(path)(fault)),
         }
     }
 
@@ -55,51 +41,13 @@ impl RunLock {
     /// # Errors
     /// [`Error::InUse`].
     pub(crate) fn check(root: &Path) -> Result<()> {
-        match OpenOptions::new().read(true).write(true).open(root.join(LOCK)) {
-            Ok(mut file) if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) => Err(in_use(root, &mut file)),
-            _ => Ok(()),
-        }
+        Lock::holder(&root.join(LOCK)).map_or(Ok(()), |holder| Err(Error::InUse { path: root.into(), holder }))
     }
-}
-
-impl Drop for RunLock {
-    /// Removed while it is held: the next process makes its own.
-    fn drop(&mut self) {
-        // One that stays is taken over by the next process.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-fn in_use(root: &Path, file: &mut File) -> Error {
-    let mut holder = String::new();
-    // Unreadable: who it is stays unknown.
-    let _ = file.take(4096).read_to_string(&mut holder);
-    let holder = holder.lines().next().unwrap_or_default().to_owned();
-    Error::InUse { path: root.into(), holder: if holder.is_empty() { "another process".into() } else { holder } }
 }
 
 fn no_locks(path: &Path, fault: &std::io::Error) -> Error {
     let reason = format!("{fault}; this file system has no locks, which keep a run from being written twice at a time");
     Error::Io { path: path.into(), source: std::io::Error::new(fault.kind(), reason) }
-}
-
-fn host() -> String {
-    let read = |path| fs::read_to_string(path).ok().map(|name: String| name.trim().to_owned());
-    let name = read("/proc/sys/kernel/hostname").or_else(|| std::env::var("HOSTNAME").ok());
-    name.or_else(|| std::env::var("COMPUTERNAME").ok()).unwrap_or_else(|| "this machine".into())
-}
-
-#[cfg(unix)]
-fn is_still_there(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let same = |here: fs::Metadata, there: fs::Metadata| (here.dev(), here.ino()) == (there.dev(), there.ino());
-    file.metadata().is_ok_and(|here| fs::metadata(path).is_ok_and(|there| same(here, there)))
-}
-
-/// Elsewhere a file that is open is not removed.
-#[cfg(not(unix))]
-fn is_still_there(_: &File, path: &Path) -> bool {
-    path.is_file()
 }
 
 #[cfg(test)]

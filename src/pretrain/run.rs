@@ -6,14 +6,14 @@ use backbones::{Network, NetworkConfig};
 use cxr_data::{
     BatchLoader, BatchOptions, Manifest, PairSampling, Radiograph, Replaced, Role, SameGroup, SameImage, preview,
 };
-use moco_core::{BatchSource, Best, Checkpoints, End, MocoImport};
+use moco_core::{BatchSource, Best, Checkpoints, End, MocoImport, Position};
 use serde_json::{Value, json};
 
 use crate::{
     data::Rows,
     device::guard,
     error::{Error, Result},
-    files::{Existing, Notes, RunFolder, RunLock, Watch, read_json},
+    files::{Claim, Existing, Notes, RunFolder, RunLock, Watch, read_json},
     pretrain::{
         AugmentOn, KeyFrom, LoaderSource, PlaneSource, PretrainSettings, TrainImages, TrainingWatch, agreed::agreed,
         export::export, image_states, log::RunLog, probe::Probe,
@@ -75,6 +75,8 @@ pub fn pretrain_among(
     let notes = Notes::new(&*watch);
     let first = ranks.is_first();
     let (settings, resuming) = agreed(settings, out, existing, ranks, &notes)?;
+    // Until the lock in the folder is there, which is made when everything else has been checked.
+    let _claim = if first { Claim::of_run(out)? } else { None };
     let device = settings.device.select()?;
     settings.precision.check(&device)?;
     let images = ranks.in_turn("the images are read", || TrainImages::open(&settings, &notes))?;
@@ -145,7 +147,18 @@ pub fn pretrain_among(
         if let (None, Some(first)) = (&found.newest, damaged) {
             return Err(Error::NoCheckpoint { path: first.path.clone(), reason: first.reason.clone() });
         }
-        notes.note(&format!("resuming at step {}", trainer.position().step));
+        let (Position { step, epoch, .. }, asked) = (trainer.position(), settings.train.epochs);
+        if epoch > asked {
+            let expected = format!("at least {epoch}, the epochs that the run has; more of them train it longer");
+            return Err(Error::Setting { key: "train.epochs".into(), found: asked.to_string(), expected });
+        }
+        notes.note(&match epoch == asked {
+            true => format!(
+                "the run is complete, {epoch} of {asked} epochs ({step} steps), and nothing was left to do; to train it longer, \
+                 add --epochs with a larger number (a cosine schedule is then that of the new length)"
+            ),
+            false => format!("resuming at step {step}"),
+        });
     }
     // run.json first: a folder with config.toml counts as a run that can be resumed.
     folder.write_run_json(

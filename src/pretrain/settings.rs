@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::{
-    data::ReadAs,
+    data::{MOST_WORKERS, ReadAs},
     device::DeviceChoice,
     error::{Error, Result},
     files::read_text,
@@ -332,6 +332,10 @@ impl PretrainSettings {
         if !matches!(self.channels, 1 | 3) {
             let found = self.channels.to_string();
             return Err(Error::Setting { key: "channels".into(), found, expected: "1 or 3".into() });
+        }
+        if self.workers > MOST_WORKERS {
+            let expected = format!("at most {MOST_WORKERS}, or 0 for one per core");
+            return Err(Error::Setting { key: "workers".into(), found: self.workers.to_string(), expected });
         }
         let Normalization { mean, std } = self.normalization;
         let within = |key: &str, values: [f64; 3], range: std::ops::RangeInclusive<f64>, expected: &str| match values

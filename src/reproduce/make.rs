@@ -8,13 +8,13 @@ use eval::{Stamp, Trained};
 
 use super::{
     Arm, Fit, Init, PaperTable, Tuning,
-    files::{claim, draws_stamp},
+    files::{claim, draws_folder, draws_stamp},
 };
 use crate::{
     data::{Labels, Parts, Pretraining, Sources},
     device::DeviceChoice,
     error::{Error, Result},
-    files::Watch,
+    files::{Claim, Watch},
     study::{Baseline, Conditions, FineTuneSettings, Method, Protocol, Study, adapt_statistics, check_pretraining},
     weights::{LoadedNetwork, Weights},
 };
@@ -214,6 +214,8 @@ impl Reproduction {
 
     fn make_fit(&self, study: &Study<'_>, fit: &Fit) -> Result<()> {
         let folder = self.results.join(fit.arm.folder());
+        // Another table, or another process, may be making it; then it is not made twice.
+        let _claim = Claim::folder(&draws_folder(&self.results, fit.arm, fit.task, fit.fraction))?;
         let (fractions, draws) = ([fit.fraction], fit.draws);
         if self.by_features(fit.arm.tuning) {
             study.linear_at(&fractions, draws, Baseline::None)?.outcome().write_draws(&folder)

@@ -124,7 +124,7 @@ fn opened(sources: &Sources, part: Part, weights: &Weights, watch: &dyn Watch) -
     sources.reading.validate()?;
     let network = weights.load(watch)?;
     let rows = Arc::new(sources.rows(part, &network.views, watch)?);
-    network.lineage.note_known(&rows, &sources.listed, watch);
+    network.lineage.note_known("features", &rows, &sources.listed, watch);
     Ok((rows, network))
 }
 

@@ -180,5 +180,5 @@ pub(crate) fn check_pretraining(
     if let (Some(dir), Some(first)) = (&protocol.pretraining_data, places.first()) {
         places.insert(0, first.moved(dir)?);
     }
-    network.lineage.check(&parts.never_seen(), &places, listed, watch)
+    network.lineage.check(network.lost_record(), &parts.never_seen(), &places, listed, watch)
 }

@@ -12,7 +12,7 @@ use eval::{Checkpoint, Scores, fold_studies, read_checkpoints, write_predictions
 use ndarray::{Array2, s};
 
 use crate::{
-    data::{Rows, Sources, admitted, patient_source, score_row},
+    data::{Rows, SCORES, Sources, admitted, patient_source, score_row},
     error::{Error, Result},
     files::{Watch, over},
     shards::ShardPlace,
@@ -73,7 +73,7 @@ impl Study<'_> {
         };
         let classifier = classifier_of(&network)?;
         let rows = Arc::new(with_labels_of(sources, &network).rows(part, &network.views, watch)?);
-        network.lineage.note_known(&rows, &sources.listed, watch);
+        network.lineage.note_known(SCORES, &rows, &sources.listed, watch);
         let patients_known = rows.manifest().patients_known;
         let networks = ensemble.len().max(1);
         if scoring.fold_studies && sources.reading.shard.is_some() {

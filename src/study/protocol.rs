@@ -163,6 +163,6 @@ mod tests {
         let twice = fault(Labels::new(["Edema", "Lung Lesion", "lung-lesion"]));
         assert!(twice.starts_with("task: found \"lung-lesion\" twice"), "{twice}");
         let reading = Reading { batch_size: 0, ..Reading::default() };
-        assert!(reading.validate().unwrap_err().to_string().starts_with("batch size: found 0, expected at least 1"));
+        assert!(reading.validate().unwrap_err().to_string().starts_with("--batch-size: found 0, expected at least 1"));
     }
 }

@@ -100,11 +100,16 @@ impl FineTuneSettings {
         if self.from_linear && self.trained == Trained::Head {
             return fault("from_linear", "with a head that is trained alone".into(), "with a whole network only");
         }
-        if self.batch_size < 2 {
-            return fault("batch size", self.batch_size.to_string(), "at least 2, for a batch variance");
+        if !(2..=65_536).contains(&self.batch_size) {
+            return fault(
+                "--batch-size",
+                self.batch_size.to_string(),
+                "at least 2, for a batch variance, and at most 65536",
+            );
         }
-        if !(self.lr > 0.0 && self.lr.is_finite()) {
-            return fault("lr", self.lr.to_string(), "a finite number above 0");
+        // As for a pretraining: beyond these nothing is learned, or weights overflow in the first step.
+        if !(1e-12..=1e6).contains(&self.lr) {
+            return fault("--lr", self.lr.to_string(), "above 0, from 1e-12 to 1e6");
         }
         Ok(())
     }

@@ -41,6 +41,8 @@ pub struct Imported {
 /// ([`backbones::Error::Import`] reports every tensor, within [`Error::Weights`]), not finite, or it is unclear which of
 /// several networks is meant.
 pub fn import_weights(settings: &ImportSettings, out: &Path, device: &Device) -> Result<Imported> {
+    let asked = Asked { size: settings.image_size, mean: settings.mean, std: settings.std, overrides: true };
+    asked.validate()?;
     absent(out)?;
     let Source::File(path, assumed) = Source::parse(&settings.source, settings.arch)? else {
         return Err(Error::Setting {
@@ -60,7 +62,6 @@ pub fn import_weights(settings: &ImportSettings, out: &Path, device: &Device) ->
     let arch = settings.arch.or(found.as_ref().map(|found| found.arch));
     let arch = arch.ok_or_else(|| unknown_architecture(&path, &file.inspect()))?;
     let channels = found.map_or_else(|| file.inspect().channels.unwrap_or(3), |found| found.channels);
-    let asked = Asked { size: settings.image_size, mean: settings.mean, std: settings.std, overrides: true };
     let preprocessing = Preprocessing::find(&file, channels, assumed.of(&file), &asked)?;
     let config = NetworkConfig { arch, channels, normalization: preprocessing.normalization() };
     let backbone = ImportOptions::backbone(arch).drop;
@@ -108,13 +109,9 @@ pub fn export_weights(loaded: &LoadedNetwork, out: &Path, onnx: bool) -> Result<
     })
 }
 
-/// Copies the record of the training images to the export; a foreign file has none.
-fn pass_on(lineage: &Lineage, out: &Path, private: bool) -> Result<()> {
-    if *lineage == Lineage::default() { Ok(()) } else { lineage.write(out, private) }
-}
-
 /// The files of an export with the record of the training images, all of them or none: without the record nobody could tell
-/// later which images the weights know.
+/// later which images the weights know. That of a foreign file says that nobody knows, so that a record that is missing is known
+/// to be lost.
 fn write(
     out: &Path,
     lineage: &Lineage,
@@ -130,7 +127,7 @@ fn write(
         files.push(out.join(name));
     }
     fs::remove_dir(&inner).map_err(Error::io(&inner))?;
-    pass_on(lineage, new.path(), private)?;
+    lineage.write(new.path(), private)?;
     new.finish()?;
     Ok(files)
 }

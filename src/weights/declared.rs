@@ -1,15 +1,23 @@
 //! What the files beside weights, and the weight file itself, say of the images: the configurations of this project,
 //! transformers, timm and lightly.
 
-use std::{fs, path::Path};
+use std::{fs, ops::RangeInclusive, path::Path};
 
 use backbones::{Arch, Scalar, WeightFile};
+use cxr_data::ViewConfig;
 use serde_json::Value;
 
 use crate::{
     error::{Error, Result},
     files::{read_json, read_text},
 };
+
+/// Sides of an image in pixels: of the smallest that a network takes, and of the largest view.
+pub(super) const SIDES: RangeInclusive<usize> = Arch::MIN_SIDE..=ViewConfig::MAX_SIZE;
+/// Means that a file may state: of intensities in `[0, 1]`, or of a scale of its own.
+const MEANS: RangeInclusive<f64> = -1e3..=1e3;
+/// Standard deviations of intensities in `[0, 1]`; a network divides by them in f32.
+pub(super) const DEVIATIONS: RangeInclusive<f64> = 1e-6..=1e6;
 
 /// A value, and the file that says it; none if that file calls it an assumption.
 type Said<T> = Option<(T, Option<String>)>;
@@ -79,11 +87,15 @@ impl Declared {
             Some(values) => Err(fault(format!("found {} numbers for {name}, expected 1 or 3", values.len()))),
         };
         let (mean, std) = (three("the mean", mean)?, three("the standard deviation", std)?);
-        if size.is_some_and(|size| size < Arch::MIN_SIDE)
-            || mean.iter().flatten().any(|m| !m.is_finite())
-            || std.iter().flatten().any(|s| !(s.is_finite() && *s > 0.0))
+        if size.is_some_and(|size| !SIDES.contains(&size))
+            || mean.iter().flatten().any(|m| !MEANS.contains(m))
+            || std.iter().flatten().any(|s| !DEVIATIONS.contains(s))
         {
-            let expected = format!("expected at least {} px and standard deviations above 0", Arch::MIN_SIDE);
+            let expected = format!(
+                "expected {} to {} px, means from -1000 to 1000 and standard deviations from 1e-6 to 1e6",
+                SIDES.start(),
+                SIDES.end()
+            );
             return Err(fault(format!("found size {size:?}, mean {mean:?} and deviation {std:?}, {expected}")));
         }
         let by = || Some(file.to_owned());

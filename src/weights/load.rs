@@ -19,7 +19,7 @@ use super::{
     source::{Assumed, Source},
 };
 use crate::{
-    data::Lineage,
+    data::{Lineage, RECORD, lost_record},
     error::{Error, Result},
     files::Watch,
 };
@@ -54,6 +54,8 @@ pub struct LoadedNetwork {
     file: Option<PathBuf>,
     /// Whether the weights were drawn, and have the running statistics of initialisation, which say nothing of any image.
     raw: bool,
+    /// The record of the training images, if an export has lost it.
+    lost: Option<PathBuf>,
 }
 
 impl LoadedNetwork {
@@ -70,6 +72,11 @@ impl LoadedNetwork {
     /// The images the weights were trained on, as far as known.
     pub fn lineage(&self) -> &Lineage {
         &self.lineage
+    }
+
+    /// Where the record of the training images should be, if these weights were exported with one that is not there any more.
+    pub(crate) fn lost_record(&self) -> Option<&Path> {
+        self.lost.as_deref().filter(|_| self.lineage == Lineage::default())
     }
 
     /// The description of the weights for what may leave the house: their file without the folders above, or in private
@@ -174,8 +181,12 @@ pub(crate) fn initial(
             let (network, report) = import(&file, network, &ImportOptions::backbone(config.arch))
                 .map_err(|fault| advised(fault, &ImportSettings::of(init, Some(config.arch)), None))?;
             remarks(&file, &report).iter().for_each(|text| watch.note(text));
-            let provenance = provenance(&file, &file.inspect());
-            Ok((network, provenance, lineage_of(init, &path)?))
+            let (provenance, lineage) = (provenance(&file, &file.inspect()), lineage_of(init, &path)?);
+            if let Some(record) = lost_beside(&file)?.filter(|_| lineage == Lineage::default()) {
+                let what = "not recorded: which images the initial weights were trained on";
+                watch.note(&format!("{what}, because {}", lost_record(&record)));
+            }
+            Ok((network, provenance, lineage))
         }
     }
 }
@@ -223,6 +234,7 @@ fn random(arch: Option<Arch>, seed: u64, asked: &Asked, device: &Device) -> Resu
         private: false,
         file: None,
         raw: true,
+        lost: None,
     })
 }
 
@@ -254,6 +266,7 @@ fn from_file(
             path.display()
         ));
     }
+    let lost = lost_beside(&file)?;
     let labels = described.map(|d| d.labels()).unwrap_or_default();
     let (network, head) = if labels.is_empty() {
         let (network, report) =
@@ -283,7 +296,15 @@ fn from_file(
         private: false,
         file: Some(file.path().to_owned()),
         raw: false,
+        lost,
     })
+}
+
+/// The place of the record of the training images, if it is missing beside weights that this tool exported.
+fn lost_beside(file: &WeightFile) -> Result<Option<PathBuf>> {
+    let record = file.path().with_file_name(RECORD);
+    let exported = file.checksums_beside().next().is_some() || NetworkFile::beside(file.path())?.is_some();
+    Ok((exported && !record.is_file()).then_some(record))
 }
 
 /// Why something is assumed of the images of a file.

@@ -4,11 +4,11 @@
 
 use std::path::Path;
 
-use backbones::{Arch, Normalization, WeightFile};
+use backbones::{Normalization, WeightFile};
 
 use super::{
     advice::quoted,
-    declared::{Declared, KEYS},
+    declared::{DEVIATIONS, Declared, KEYS, SIDES},
     source::Assumed,
 };
 use crate::error::{Error, Result};
@@ -193,21 +193,31 @@ impl Choice<'_> {
 }
 
 impl Asked {
-    fn validate(&self) -> Result<()> {
-        let refuse =
-            |key: &str, found: String, expected: String| Err(Error::Setting { key: key.into(), found, expected });
-        if let Some(size) = self.size.filter(|size| *size < Arch::MIN_SIDE) {
-            return refuse("image size", size.to_string(), format!("at least {}", Arch::MIN_SIDE));
+    /// Checks what the user states, under the names of its flags.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a number that is out of range.
+    pub(super) fn validate(&self) -> Result<()> {
+        let refuse = |key: &str, found: String, expected: &str| {
+            Err(Error::Setting { key: key.into(), found, expected: expected.into() })
+        };
+        if let Some(size) = self.size.filter(|size| !SIDES.contains(size)) {
+            return refuse("--image-size", size.to_string(), &format!("{} to {} pixels", SIDES.start(), SIDES.end()));
         }
         if let Some(mean) = self.mean.filter(|mean| mean.iter().any(|m| !(0.0..=1.0).contains(m))) {
-            return refuse("mean", format!("{mean:?}"), "numbers from 0 to 1".into());
+            return refuse("--mean", shown(&mean), "numbers from 0 to 1, of intensities from 0 to 1");
         }
-        if let Some(std) = self.std.filter(|std| std.iter().any(|s| !(s.is_finite() && *s > 0.0))) {
-            return refuse("std", format!("{std:?}"), "numbers above 0".into());
-        }
-        if let Some(size) = self.size {
-            cxr_data::ViewConfig::eval(size).validate()?;
+        if let Some(std) = self.std.filter(|std| std.iter().any(|s| !DEVIATIONS.contains(s))) {
+            return refuse("--std", shown(&std), "numbers from 1e-6 to 1e6, of intensities from 0 to 1");
         }
         Ok(())
+    }
+}
+
+/// As a user writes it: one number, or three.
+fn shown(values: &[f64; 3]) -> String {
+    match values.iter().all(|value| value.to_bits() == values[0].to_bits()) {
+        true => values[0].to_string(),
+        false => values.map(|value| value.to_string()).join(","),
     }
 }

@@ -43,14 +43,27 @@ impl Weights {
         Self { arch: Some(arch), image_size: Some(image_size), ..Self::new("random") }
     }
 
+    /// Checks what is asked of the images, which [`Self::load`] does too, before anything is read.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) for a size outside 32 to 4096 pixels, a mean outside `[0, 1]`, or a standard
+    /// deviation outside `[1e-6, 1e6]`.
+    pub fn validate(&self) -> Result<()> {
+        self.asked().validate()
+    }
+
+    fn asked(&self) -> Asked {
+        Asked { size: self.image_size, mean: self.mean, std: self.std, overrides: false }
+    }
+
     /// Loads the weights, and notes what was assumed and what they are.
     ///
     /// # Errors
     /// As [`load_weights`](crate::load_weights); a size, mean or standard deviation other than what is known of the weights;
     /// a device that is not available.
     pub fn load(&self, watch: &dyn Watch) -> Result<LoadedNetwork> {
-        let asked = Asked { size: self.image_size, mean: self.mean, std: self.std, overrides: false };
-        let loaded = load(&self.source, self.arch, self.seed, &asked, &self.device.select()?)?;
+        self.validate()?;
+        let loaded = load(&self.source, self.arch, self.seed, &self.asked(), &self.device.select()?)?;
         loaded.notes.iter().chain([&loaded.provenance]).for_each(|text| watch.note(text));
         Ok(loaded)
     }

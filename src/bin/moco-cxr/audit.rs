@@ -9,6 +9,7 @@ use moco_cxr::{
         load_opened, open_together,
     },
     data::scan_store,
+    files::Claim,
     shards::{Shard, ShardPlace, Shards},
 };
 
@@ -16,6 +17,7 @@ use crate::{
     Cli, Command, Fault,
     flags::{
         bad_argument::BadArgument,
+        new_name::new_name,
         output::{JsonArguments, print_json},
         shard::{ShardArguments, write_shard},
         source::SourceArguments,
@@ -42,7 +44,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     shard: ShardArguments,
     /// With --shard: new or empty folder for what was seen in this part; `moco-cxr merge` prints the report.
-    #[arg(long, value_name = "DIR", requires = "shard")]
+    #[arg(long, value_name = "DIR", requires = "shard", value_parser = new_name())]
     out: Option<PathBuf>,
     #[command(flatten)]
     output: JsonArguments,
@@ -75,6 +77,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 
 fn run_knowing(arguments: &Arguments, seen: &[PathBuf]) -> Result<(), Fault> {
     let Arguments { source, tasks, shard, out, output } = arguments;
+    let shard = match (shard.shard, out) {
+        (Some(shard), Some(out)) => Some((shard, out, Claim::folder(out)?)),
+        (Some(_), None) => {
+            return Err(BadArgument::found("--out", "nothing", "a new or empty folder for this shard"));
+        }
+        (None, _) => None,
+    };
     // The audit counts missing files, so the loader must neither stop at them nor drop them.
     let tasks = Some(tasks.clone()).filter(|tasks| !tasks.is_empty());
     let options = LoadOptions { keep_missing: true, tasks, ..source.load_options(OnBad::Fail) };
@@ -90,12 +99,8 @@ fn run_knowing(arguments: &Arguments, seen: &[PathBuf]) -> Result<(), Fault> {
             Err(fault) => return Err(fault.into()),
         }
     }
-    match (shard.shard, out) {
-        (Some(shard), Some(out)) => return look(&parts, shard, out),
-        (Some(_), None) => {
-            return Err(BadArgument::found("--out", "nothing", "a new or empty folder for this shard"));
-        }
-        (None, _) => {}
+    if let Some((shard, out, _claim)) = shard {
+        return look(&parts, shard, out);
     }
     let account = read.account(&parts)?;
     let subsets: Vec<Subset<'_>> =

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    files::NewFolder,
+    files::{Claim, NewFolder},
     pretrain::{build_cache, build_cache_shard},
     shards::Shard,
 };
@@ -13,6 +13,7 @@ use crate::{
     Fault,
     flags::{
         bad_argument::BadArgument,
+        new_name::new_name,
         output::{OutputArguments, print_json},
         settings::{SettingsArguments, set},
         shard::{ShardArguments, record_shard},
@@ -32,7 +33,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     settings: SettingsArguments,
     /// Folder of the cache; several data sets and image sizes can share one.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     cache: Option<PathBuf>,
     /// Read every entry, and decode again those that do not match their checksum.
     #[arg(long)]
@@ -40,7 +41,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     shard: ShardArguments,
     /// With --shard: new or empty folder for this part, instead of --cache.
-    #[arg(long, value_name = "DIR", requires = "shard", conflicts_with_all = ["cache", "verify"])]
+    #[arg(long, value_name = "DIR", requires = "shard", conflicts_with_all = ["cache", "verify"], value_parser = new_name())]
     out: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArguments,
@@ -77,6 +78,7 @@ fn run_shard(arguments: &Arguments, shard: Shard) -> Result<(), Fault> {
         return Err(BadArgument::found("--out", "nothing", "a new or empty folder for this shard"));
     };
     let settings = arguments.settings.resolve(None, |_| ())?;
+    let _claim = Claim::folder(out)?;
     let folder = NewFolder::begin(out)?;
     let watch = Terminal::new(arguments.output.quiet());
     let (report, place) = build_cache_shard(&settings, shard, folder.path(), &watch)?;

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use moco_cxr::{
-    Existing, RunFolder,
     eval::{self, Conditions, Metric, compare_under, write_new},
-    files::NewFolder,
+    files::{Claim, NewFolder},
 };
 
 use crate::{
@@ -14,8 +13,9 @@ use crate::{
     flags::{
         bad_argument::{BadArgument, OrBadArgument},
         bootstrap::{BootstrapArguments, IntervalKind},
+        new_name::new_name,
         output::{OutputArguments, print_json},
-        predictions::{PredictionArguments, note_patients},
+        predictions::{PredictionArguments, note_logits, note_patients},
     },
     terminal::print::out,
 };
@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     compare_despite_differences: bool,
     /// New or empty folder for comparison.json and comparison.csv.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     out: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArguments,
@@ -89,9 +89,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     }
     let (metric, bootstrap) = (arguments.metric()?, arguments.bootstrap.settings());
     bootstrap.validate().or_bad_argument()?;
-    if let Some(out) = &arguments.out {
-        RunFolder::check(out, Existing::Refuse)?;
-    }
+    let _claim = arguments.out.as_deref().map(Claim::folder).transpose()?;
     let read = |path: &PathBuf| predictions.fold(predictions.read(std::slice::from_ref(path))?);
     let (first, second) = (read(&arguments.first)?, read(&arguments.second)?);
     let conditions = if arguments.compare_despite_differences { Conditions::MayDiffer } else { Conditions::Equal };
@@ -105,6 +103,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
             })?;
     note_patients(&first, output);
     predictions.note_policy(&first, output);
+    if metric == Metric::Brier {
+        note_logits(&first, output);
+        note_logits(&second, output);
+    }
     let unchecked = first.stamp.unchecked(&second.stamp);
     if !unchecked.is_empty() {
         output.note(&format!("unknown for at least one model, so not checked: {}", unchecked.join(", ")));

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use moco_cxr::{Existing, RunFolder, Study, study::Embedding};
+use moco_cxr::{Study, files::Claim, study::Embedding};
 use serde_json::json;
 
 use crate::{
     Fault,
     flags::{
         images::{ImageArguments, PartArguments},
+        new_name::new_name,
         output::print_json,
         shard::{ShardArguments, record_shard, write_shard},
     },
@@ -28,7 +29,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     part: PartArguments,
     /// New or empty folder; it appears whole or not at all.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     out: PathBuf,
     /// Write features_dense.npy, too: the features before pooling, [N, D, h, w] in f32, whose mean over h and w is
     /// features.npy. h and w are a 32nd of an image's side: at 320 px 0.2 MB an image for a ResNet18 and 0.8 MB for a
@@ -52,8 +53,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 
 fn work(arguments: &Arguments) -> Result<(), Fault> {
     let Arguments { images, part: PartArguments { part }, out, dense, shard: ShardArguments { shard } } = arguments;
-    RunFolder::check(out, Existing::Refuse)?;
     let mut sources = images.sources()?;
+    let _claim = Claim::folder(out)?;
     sources.reading.shard = *shard;
     let watch = Terminal::new(images.output.quiet());
     let weights = images.weights()?;

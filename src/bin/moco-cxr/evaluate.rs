@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use moco_cxr::{
-    Existing, RunFolder,
     eval::{Evaluation, Metric, Predictions, ResultRow, Results, Subgroup, subgroups},
-    files::NewFolder,
+    files::{Claim, NewFolder},
 };
 
 use crate::{
@@ -14,8 +13,9 @@ use crate::{
     flags::{
         bad_argument::OrBadArgument,
         bootstrap::{BootstrapArguments, IntervalKind},
+        new_name::new_name,
         output::{OutputArguments, print_json},
-        predictions::{PredictionArguments, note_patients},
+        predictions::{PredictionArguments, note_logits, note_patients},
     },
     terminal::print::out,
 };
@@ -49,11 +49,12 @@ pub(crate) struct Arguments {
     /// Specificity at which the sensitivity is reported, from 0 to 1.
     #[arg(long, value_name = "S", default_value_t = 0.9)]
     specificity: f64,
-    /// Also report the Brier score, and calibration in this many bins; the scores must be probabilities.
+    /// Also report the Brier score, and calibration in this many bins. Scores of a task are probabilities if all lie within 0 to 1,
+    /// and otherwise logits, as linear writes them.
     #[arg(long, value_name = "BINS", num_args = 0..=1, default_missing_value = "10")]
     calibration: Option<usize>,
     /// New or empty folder for results.json and results.csv.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     out: Option<PathBuf>,
     /// Also write ROC, precision-recall and reliability curves of each task.
     #[arg(long, requires = "out")]
@@ -86,9 +87,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     let Arguments { input, output, .. } = &arguments;
     let evaluation = arguments.evaluation();
     evaluation.validate().or_bad_argument()?;
-    if let Some(out) = &arguments.out {
-        RunFolder::check(out, Existing::Refuse)?;
-    }
+    let _claim = arguments.out.as_deref().map(Claim::folder).transpose()?;
     let files = if arguments.predictions.is_empty() { &arguments.files } else { &arguments.predictions };
     let mut predictions = input.read(files)?;
     if let Some(metadata) = &arguments.metadata {
@@ -97,6 +96,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     let predictions = input.fold(predictions)?;
     note_patients(&predictions, output);
     input.note_policy(&predictions, output);
+    if arguments.calibration.is_some() {
+        note_logits(&predictions, output);
+    }
     let Predictions { draws, stamp } = predictions;
 
     let mut results = evaluation.run(&draws, stamp)?;

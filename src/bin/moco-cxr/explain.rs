@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::{Existing, RunFolder, Study, cxr_data::Part, study::Explaining};
+use moco_cxr::{Study, cxr_data::Part, files::Claim, study::Explaining};
 use serde_json::json;
 
 use crate::{
     Fault,
-    flags::{bad_argument::BadArgument, images::ImageArguments, output::print_json},
+    flags::{bad_argument::BadArgument, images::ImageArguments, new_name::new_name, output::print_json},
     terminal::print::outln,
     terminal::watch::Terminal,
 };
@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     #[arg(long = "images", value_name = "N", default_value_t = Explaining::default().most)]
     number: usize,
     /// New or empty folder; it appears whole or not at all.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     out: PathBuf,
 }
 
@@ -54,8 +54,8 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
         return Err(BadArgument::found("--images", 0, "at least 1"));
     }
     images.check_outside(out)?;
-    RunFolder::check(out, Existing::Refuse)?;
     let sources = images.sources()?;
+    let _claim = Claim::folder(out)?;
     let mut explaining = Explaining::default();
     (explaining.tasks, explaining.images) = (tasks.clone(), named.clone());
     (explaining.most, explaining.part) = (*number, *part);

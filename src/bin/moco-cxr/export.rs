@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::{DeviceChoice, Weights, weights::export_weights};
+use moco_cxr::{DeviceChoice, Weights, files::Claim, weights::export_weights};
 use serde_json::json;
 
 use crate::{
     Fault,
     flags::{
+        new_name::new_name,
         output::{OutputArguments, print_json},
         private::PrivateArguments,
         seed::SeedArguments,
@@ -37,7 +38,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     seed: SeedArguments,
     /// New folder for the export.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     out: PathBuf,
     #[command(flatten)]
     output: OutputArguments,
@@ -45,6 +46,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let Arguments { weights, arch, preprocessing, onnx, private, seed, out, output } = arguments;
+    preprocessing.check()?;
+    let _claim = Claim::name(out)?;
     fetch(weights, arch.arch, output.quiet())?;
     let mut request = Weights::new(weights);
     (request.arch, request.seed, request.device) = (arch.arch, seed.seed(), DeviceChoice::CPU);

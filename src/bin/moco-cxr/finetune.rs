@@ -80,8 +80,8 @@ fn train_among(
     settings.unfinished = Some(out.with_file_name(unfinished));
     let watch = Terminal::new(study.output.quiet());
     let open = || Ok(study.open(ValidFrom::HeldOut, None, Statistics::Own, &watch));
-    let opened = ranks.in_turn("images and weights are read", open)??.in_private(private);
-    if let Some(tuned) = opened.fine_tune_among(&settings, ranks)? {
+    let (_claim, opened) = ranks.in_turn("images and weights are read", open)??;
+    if let Some(tuned) = opened.in_private(private).fine_tune_among(&settings, ranks)? {
         tuned.write(&study.out)?;
         study.print(tuned.outcome())?;
     }

@@ -6,6 +6,7 @@ use clap::Args;
 use moco_cxr::{
     DeviceChoice, Error,
     backbones::{self, Fate, Report},
+    files::Claim,
     weights::{ImportSettings, Imported, import_weights},
 };
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     Fault,
     flags::{
+        new_name::new_name,
         output::{OutputArguments, print_json},
         weights::{ArchArguments, PreprocessingArguments},
     },
@@ -63,7 +65,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     onnx: bool,
     /// New folder for the weights and their description.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     out: PathBuf,
     #[command(flatten)]
     output: OutputArguments,
@@ -72,6 +74,8 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let Arguments { file, arch, prefix, dictionary, preprocessing, drop, allow_missing, labels, onnx, out, output } =
         arguments;
+    preprocessing.check()?;
+    let _claim = Claim::name(out)?;
     fetch(file, arch.arch, output.quiet())?;
     let settings = ImportSettings {
         source: file.clone(),

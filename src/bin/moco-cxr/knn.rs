@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         let neighbours = Knn { k, temperature };
         neighbours.validate().or_bad_argument()?;
         let watch = Terminal::new(study.output.quiet());
-        let opened = study.open(
+        let (_claim, opened) = study.open(
             ValidFrom::Nowhere,
             study.reading.batch_size,
             statistics.statistics.unwrap_or_default(),

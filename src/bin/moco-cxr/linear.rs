@@ -74,7 +74,7 @@ fn standard(arguments: &Arguments) -> Result<(), Fault> {
         let expected = "--statistics training, which treats both networks alike";
         return Err(BadArgument::found("--baseline-random", "with --statistics own", expected));
     }
-    let opened = study.open(ValidFrom::Nowhere, study.reading.batch_size, statistics, &watch)?;
+    let (_claim, opened) = study.open(ValidFrom::Nowhere, study.reading.batch_size, statistics, &watch)?;
     let found = opened.in_private(arguments.private.private).linear(if *baseline_random {
         Baseline::Random
     } else {

@@ -38,7 +38,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 use moco_cxr::ranks::Launch;
 use terminal::print::{Unwritten, errln};
 
@@ -119,7 +119,7 @@ impl Command {
 /// The exit status is 0 for success, 1 for a failure, 2 for bad arguments (clap's or [`BadArgument`]) and 130 for an
 /// interrupted pretraining.
 fn main() -> ExitCode {
-    let command = match Cli::try_parse() {
+    let command = match parsed() {
         Ok(cli) => cli.command,
         Err(stop) => return stopped(&stop),
     };
@@ -161,6 +161,16 @@ fn main() -> ExitCode {
         Command::Reference(arguments) => reference::run(&arguments),
     };
     result.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
+}
+
+/// The arguments. A number below 0 is a value, which a flag may find out of range, and no flag of its own.
+fn parsed() -> Result<Cli, clap::Error> {
+    let negative = |arg: Arg| {
+        let takes_one = arg.get_action().takes_values() && arg.get_long().is_some();
+        if takes_one { arg.allow_negative_numbers(true) } else { arg }
+    };
+    let command = Cli::command().mut_subcommands(|subcommand| subcommand.mut_args(negative));
+    Cli::from_arg_matches(&command.try_get_matches()?)
 }
 
 /// The status of a command that failed, after a line that says why.

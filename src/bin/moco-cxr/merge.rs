@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::shards::{merge, together};
+use moco_cxr::{
+    files::Claim,
+    shards::{merge, together},
+};
 use serde_json::json;
 
 use crate::{
     Fault, audit,
     flags::{
         bad_argument::BadArgument,
+        new_name::new_name,
         output::{OutputArguments, print_json},
     },
     terminal::print::outln,
@@ -28,7 +32,7 @@ pub(crate) struct Arguments {
     shards: Vec<PathBuf>,
     /// What the command without --shard would write: a new or empty folder for embed and cache, a new CSV file for predict. Not
     /// for an audit.
-    #[arg(long, value_name = "OUT")]
+    #[arg(long, value_name = "OUT", value_parser = new_name())]
     out: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArguments,
@@ -44,6 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let Some(out) = out else {
         return Err(BadArgument::found("--out", "nothing", format!("what {command} without --shard would write")));
     };
+    let _claim = if command == "predict" { Claim::file(out) } else { Claim::folder(out) }?;
     merge(&shards, out)?;
     if output.json() {
         print_json(&json!({ "out": out, "command": command, "shards": shards.folders.len(), "rows": rows }))?;

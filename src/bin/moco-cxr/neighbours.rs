@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::{Existing, RunFolder, Study, cxr_data::Part, study::NeighbourSearch};
+use moco_cxr::{Study, cxr_data::Part, files::Claim, study::NeighbourSearch};
 use serde_json::json;
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
         bad_argument::BadArgument,
         features::FeatureCacheArguments,
         images::{ImageArguments, PartArguments},
+        new_name::new_name,
         output::print_json,
     },
     terminal::print::outln,
@@ -51,7 +52,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     features: FeatureCacheArguments,
     /// New or empty folder; it appears whole or not at all.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     out: PathBuf,
 }
 
@@ -67,8 +68,8 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
         }
     }
     images.check_outside(out)?;
-    RunFolder::check(out, Existing::Refuse)?;
     let sources = images.sources()?;
+    let _claim = Claim::folder(out)?;
     let mut search = NeighbourSearch::default();
     (search.k, search.queries, search.number) = (arguments.k, arguments.named.clone(), arguments.number);
     (search.query_part, search.same_patient) = (arguments.query_part, arguments.same_patient);

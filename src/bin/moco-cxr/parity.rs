@@ -1,10 +1,13 @@
 //! `moco-cxr parity`.
 
+use std::ops::RangeInclusive;
+
 use clap::Args;
 use moco_cxr::{
     DeviceChoice,
     backbones::{Arch, NetworkConfig},
     check::{ParityReport, parity, self_test, synthetic_batch},
+    cxr_data::ViewConfig,
     device::{Backend, devices},
     load_weights,
 };
@@ -57,10 +60,18 @@ pub(crate) struct Arguments {
     self_test: bool,
 }
 
+/// Sides of an image in pixels, and images of a batch.
+const SIDES: RangeInclusive<usize> = 32..=ViewConfig::MAX_SIZE;
+const MOST_IMAGES: usize = 4096;
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
-    if arguments.batch_size < 2 || arguments.image_size < 32 {
+    if !(2..=MOST_IMAGES).contains(&arguments.batch_size) || !SIDES.contains(&arguments.image_size) {
         let found = format!("{} images of {} px", arguments.batch_size, arguments.image_size);
-        return Err(BadArgument::found("--batch-size, --image-size", found, "at least 2 of 32 px"));
+        return Err(BadArgument::found(
+            "--batch-size, --image-size",
+            found,
+            format!("2 to {MOST_IMAGES} of {} to {} px", SIDES.start(), SIDES.end()),
+        ));
     }
     if arguments.in_process {
         let [choice] = arguments.devices[..] else { return Err("expected one --device with --in-process".into()) };

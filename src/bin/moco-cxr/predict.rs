@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::{Scoring, Study};
+use moco_cxr::{Scoring, Study, files::Claim};
 use serde_json::json;
 
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     flags::{
         images::{ImageArguments, PartArguments},
         labels::PolicyArguments,
+        new_name::new_name,
         output::print_json,
         shard::{ShardArguments, write_shard},
     },
@@ -33,7 +34,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     part: PartArguments,
     /// New CSV file: path, patient, study, view, label_TASK, score_TASK. With --shard a new folder with it.
-    #[arg(long, value_name = "CSV")]
+    #[arg(long, value_name = "CSV", value_parser = new_name())]
     out: PathBuf,
     /// Write one line per study, with the highest score of its images, instead of one line per image.
     #[arg(long)]
@@ -60,10 +61,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 
 fn work(arguments: &Arguments) -> Result<(), Fault> {
     let Arguments { images, out, .. } = arguments;
-    if out.exists() {
-        return Err(format!("{}: found a file or folder of that name, expected a new file", out.display()).into());
-    }
     let mut sources = images.sources()?;
+    let _claim = if arguments.is_shard() { Claim::folder(out) } else { Claim::file(out) }?;
     sources.reading.shard = arguments.shard.shard;
     let mut scoring = Scoring::default();
     scoring.policy = arguments.policy.policy;

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::{cxr_data::preview::pairs, pretrain::preview};
+use moco_cxr::{cxr_data::preview::pairs, files::Claim, pretrain::preview};
 
 use crate::{
     Fault,
     flags::{
         bad_argument::BadArgument,
+        new_name::new_name,
         output::QuietArguments,
         seed::SeedArguments,
         settings::{SettingsArguments, set},
@@ -40,7 +41,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 4)]
     per_row: usize,
     /// PNG file to write; must not exist.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = new_name())]
     out: PathBuf,
     #[command(flatten)]
     output: QuietArguments,
@@ -51,11 +52,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         return Err(BadArgument::found("--per-row", 0, "at least 1"));
     }
     let Arguments { out, output, .. } = arguments;
-    if out.exists() {
-        return Err(format!("{}: already exists; expected the name of a new file", out.display()).into());
-    }
     let settings = arguments.settings.resolve(None, |settings| set(&mut settings.train.seed, arguments.seed.seed))?;
     outside_images(out, &settings.data.dir)?;
+    let _claim = Claim::file(out)?;
     let batch = preview(&settings, arguments.epoch, arguments.batch, &Terminal::new(output.quiet))?;
     pairs(&batch, arguments.per_row)?.write_png(out)?;
     if !output.quiet {

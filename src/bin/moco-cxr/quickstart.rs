@@ -6,13 +6,14 @@ use std::{
 };
 
 use clap::Args;
-use moco_cxr::{DeviceChoice, Error, Quickstart, quickstart::FirstResult};
+use moco_cxr::{DeviceChoice, Error, Quickstart, files::Claim, quickstart::FirstResult};
 use serde_json::json;
 
 use crate::{
     Fault,
     flags::{
         device::DeviceArguments,
+        new_name::new_name,
         output::{OutputArguments, print_json},
         seed::SeedArguments,
     },
@@ -29,7 +30,7 @@ use crate::{
 #[command(after_help = "Example:\n  moco-cxr quickstart --out runs/quickstart-0")]
 pub(crate) struct Arguments {
     /// New or empty folder for the set, the run and the report. [default: runs/quickstart-SEED]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     out: Option<PathBuf>,
     #[command(flatten)]
     seed: SeedArguments,
@@ -48,6 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     quickstart.device = arguments.device.choose(DeviceChoice::Auto, quiet)?;
     // It is over in minutes and not worth a checkpoint: Ctrl-C ends it.
     let mut progress = Progress::new(quiet, false, 32, Interrupt::ends_at_once(), None);
+    let _claim = Claim::name(&out)?;
     let found = quickstart.run(&out, &mut progress).map_err(|error| match error {
         Error::NotEmpty { .. } => Fault::from(format!("{error} (--out DIR for another, or delete it)")),
         other => other.into(),

@@ -3,11 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::{DeviceChoice, Report, ReportOptions, eval::Bootstrap};
+use moco_cxr::{DeviceChoice, Report, ReportOptions, eval::Bootstrap, files::Claim};
 
 use crate::{
     Fault,
-    flags::{bad_argument::OrBadArgument, output::QuietArguments, private::PrivateArguments, seed::SeedArguments},
+    flags::{
+        bad_argument::{BadArgument, OrBadArgument},
+        new_name::new_name,
+        output::QuietArguments,
+        private::PrivateArguments,
+        seed::SeedArguments,
+    },
     terminal::print::outln,
 };
 
@@ -49,7 +55,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     title: Option<String>,
     /// File to write. [default: RUN/report.html]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = new_name())]
     out: Option<PathBuf>,
     #[command(flatten)]
     output: QuietArguments,
@@ -60,6 +66,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
         arguments;
     let bootstrap = Bootstrap { replicates, seed: seed.seed(), ..Bootstrap::default() };
     bootstrap.validate().or_bad_argument()?;
+    if images == 0 {
+        return Err(BadArgument::found("--images", 0, "at least 1"));
+    }
+    if !run.is_dir() {
+        return Err(format!("{}: no such folder, expected that of a pretraining run", run.display()).into());
+    }
+    let out = out.unwrap_or_else(|| run.join("report.html"));
+    let _claim = Claim::name(&out)?;
     let mut report = Report::read(
         &run,
         &ReportOptions { eval, data, features, images, bootstrap, device, private: private.private },
@@ -67,7 +81,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     if let Some(title) = title {
         report.title = title;
     }
-    let out = out.unwrap_or_else(|| run.join("report.html"));
     report.write(&out)?;
     if !output.quiet {
         outln!("report: {}", out.display())?;

@@ -7,10 +7,10 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use moco_cxr::{
-    DeviceChoice, Error, Existing, Protocol, Ranks, RunFolder, Sources, ValidFrom,
+    DeviceChoice, Error, Protocol, Ranks, Sources, ValidFrom, Weights,
     data::DrawRule,
     eval::{Bootstrap, write_new},
-    files::NewFolder,
+    files::{Claim, NewFolder},
     reproduce::{
         Cost, Fit, LinearProtocol, NotMade, PaperTable, Reproduced, Reproduction, reproduction_conditions,
         reproduction_table,
@@ -20,10 +20,11 @@ use moco_cxr::{
 use crate::{
     Fault,
     flags::{
-        bad_argument::BadArgument,
+        bad_argument::{BadArgument, OrBadArgument},
         device::DeviceArguments,
         features::FeatureCacheArguments,
         labels::PolicyArguments,
+        new_name::new_name,
         output::{OutputArguments, print_json},
         ranks::{DEADLINE, as_rank, together},
         reading::WorkerArguments,
@@ -54,7 +55,7 @@ pub(crate) struct Arguments {
     #[arg(value_enum, id = "which", value_name = "TABLE")]
     table: Which,
     /// Folder with one folder per model: resnet18-moco-linear, densenet121-imagenet-finetune, ...
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     results: PathBuf,
     // CheXpert, or Shenzhen for table2, app2 and app3.
     #[command(flatten)]
@@ -91,7 +92,7 @@ pub(crate) struct Arguments {
     workers: WorkerArguments,
     /// Folder of a cache of decoded, resized images, created or completed as needed; several data sets and image sizes share
     /// one.
-    #[arg(long, value_name = "DIR", requires = "data")]
+    #[arg(long, value_name = "DIR", requires = "data", value_parser = new_name())]
     cache: Option<PathBuf>,
     #[command(flatten)]
     features: FeatureCacheArguments,
@@ -109,7 +110,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     seed: SeedArguments,
     /// New or empty folder for the table as Markdown, CSV, HTML and JSON.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     out: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArguments,
@@ -153,12 +154,17 @@ fn work(arguments: &Arguments, ranks: &Ranks) -> Result<(), Fault> {
     let Arguments { results, out, .. } = arguments;
     let data = arguments.source.data.first().map(PathBuf::as_path);
     check_names(table, &arguments.weights)?;
-    if arguments.epochs == Some(0) {
-        return Err(BadArgument::found("--epochs", 0, "at least 1"));
+    if let Some(epochs) = arguments.epochs.filter(|epochs| !(1..=10_000_000).contains(epochs)) {
+        return Err(BadArgument::found("--epochs", epochs, "at least 1 and at most 10000000"));
     }
-    if let Some(out) = out {
-        RunFolder::check(out, Existing::Refuse)?;
+    if let Some(rate) = arguments.images_per_second.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
+        return Err(BadArgument::found("--images-per-second", rate, "a number above 0"));
     }
+    let mut asked = Weights::new("");
+    asked.image_size = arguments.image_size;
+    asked.validate().or_bad_argument()?;
+    // Rank 0 alone writes it.
+    let _claim = out.as_deref().filter(|_| ranks.is_first()).map(Claim::folder).transpose()?;
     let missing: Vec<Fit> = table.fits().into_iter().filter(|fit| !fit.is_made(results)).collect();
     if arguments.dry_run {
         return if ranks.is_first() { dry_run(table, &missing, arguments) } else { Ok(()) };

@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use moco_cxr::cxr_data::{synth::SynthConfig, synth::write};
+use moco_cxr::{
+    cxr_data::{synth::SynthConfig, synth::write},
+    files::Claim,
+};
 
 use crate::{
     Fault,
     flags::{
         bad_argument::OrBadArgument,
+        new_name::new_name,
         output::{JsonArguments, print_json},
         seed::SeedArguments,
     },
@@ -20,7 +24,7 @@ use crate::{
 #[command(after_help = "Example:\n  moco-cxr synth --out synth --train-patients 500 --size 96 --seed 1")]
 pub(crate) struct Arguments {
     /// New or empty folder for the data set.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     out: PathBuf,
     /// Patients in the train part (one to three images each).
     #[arg(long, default_value_t = SynthConfig::default().train_patients)]
@@ -51,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         ..Default::default()
     };
     config.validate().or_bad_argument()?;
+    let _claim = Claim::name(&arguments.out)?;
     let summary = write(&config, &arguments.out)?;
     if arguments.output.json {
         return print_json(&summary);

@@ -112,7 +112,7 @@ impl Study<'_> {
             false => sources.rows(part, &network.views, watch)?,
         };
         let rows = Arc::new(rows);
-        network.lineage.note_known(&rows, &sources.listed, watch);
+        network.lineage.note_known("heat maps", &rows, &sources.listed, watch);
         let lines: Vec<Vec<Pick>> = if named {
             let images = named_rows(rows.manifest(), &explaining.images, "image")?;
             images.iter().map(|&row| tasks.iter().map(|&task| Pick { row, task, chosen: "named" }).collect()).collect()

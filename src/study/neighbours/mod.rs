@@ -96,7 +96,7 @@ impl Study<'_> {
         let bank = sources.rows(part, &views, watch)?;
         let other = search.query_part.filter(|&asked| asked != part);
         let other = other.map(|part| sources.rows(part, &views, watch)).transpose()?;
-        network.lineage.note_known(&bank, &sources.listed, watch);
+        network.lineage.note_known("neighbours", &bank, &sources.listed, watch);
         let asked = other.as_ref().unwrap_or(&bank);
         let queries = queries(asked, search)?;
 

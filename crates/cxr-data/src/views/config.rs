@@ -121,6 +121,9 @@ impl Default for ViewConfig {
 }
 
 impl ViewConfig {
+    /// The largest side of a view in pixels.
+    pub const MAX_SIZE: usize = 4096;
+
     /// The paper's views: resize the short side, flip, rotate by up to 10 degrees, crop. Intensities are unchanged.
     /// `size` is 320 in the paper (MoCo-CXR section 3.2).
     #[must_use]
@@ -196,7 +199,7 @@ impl ViewConfig {
     /// # Errors
     /// [`Error::View`] names the first field outside its range, with the value and the range.
     pub fn validate(&self) -> Result<()> {
-        within("size", self.size as f64, 8.0, 4096.0)?;
+        within("size", self.size as f64, 8.0, Self::MAX_SIZE as f64)?;
         within("flip", self.flip, 0.0, 1.0)?;
         for (name, operation, low, high) in [
             ("rotation", self.rotation, 0.0, 180.0),

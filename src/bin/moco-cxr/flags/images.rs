@@ -6,7 +6,6 @@ use clap::Args;
 use moco_cxr::{DeviceChoice, Sources, Weights, cxr_data::Part};
 
 use super::{
-    bad_argument::BadArgument,
     device::DeviceArguments,
     output::OutputArguments,
     reading::ReadingArguments,
@@ -50,9 +49,7 @@ impl ImageArguments {
 
     /// Where the images are.
     pub(crate) fn sources(&self) -> Result<Sources, Fault> {
-        if self.reading.batch_size == Some(0) {
-            return Err(BadArgument::found("--batch-size", 0, "at least 1"));
-        }
+        self.weights.check()?;
         let mut sources = Sources::new(self.source.dir());
         sources.dataset = self.source.dataset();
         sources.on_bad = self.bad_image.on_bad();

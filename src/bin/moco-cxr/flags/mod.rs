@@ -10,6 +10,7 @@ pub(crate) mod device;
 pub(crate) mod features;
 pub(crate) mod images;
 pub(crate) mod labels;
+pub(crate) mod new_name;
 pub(crate) mod output;
 pub(crate) mod predictions;
 pub(crate) mod private;

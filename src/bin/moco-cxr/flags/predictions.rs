@@ -71,6 +71,25 @@ impl PredictionArguments {
     }
 }
 
+/// Says which scores are taken as logits where probabilities are needed, as in the report of a run.
+pub(crate) fn note_logits(predictions: &Predictions, output: &OutputArguments) {
+    let Some(first) = predictions.draws.first() else { return };
+    let of_task = |task: &String| {
+        let column = first.task(task).ok()?;
+        let mut scores = predictions.draws.iter().flat_map(|draw| draw.scores().column(column).to_vec());
+        let found = scores.find(|score| !(0.0..=1.0).contains(score))?;
+        Some(format!("{task} (such as {found})"))
+    };
+    let logits: Vec<String> = first.tasks().iter().filter_map(of_task).collect();
+    if !logits.is_empty() {
+        output.note(&format!(
+            "scores outside 0 to 1, so they are taken as logits, as `moco-cxr linear` writes them, and go through the logistic \
+             function for the Brier score and calibration: {}",
+            logits.join(", ")
+        ));
+    }
+}
+
 /// Says where patients were taken from; a patient-clustered interval is only as good as that.
 pub(crate) fn note_patients(predictions: &Predictions, output: &OutputArguments) {
     match predictions.draws.first().map(|draw| draw.patient_source()) {

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use moco_cxr::Sources;
 
-use super::bad_argument::BadArgument;
+use super::{
+    bad_argument::{BadArgument, OrBadArgument},
+    new_name::new_name,
+};
 use crate::Fault;
 
 /// `--workers`.
@@ -33,7 +36,7 @@ pub(crate) struct ReadingArguments {
     pub(crate) workers: WorkerArguments,
     /// Folder of a cache of decoded, resized images, created or completed as needed; several data sets and image sizes share
     /// one.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     pub(crate) cache: Option<PathBuf>,
 }
 
@@ -47,6 +50,6 @@ impl ReadingArguments {
             return Err(BadArgument::found("--cache", format!("{}, which is a file", cache.display()), "a folder"));
         }
         sources.cache = self.cache.clone();
-        Ok(())
+        sources.reading.validate().or_bad_argument()
     }
 }

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use moco_cxr::{
-    DeviceChoice, Existing, Labels, Protocol, RunFolder, Sources, Study, ValidFrom,
+    DeviceChoice, Labels, Protocol, Sources, Study, ValidFrom,
     data::DrawRule,
+    files::Claim,
     ranks::Ranks,
     study::{Outcome, Statistics},
 };
@@ -15,6 +16,7 @@ use super::{
     device::DeviceArguments,
     features::FeatureCacheArguments,
     labels::LabelArguments,
+    new_name::new_name,
     output::{OutputArguments, print_json},
     ranks::as_rank,
     reading::ReadingArguments,
@@ -69,16 +71,20 @@ pub(crate) struct StudyArguments {
     #[command(flatten)]
     bad_image: BadImageArguments,
     /// New or empty folder for predictions, results and curves; it appears whole or not at all.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
+    /// Whether another rank writes the results.
+    #[arg(skip)]
+    is_written_elsewhere: bool,
 }
 
 impl StudyArguments {
     /// As one of several ranks.
     pub(crate) fn as_rank(&mut self, ranks: &Ranks) {
         as_rank(ranks, DeviceChoice::Auto, &mut self.device, &mut self.output);
+        self.is_written_elsewhere = !ranks.is_first();
     }
 
     /// Runs a command so that a failing device ends it with an error.
@@ -86,7 +92,7 @@ impl StudyArguments {
         self.device.guarded(self.output.quiet(), work)
     }
 
-    /// Opens weights and data together, which checks them; `valid` where rows to choose on are needed and none were named,
+    /// Takes the folder of the results for this process, and opens weights and data together, which checks them; `valid` where rows to choose on are needed and none were named,
     /// `batch_size` where images are only scored, `statistics` where features are taken.
     pub(crate) fn open<'w>(
         &self,
@@ -94,7 +100,7 @@ impl StudyArguments {
         batch_size: Option<usize>,
         statistics: Statistics,
         watch: &'w Terminal,
-    ) -> Result<Study<'w>, Fault> {
+    ) -> Result<(Option<Claim>, Study<'w>), Fault> {
         let labels = self.labels();
         let mut protocol = self.protocol();
         protocol.statistics = statistics;
@@ -108,17 +114,19 @@ impl StudyArguments {
         sources.patient_regex = self.source.patient_regex();
         sources.read = self.source.read_as(&self.labels.tasks);
         self.reading.apply(&mut sources, batch_size)?;
-        sources.reading.validate().or_bad_argument()?;
-        RunFolder::check(&self.out, Existing::Refuse)?;
+        self.weights.check()?;
+        let claim = Some(&self.out).filter(|_| !self.is_written_elsewhere);
+        let claim = claim.map(|out| Claim::folder(out)).transpose()?;
         let device = self.device.choose(DeviceChoice::Auto, true)?;
         let mut weights = self.weights.request(self.output.quiet())?;
         weights.seed = self.seed.seed();
         weights.device = device;
         let study = Study::open(&sources, &weights, &labels, &protocol, watch)?;
-        Ok(match self.features.folder() {
+        let study = match self.features.folder() {
             Some(folder) => study.with_features_kept_in(folder),
             None => study,
-        })
+        };
+        Ok((claim, study))
     }
 
     /// Prints the results of a study.

@@ -3,7 +3,7 @@
 use clap::Args;
 use moco_cxr::{Weights, backbones::Arch};
 
-use super::bad_argument::BadArgument;
+use super::bad_argument::{BadArgument, OrBadArgument};
 use crate::{Fault, terminal::fetch::fetch};
 
 /// A trained network.
@@ -20,6 +20,12 @@ pub(crate) struct WeightsArguments {
 }
 
 impl WeightsArguments {
+    /// Checks what can be checked before anything is read.
+    pub(crate) fn check(&self) -> Result<(), Fault> {
+        self.arch.arch_of(&self.weights)?;
+        self.preprocessing.check()
+    }
+
     /// The weights, fetched if they are published and not on this machine.
     pub(crate) fn request(&self, quiet: bool) -> Result<Weights, Fault> {
         fetch(&self.weights, self.arch.arch_of(&self.weights)?, quiet)?;
@@ -64,6 +70,13 @@ pub(crate) struct PreprocessingArguments {
 }
 
 impl PreprocessingArguments {
+    /// Checks the numbers.
+    pub(crate) fn check(&self) -> Result<(), Fault> {
+        let mut weights = Weights::new("");
+        self.apply(&mut weights);
+        weights.validate().or_bad_argument()
+    }
+
     pub(crate) fn apply(&self, weights: &mut Weights) {
         weights.image_size = self.image_size;
         weights.mean = self.mean.map(|mean| mean.0);

@@ -23,6 +23,7 @@ use crate::{
     flags::{
         bad_argument::BadArgument,
         device::DeviceArguments,
+        new_name::new_name,
         output::{OutputArguments, print_json},
         private::PrivateArguments,
         ranks::{as_rank, together},
@@ -115,7 +116,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     precision: Option<Precision>,
     /// Folder of the cache of decoded, resized images, which is created or completed before the first step.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     cache: Option<PathBuf>,
     /// Folder of labelled images that choose the best epoch: their valid part is scored after every epoch. Needs --probe-task.
     #[arg(long, value_name = "DIR", requires = "probe_task")]
@@ -124,7 +125,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     probe_task: Option<String>,
     /// Folder of the run; new or empty unless --resume or --overwrite is given. Not needed with --dry-run.
-    #[arg(long, value_name = "RUN", required_unless_present = "dry_run")]
+    #[arg(long, value_name = "RUN", required_unless_present = "dry_run", value_parser = new_name())]
     out: Option<PathBuf>,
     /// Resume from the newest checkpoint in --out.
     #[arg(long, conflicts_with = "overwrite")]

@@ -11,7 +11,7 @@ use moco_cxr::{
         splits::check_shares, splits::nested_fractions, splits::paper_draws, splits::patient_split,
         splits::shenzhen_draws, splits::shenzhen_split,
     },
-    files::NewFolder,
+    files::{Claim, NewFolder},
 };
 use serde_json::json;
 
@@ -20,6 +20,7 @@ use crate::{
     Fault,
     flags::{
         bad_argument::{BadArgument, OrBadArgument},
+        new_name::new_name,
         output::{OutputArguments, print_json},
         seed::SeedArguments,
         source::OptionalSourceArguments,
@@ -71,7 +72,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     seed: SeedArguments,
     /// New or empty folder, for one CSV file per split, and parts.csv for parts.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = new_name())]
     out: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArguments,
@@ -97,6 +98,7 @@ struct Named {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     arguments.check()?;
+    let _claim = arguments.out.as_deref().map(Claim::folder).transpose()?;
     let source = arguments.source()?;
     let splits = arguments.draw(&source)?;
     if let Some(out) = &arguments.out {
