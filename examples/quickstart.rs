@@ -1,5 +1,5 @@
 //! Everything in one command: a synthetic chest X-ray set, pretraining, and linear probes at 1, 10 and 100 % of the labels,
-//! compared with the same network with random weights. Takes two minutes on two CPU cores; no download. `moco-cxr quickstart`
+//! compared with the same network with random weights. Takes a minute and a half on two CPU cores; no download. `moco-cxr quickstart`
 //! does the same; how it is done is in `src/quickstart/mod.rs`.
 //!
 //!     cargo run --release --example quickstart [-- --seed 0 --out runs/quickstart-0]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs a wheel into a new virtual environment, without a package index, and uses it from an empty folder.
 #
-#     packaging/test-wheel.sh WHEEL [--quickstart]     # --quickstart: to its table, about two minutes
+#     packaging/test-wheel.sh WHEEL [--quickstart]     # --quickstart: to its table, about a minute and a half
 set -euo pipefail
 wheel=$(realpath "$1")
 work=$(mktemp -d)

@@ -403,8 +403,12 @@ fn nearest_neighbours_vote_with_shares_and_random_weights_need_no_file() {
     let out = folder.join("knn-random");
     let random = ["--arch", "resnet18", "--image-size", "32", "--no-feature-cache"];
     let ran = succeed(with("knn", set, Path::new("random"), &out, &random));
-    says(&ran, &["running statistics are estimated on ", " training images, not augmented"]);
+    says(&ran, &["running statistics of the random network are estimated on ", " training images, not augmented"]);
     assert!(ran.stdout.contains("Cardiomegaly"), "{}", ran.stdout);
+    // The set is drawn, and without the file that says so it would be taken for radiographs.
+    let remark =
+        "\nSynthetic images (drawn by moco-cxr synth, not radiographs): these results say nothing about patients.\n";
+    assert!(ran.stdout.ends_with(remark), "{}", ran.stdout);
 }
 
 #[test]

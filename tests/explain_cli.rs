@@ -27,6 +27,11 @@ const GAP: u32 = 4;
 /// Further pixels between an image with its overlay and the next, and the side of a picture on a sheet.
 const APART: u32 = 12;
 const SHOWN: u32 = 2 * SIDE;
+/// Pixels of a line of a caption, and from a row of pictures with so many lines to the next.
+const LINE: u32 = 13;
+const fn pitch(lines: u32) -> u32 {
+    SHOWN + lines * LINE + 3 * GAP
+}
 
 /// A drawn set, a classifier that was never trained, and its scores of the test part; made once.
 struct Made {
@@ -152,9 +157,10 @@ fn named_images_have_an_overlay_for_each_task_and_the_maps_of_the_formula() {
     assert_ne!(overlays[0], overlays[1], "another task");
     assert_ne!(overlays[0], overlays[2], "another image");
     let sheet = open("sheet.png");
-    assert_eq!(sheet.dimensions(), (4 * (SHOWN + GAP) - GAP + APART, 2 * (SHOWN + GAP) - GAP));
+    assert_eq!(sheet.width(), 4 * (SHOWN + GAP) - GAP + APART);
+    let above = above(&sheet, 2 * pitch(4));
     let part = |row: u32, column: u32| {
-        let (left, top) = (column * (SHOWN + GAP) + column / 2 * APART, row * (SHOWN + GAP));
+        let (left, top) = (column * (SHOWN + GAP) + column / 2 * APART, above + row * pitch(4));
         image::RgbImage::from_fn(SIDE, SIDE, |x, y| {
             let of = |dx, dy| *sheet.get_pixel(left + 2 * x + dx, top + 2 * y + dy);
             assert!(of(0, 0) == of(1, 0) && of(0, 0) == of(0, 1) && of(0, 0) == of(1, 1), "each pixel takes four");
@@ -163,6 +169,24 @@ fn named_images_have_an_overlay_for_each_task_and_the_maps_of_the_formula() {
     };
     assert_eq!([part(0, 1), part(0, 3), part(1, 1), part(1, 3)].as_slice(), overlays);
     assert!(part(0, 0) == part(0, 2) && part(0, 0).pixels().all(|p| p[0] == p[1] && p[1] == p[2]), "the image in grey");
+    // Below each pair four lines: two of what it is, two of its path, which a private sheet does not have.
+    let (_, out_private, _) = explain("named-private", &[&more[..], &["--private"]].concat());
+    let private = image::open(out_private.join("sheet.png")).unwrap().into_rgb8();
+    assert_eq!(sheet.height() - private.height(), 2 * 2 * LINE);
+    let lines = |sheet: &image::RgbImage, (row, lines): (u32, u32), column: u32| -> Vec<usize> {
+        let (left, top) = (column * (SHOWN + GAP) + column / 2 * APART, above + row * pitch(lines) + SHOWN + GAP);
+        let white = |x: u32, y: u32| sheet.get_pixel(x, y).0 == [255; 3];
+        let line = |line: u32| {
+            (top + line * LINE..top + (line + 1) * LINE).flat_map(|y| (left..left + 2 * SHOWN).map(move |x| (x, y)))
+        };
+        (0..lines).map(|n| line(n).filter(|&(x, y)| white(x, y)).count()).collect()
+    };
+    for (row, column) in [(0, 0), (0, 2), (1, 0), (1, 2)] {
+        let [open, private] = [lines(&sheet, (row, 4), column), lines(&private, (row, 2), column)];
+        // A letter has some ten pixels; the shortest line is "with the finding" or a name such as "patient00005".
+        assert!(open[..3].iter().all(|&white| white > 60), "{open:?}");
+        assert_eq!(private, open[..2], "the same, without names");
+    }
     let about = read_json(&out.join("explain.json"));
     assert!(about["method"].as_str().unwrap().starts_with("Grad-CAM"), "{about}");
 }
@@ -188,8 +212,16 @@ fn images_that_are_not_named_are_the_surest_hits_and_the_worst_errors() {
     ];
     assert_eq!(found, expected);
     assert!(lines.iter().all(|line| line["task"] == "Cardiomegaly"));
-    let sheet = image::open(out.join("sheet.png")).unwrap();
-    assert_eq!((sheet.width(), sheet.height()), (6 * (SHOWN + GAP) - GAP + 2 * APART, SHOWN));
+    let sheet = image::open(out.join("sheet.png")).unwrap().into_rgb8();
+    assert_eq!(sheet.width(), 6 * (SHOWN + GAP) - GAP + 2 * APART);
+    above(&sheet, pitch(4));
+}
+
+/// Pixels above the pictures, whose rows and captions take so many: some lines of text.
+fn above(sheet: &image::RgbImage, pictures: u32) -> u32 {
+    let above = sheet.height() + GAP - pictures;
+    assert!(above > 2 * GAP && (above - 2 * GAP).is_multiple_of(LINE) && above < SHOWN, "{above}");
+    above
 }
 
 #[test]

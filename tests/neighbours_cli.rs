@@ -19,6 +19,8 @@ const GAP: u32 = 4;
 /// Further pixels behind the query, and the side of a picture on a sheet, four times the 32 px of the view.
 const APART: u32 = 12;
 const SHOWN: u32 = 128;
+/// Pixels of a line of a caption.
+const LINE: u32 = 13;
 
 /// A drawn set with several images of a patient, and what `embed` says of it; made once.
 struct Made {
@@ -102,8 +104,14 @@ fn neighbours_are_those_of_the_embedded_features() {
     assert_eq!(found.len(), 6);
     assert!(["1", "0", "-1", ""].contains(&&*found[0]["query_Cardiomegaly"]));
     assert!(found.iter().any(|row| row["neighbour_Pleural Effusion"] == "1"));
+    // Captions of four lines: rank and similarity, findings, and two for the path, which a private sheet does not have.
     let sheet = image::open(out.join("sheet.png")).unwrap();
-    assert_eq!((sheet.width(), sheet.height()), (4 * (SHOWN + GAP) - GAP + APART, 2 * (SHOWN + GAP) - GAP));
+    assert_eq!(sheet.width(), 4 * (SHOWN + GAP) - GAP + APART);
+    let (heading, rows) = (sheet.height() + GAP - 2 * GAP, 2 * (SHOWN + 4 * LINE + 3 * GAP));
+    assert!(heading > rows && (heading - rows).is_multiple_of(LINE), "{heading}");
+    let (_, out_private, _) = neighbours("named-private", &[&asked[..], &["--private"]].concat());
+    let private = image::open(out_private.join("sheet.png")).unwrap();
+    assert_eq!((private.width(), sheet.height() - private.height()), (sheet.width(), 2 * 2 * LINE));
     let about = read_json(&out.join("neighbours.json"));
     assert_eq!(
         (about["patients"].as_str(), about["data"]["images"].as_u64()),

@@ -11,7 +11,7 @@ use moco_cxr::{
     cxr_data::synth::SynthConfig,
     moco_core::{Observer, Request, StepMetrics},
 };
-use support::{run, scratch};
+use support::{run, scratch, succeed};
 
 /// Seconds instead of minutes.
 fn small() -> Quickstart {
@@ -55,7 +55,18 @@ fn it_ends_in_a_table_and_a_report() {
     let table = found.results.outcome().table().to_markdown();
     assert!(table.contains("| 50 %") && table.contains("| 100 %") && table.contains("random network"), "{table}");
     let page = fs::read_to_string(&found.report).unwrap();
-    assert!(page.contains("moco-cxr quickstart") && page.contains("say nothing about patients"));
+    assert!(page.contains("<h1>Quickstart, seed 0</h1>"));
+    assert!(page.contains("<title>Synthetic data: Quickstart, seed 0 \u{b7} resnet18, "), "{}", &page[..1000]);
+    assert!(page.contains("class=\"stamp\"") && page.contains("nothing on this page says anything about patients"));
+    // Made again, it has the name of the folder; and what is passed on says it, too.
+    let again = out.join("again.html");
+    succeed(arguments!["report", found.run, "--replicates", "50", "--out", again, "--quiet"]);
+    let again = fs::read_to_string(again).unwrap();
+    assert!(again.contains("<h1>quickstart/run</h1>") && again.contains("class=\"stamp\""), "{}", &again[..1000]);
+    for (card, says) in [("export", "know nothing of patients"), ("eval/export", "say nothing about patients")] {
+        let card = fs::read_to_string(found.run.join(card).join("README.md")).unwrap();
+        assert!(card.contains("Synthetic images (drawn by moco-cxr synth") && card.contains(says), "{card}");
+    }
     for section in ["id=\"views\"", "id=\"fractions\""] {
         assert!(page.contains(section), "{section}");
     }
@@ -63,6 +74,10 @@ fn it_ends_in_a_table_and_a_report() {
     let lines = heard.lines.borrow();
     let stages: Vec<&String> = lines.iter().filter(|line| line.contains(" of 3: ")).collect();
     assert_eq!(stages.len(), 3, "{stages:?}");
+    for network in ["trained", "random"] {
+        let said = format!("running statistics of the {network} network are estimated on ");
+        assert_eq!(lines.iter().filter(|line| line.starts_with(&said)).count(), 1, "{lines:#?}");
+    }
     // What a person sees first must not speak of files that are none of their business.
     assert!(!lines.iter().any(|line| line.contains("synth.json") || line.contains("not used")), "{lines:#?}");
 

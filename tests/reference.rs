@@ -70,6 +70,11 @@ fn the_reference_says_what_the_code_says() {
         "{} is stale, write it anew with MOCO_CXR_WRITE_REFERENCE=1; the first line that differs: {other:#?}",
         path.display()
     );
+    // A bar within a cell would end it, and the rest of the row would not be shown.
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let bars = row.replace("\\|", "").matches('|').count();
+        assert!(bars == 3 || bars == 4, "{row}");
+    }
     for command in ["pretrain", "quickstart", "completions"] {
         assert!(page.contains(&format!("\n## {command}\n")), "{command}");
     }

@@ -171,6 +171,8 @@ fn a_whole_run_fills_every_section() {
     for word in [
         "a run with &lt;everything&gt; &amp; a long name",
         "31,234",
+        "<title>Synthetic data: a run with &lt;everything&gt; &amp; a long name \u{b7} resnet18, 31,234 images, 100 epochs, seed 0",
+        "class=\"stamp\"",
         "InfoNCE",
         "From epoch 6",
         "100 %",
@@ -270,10 +272,13 @@ fn a_browser_shows_it_at_every_width_and_in_both_themes() {
             ("broken_images", "picture is not shown"),
             ("overlaps", "chart has text on text"),
             ("cut", "chart has text beyond its edge"),
+            ("unmarked", "box scrolls and does not show it"),
         ] {
             assert_eq!(found[what], json!([]), "{name}: {why}");
         }
         assert_eq!(found["sections"], json!(SECTIONS), "{name}");
+        let labels = found["scrolling"].as_array().unwrap().contains(&json!("Labels by image"));
+        assert_eq!(labels, width == 390, "{name}: {}", found["scrolling"]);
         // Text of 13 units is some 15 high; scaled to a phone it must stay readable.
         assert!(found["smallest_letters"].as_f64() > Some(11.0), "{name}: {}", found["smallest_letters"]);
         grounds.push(found["ground"].as_str().unwrap().to_owned());

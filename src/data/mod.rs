@@ -16,6 +16,7 @@ mod rows;
 mod scans;
 mod shares;
 mod sources;
+mod synthetic;
 
 pub use draws::{DrawRule, LabelDraw};
 pub(crate) use draws::{Draws, fewer_folds, label_draws};
@@ -36,3 +37,4 @@ pub use rows::Rows;
 pub(crate) use rows::{Keep, open_cache, share_of, without};
 pub use scans::scan_store;
 pub use sources::{Sources, ValidFrom};
+pub(crate) use synthetic::DRAWN;

@@ -36,6 +36,9 @@ pub struct Origin {
     pub images: usize,
     /// Whether the patients are known.
     pub patients_known: bool,
+    /// Whether some of the images were drawn ([`cxr_data::synth`]), not taken of anybody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub synthetic: bool,
     /// [`Manifest::hash`] of the part.
     pub hash: String,
     /// The seed that divided a folder without published parts. If set, `part` is one of the shares, and `images` and `hash`
@@ -91,6 +94,7 @@ impl Origin {
             on_bad: sources.on_bad,
             images,
             patients_known: manifest.patients_known,
+            synthetic: sources.are_drawn(dir),
             hash: manifest.hash(),
             divided: None,
             division: Division::default(),
@@ -104,6 +108,7 @@ impl Origin {
         let compared = |origin: &Self| {
             let mut origin = if private { origin.leaving(true) } else { origin.clone() };
             origin.read.tasks.clear();
+            origin.synthetic = false; // earlier versions did not record it
             origin
         };
         compared(self) == compared(other)

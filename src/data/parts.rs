@@ -204,7 +204,7 @@ impl Parts {
     }
 
     /// The parts by name and role.
-    fn named(&self) -> impl Iterator<Item = (&'static str, Role, &Arc<Rows>)> {
+    pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, Role, &Arc<Rows>)> {
         let valid = self.valid.iter().map(|valid| ("valid", Role::Valid, valid));
         [("train", Role::Train, &self.train), ("test", Role::Test, &self.test)].into_iter().chain(valid)
     }

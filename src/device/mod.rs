@@ -4,6 +4,7 @@ mod adapters;
 mod cache_folder;
 mod choice;
 mod fault;
+mod idle;
 mod kernels;
 mod panics;
 
@@ -11,4 +12,5 @@ pub use adapters::{Adapter, Backend, BackendReport, devices};
 pub(crate) use cache_folder::{cache_folder, user_cache, variable};
 pub use choice::DeviceChoice;
 pub use fault::guard;
+pub use idle::idle_gpu;
 pub use kernels::{keep_kernels, kernel_folder};

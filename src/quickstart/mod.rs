@@ -22,7 +22,8 @@ use crate::{
     weights::Weights,
 };
 
-/// What a quickstart does. The defaults take two minutes on two CPU cores.
+/// What a quickstart does. The defaults take a minute and a half on two CPU cores with AVX-512
+/// (docs/results/quickstart.md).
 ///
 /// ```no_run
 /// # fn main() -> Result<(), moco_cxr::Error> {
@@ -101,7 +102,7 @@ impl Quickstart {
         let summary = format!("Synthetic images, seed {}: the results say nothing about patients.", self.seed);
         let options = ReportOptions { features: true, device: self.device, ..ReportOptions::default() };
         let mut page = Report::read(&run, &options)?;
-        (page.title, page.summary) = ("moco-cxr quickstart".into(), summary.clone());
+        page.title = format!("Quickstart, seed {}", self.seed);
         let report = run.join("report.html");
         page.write(&report)?;
         Ok(Some(FirstResult { data, run, report, results, summary }))

@@ -119,6 +119,15 @@ impl Configuration {
         if parts.is_empty() { String::new() } else { format!("{}.", parts.join(" ")) }
     }
 
+    /// What tells this run from others, in a few words: network, number of images, epochs, seed.
+    pub(super) fn in_short(&self) -> String {
+        let images = self.run["data"]["images"].as_f64().map(|images| format!("{} images", whole(images)));
+        let epochs = self.setting(&["train", "epochs"]).map(|epochs| format!("{epochs} epochs"));
+        let seed = self.setting(&["train", "seed"]).map(|seed| format!("seed {seed}"));
+        let parts = [self.setting(&["arch"]), images, epochs, seed];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
     /// The number of images, for the head of the page.
     pub(super) fn fact(&self) -> Option<Fact> {
         let images = self.run["data"]["images"].as_f64()?;

@@ -171,6 +171,11 @@ impl Data {
             let cells = counts.iter().flat_map(|c| [c.positive, c.negative, c.uncertain, c.not_mentioned]);
             table.push(std::iter::once(escape(task)).chain(cells.map(|n| whole(n as f64))));
         }
+        if left_out == first.labels.len() {
+            let none = "No label is read from the table of this set by itself, or none is positive anywhere; --task names the words or \
+                        columns that an evaluation reads.";
+            return format!("<p class=\"note\">{none}</p>");
+        }
         let mut html = table.to_html();
         if left_out > 0 {
             let _ = write!(html, "<p class=\"note\">{left_out} findings without a positive image are left out.</p>");
@@ -303,6 +308,10 @@ mod tests {
         let html = data.section().body.expect("a body");
         assert!(html.contains("Edema") && !html.contains("Fracture") && html.contains("1 findings without"), "{html}");
         assert!(html.contains("1,234") && html.contains("unknown") && html.contains("moco-cxr audit"), "{html}");
+        // A set without labels has no empty table.
+        let unlabelled = PartCounts { name: "train".into(), images: 3, patients: None, studies: 3, labels: Vec::new() };
+        let html = Data { parts: vec![unlabelled], ..Data::default() }.section().body.expect("a body");
+        assert!(!html.contains("Labels by image") && html.contains("No label is read"), "{html}");
         assert!(Data::default().section().body.expect_err("nothing").contains("--data DIR"));
     }
 }

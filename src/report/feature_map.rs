@@ -124,8 +124,12 @@ impl FeatureMap {
         };
         with(false).for_each(|[x, y]| chart.dot((x, y), 1.8, 8));
         with(true).for_each(|[x, y]| chart.dot((x, y), 2.3, 2));
-        let note =
-            format!("<span class=\"key s2\">{positive} with</span>, {} without or unknown", labels.len() - positive);
+        let note = match positive {
+            0 => "No finding of the set has enough images to be shown in colour.".to_owned(),
+            _ => {
+                format!("<span class=\"key s2\">{positive} with</span>, {} without or unknown", labels.len() - positive)
+            }
+        };
         figure(&escape(name), &chart.finish(), &note)
     }
 }

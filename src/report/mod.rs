@@ -15,6 +15,7 @@ mod groups;
 mod heat_maps;
 mod page;
 mod picture;
+mod synthetic;
 mod training;
 
 use std::{
@@ -23,7 +24,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cxr_data::OnBad;
+use cxr_data::{OnBad, synth::is_drawn};
 use eval::{Bootstrap, chart::escape};
 
 use crate::{
@@ -38,7 +39,7 @@ use data::{Data, SampleViews};
 use evaluation::Evaluations;
 use feature_map::FeatureMap;
 use heat_maps::HeatMaps;
-use page::{Section, page};
+use page::{Head, Section, page};
 use training::Training;
 
 /// Bytes of a page in which its generator is looked for.
@@ -93,6 +94,8 @@ pub struct Report {
     map: FeatureMap,
     evaluations: Evaluations,
     heat_maps: HeatMaps,
+    /// Whether images of the run were drawn by `moco-cxr synth`.
+    synthetic: bool,
     notes: Vec<String>,
 }
 
@@ -151,8 +154,8 @@ impl Report {
                 }
             }
         }
-        let name = run.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-        let named = name.unwrap_or_else(|| run.display().to_string());
+        let named = run.canonicalize().map_or_else(|_| run.display().to_string(), |path| name_of(&path));
+        let read = sources.as_ref().is_some_and(|sources| sources.are_drawn(&sources.train));
         let further = sources.iter().flat_map(|sources| sources.read.more.iter().chain(&sources.read.table));
         let folders: Vec<&Path> = [Some(run), dir.as_deref()]
             .into_iter()
@@ -169,6 +172,7 @@ impl Report {
             map,
             evaluations,
             heat_maps,
+            synthetic: read || synthetic::is_recorded(run, &eval),
             notes: leaving(notes.texts(), &folders, options.private),
         })
     }
@@ -202,7 +206,10 @@ impl Report {
                 body: Ok(format!("<ul>{items}</ul>")),
             });
         }
-        page(&self.title, &self.summary, &facts, &sections)
+        let mut tab = vec![self.title.clone(), self.configuration.in_short(), "moco-cxr".to_owned()];
+        tab.retain(|part| !part.is_empty());
+        let head = Head { tab: tab.join(" \u{b7} "), title: &self.title, summary: &self.summary };
+        page(&head, self.synthetic, &facts, &sections)
     }
 
     /// Writes the page completely or not at all, and replaces an older report.
@@ -222,6 +229,18 @@ impl Report {
             return Err(Error::Setting { key: path.display().to_string(), found, expected });
         }
         write_whole(path, self.to_html().as_bytes())
+    }
+}
+
+/// What a run is called: by its folder, and that of a quickstart, which is always called `run`, by the folder above too. Of other
+/// runs the folder above is nobody's business.
+fn name_of(run: &Path) -> String {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let own = name(run).unwrap_or_else(|| run.display().to_string());
+    let quickstart = run.parent().filter(|above| own == "run" && is_drawn(&above.join("data")));
+    match quickstart.and_then(name) {
+        Some(above) => format!("{above}/{own}"),
+        None => own,
     }
 }
 

@@ -5,7 +5,10 @@ use std::fmt::Write;
 
 use eval::chart::{self, custom_properties, escape, signed};
 
-use super::definitions::{self, term};
+use super::{
+    definitions::{self, term},
+    synthetic::STAMP,
+};
 
 /// A section of the page.
 #[derive(Debug)]
@@ -28,8 +31,19 @@ pub(super) struct Fact {
     pub(super) detail: String,
 }
 
-/// The whole document.
-pub(super) fn page(title: &str, summary: &str, facts: &[Fact], sections: &[Section]) -> String {
+/// What stands at the head of the page, plain text.
+#[derive(Debug)]
+pub(super) struct Head<'a> {
+    /// Title of the document, by which a tab or a bookmark is known.
+    pub(super) tab: String,
+    /// Heading.
+    pub(super) title: &'a str,
+    /// One paragraph below it.
+    pub(super) summary: &'a str,
+}
+
+/// The whole document; `synthetic` marks it as one about images that were drawn.
+pub(super) fn page(head: &Head<'_>, synthetic: bool, facts: &[Fact], sections: &[Section]) -> String {
     let mut contents = String::new();
     let mut body = String::new();
     for Section { id, title, lead, body: content } in sections {
@@ -53,16 +67,18 @@ pub(super) fn page(title: &str, summary: &str, facts: &[Fact], sections: &[Secti
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"generator\" content=\"{GENERATOR}{version}\">\n\
-         <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n{style}</style>\n</head>\n<body>\n\
+         <title>{tab}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n{style}</style>\n</head>\n<body>\n\
          <a class=\"skip\" href=\"#main\">Skip to the results</a>\n\
-         <header><p class=\"kind\">moco-cxr \u{b7} report on a run</p><h1>{title}</h1><p class=\"summary\">{summary}</p>\
+         <header>{stamp}<p class=\"kind\">moco-cxr \u{b7} report on a run</p><h1>{title}</h1><p class=\"summary\">{summary}</p>\
          <dl class=\"facts\">{tiles}</dl></header>\n\
          <nav aria-label=\"Contents\"><ol>{contents}<li><a href=\"#definitions\">Definitions</a></li></ol></nav>\n\
          <main id=\"main\">{body}{definitions}</main>\n\
          <footer><p>Research software, not a medical device: do not base the care of a patient on anything on this page.</p>\
          <p>Made by moco-cxr {version}. This page is self-contained and loads nothing.</p></footer>\n</body>\n</html>\n",
-        title = escape(title),
-        summary = escape(summary),
+        tab = if synthetic { format!("Synthetic data: {}", escape(&head.tab)) } else { escape(&head.tab) },
+        stamp = if synthetic { STAMP } else { "" },
+        title = escape(head.title),
+        summary = escape(head.summary),
         version = env!("CARGO_PKG_VERSION"),
         style = style(),
         definitions = definitions::section(),

@@ -187,12 +187,16 @@ impl Training {
             .into_iter()
             .map(|(number, text)| format!("<li>From epoch {number}: {}.</li>", escape(text)))
             .collect();
-        if found.is_empty() {
+        let epochs = format!("{} {}", last.number, if last.number == 1.0 { "epoch" } else { "epochs" });
+        let (loss, guessing) = (last.get("loss"), last.get("chance"));
+        if found.is_empty() && loss >= guessing {
             return format!(
-                "<p class=\"verdict good\">The run doctor found nothing wrong in {} {}.</p>",
-                last.number,
-                if last.number == 1.0 { "epoch" } else { "epochs" }
+                "<p class=\"verdict\">The loss after {epochs}, {loss:.2}, is not below that of guessing, {guessing:.2}: nothing \
+                 was learned. The run doctor, which judges longer runs, found nothing else.</p>"
             );
+        }
+        if found.is_empty() {
+            return format!("<p class=\"verdict good\">The run doctor found nothing wrong in {epochs}.</p>");
         }
         format!("<div class=\"verdict\"><p>The run doctor found:</p><ul>{}</ul></div>", found.concat())
     }
@@ -253,6 +257,7 @@ impl Training {
         let last = self.epochs.last().map_or(1.0, |e| e.number);
         let mut x = Axis::with_ticks("epoch", 0.0, last, 6);
         x.ticks.retain(|(value, _)| value.fract() == 0.0 && (1.0..=last).contains(value));
+        x.ticks.iter_mut().for_each(|(value, text)| *text = whole(*value));
         (x.low, x.high) = if last > 1.0 { (1.0, last) } else { (0.5, 1.5) };
         let names: Vec<&str> = curves.iter().map(|c| c.0).collect();
         let mut chart = Chart::new(x, y, description).with_room_for(&names);
@@ -431,6 +436,18 @@ mod tests {
             let texts = notes.texts();
             assert!(texts.len() == said && texts.iter().all(|text| text.contains("2 of 12 steps")), "{texts:?}");
         }
+    }
+
+    #[test]
+    fn a_loss_that_is_not_below_guessing_is_no_good_verdict() {
+        let verdict = |loss: f64| {
+            let epoch = format!(
+                "{{\"split\":\"epoch\",\"epoch\":1,\"step\":10,\"loss\":{loss},\"chance\":3.87,\"diagnoses\":[]}}\n"
+            );
+            Training::parse(format!("{}{epoch}", log(10)).as_bytes()).diagnoses()
+        };
+        assert!(verdict(3.2).contains("verdict good") && verdict(3.2).contains("nothing wrong in 2 epochs"));
+        assert!(!verdict(4.1).contains("good") && verdict(4.1).contains("4.10, is not below that of guessing, 3.87"));
     }
 
     #[test]

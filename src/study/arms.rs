@@ -32,7 +32,10 @@ impl Study<'_> {
         let kept = self.arm.borrow_mut().take();
         let arm = match kept {
             Some(arm) => self.grown(arm, places)?,
-            None => self.arm_of(self.network.network.clone(), places)?,
+            None => {
+                let name = if self.network.is_raw() { "random" } else { "trained" };
+                self.arm_of(name, self.network.network.clone(), places)?
+            }
         };
         *self.arm.borrow_mut() = Some(arm);
         Ref::filter_map(self.arm.borrow(), Option::as_ref).map_err(|_| Error::Setting {
@@ -52,7 +55,7 @@ impl Study<'_> {
             let expected = "training, which treats both networks alike".into();
             return Err(Error::Setting { key: "statistics".into(), found, expected });
         }
-        self.arm_of(self.network.config.init(self.protocol.seed, &self.network.device()), places)
+        self.arm_of("random", self.network.config.init(self.protocol.seed, &self.network.device()), places)
     }
 
     /// Features of these training rows by the network as it came, for a head that the network is trained further.
@@ -64,10 +67,10 @@ impl Study<'_> {
         Ok(Features { labelled: self.train.clone(), places: places.to_vec(), values })
     }
 
-    fn arm_of(&self, mut network: Network, places: &[usize]) -> Result<Arm> {
+    fn arm_of(&self, name: &str, mut network: Network, places: &[usize]) -> Result<Arm> {
         let key = self.source().key_of(&network);
         let key = match self.protocol.statistics {
-            Statistics::Training => self.adapted(&mut network, key)?,
+            Statistics::Training => self.adapted(name, &mut network, key)?,
             Statistics::Own if self.network.is_raw() => {
                 let found = "own, with random weights, which have none".into();
                 return Err(Error::Setting { key: "statistics".into(), found, expected: "training".into() });
@@ -105,7 +108,7 @@ impl Study<'_> {
 
     /// Replaces the running statistics by those of unaugmented training images, and returns the key of the result. Every
     /// network gets them from the same images in the same way, so that two networks differ in their weights alone.
-    fn adapted(&self, network: &mut Network, key: Option<Key>) -> Result<Option<Key>> {
+    fn adapted(&self, name: &str, network: &mut Network, key: Option<Key>) -> Result<Option<Key>> {
         let (rows, seed) = (self.parts.train(), self.protocol.seed);
         let drawn = statistics_rows(rows, seed);
         let pixels: Vec<Option<PixelHash>> = rows.pixels_of(&drawn);
@@ -118,7 +121,10 @@ impl Study<'_> {
             set_running_statistics(network, &values)?;
             return Ok(key);
         }
-        self.watch.note(&format!("running statistics are estimated on {} training images, not augmented", drawn.len()));
+        let images = drawn.len();
+        self.watch.note(&format!(
+            "running statistics of the {name} network are estimated on {images} training images, not augmented"
+        ));
         adapt_statistics(network, rows, self.network.views, self.reading, seed, self.watch)?;
         if let Some((cache, key)) = kept {
             cache.keep_numbers(key, &running_statistics(network)?, self.watch);

@@ -75,6 +75,7 @@ impl Exported {
             })
         });
         let protocol = outcome.stamp().protocol.as_deref().unwrap_or_default();
+        let remark = outcome.remark().map(|remark| format!(" {remark}")).unwrap_or_default();
         ExportInfo {
             name: format!("{}, {} on chest X-rays", start.config.arch, self.how),
             arch: start.config.arch,
@@ -85,7 +86,7 @@ impl Exported {
             resample: "bilinear".into(),
             labels: self.labels.tasks.clone(),
             data: format!(
-                "Initial weights: {}. Trained with labels on {images:.0} images: {protocol}. {}.",
+                "Initial weights: {}. Trained with labels on {images:.0} images: {protocol}. {}.{remark}",
                 start.described(self.private),
                 outcome.stamp().split.as_deref().unwrap_or_default(),
             ),

@@ -16,6 +16,7 @@ mod feature_source;
 mod features;
 mod finetune;
 mod knn;
+mod lettering;
 mod linear;
 mod method;
 mod named;

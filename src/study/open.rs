@@ -5,7 +5,7 @@ use std::{cell::RefCell, path::PathBuf, sync::Arc};
 use cxr_data::Part;
 
 use crate::{
-    data::{Labelled, Labels, Lineage, Listings, Origin, Parts, Pretraining, Reading, Sources},
+    data::{DRAWN, Labelled, Labels, Lineage, Listings, Origin, Parts, Pretraining, Reading, Sources},
     error::Result,
     files::{Once, Watch},
     study::{Conditions, Method, Outcome, Protocol, arm::Arm, feature_cache::FeatureCache},
@@ -155,7 +155,15 @@ impl<'w> Study<'w> {
     pub(super) fn outcome(&self, name: &'static str, method: Method<'_>) -> Outcome {
         let Self { parts, labels, protocol, .. } = self;
         let stamp = Conditions { parts, labels, protocol }.stamp(method, Some(self.pretraining));
-        Outcome::new(name, &labels.tasks, &protocol.bootstrap, stamp)
+        Outcome::new(name, &labels.tasks, &protocol.bootstrap, stamp).remarked(self.remark())
+    }
+
+    /// What a reader of the results must know of the images.
+    fn remark(&self) -> Option<String> {
+        if self.parts.are_drawn() {
+            return Some(format!("{DRAWN}: these results say nothing about patients."));
+        }
+        self.network.lineage.has_drawn().then(|| format!("{DRAWN} are among those that the weights were trained on."))
     }
 }
 

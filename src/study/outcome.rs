@@ -25,6 +25,8 @@ pub struct Outcome {
     tasks: Vec<String>,
     evaluation: Evaluation,
     stamp: Stamp,
+    /// What is to be known before a number is believed.
+    remark: Option<String>,
     /// AUROC, one entry per fraction.
     results: Vec<FractionResult>,
     /// All statistics of the model, one entry per fraction.
@@ -42,11 +44,18 @@ impl Outcome {
             tasks: tasks.to_vec(),
             evaluation: Evaluation { bootstrap: bootstrap.clone(), ..Evaluation::default() },
             stamp,
+            remark: None,
             results: Vec::new(),
             statistics: Vec::new(),
             scores: Vec::new(),
             baseline: Vec::new(),
         }
+    }
+
+    /// The same outcome with a remark.
+    pub(crate) fn remarked(mut self, remark: Option<String>) -> Self {
+        self.remark = remark;
+        self
     }
 
     /// Evaluates and stores the scores of one fraction, one entry per draw.
@@ -82,6 +91,11 @@ impl Outcome {
     /// The results as a table to read.
     pub fn table(&self) -> Table {
         FractionResult::table(&self.results)
+    }
+
+    /// A sentence to stand beside the table: that images were drawn by `moco-cxr synth`, and are no radiographs.
+    pub fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
     }
 
     /// The conditions: labels, rows, protocol, and whether the pretraining images were checked.

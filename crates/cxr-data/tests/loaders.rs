@@ -535,6 +535,11 @@ fn a_table_of_ones_own() {
     // A column that is asked for has labels and nothing else.
     let error = message(named(&["Count"]));
     assert!(error.contains("line 3, column \"Count\": found \"7\""), "{error}");
+    write("path,Side,Mass\nimg/1.png,links,ja\nimg/2.png,rechts,nein\n");
+    let error = message(named(&["Side"]));
+    assert!(error.contains("or blank; where \"links\" is the finding, give --task \"links\""), "{error}");
+    let labels: Vec<Label> = named(&["Mass"]).unwrap().records.iter().map(|record| record.labels[0]).collect();
+    assert_eq!(labels, [Label::Positive, Label::Negative], "yes and no of other languages");
     assert!(
         message(named(&["Masse"]).and_then(|set| set.task_indices(&["Masse"]).map(|_| set)))
             .contains("unknown label \"Masse\"")

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use cxr_data::synth::{Finding, SynthConfig, SynthPatient, SynthStudy, draw_patient, render_study, write};
+use cxr_data::synth::{Finding, SynthConfig, SynthPatient, SynthStudy, draw_patient, is_drawn, render_study, write};
 use cxr_data::{Dataset, Error, Label, Part, Pixels, Radiograph, load};
 use proptest::prelude::*;
 
@@ -115,6 +115,14 @@ fn a_written_set_is_a_chexpert_set() {
     assert_eq!(files(&out).len(), images + 4, "images, three tables, the configuration");
     let described: SynthConfig = serde_json::from_slice(&fs::read(out.join("synth.json")).unwrap()).unwrap();
     assert_eq!(described, config);
+    assert!(is_drawn(&out) && is_drawn(&out.join("CheXpert-v1.0-small")), "the set, and the folder with its tables");
+    assert!(
+        !is_drawn(folder.path()) && !is_drawn(&out.join("CheXpert-v1.0-small/train")) && !is_drawn(&out.join("none"))
+    );
+    let other = folder.path().join("synth.json");
+    fs::write(&other, "{\"name\": \"of somebody's own\"}").unwrap();
+    assert!(!is_drawn(folder.path()));
+    fs::remove_file(other).unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside the set");
 }
 

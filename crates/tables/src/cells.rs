@@ -68,8 +68,8 @@ pub fn looks_rounded(cell: &str) -> bool {
 #[must_use]
 pub fn sex(cell: &str) -> Option<Option<Sex>> {
     match cell.trim().to_lowercase().as_str() {
-        "m" | "male" | "man" | "mal" => Some(Some(Sex::Male)),
-        "f" | "female" | "femal" | "famale" | "woman" => Some(Some(Sex::Female)),
+        "m" | "male" | "man" | "mal" | "männlich" => Some(Some(Sex::Male)),
+        "f" | "female" | "femal" | "famale" | "woman" | "w" | "weiblich" => Some(Some(Sex::Female)),
         "o" | "u" | "other" => Some(None),
         other => is_missing(other).then_some(None),
     }

@@ -32,8 +32,10 @@ pub fn label(cell: &str) -> Option<Label> {
         };
     }
     match cell.trim().to_lowercase().as_str() {
-        "true" | "yes" | "y" | "positive" | "pos" | "present" => Some(Label::Positive),
-        "false" | "no" | "n" | "negative" | "neg" | "absent" => Some(Label::Negative),
+        "true" | "yes" | "y" | "positive" | "pos" | "present" | "ja" | "oui" | "si" | "sí" | "sì" | "sim" => {
+            Some(Label::Positive)
+        }
+        "false" | "no" | "n" | "negative" | "neg" | "absent" | "nein" | "nee" | "non" | "não" => Some(Label::Negative),
         "uncertain" => Some(Label::Uncertain),
         _ => None,
     }
@@ -54,6 +56,9 @@ mod tests {
             ("0", Label::Negative),
             ("0,0", Label::Negative),
             ("no", Label::Negative),
+            ("Ja", Label::Positive),
+            ("nein", Label::Negative),
+            ("SÍ", Label::Positive),
             ("-1.0", Label::Uncertain),
             ("", Label::NotMentioned),
             ("nan", Label::NotMentioned),

@@ -3,7 +3,7 @@
 use clap::Args;
 use moco_cxr::{
     DeviceChoice,
-    device::{Adapter, devices},
+    device::{Adapter, devices, idle_gpu},
 };
 
 use crate::{
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     }
     let first = DeviceChoice::Auto.adapter()?;
     outln!("\nauto takes {}, if it passes its self-test", DeviceChoice::On(first.backend, first.index))?;
-    Ok(())
+    idle_gpu().map_or(Ok(()), |text| outln!("{text}"))
 }
 
 fn line(adapter: &Adapter) -> String {

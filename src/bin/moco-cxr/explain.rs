@@ -39,6 +39,9 @@ pub(crate) struct Arguments {
     /// Most images for each task, without --image.
     #[arg(long = "images", value_name = "N", default_value_t = Explaining::default().most)]
     number: usize,
+    /// Name no image on sheet.png, so that it can be passed on; the tables keep their names. The sheet still shows radiographs.
+    #[arg(long)]
+    private: bool,
     /// New or empty folder; it appears whole or not at all.
     #[arg(long, value_name = "DIR", value_parser = new_name())]
     out: PathBuf,
@@ -49,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 }
 
 fn work(arguments: &Arguments) -> Result<(), Fault> {
-    let Arguments { images, part, tasks, named, number, out } = arguments;
+    let Arguments { images, part, tasks, named, number, private, out } = arguments;
     if *number == 0 {
         return Err(BadArgument::found("--images", 0, "at least 1"));
     }
@@ -58,7 +61,7 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
     let _claim = Claim::folder(out)?;
     let mut explaining = Explaining::default();
     (explaining.tasks, explaining.images) = (tasks.clone(), named.clone());
-    (explaining.most, explaining.part) = (*number, *part);
+    (explaining.most, explaining.part, explaining.private) = (*number, *part, *private);
     let watch = Terminal::new(images.output.quiet());
     let explanation = Study::explain(&sources, &images.weights()?, &explaining, &watch)?;
     explanation.write(out)?;

@@ -49,6 +49,9 @@ pub(crate) struct Arguments {
     /// Keep other images of a query's own patient.
     #[arg(long)]
     same_patient: bool,
+    /// Name no image on sheet.png, so that it can be passed on; the tables keep their names. The sheet still shows radiographs.
+    #[arg(long)]
+    private: bool,
     #[command(flatten)]
     features: FeatureCacheArguments,
     /// New or empty folder; it appears whole or not at all.
@@ -73,6 +76,7 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
     let mut search = NeighbourSearch::default();
     (search.k, search.queries, search.number) = (arguments.k, arguments.named.clone(), arguments.number);
     (search.query_part, search.same_patient) = (arguments.query_part, arguments.same_patient);
+    search.private = arguments.private;
     search.features = arguments.features.folder();
     let watch = Terminal::new(images.output.quiet());
     let found = Study::neighbours(&sources, *part, &images.weights()?, &search, &watch)?;

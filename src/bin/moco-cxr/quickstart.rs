@@ -21,7 +21,8 @@ use crate::{
     terminal::{interrupt::Interrupt, progress::Progress},
 };
 
-/// Try everything on a synthetic set, in two minutes on two cores: no images, no labels and no download are needed.
+/// Try everything on a synthetic set, in a minute and a half on two cores with AVX-512: no images, no labels and no download are
+/// needed.
 ///
 /// Draws a chest X-ray set, pretrains a ResNet18 on it without labels, and fits linear probes with 1 %, 10 % and 100 % of the
 /// labels, beside the same network with random weights. Prints AUROC with 95 % intervals, where the report is, and what to do

@@ -54,10 +54,16 @@ fn name(arg: &Arg) -> String {
         }
     }
     let short = arg.get_short().map(|short| format!(", `-{short}`")).unwrap_or_default();
-    match arg.get_long() {
+    let name = match arg.get_long() {
         Some(long) => format!("`--{long}{values}`{short}"),
         None => format!("`{}`", values.trim_start()),
-    }
+    };
+    in_a_cell(&name)
+}
+
+/// Text in a table, where a bar would end the cell, also within code.
+fn in_a_cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }
 
 fn description(arg: &Arg) -> String {
@@ -78,7 +84,7 @@ fn description(arg: &Arg) -> String {
     if arg.get_action().takes_values() && !defaults.is_empty() && !arg.is_hide_default_value_set() {
         text.push_str(&format!(" [default: {}]", defaults.join(" ")));
     }
-    text.replace('|', "\\|")
+    in_a_cell(&text)
 }
 
 /// Text of a help page as Markdown shows it unchanged.

@@ -39,11 +39,13 @@ pub struct Explaining {
     pub most: usize,
     /// The part the images are from. Default: all if they are named, otherwise the test part, or else the valid or training part.
     pub part: Option<Part>,
+    /// Whether the contact sheet names no image, so that it may be passed on. Default: no.
+    pub private: bool,
 }
 
 impl Default for Explaining {
     fn default() -> Self {
-        Self { tasks: Vec::new(), images: Vec::new(), most: 4, part: None }
+        Self { tasks: Vec::new(), images: Vec::new(), most: 4, part: None, private: false }
     }
 }
 
@@ -56,6 +58,7 @@ pub struct Explanation {
     views: Views,
     rows: Arc<Rows>,
     network: LoadedNetwork,
+    private: bool,
 }
 
 /// Images by their rows, `[S, S]`.
@@ -129,7 +132,7 @@ impl Study<'_> {
         };
         Explainer { network: &network, classifier, rows: &rows, sources, watch }
             .heat(&lines)
-            .map(|(lines, views)| Explanation { lines, views, rows, network })
+            .map(|(lines, views)| Explanation { lines, views, rows, network, private: explaining.private })
     }
 }
 

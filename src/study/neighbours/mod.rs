@@ -1,8 +1,9 @@
 //! The images of a set that a network finds most alike.
 
+mod drawn_sheet;
 mod write;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::path::PathBuf;
 
 use cxr_data::Part;
 use eval::nearest_neighbours;
@@ -16,13 +17,12 @@ use crate::{
         Study,
         feature_cache::{FeatureCache, Key},
         feature_source::FeatureSource,
-        features::{loader, one_view},
         named::named_rows,
-        overlay::in_grey,
         sheet::Sheet,
     },
     weights::{LoadedNetwork, Weights},
 };
+use drawn_sheet::drawn_sheet;
 
 /// Which images are compared with which.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,13 +38,23 @@ pub struct NeighbourSearch {
     pub query_part: Option<Part>,
     /// Whether other images of a query's own patient may be its neighbours. Default: no.
     pub same_patient: bool,
+    /// Whether the contact sheet names no image, so that it may be passed on. Default: no.
+    pub private: bool,
     /// Folder of features kept between commands, usually [`feature_folder`](crate::study::feature_folder). Default: none.
     pub features: Option<PathBuf>,
 }
 
 impl Default for NeighbourSearch {
     fn default() -> Self {
-        Self { k: 8, queries: Vec::new(), number: 8, query_part: None, same_patient: false, features: None }
+        Self {
+            k: 8,
+            queries: Vec::new(),
+            number: 8,
+            query_part: None,
+            same_patient: false,
+            private: false,
+            features: None,
+        }
     }
 }
 
@@ -130,7 +140,7 @@ impl Study<'_> {
         }
         let in_rows = |list: Vec<(usize, f64)>| list.into_iter().map(|(at, c)| (bank.readable()[at], c)).collect();
         let found: Vec<(usize, Vec<(usize, f64)>)> = queries.into_iter().zip(lists.into_iter().map(in_rows)).collect();
-        let sheet = sheet(&found, [asked, &bank], &network, sources)?;
+        let sheet = drawn_sheet(&found, [asked, &bank], (&network, search.private), sources)?;
         Ok(Neighbours { bank, other, found, sheet, network })
     }
 }
@@ -151,38 +161,6 @@ fn queries(asked: &Rows, search: &NeighbourSearch) -> Result<Vec<usize>> {
         }),
         None => Ok(named),
     }
-}
-
-/// A row for each query: the query, then its neighbours, nearest first.
-fn sheet(
-    found: &[(usize, Vec<(usize, f64)>)],
-    [asked, bank]: [&Rows; 2],
-    network: &LoadedNetwork,
-    sources: &Sources,
-) -> Result<Sheet> {
-    let longest = found.iter().map(|(_, list)| list.len()).max().unwrap_or_default();
-    let mut sheet = Sheet::new(network.views.size, found.len(), 1 + longest, |column| column.min(1));
-    let first = found.iter().enumerate().map(|(line, (query, _))| (*query, line, 0));
-    let rest = found
-        .iter()
-        .enumerate()
-        .flat_map(|(line, (_, list))| list.iter().enumerate().map(move |(place, (row, _))| (*row, line, 1 + place)));
-    for (rows, places) in [(asked, first.collect::<Vec<_>>()), (bank, rest.collect())] {
-        let places: Vec<_> = places.into_iter().filter(|&(_, line, column)| sheet.has(line, column)).collect();
-        let wanted: Vec<usize> = places.iter().map(|place| place.0).collect::<BTreeSet<_>>().into_iter().collect();
-        if wanted.is_empty() {
-            continue;
-        }
-        for batch in loader(rows, &wanted, network.views, sources.reading, 0)?.in_order::<u8>().map(one_view) {
-            let (images, came) = batch?;
-            for (image, row) in images.outer_iter().zip(came) {
-                let picture = in_grey(image);
-                let here = places.iter().filter(|place| place.0 == row);
-                here.for_each(|&(_, line, column)| sheet.place(line, column, &picture));
-            }
-        }
-    }
-    Ok(sheet)
 }
 
 impl Neighbours {

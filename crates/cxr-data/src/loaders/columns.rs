@@ -264,7 +264,7 @@ fn label_column(
         match label(cell) {
             Some(Label::NotMentioned) => {}
             Some(_) => labels += 1,
-            None if wanted => return Err(row.fault(column, "1.0, 0.0, -1.0 or blank").into()),
+            None if wanted => return Err(row.fault(column, &asked_for(cell)).into()),
             None => match odd {
                 None => odd = Some((row, cell)),
                 Some((_, known)) if known == cell => {}
@@ -285,6 +285,14 @@ fn label_column(
             Err(row.fault(column, expected).into())
         }
         Some((row, cell)) => Ok(Err((labels > 0).then(|| format!("line {} has \"{cell}\"", row.line())))),
+    }
+}
+
+/// What is expected of a column of labels that was asked for; of words, one may be the finding.
+fn asked_for(cell: &str) -> String {
+    match cell.chars().any(char::is_alphabetic) {
+        true => format!("1.0, 0.0, -1.0 or blank; where \"{cell}\" is the finding, give --task \"{cell}\""),
+        false => "1.0, 0.0, -1.0 or blank".to_owned(),
     }
 }
 

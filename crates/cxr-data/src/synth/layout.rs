@@ -12,10 +12,12 @@ use super::building::Building;
 use super::cohort::{SynthPatient, SynthStudy, draw_patient};
 use super::config::{Finding, SynthConfig};
 use super::{render_study, report};
-use crate::{Error, Label, Part, Projection, Result, Sex};
+use crate::{Error, Label, Part, Projection, Result, Sex, limits};
 
 /// Name of the set's folder, with which the paths in its tables begin.
 const ROOT: &str = "CheXpert-v1.0-small";
+/// The file that says how a set was drawn.
+const DESCRIBED: &str = "synth.json";
 
 /// Counts of one part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -80,7 +82,7 @@ pub fn write(config: &SynthConfig, out: &Path) -> Result<SynthSummary> {
         test: table(Part::Test)?,
     };
 
-    let described = whole.join("synth.json");
+    let described = whole.join(DESCRIBED);
     let json = serde_json::to_string_pretty(config)
         .map_err(|source| Error::Io { path: described.clone(), source: source.into() })?;
     fs::write(&described, json + "\n").map_err(io(&described))?;
@@ -90,6 +92,20 @@ pub fn write(config: &SynthConfig, out: &Path) -> Result<SynthSummary> {
     }
     fs::rename(&whole, out).map_err(io(out))?;
     Ok(summary)
+}
+
+/// Whether a folder is a set that [`write()`] drew, or the `CheXpert-v1.0-small` in one. A set is known by its `synth.json`, of
+/// this or another version; without that file, it is taken for radiographs.
+pub fn is_drawn(folder: &Path) -> bool {
+    let described = |folder: &Path| {
+        let read = limits::note(&folder.join(DESCRIBED)).ok()?;
+        let json: serde_json::Value = serde_json::from_slice(&read).ok()?;
+        Some(json.get("train_patients")?.is_u64() && json.get("seed")?.is_u64())
+    };
+    // A folder may be named from within, as `.`.
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let above = whole.parent().filter(|_| whole.ends_with(ROOT));
+    [Some(whole.as_path()), above].into_iter().flatten().any(|folder| described(folder) == Some(true))
 }
 
 fn refuse_occupied(out: &Path) -> Result<()> {

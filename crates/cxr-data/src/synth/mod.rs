@@ -33,7 +33,7 @@ mod strokes;
 
 pub use cohort::{SynthPatient, SynthStudy, draw_patient};
 pub use config::{Finding, FindingRates, SynthConfig};
-pub use layout::{PartSummary, SynthSummary, write};
+pub use layout::{PartSummary, SynthSummary, is_drawn, write};
 
 use anatomy::{Body, Pose};
 use draw::{Draw, Topic};

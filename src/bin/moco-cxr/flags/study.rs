@@ -26,7 +26,10 @@ use super::{
 };
 use crate::{
     Fault,
-    terminal::{print::out, watch::Terminal},
+    terminal::{
+        print::{out, outln},
+        watch::Terminal,
+    },
 };
 
 #[derive(Debug, Args)]
@@ -135,7 +138,7 @@ impl StudyArguments {
             return print_json(&outcome.results());
         }
         out!("{}", outcome.table().to_markdown())?;
-        Ok(())
+        outcome.remark().map_or(Ok(()), |remark| outln!("\n{remark}"))
     }
 
     fn labels(&self) -> Labels {

@@ -9,9 +9,10 @@ use std::{
 
 use clap::Args;
 use moco_cxr::{
-    Error, Existing, PretrainSettings,
+    DeviceChoice, Error, Existing, PretrainSettings, Watch,
     backbones::{Arch, Precision},
     check::{MemoryEstimate, available_memory},
+    device::idle_gpu,
     moco_core::{Decay, End},
     pretrain::{AugmentOn, pretrain_among},
     ranks::Ranks,
@@ -35,6 +36,7 @@ use crate::{
         fetch::fetch,
         interrupt::{self, Interrupt},
         progress::Progress,
+        watch::Terminal,
     },
 };
 
@@ -168,6 +170,10 @@ fn work(mut arguments: Arguments, begun: Instant, ranks: &Ranks) -> Result<End, 
     let mut settings = arguments.settings()?;
     as_rank(ranks, settings.device, &mut arguments.device, &mut arguments.output);
     let quiet = arguments.output.quiet();
+    let left_to_us = arguments.device.device.unwrap_or(settings.device) == DeviceChoice::Auto;
+    if let Some(text) = idle_gpu().filter(|_| left_to_us && ranks.is_first()) {
+        Terminal::new(quiet).note(&text);
+    }
     settings.device = arguments.device.choose(settings.device, quiet)?;
     if arguments.dry_run {
         dry_run::run(&settings, arguments.output.json())?;
