@@ -182,7 +182,7 @@ fn the_job_file_goes_on_until_the_run_is_finished() {
     let (bin, out) = (folder.join("slurm"), folder.join("job"));
     fs::create_dir(&bin).unwrap();
     symlink(env!("CARGO_BIN_EXE_moco-cxr"), bin.join("moco-cxr")).unwrap();
-    for (name, script) in [("srun", "exec \"$@\""), ("scontrol", "echo \"$@\" >> \"$RUN.requeued\"")] {
+    for (name, script) in [("srun", "shift; exec \"$@\""), ("scontrol", "echo \"$@\" >> \"$RUN.requeued\"")] {
         let path = bin.join(name);
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -192,7 +192,7 @@ fn the_job_file_goes_on_until_the_run_is_finished() {
         let mut command = Command::new("bash");
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/pretrain.sbatch"));
         command.args(arguments!["--config", config, "--quiet", "--epochs", "6"]);
-        let names = [("PATH", &path[..]), ("SLURM_JOB_ID", "17"), ("MAX_TIME", time)];
+        let names = [("PATH", &path[..]), ("SLURM_JOB_ID", "17"), ("SLURM_CPUS_PER_TASK", "8"), ("MAX_TIME", time)];
         command.envs(names).env("DATA", set).env("RUN", &out).output().unwrap()
     };
     // No step takes less than a millisecond: stopped after the first, twice, then finished.

@@ -1,7 +1,8 @@
 //! The tool on several ranks over MPI: the numbers of one process, and what becomes of a run when a rank is killed, stopped, or
 //! has no room on its disk.
 //!
-//! Needs `mpirun`; without it the tests are skipped, unless `MOCO_CXR_REQUIRE_MPI` is set.
+//! Needs `mpirun`; without it the tests are skipped, unless `MOCO_CXR_REQUIRE_MPI` is set. `MOCO_CXR_MPIRUN` names another one,
+//! as for a build with MPICH: `MPICC=mpicc.mpich MOCO_CXR_MPIRUN=mpirun.mpich cargo test --features mpi --test scale_mpi`.
 #![cfg(feature = "mpi")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
@@ -28,13 +29,19 @@ struct Made {
     set: PathBuf,
 }
 
+/// The program that starts ranks, and whether it is OpenMPI's and not MPICH's; `None` if there is none.
+fn launcher() -> Option<(OsString, bool)> {
+    let program = std::env::var_os("MOCO_CXR_MPIRUN").unwrap_or_else(|| "mpirun".into());
+    let output = Command::new(&program).arg("--version").output().ok().filter(|output| output.status.success())?;
+    Some((program, String::from_utf8_lossy(&output.stdout).contains("Open MPI")))
+}
+
 fn made() -> Option<(&'static Made, MutexGuard<'static, ()>)> {
     static MADE: OnceLock<Option<Made>> = OnceLock::new();
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let made = MADE.get_or_init(|| {
-        let found = Command::new("mpirun").arg("--version").output().is_ok_and(|output| output.status.success());
-        if !found {
+        if launcher().is_none() {
             assert!(std::env::var_os("MOCO_CXR_REQUIRE_MPI").is_none(), "mpirun is required and not there");
             println!("skipped: no mpirun");
             return None;
@@ -60,9 +67,12 @@ fn pretrain(made: &Made, out: &Path, more: &[&str]) -> Vec<OsString> {
 }
 
 fn mpirun(ranks: usize, words: Vec<OsString>) -> Command {
-    let mut command = Command::new("mpirun");
-    command.args(["--oversubscribe", "--bind-to", "none", "--allow-run-as-root", "-n", &ranks.to_string()]);
-    command.arg(env!("CARGO_BIN_EXE_moco-cxr")).args(words);
+    let (program, open_mpi) = launcher().unwrap();
+    let mut command = Command::new(program);
+    if open_mpi {
+        command.args(["--oversubscribe", "--bind-to", "none", "--allow-run-as-root"]);
+    }
+    command.args(["-n", &ranks.to_string(), env!("CARGO_BIN_EXE_moco-cxr")]).args(words);
     command.env("MOCO_CXR_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
     // Containers often forbid the system call by which one process reads another's memory.
     command.env("OMPI_MCA_btl_vader_single_copy_mechanism", "none");
@@ -80,8 +90,18 @@ fn finish(made: &Made, ranks: usize, out: &Path, more: &[&str]) {
 /// Starts a run in the background; what it says goes to a file.
 fn start(made: &Made, out: &Path, more: &[&str]) -> (Child, PathBuf) {
     let log = out.with_extension("stderr");
-    let mut command = mpirun(2, pretrain(made, out, more));
-    (command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap(), log)
+    (heard(mpirun(2, pretrain(made, out, more)), &log), log)
+}
+
+/// Starts a command in the background. OpenMPI says on standard error what became of a rank, MPICH on standard output.
+fn heard(mut command: Command, log: &Path) -> Child {
+    let file = File::create(log).unwrap();
+    command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap()
+}
+
+/// Whether MPI says that a rank was killed.
+fn tells_of_signal_9(said: &str) -> bool {
+    said.contains("signal 9") || said.contains("SIGNAL: 9")
 }
 
 fn lines(run: &Path) -> usize {
@@ -90,12 +110,12 @@ fn lines(run: &Path) -> usize {
 
 /// The process of a rank of the run in `out`.
 fn process_of(rank: usize, out: &Path) -> String {
-    let wanted = format!("OMPI_COMM_WORLD_RANK={rank}");
+    let wanted = ["OMPI_COMM_WORLD_RANK", "PMI_RANK"].map(|name| format!("{name}={rank}"));
     let is = |pid: &str| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let has = |text: &[u8], part: &str| text.split(|&byte| byte == 0).any(|word| word == part.as_bytes());
-        has(&environment, &wanted) && has(&words, out.to_str().unwrap())
+        wanted.iter().any(|wanted| has(&environment, wanted)) && has(&words, out.to_str().unwrap())
     };
     let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
     pids.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).find(|pid| is(pid)).expect("a rank of the run")
@@ -104,23 +124,32 @@ fn process_of(rank: usize, out: &Path) -> String {
 /// Does something to a rank after so many steps; what mpirun says when the run has ended, as it must soon.
 fn disturbed(made: &Made, out: &Path, more: &[&str], signal: &str, within: Duration) -> String {
     let (mut child, log) = start(made, out, more);
+    until(&mut child, &log, || lines(out) >= 5);
+    ended(child, &log, &process_of(1, out), signal, within)
+}
+
+/// Waits until ranks that were started have come so far.
+fn until(child: &mut Child, log: &Path, reached: impl Fn() -> bool) {
     let begun = Instant::now();
-    while lines(out) < 5 {
-        assert!(child.try_wait().unwrap().is_none(), "ended before: {}", fs::read_to_string(&log).unwrap());
-        assert!(begun.elapsed() < Duration::from_secs(300), "no steps: {}", fs::read_to_string(&log).unwrap());
+    while !reached() {
+        assert!(child.try_wait().unwrap().is_none(), "ended before: {}", fs::read_to_string(log).unwrap());
+        assert!(begun.elapsed() < Duration::from_secs(300), "not so far: {}", fs::read_to_string(log).unwrap());
         sleep(Duration::from_millis(5));
     }
-    let pid = process_of(1, out);
-    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+}
+
+/// Gives a rank a signal; what is said until all have ended, as they must soon.
+fn ended(mut child: Child, log: &Path, pid: &str, signal: &str, within: Duration) -> String {
+    assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
     let begun = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        assert!(begun.elapsed() < within, "the run goes on without a rank: {}", fs::read_to_string(&log).unwrap());
+        assert!(begun.elapsed() < within, "the run goes on without a rank: {}", fs::read_to_string(log).unwrap());
         sleep(Duration::from_millis(20));
     };
-    let said = fs::read_to_string(&log).unwrap();
+    let said = fs::read_to_string(log).unwrap();
     assert!(!status.success(), "{said}");
     let process = PathBuf::from(format!("/proc/{pid}"));
     let begun = Instant::now();
@@ -195,7 +224,7 @@ fn a_rank_that_is_killed_ends_the_run_which_then_goes_on() {
     let Some((made, _turn)) = made() else { return };
     let out = made.folder.join("killed");
     let said = disturbed(made, &out, &[], "-KILL", Duration::from_secs(60));
-    assert!(said.contains("signal 9"), "{said}");
+    assert!(tells_of_signal_9(&said), "{said}");
     goes_on(made, &out);
 }
 
@@ -289,20 +318,13 @@ fn a_fine_tuning_whose_draws_are_dealt_to_ranks_is_that_of_one_process() {
     assert!(!made.folder.join("tuned-3.unfinished").exists());
 
     // A rank that is killed ends all; what was finished stays, and one process goes on from it.
-    let log = hurt.with_extension("stderr");
-    let mut command = mpirun(2, finetune(made, &hurt, "1"));
-    let mut child = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
     let kept = made.folder.join("tuned-hurt.unfinished");
     let finished = || files_named(&kept, "run.toml");
-    let begun = Instant::now();
-    while finished() == 0 {
-        assert!(child.try_wait().unwrap().is_none(), "ended before: {}", fs::read_to_string(&log).unwrap());
-        assert!(begun.elapsed() < Duration::from_secs(300), "no draw: {}", fs::read_to_string(&log).unwrap());
-        sleep(Duration::from_millis(2));
-    }
-    let pid = process_of(1, &hurt);
-    assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
-    assert!(!child.wait().unwrap().success());
+    let log = hurt.with_extension("log");
+    let mut child = heard(mpirun(2, finetune(made, &hurt, "1")), &log);
+    until(&mut child, &log, || finished() > 0);
+    let said = ended(child, &log, &process_of(1, &hurt), "-KILL", Duration::from_secs(60));
+    assert!(tells_of_signal_9(&said), "{said}");
     assert!((1..5).contains(&finished()) && !hurt.exists(), "{}", finished());
     // Of ranks that mean different things the first that differs is named, and all end.
     let other = OsString::from(env!("CARGO_BIN_EXE_moco-cxr"));
@@ -315,6 +337,71 @@ fn a_fine_tuning_whose_draws_are_dealt_to_ranks_is_that_of_one_process() {
     let again = succeed(finetune(made, &hurt, "1"));
     assert!(again.stderr.contains("finished before"), "{}", again.stderr);
     assert!(results(&hurt) == expected, "the results differ");
+}
+
+#[test]
+fn a_rank_that_hangs_while_it_works_apart_ends_all_after_the_deadline() {
+    let Some((made, _turn)) = made() else { return };
+    let out = made.folder.join("hangs");
+    let mut words = finetune(made, &out, "1000");
+    words.extend(["--rank-timeout", "8s"].map(Into::into));
+    let log = out.with_extension("log");
+    let mut child = heard(mpirun(2, words), &log);
+    let sign = made.folder.join("hangs.unfinished/ranks/1");
+    until(&mut child, &log, || fs::read_to_string(&sign).is_ok_and(|sign| sign.contains(", epoch 2 of 1000")));
+    let said = ended(child, &log, &process_of(1, &out), "-STOP", Duration::from_secs(60));
+    let line = "rank 0: rank 1 without a sign of life for 8s, the last: fraction";
+    assert!(said.contains(line) && said.matches("sign of life").count() == 1, "{said}");
+}
+
+#[test]
+fn a_rank_that_does_not_see_what_the_others_write_is_named() {
+    let Some((made, _turn)) = made() else { return };
+    let there = made.folder.join("elsewhere");
+    fs::create_dir_all(&there).unwrap();
+    // The second rank has another file system there, as on a machine where that of the others is not mounted.
+    let mounted = ["-m", "sh", "-c", "mount -t tmpfs tmpfs \"$0\" && exec \"$@\""];
+    let apart = Command::new("unshare").args(mounted).arg(&there).arg("true").stderr(Stdio::null()).status();
+    if !apart.is_ok_and(|status| status.success()) {
+        println!("skipped: no file system can be mounted here");
+        return;
+    }
+    let out = there.join("tuned");
+    let table = arguments![
+        "reproduce",
+        "app1",
+        "--results",
+        there.join("results"),
+        "--data",
+        labelled(made),
+        "--protocol",
+        "standard",
+        "--image-size",
+        "32",
+        "--device",
+        "cpu",
+        "--workers",
+        "1",
+        "--weights",
+        "resnet18-moco=random"
+    ];
+    let cases = [
+        (finetune(made, &out, "1"), format!("{}.unfinished, where rank 0 keeps finished draws,", out.display())),
+        (table.to_vec(), there.join("results").display().to_string()),
+    ];
+    for (words, place) in cases {
+        let mut command = mpirun(1, words.clone());
+        command.args([":", "-n", "1", "unshare"]).args(mounted).arg(&there);
+        command.arg(env!("CARGO_BIN_EXE_moco-cxr")).args(words);
+        command.env("MOCO_CXR_CACHE", made.folder.join("no-published-weights"));
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.matches("error:").count() == 1, "{said}");
+        assert!(
+            said.contains(&format!("rank 1: error: ranks: {place} is not seen here; expected one folder")),
+            "{said}"
+        );
+    }
 }
 
 /// Files of a name one folder below.

@@ -3,7 +3,9 @@
 mod deal;
 mod launch;
 mod session;
+mod signs;
 
 pub(crate) use deal::dealt;
 pub use launch::{Launch, host_threads};
 pub use session::Ranks;
+pub(crate) use signs::Signs;

@@ -68,7 +68,8 @@ impl Ranks {
             let Launch { size, by, .. } = launch;
             return Err(Error::Ranks(format!(
                 "{by} started {size} processes, and MPI finds {}: each would be a run of its own. Start them with the mpirun of \
-                 the MPI library that this program was built with, or srun --mpi=pmix (srun --mpi=list shows what there is)",
+                 the MPI library that this program was built with, or with srun --mpi=pmix (OpenMPI) or --mpi=pmi2 (MPICH); srun \
+                 --mpi=list shows what there is",
                 together.size()
             )));
         }

@@ -7,7 +7,7 @@ use crate::{
     data::Parts,
     error::{Error, Result},
     files::Watch,
-    ranks::{Ranks, dealt},
+    ranks::{Ranks, Signs, dealt},
 };
 
 impl Reproduction {
@@ -16,8 +16,8 @@ impl Reproduction {
     /// of the fits.
     ///
     /// # Errors
-    /// As [`Self::make_fits`], and a rank that sees another folder of results. An error of one rank is one for the others only when
-    /// that rank has ended.
+    /// As [`Self::make_fits`]; a rank that sees another folder of results, or gives no sign of life for
+    /// [`moco_core::Collective::deadline`]. An error of one rank is one for the others only when that rank has ended.
     pub fn make_fits_among(&self, fits: &[Fit], ranks: &Ranks, watch: &dyn Watch) -> Result<Vec<NotMade>> {
         if ranks.size() == 1 {
             return self.make_fits(fits, watch);
@@ -44,10 +44,16 @@ impl Reproduction {
         })?;
         let mine = self.share(&left, &parts, ranks);
         watch.note(&format!("{} fits are dealt to {} ranks", left.len(), ranks.size()));
-        let own = self.make_of(&mine, &parts, watch)?;
-        // However long the others take.
-        ranks.together().barrier("all fits are made", true)?;
-        self.joined(&left, &own, ranks)
+        let folder = Signs::beside(&self.results);
+        let signs = Signs::begin(folder.clone(), ranks, watch)?;
+        let own = self.make_of(&mine, &parts, &signs)?;
+        signs.meet("all fits are made")?;
+        let not_made = self.joined(&left, &own, ranks)?;
+        if ranks.is_first() {
+            // No rank needs it any more, and that it stays would do no harm.
+            let _ = std::fs::remove_dir_all(folder);
+        }
+        Ok(not_made)
     }
 
     /// The fits of this rank, in order. Those that share features stay together.

@@ -171,7 +171,7 @@ impl ImageSource for Drawn {
 }
 
 /// The folder of kept features.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct FeatureCache {
     folder: PathBuf,
     limit: u64,

@@ -132,6 +132,25 @@ impl<'w> Study<'w> {
         self
     }
 
+    /// The same study, for another to watch; without the features computed so far.
+    pub(super) fn watched_by<'o>(&self, watch: &'o dyn Watch) -> Study<'o> {
+        Study {
+            network: self.network.clone(),
+            parts: self.parts.clone(),
+            train: Arc::clone(&self.train),
+            valid: self.valid.clone(),
+            test: Arc::clone(&self.test),
+            labels: self.labels.clone(),
+            protocol: self.protocol.clone(),
+            reading: self.reading,
+            pretraining: self.pretraining,
+            private: self.private,
+            watch,
+            arm: RefCell::new(None),
+            cache: self.cache.clone(),
+        }
+    }
+
     /// The network and its weights.
     pub fn network(&self) -> &LoadedNetwork {
         &self.network

@@ -12,7 +12,7 @@ use crate::{
     flags::{
         bad_argument::OrBadArgument,
         private::PrivateArguments,
-        ranks::{DEADLINE, together},
+        ranks::{SignArguments, together},
         study::StudyArguments,
     },
     terminal::watch::Terminal,
@@ -48,19 +48,26 @@ pub(crate) struct Arguments {
     /// Start with the head of a linear probe instead of a random one.
     #[arg(long)]
     from_linear: bool,
+    #[command(flatten)]
+    signs: SignArguments,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Fault> {
     let mut settings = FineTuneSettings::new(Trained::All);
     (settings.epochs, settings.lr) = (arguments.epochs, arguments.lr);
     (settings.checkpoint, settings.from_linear) = (arguments.checkpoint, arguments.from_linear);
-    train(arguments.study, arguments.private.private, settings)
+    train(arguments.study, arguments.private.private, settings, arguments.signs)
 }
 
 /// Trains with labels and writes the results, alone or with other ranks, to which the draws are dealt. Finished draws are kept
 /// beside the results until all are finished.
-pub(crate) fn train(mut study: StudyArguments, private: bool, settings: FineTuneSettings) -> Result<(), Fault> {
-    together(DEADLINE, |ranks| {
+pub(crate) fn train(
+    mut study: StudyArguments,
+    private: bool,
+    settings: FineTuneSettings,
+    signs: SignArguments,
+) -> Result<(), Fault> {
+    together(signs.deadline(), |ranks| {
         study.as_rank(ranks);
         study.guarded(|| train_among(&study, private, settings, ranks))
     })
@@ -85,6 +92,6 @@ fn train_among(
         tuned.write(&study.out)?;
         study.print(tuned.outcome())?;
     }
-    // Who ends earlier is taken for one that was lost.
-    Ok(ranks.together().barrier("rank 0 writes the results", true).map_err(Error::from)?)
+    // Who ends earlier is taken for one that was lost. The first is the last to come.
+    Ok(ranks.together().barrier("rank 0 writes the results", !ranks.is_first()).map_err(Error::from)?)
 }

@@ -6,7 +6,8 @@ use moco_cxr::{Baseline, FineTuneSettings, ValidFrom, eval::Trained, study::Stat
 use crate::{
     Fault,
     flags::{
-        bad_argument::BadArgument, features::StatisticsArguments, private::PrivateArguments, study::StudyArguments,
+        bad_argument::BadArgument, features::StatisticsArguments, private::PrivateArguments, ranks::SignArguments,
+        study::StudyArguments,
     },
     terminal::watch::Terminal,
 };
@@ -41,6 +42,8 @@ pub(crate) struct Arguments {
     /// Learning rate of Adam (faithful only). [default: 3e-5]
     #[arg(long)]
     lr: Option<f64>,
+    #[command(flatten)]
+    signs: SignArguments,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -95,5 +98,5 @@ fn faithful(arguments: Arguments) -> Result<(), Fault> {
     let mut settings = FineTuneSettings::new(Trained::Head);
     settings.epochs = arguments.epochs;
     settings.lr = arguments.lr.unwrap_or(settings.lr);
-    crate::finetune::train(arguments.study, arguments.private.private, settings)
+    crate::finetune::train(arguments.study, arguments.private.private, settings, arguments.signs)
 }

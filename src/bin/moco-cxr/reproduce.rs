@@ -26,7 +26,7 @@ use crate::{
         labels::PolicyArguments,
         new_name::new_name,
         output::{OutputArguments, print_json},
-        ranks::{DEADLINE, as_rank, together},
+        ranks::{SignArguments, as_rank, together},
         reading::WorkerArguments,
         seed::SeedArguments,
         source::OptionalSourceArguments,
@@ -98,6 +98,8 @@ pub(crate) struct Arguments {
     features: FeatureCacheArguments,
     #[command(flatten)]
     device: DeviceArguments,
+    #[command(flatten)]
+    signs: SignArguments,
     /// Print which models are missing and what the table costs; compute nothing.
     #[arg(long)]
     dry_run: bool,
@@ -141,11 +143,11 @@ fn named(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) fn run(mut arguments: Arguments) -> Result<(), Fault> {
-    together(DEADLINE, |ranks| {
+    together(arguments.signs.deadline(), |ranks| {
         as_rank(ranks, DeviceChoice::Auto, &mut arguments.device, &mut arguments.output);
         work(&arguments, ranks)?;
-        // Who ends earlier is taken for one that was lost.
-        Ok(ranks.together().barrier("rank 0 writes the table", true).map_err(Error::from)?)
+        // Who ends earlier is taken for one that was lost. The first is the last to come.
+        Ok(ranks.together().barrier("rank 0 writes the table", !ranks.is_first()).map_err(Error::from)?)
     })
 }
 

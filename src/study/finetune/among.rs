@@ -5,7 +5,7 @@ use std::{thread::sleep, time::Duration};
 use super::{All, FineTuneOutcome, FinishedDraws, Place, Plan};
 use crate::{
     error::{Error, Result},
-    ranks::{Ranks, dealt},
+    ranks::{Ranks, Signs, dealt},
     study::{Choosing, FineTuneSettings, Study, arm::union},
 };
 
@@ -19,8 +19,8 @@ impl Study<'_> {
     /// outcome of them, which is that of one process bit for bit; the other ranks have none.
     ///
     /// # Errors
-    /// As [`Self::fine_tune`]; no folder for finished draws, or one that another rank does not see. An error of one rank is one for
-    /// the others only when that rank has ended.
+    /// As [`Self::fine_tune`]; no folder for finished draws, or one that another rank does not see; a rank that gives no sign of
+    /// life for [`moco_core::Collective::deadline`]. An error of one rank is one for the others only when that rank has ended.
     pub fn fine_tune_among(&self, settings: &FineTuneSettings, ranks: &Ranks) -> Result<Option<FineTuneOutcome>> {
         if ranks.size() > 1 {
             self.train_share(settings, ranks)?;
@@ -56,14 +56,15 @@ impl Study<'_> {
         let mine: Vec<&Place<'_>> =
             left.iter().zip(&of).filter(|(_, of)| **of == ranks.rank()).map(|(place, _)| *place).collect();
         self.watch.note(&format!("{} draws are dealt to {} ranks", left.len(), ranks.size()));
-        let all = All::new(self, settings, &union(mine.iter().map(|place| place.draw)))?;
+        let signs = Signs::begin(Signs::beside(folder), ranks, self.watch)?;
+        let study = self.watched_by(&signs);
+        let all = All::new(&study, settings, &union(mine.iter().map(|place| place.draw)))?;
         for place in mine {
             // What an interrupted training left of it is removed.
             store.find(place.fraction, place.number, place.exported)?;
             all.train_and_keep(place, plan.valid, Some(&store))?;
         }
-        // However long the others take.
-        ranks.together().barrier("all draws are finished", true)?;
+        signs.meet("all draws are finished")?;
         if ranks.is_first() {
             left.iter().zip(of).try_for_each(|(place, rank)| seen(place, &store, rank))?;
         }

@@ -1,6 +1,6 @@
 //! What ranks do together.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use crate::{Error, Result};
 
@@ -57,6 +57,15 @@ pub trait Collective: Debug + Send + Sync {
     /// As [`Self::gather`].
     fn barrier(&self, what: &'static str, patient: bool) -> Result<()>;
 
+    /// Waits for all ranks, however long it takes, and calls `meanwhile` again and again, ten times a second at least.
+    ///
+    /// # Errors
+    /// As [`Self::gather`].
+    fn meet(&self, what: &'static str, meanwhile: &mut dyn FnMut()) -> Result<()>;
+
+    /// How long a rank waits for the others where it is not patient.
+    fn deadline(&self) -> Duration;
+
     /// Ends the group: the other ranks get an error from what they do together next. Over MPI it ends all processes and does
     /// not return.
     fn abort(&self, reason: &str);
@@ -91,6 +100,14 @@ impl Collective for Alone {
 
     fn barrier(&self, _: &'static str, _: bool) -> Result<()> {
         Ok(())
+    }
+
+    fn meet(&self, _: &'static str, _: &mut dyn FnMut()) -> Result<()> {
+        Ok(())
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::MAX
     }
 
     fn abort(&self, _: &str) {}

@@ -8,6 +8,9 @@ use std::{
 use super::collective::{Collective, fault, room};
 use crate::Result;
 
+/// How often a rank that waits does what is to be done meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// A member of a group of threads. One that is dropped, as when its thread ends or panics, ends the group: who still waits
 /// for it gets an error.
 #[derive(Debug)]
@@ -51,8 +54,14 @@ impl LocalGroup {
         (0..size).map(|rank| Self { rank, shared: Arc::clone(&shared) }).collect()
     }
 
-    /// Gives bytes, and waits for those of all ranks.
-    fn meet(&self, mine: Vec<u8>, what: &'static str, patient: bool) -> Result<Arc<Vec<Vec<u8>>>> {
+    /// Gives bytes, and waits for those of all ranks, at most as long as the deadline says unless there is something to do
+    /// `meanwhile`.
+    fn give(
+        &self,
+        mine: Vec<u8>,
+        what: &'static str,
+        mut meanwhile: Option<&mut dyn FnMut()>,
+    ) -> Result<Arc<Vec<Vec<u8>>>> {
         let Shared { deadline, changed, .. } = &*self.shared;
         let mut round = self.lock();
         if let Some(reason) = &round.ended {
@@ -70,14 +79,24 @@ impl LocalGroup {
             if let Some(reason) = &round.ended {
                 return Err(fault(what, reason));
             }
-            if begun.elapsed() >= *deadline && !patient {
+            if let Some(meanwhile) = &mut meanwhile {
+                drop(round);
+                meanwhile();
+                round = self.lock();
+                if round.number != number || round.ended.is_some() {
+                    continue;
+                }
+            } else if begun.elapsed() >= *deadline {
                 let late: Vec<usize> = (0..self.shared.size).filter(|&rank| round.given[rank].is_none()).collect();
                 let reason = format!("ranks {late:?} did not come within {} s", deadline.as_secs());
                 round.ended = Some(reason.clone());
                 changed.notify_all();
                 return Err(fault(what, reason));
             }
-            let left = deadline.saturating_sub(begun.elapsed()).max(Duration::from_millis(10));
+            let left = match meanwhile {
+                Some(_) => LOOK,
+                None => deadline.saturating_sub(begun.elapsed()).max(Duration::from_millis(10)),
+            };
             round = changed.wait_timeout(round, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         Ok(Arc::clone(&round.last))
@@ -112,7 +131,7 @@ impl Collective for LocalGroup {
 
     fn gather_into(&self, mine: &[u8], into: &mut [u8], what: &'static str) -> Result<()> {
         room(mine.len() * self.shared.size, into, what)?;
-        let all = self.meet(mine.to_vec(), what, false)?;
+        let all = self.give(mine.to_vec(), what, None)?;
         Self::equal(&all, what)?;
         if !mine.is_empty() {
             into.chunks_exact_mut(mine.len()).zip(&*all).for_each(|(into, of)| into.copy_from_slice(of));
@@ -122,7 +141,7 @@ impl Collective for LocalGroup {
 
     fn exchange_into(&self, mine: &[u8], into: &mut [u8], what: &'static str) -> Result<()> {
         room(mine.len(), into, what)?;
-        let all = self.meet(mine.to_vec(), what, false)?;
+        let all = self.give(mine.to_vec(), what, None)?;
         Self::equal(&all, what)?;
         let piece = mine.len() / self.shared.size;
         if piece > 0 {
@@ -134,11 +153,19 @@ impl Collective for LocalGroup {
 
     fn broadcast(&self, bytes: Vec<u8>, what: &'static str) -> Result<Vec<u8>> {
         let mine = if self.rank == 0 { bytes } else { Vec::new() };
-        Ok(self.meet(mine, what, false)?[0].clone())
+        Ok(self.give(mine, what, None)?[0].clone())
     }
 
     fn barrier(&self, what: &'static str, patient: bool) -> Result<()> {
-        self.meet(Vec::new(), what, patient).map(|_| ())
+        if patient { self.meet(what, &mut || ()) } else { self.give(Vec::new(), what, None).map(|_| ()) }
+    }
+
+    fn meet(&self, what: &'static str, meanwhile: &mut dyn FnMut()) -> Result<()> {
+        self.give(Vec::new(), what, Some(meanwhile)).map(|_| ())
+    }
+
+    fn deadline(&self) -> Duration {
+        self.shared.deadline
     }
 
     fn abort(&self, reason: &str) {

@@ -66,8 +66,13 @@ impl Mpi {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for an operation, at most as long as the deadline says unless `patient`.
-    fn wait<'a, D: ?Sized, S: Scope<'a>>(&self, mut request: Request<'a, D, S>, what: &str, patient: bool) {
+    /// Waits for an operation, at most as long as the deadline says unless there is something to do `meanwhile`.
+    fn wait<'a, D: ?Sized, S: Scope<'a>>(
+        &self,
+        mut request: Request<'a, D, S>,
+        what: &str,
+        mut meanwhile: Option<&mut dyn FnMut()>,
+    ) {
         let begun = Instant::now();
         loop {
             match request.test() {
@@ -77,7 +82,9 @@ impl Mpi {
             let waited = begun.elapsed();
             // One after the other, so that the first to tell of it ends the others.
             let last = self.deadline + Duration::from_millis(200) * self.rank as u32;
-            if waited > last && !patient {
+            if let Some(meanwhile) = &mut meanwhile {
+                meanwhile();
+            } else if waited > last {
                 let limit = self.deadline.as_secs_f64();
                 self.abort(&format!(
                     "waited {limit:.0} s for the other ranks ({what}): one of them hangs or is far behind. The run ends here \
@@ -116,7 +123,7 @@ impl Collective for Mpi {
         let _turn = self.turn();
         let world = SimpleCommunicator::world();
         // Of a rank that gives another number MPI makes an error that ends all of them.
-        scope(|s| self.wait(world.immediate_all_gather_into(s, mine, all), what, false));
+        scope(|s| self.wait(world.immediate_all_gather_into(s, mine, all), what, None));
         Ok(())
     }
 
@@ -125,7 +132,7 @@ impl Collective for Mpi {
         self.fits(mine.len() / self.size, what)?;
         let _turn = self.turn();
         let world = SimpleCommunicator::world();
-        scope(|s| self.wait(world.immediate_all_to_all_into(s, mine, pieces), what, false));
+        scope(|s| self.wait(world.immediate_all_to_all_into(s, mine, pieces), what, None));
         Ok(())
     }
 
@@ -135,16 +142,29 @@ impl Collective for Mpi {
         let world = SimpleCommunicator::world();
         let root = world.process_at_rank(0);
         let mut length = [bytes.len() as u64];
-        scope(|s| self.wait(root.immediate_broadcast_into(s, &mut length[..]), what, false));
+        scope(|s| self.wait(root.immediate_broadcast_into(s, &mut length[..]), what, None));
         let mut bytes = if self.rank == 0 { bytes } else { vec![0; length[0] as usize] };
-        scope(|s| self.wait(root.immediate_broadcast_into(s, &mut bytes[..]), what, false));
+        scope(|s| self.wait(root.immediate_broadcast_into(s, &mut bytes[..]), what, None));
         Ok(bytes)
     }
 
     fn barrier(&self, what: &'static str, patient: bool) -> Result<()> {
+        if patient {
+            return self.meet(what, &mut || ());
+        }
         let _turn = self.turn();
-        self.wait(SimpleCommunicator::world().immediate_barrier(), what, patient);
+        self.wait(SimpleCommunicator::world().immediate_barrier(), what, None);
         Ok(())
+    }
+
+    fn meet(&self, what: &'static str, meanwhile: &mut dyn FnMut()) -> Result<()> {
+        let _turn = self.turn();
+        self.wait(SimpleCommunicator::world().immediate_barrier(), what, Some(meanwhile));
+        Ok(())
+    }
+
+    fn deadline(&self) -> Duration {
+        self.deadline
     }
 
     fn abort(&self, reason: &str) {

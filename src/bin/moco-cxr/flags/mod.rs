@@ -22,6 +22,7 @@ pub(crate) mod settings;
 pub(crate) mod shard;
 pub(crate) mod source;
 pub(crate) mod study;
+pub(crate) mod time;
 pub(crate) mod weights;
 
 pub(crate) use self_test::{describe, in_child};

@@ -2,16 +2,29 @@
 
 use std::{thread::sleep, time::Duration};
 
+use clap::Args;
 use moco_cxr::{
     DeviceChoice,
     ranks::{Launch, Ranks},
 };
 
-use super::{device::DeviceArguments, output::OutputArguments};
+use super::{device::DeviceArguments, output::OutputArguments, time::Time};
 use crate::{Fault, terminal::print::errln};
 
-/// How long a rank is waited for where all do the same.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(600);
+/// When a rank that works apart from the others is given up.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct SignArguments {
+    /// Of several processes (mpirun, srun): end all when one of them has given no sign of life for this long. A batch of images
+    /// is one; a longer fit of a linear head needs more.
+    #[arg(long, value_name = "TIME", default_value = "30m")]
+    rank_timeout: Time,
+}
+
+impl SignArguments {
+    pub(crate) fn deadline(self) -> Duration {
+        self.rank_timeout.0
+    }
+}
 
 /// Does the work of a command as one of the ranks that were started together, or alone. An error of one rank ends all.
 pub(crate) fn together<T>(deadline: Duration, work: impl FnOnce(&Ranks) -> Result<T, Fault>) -> Result<T, Fault> {

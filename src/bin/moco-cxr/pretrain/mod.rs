@@ -2,10 +2,7 @@
 
 mod dry_run;
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, time::Instant};
 
 use clap::Args;
 use moco_cxr::{
@@ -30,6 +27,7 @@ use crate::{
         ranks::{as_rank, together},
         seed::SeedArguments,
         settings::{SettingsArguments, set},
+        time::Time,
     },
     terminal::print::outln,
     terminal::{
@@ -137,7 +135,7 @@ pub(crate) struct Arguments {
     overwrite: bool,
     /// Stop in time before this much time has passed since the start, with a checkpoint (exit status 130), e.g. 11h50m.
     #[arg(long, value_name = "TIME")]
-    max_time: Option<MaxTime>,
+    max_time: Option<Time>,
     /// Begin even if the estimated memory is more than this machine has.
     #[arg(long)]
     no_memory_check: bool,
@@ -146,7 +144,7 @@ pub(crate) struct Arguments {
     dry_run: bool,
     /// Of a run on several ranks (mpirun, srun): end it when one of them lets the others wait for longer than this.
     #[arg(long, value_name = "TIME", default_value = "10m")]
-    rank_timeout: MaxTime,
+    rank_timeout: Time,
     /// Print a line every N steps. [default: a line per minute, or none with a progress bar]
     #[arg(long, short, value_name = "N")]
     print_freq: Option<u64>,
@@ -238,22 +236,6 @@ fn check_memory(settings: &PretrainSettings, ranks: &Ranks) -> Result<(), Fault>
             there as f64 / 1e9
         ))),
         _ => Ok(()),
-    }
-}
-
-/// A duration such as `11h50m`.
-#[derive(Debug, Clone, Copy)]
-struct MaxTime(Duration);
-
-impl std::str::FromStr for MaxTime {
-    type Err = String;
-
-    /// At most a year, so that sums of times stay in range.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let expected = "a time above 0 and up to a year with its units, e.g. 90s, 45m or 11h50m";
-        let time = humantime::parse_duration(text).ok();
-        let time = time.filter(|time| !time.is_zero() && *time <= Duration::from_secs(366 * 24 * 3600));
-        time.map(Self).ok_or_else(|| format!("expected {expected}"))
     }
 }
 
