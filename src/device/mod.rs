@@ -3,6 +3,7 @@
 mod adapters;
 mod cache_folder;
 mod choice;
+mod cudnn;
 mod fault;
 mod kernels;
 mod panics;
@@ -10,5 +11,6 @@ mod panics;
 pub use adapters::{Adapter, Backend, BackendReport, devices};
 pub(crate) use cache_folder::{cache_folder, user_cache, variable};
 pub use choice::DeviceChoice;
+pub use cudnn::cudnn;
 pub use fault::guard;
 pub use kernels::{keep_kernels, kernel_folder};
