@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What one card has to show, in at most 12 minutes: devices, self-test, parity, steps beside PyTorch, time by kernel, and a real
 # pretraining. Usage: benches/gpu.sh path/to/moco-cxr OUT      (a ready binary with cuda, vulkan and kernel-cache; python3 with
-# torch and torchvision for the comparison). OUT/gpu.md is a page for docs/results, OUT/*.json what it is made of.
+# torch and torchvision for the comparison). A binary with cudnn is measured with and without it, if `moco-cxr devices` finds it:
+# set LD_LIBRARY_PATH to PyTorch's nvidia/cudnn/lib. OUT/gpu.md is a page for docs/results, OUT/*.json what it is made of.
 set -uo pipefail
 tool=$(realpath "$1")
 out=$2
@@ -32,6 +33,9 @@ run() {
 rm -f "$out/left-out.txt"
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader > "$out/card.txt" 2>/dev/null
 run 30 devices.txt "$tool" devices
+cudnn=$(grep -o "convolutions by cuDNN [0-9.]*" "$out/devices.txt" | head -1)
+# Its kernels are this project's, unless cuDNN is what is measured.
+export MOCO_CXR_CUDNN=off
 # Steps first: they are what cannot be had without the card.
 for setting in "resnet18 256" "densenet121 64" "resnet18 64" "densenet121 256"; do
   read -r arch batch <<< "$setting"
@@ -39,11 +43,15 @@ for setting in "resnet18 256" "densenet121 64" "resnet18 64" "densenet121 256"; 
     options=(--arch "$arch" --image-size 224 --batch-size "$batch" --precision "$precision")
     name=$arch-$batch-$precision
     run 110 "ours-$name.json" "$tool" bench step --device cuda --no-selftest --warmup 3 --steps 15 --trace --json "${options[@]}"
+    if [ -n "$cudnn" ]; then
+      run 110 "cudnn-$name.json" env MOCO_CXR_CUDNN=on "$tool" bench step --device cuda --no-selftest --warmup 3 --steps 15 --json "${options[@]}"
+    fi
     run 40 "eager-$name.json" python3 "$here/pytorch_step.py" --steps 15 "${options[@]}"
     run 60 "compiled-$name.json" python3 "$here/pytorch_step.py" --steps 15 --compile "${options[@]}"
   done
 done
 run 90 parity-cuda.txt "$tool" parity --device cuda
+[ -n "$cudnn" ] && run 90 parity-cudnn.txt env MOCO_CXR_CUDNN=on "$tool" parity --device cuda
 run 90 parity-vulkan.txt "$tool" parity --device vulkan
 run 60 ours-vulkan.json "$tool" bench step --device vulkan --no-selftest --warmup 3 --steps 10 --trace --json --arch resnet18 --image-size 224 --batch-size 64
 # A real pretraining, with how busy the card is.
@@ -71,19 +79,19 @@ def read(name):
 
 
 lines = ["# A card, measured by benches/gpu.sh", "", (out / "card.txt").read_text().strip(), ""]
-lines += ["| step, 224 px | ours, images/s | PyTorch eager | compiled | ours / eager | launches | device ms by kernel | device memory |"]
-lines += ["|---|---|---|---|---|---|---|---|"]
+lines += ["| step, 224 px | ours, images/s | with cuDNN | PyTorch eager | compiled | ours / eager | launches | device ms by kernel | device memory |"]
+lines += ["|---|---|---|---|---|---|---|---|---|"]
 for arch, batch in [("resnet18", 256), ("resnet18", 64), ("densenet121", 256), ("densenet121", 64)]:
     for precision in ["bf16", "f32"]:
         name = f"{arch}-{batch}-{precision}.json"
-        ours, eager, compiled = (read(f"{kind}-{name}") for kind in ["ours", "eager", "compiled"])
+        ours, cudnn, eager, compiled = (read(f"{kind}-{name}") for kind in ["ours", "cudnn", "eager", "compiled"])
         rate = lambda found: f"{found['images_per_s']:.0f}" if found else "-"
         ratio = f"{ours['images_per_s'] / eager['images_per_s']:.2f}" if ours and eager else "-"
         kernels = ours["kernels"] if ours else []
         launches = sum(kernel["launches"] for kernel in kernels)
         device = sum(kernel["device_ms"] or 0 for kernel in kernels)
         memory = f"{ours['device_bytes'] / 1e9:.1f} GB" if ours and ours["device_bytes"] else "-"
-        lines.append(f"| {arch} b{batch} {precision} | {rate(ours)} | {rate(eager)} | {rate(compiled)} | {ratio} | {launches} | {device:.1f} | {memory} |")
+        lines.append(f"| {arch} b{batch} {precision} | {rate(ours)} | {rate(cudnn)} | {rate(eager)} | {rate(compiled)} | {ratio} | {launches} | {device:.1f} | {memory} |")
 for path in sorted(out.glob("ours-*.json")):
     ours = read(path.name)
     if not ours:

@@ -254,6 +254,7 @@ impl WarmBench {
 fn phases(stepper: &mut Stepper<Network>, batch: &HostBatch, steps: usize) -> Result<Phases> {
     let mut times: [Vec<f64>; 5] = Default::default();
     for index in 0..steps as u64 {
+        let batch = batch.clone();
         let mut start = Instant::now();
         by_phase(stepper, batch, index, |phase, device| {
             wait(device)?;

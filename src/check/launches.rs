@@ -85,7 +85,7 @@ mod observer {
         fn watch(self: &Arc<Self>, stepper: &mut Stepper<Network>, batch: &HostBatch) -> Result<()> {
             let observed: Arc<Self> = self.clone();
             let observation = LaunchObservation::new(observed);
-            by_phase(stepper, batch, 0, |phase, _| {
+            by_phase(stepper, batch.clone(), 0, |phase, _| {
                 self.phase.store(phase as usize + 1, Relaxed);
                 Ok(())
             })?;

@@ -34,16 +34,17 @@ impl Phase {
     pub const ALL: [Self; 5] = [Self::Upload, Self::ForwardQuery, Self::ForwardKey, Self::Backward, Self::Update];
 }
 
-/// Makes a step part by part, and calls `ended` after each.
+/// Makes a step part by part, and calls `ended` after each. It takes the batch, as a step takes the loader's: a copy of one of
+/// many megabytes costs several times what its upload does.
 pub(super) fn by_phase(
     stepper: &mut Stepper<Network>,
-    batch: &HostBatch,
+    batch: HostBatch,
     index: u64,
     mut ended: impl FnMut(Phase, &Device) -> Result<()>,
 ) -> Result<()> {
     let mode = Mode::Train { groups: 1 };
     let device = stepper.device.clone();
-    let views = upload(batch.clone(), &device)?;
+    let views = upload(batch, &device)?;
     ended(Phase::Upload, &device)?;
     let q = stepper.moco.encoder_q.encode(views.query, mode);
     ended(Phase::ForwardQuery, &device)?;

@@ -3,6 +3,7 @@
 mod adapters;
 mod cache_folder;
 mod choice;
+mod cudnn;
 mod fault;
 mod idle;
 mod kernels;
@@ -11,6 +12,7 @@ mod panics;
 pub use adapters::{Adapter, Backend, BackendReport, devices};
 pub(crate) use cache_folder::{cache_folder, user_cache, variable};
 pub use choice::DeviceChoice;
+pub use cudnn::cudnn;
 pub use fault::guard;
 pub use idle::idle_gpu;
 pub use kernels::{keep_kernels, kernel_folder};

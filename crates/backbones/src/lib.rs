@@ -46,6 +46,9 @@ pub mod kernels {
             length::unit_length,
             tape::serves,
         };
+
+        #[cfg(feature = "cudnn")]
+        pub use crate::gpu::cudnn::cudnn;
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 use moco_cxr::{
     DeviceChoice,
-    device::{Adapter, devices, idle_gpu},
+    device::{Adapter, Backend, cudnn, devices, idle_gpu},
 };
 
 use crate::{
@@ -43,6 +43,12 @@ fn line(adapter: &Adapter) -> String {
     parts.extend(adapter.memory_mib.map(|mib| format!("{mib} MiB")));
     parts.extend(adapter.driver.as_ref().map(|driver| format!("driver {driver}")));
     parts.push(format!("compiler {}", adapter.compiler));
+    if let (Backend::Cuda, Some(found)) = (adapter.backend, cudnn()) {
+        parts.push(match found {
+            Ok(version) => format!("convolutions by cuDNN {version}"),
+            Err(reason) => format!("no cuDNN ({reason})"),
+        });
+    }
     if adapter.software {
         parts.push("software, needs --allow-software".into());
     }

@@ -2,15 +2,19 @@
 
 use burn::{
     backend::DispatchDevice,
-    tensor::{DType, Device, Int, Tensor, TensorData},
+    tensor::{DType, Device, Int, Tensor},
 };
 use burn_cubecl::tensor::CubeTensor;
+use burn_std::Bytes;
 use cubecl::prelude::*;
 
 use super::{tape, unit_an_item};
 
 /// Bytes of an integer.
 const BYTES: usize = 4;
+/// Bytes of a piece of an upload. After a copy of more than 10 MiB CubeCL 0.11.3 waits until the device has done everything up to
+/// the last such copy (`command/staging.rs`): of two views, the second would wait for the step before.
+const PIECE: usize = 8 << 20;
 
 /// Uploads bytes and divides them by 255; gives the bytes back where the device is no GPU.
 ///
@@ -31,9 +35,9 @@ pub fn grey_levels(mut bytes: Vec<u8>, shape: [usize; 4], device: &Device) -> Re
     assert_eq!(count, shape.iter().product::<usize>(), "bytes of {shape:?}");
     let words = count.div_ceil(BYTES);
     bytes.resize(words * BYTES, 0);
-    let packed = TensorData::from_bytes_vec(bytes, [words], DType::I32);
-    let packed = Tensor::<1, Int>::from_data(packed, (device, DType::I32));
+    let packed = Tensor::<1, Int>::empty([words], (device, DType::I32));
     let (packed, context) = tape::whole(&packed).expect("a tensor of the device that was asked for");
+    write(&packed, bytes);
     let levels = tape::new(&packed, [words * BYTES], DType::F32);
     let (cubes, cube) = unit_an_item(&packed.client, words);
     // SAFETY: a unit reads one integer and writes its four levels.
@@ -49,6 +53,18 @@ pub fn grey_levels(mut bytes: Vec<u8>, shape: [usize; 4], device: &Device) -> Re
         );
     }
     Ok(tape::constant(shaped(levels, shape), context))
+}
+
+/// Fills a tensor without gaps, piece by piece. The bytes are not copied before the driver's own buffer.
+fn write(tensor: &CubeTensor, bytes: Vec<u8>) {
+    let size = bytes.len();
+    let bytes = Bytes::from_bytes_vec(bytes).shared();
+    for start in (0..size).step_by(PIECE) {
+        let end = size.min(start + PIECE);
+        let piece = bytes.view(start, end).expect("a part of bytes that are shared");
+        let place = tensor.handle.clone().offset_start(start as u64).offset_end((size - end) as u64);
+        tensor.client.write(&place, piece);
+    }
 }
 
 /// The first elements of a tensor that may have a few more.

@@ -9,6 +9,8 @@
 pub(crate) mod bytes;
 pub(crate) mod contrast;
 pub(crate) mod conv;
+#[cfg(feature = "cudnn")]
+pub(crate) mod cudnn;
 pub(crate) mod flat;
 pub(crate) mod length;
 pub(crate) mod norm;

@@ -132,7 +132,7 @@ impl Slab {
 
 /// Copies a map into another of as many rows, where it begins at a column.
 #[allow(unsafe_code)]
-fn copy_rows(from: &Rows, to: &Rows, start: usize) {
+pub(super) fn copy_rows(from: &Rows, to: &Rows, start: usize) {
     let sizes = [from.pitch, to.pitch, start, from.columns];
     let vector = tape::vector(&sizes);
     let [from_pitch, to_pitch, start, width] = sizes.map(|size| size / vector);

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use clap::Args;
 use moco_cxr::{
     DeviceChoice, Error, Watch,
-    device::{Adapter, Backend, guard},
+    device::{Adapter, Backend, cudnn, guard},
 };
 
 use super::self_test::self_test;
@@ -79,6 +79,9 @@ impl DeviceArguments {
     }
 
     fn test(&self, choice: DeviceChoice, adapter: &Adapter, watch: &dyn Watch) -> Result<(), Fault> {
+        if let (Backend::Cuda, Some(Err(reason))) = (adapter.backend, cudnn()) {
+            watch.note(&format!("{choice}: convolutions go through this program's own kernels: cuDNN: {reason}"));
+        }
         if adapter.backend == Backend::Cpu || self.no_selftest { Ok(()) } else { self_test(choice, adapter, watch) }
     }
 }

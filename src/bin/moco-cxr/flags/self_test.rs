@@ -12,7 +12,7 @@ use moco_cxr::{
     DeviceChoice, Error, Watch,
     backbones::read_within,
     check::{Difference, ParityReport},
-    device::{Adapter, kernel_folder},
+    device::{Adapter, Backend, cudnn, kernel_folder},
     files::write_whole,
 };
 
@@ -78,8 +78,12 @@ pub(crate) fn describe(report: &ParityReport) -> String {
 /// What a kept result depends on.
 fn key(adapter: &Adapter) -> String {
     let driver = adapter.driver.as_deref().unwrap_or("driver unknown");
+    let library = match (adapter.backend, cudnn()) {
+        (Backend::Cuda, Some(Ok(version))) => format!(" | cuDNN {version}"),
+        _ => String::new(),
+    };
     format!(
-        "{} | {} | {driver} | {} | {}",
+        "{} | {} | {driver} | {} | {}{library}",
         adapter.backend.name(),
         adapter.name,
         adapter.compiler,

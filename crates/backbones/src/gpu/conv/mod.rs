@@ -19,12 +19,15 @@ use burn::{
 use burn_cubecl::{kernel::into_contiguous, ops::permute, tensor::CubeTensor};
 use cubecl::{client::Client, prelude::*};
 
+pub(super) use self::place::Pass;
 use self::{
-    place::{Pass, SizesLaunch, Window},
+    place::{SizesLaunch, Window},
     tile::{STEP, UNITS, Units},
 };
+#[cfg(feature = "cudnn")]
+use super::cudnn::{self, Problem};
 use super::{
-    slab::Slab,
+    slab::{Slab, copy_rows},
     tape::{self, Rows, Strategy},
     unit_an_item,
 };
@@ -103,6 +106,12 @@ impl Layer {
         let ([b, co, oh, ow], [_, kh, kw, ci]) = (self.out, tape::dims::<4>(&self.weight));
         let y = tape::new_map(&self.x.map, self.out, self.x.map.dtype);
         let also = block.map(|block| block.place(self.out));
+        if self.through_library(Pass::Forward, &self.x, [&self.x.map, &self.weight, &y]) {
+            if let Some((block, start)) = &also {
+                copy_rows(&Rows::of(y.clone()), block, *start);
+            }
+            return y;
+        }
         let lengths = [&[ci][..], &[kh * kw * ci], &[co]];
         self.gather(Pass::Forward, &self.x, co, [b * oh * ow, co], 1, lengths, &y, also);
         y
@@ -111,6 +120,9 @@ impl Layer {
     fn input_grad(&self, dy: &Rows) -> CubeTensor {
         let ([b, ci, h, w], co) = (tape::dims::<4>(&self.x.map), self.out[1]);
         let dx = self.x.new_like();
+        if self.through_library(Pass::InputGrad, dy, [&self.weight, &dy.map, &dx]) {
+            return dx;
+        }
         let s = self.stride;
         // Of the largest phase.
         let rows = b * h.div_ceil(s) * w.div_ceil(s);
@@ -173,6 +185,9 @@ impl Layer {
         let ([b, co, oh, ow], [_, kh, kw, ci]) = (self.out, tape::dims::<4>(&self.weight));
         // As the forward pass wants the weight, so that an update leaves it like that.
         let dw = tape::new(&self.x.map, [co, kh, kw, ci], self.x.map.dtype);
+        if self.x.pitch == self.x.columns && self.through_library(Pass::WeightGrad, dy, [&self.x.map, &dy.map, &dw]) {
+            return permute(dw, &[0, 3, 1, 2]);
+        }
         let (units, dtype, client) = (self.units, dw.dtype, &dw.client);
         let (rows, inner) = (kh * kw * ci, b * oh * ow);
         let tile = units.tile(dtype, rows, co);
@@ -216,6 +231,20 @@ impl Layer {
             );
         }
         permute(dw, &[0, 3, 1, 2])
+    }
+
+    /// Whether cuDNN was asked for a pass; `map` is the operand that may have gaps, which cuDNN does not take.
+    #[cfg_attr(not(feature = "cudnn"), allow(unused_variables, clippy::unused_self))]
+    fn through_library(&self, pass: Pass, map: &Rows, tensors: [&CubeTensor; 3]) -> bool {
+        #[cfg(feature = "cudnn")]
+        {
+            let [out, height, width, inner] = tape::dims::<4>(&self.weight);
+            let (x, filter) = (tape::dims::<4>(&self.x.map), [out, inner, height, width]);
+            let problem = || Problem::new(pass, self.x.map.dtype, x, filter, self.out, [self.stride, self.padding]);
+            map.pitch == map.columns && problem().is_some_and(|problem| cudnn::convolve(problem, tensors))
+        }
+        #[cfg(not(feature = "cudnn"))]
+        false
     }
 
     fn window(&self, pass: Pass) -> Window {

@@ -4,7 +4,7 @@ use cubecl::prelude::*;
 
 /// Which of the three products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Pass {
+pub(in crate::gpu) enum Pass {
     Forward,
     InputGrad,
     WeightGrad,
