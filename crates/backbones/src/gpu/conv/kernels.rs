@@ -371,13 +371,15 @@ fn row_of_x(
     (image * of.x_height + phase_y + line * stride) * of.x_width + phase_x + column * stride
 }
 
-/// Planes of dW, one a share: `[shares, rows of all tiles, columns of all tiles]`, a row a tap and channel of x.
+/// Planes of dW, one a share: `[shares, rows of all tiles, columns of all tiles]`, a row a tap and channel of x. Where there is
+/// one share, and units multiply, dW itself, as [`add_planes`] leaves it.
 #[cube(launch_unchecked)]
 pub(super) fn weight_grad<F: Float, E: Float, NA: Size, NB: Size>(
     x: &[Vector<F, NA>],
     dy: &[Vector<F, NB>],
     planes: &mut [f32],
     of: Sizes,
+    #[comptime] alone: bool,
     #[comptime] window: Window,
     #[comptime] tile: Tile,
     #[define(F)] _element: ElemType,
@@ -479,7 +481,14 @@ pub(super) fn weight_grad<F: Float, E: Float, NA: Size, NB: Size>(
             #[unroll]
             for j in 0..across {
                 let (row, column) = (tile_row + unit / SIDE + i * SIDE, tile_column + unit % SIDE + j * SIDE);
-                planes[plane + row * width + column] = sums.of_unit[i * across + j];
+                let sum = sums.of_unit[i * across + j];
+                if comptime!(alone) {
+                    if row < rows && column < of.y_channels {
+                        planes[column * rows + row] = sum;
+                    }
+                } else {
+                    planes[plane + row * width + column] = sum;
+                }
             }
         }
     }

@@ -193,9 +193,15 @@ impl Layer {
         let tile = units.tile(dtype, rows, co);
         let (down, across) = (rows.div_ceil(tile.rows), co.div_ceil(tile.columns));
         let (shares, share) = shares(client, down * across, inner);
-        let planes = tape::new(&dw, [shares, down * tile.rows, across * tile.columns], DType::F32);
+        // Units write single numbers, and so can write them where they belong.
+        let alone = shares == 1 && !tile.on_matrix_units();
+        let planes = if alone {
+            dw.clone()
+        } else {
+            tape::new(&dw, [shares, down * tile.rows, across * tile.columns], DType::F32)
+        };
         let (of_x, of_dy) = (units.vector(dtype, &[ci, self.x.pitch]), units.vector(dtype, &[co, dy.pitch]));
-        // SAFETY: every index is checked against the sizes of the maps, and the planes hold whole tiles.
+        // SAFETY: every index is checked against the sizes of the maps; the planes hold whole tiles, or places within dW are checked.
         unsafe {
             kernels::weight_grad::launch_unchecked(
                 client,
@@ -207,11 +213,15 @@ impl Layer {
                 dy.argument(),
                 tape::argument(&planes),
                 self.sizes(dy.pitch, share, 1),
+                alone,
                 self.window(Pass::WeightGrad),
                 tile,
                 tape::element(&dw),
                 units.stage,
             );
+        }
+        if alone {
+            return permute(dw, &[0, 3, 1, 2]);
         }
         let (cubes, cube) = unit_an_item(client, rows * co);
         // SAFETY: a unit reads one element of each plane.
