@@ -70,6 +70,9 @@ impl Claim {
             }
             Err(Refused::Held(holder)) => return Err(Error::Claimed { path: out.into(), holder }),
             Err(Refused::NoLocks(_)) => None,
+            Err(Refused::Io(fault)) if fault.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(Error::Io { path: out.into(), source: fault });
+            }
             Err(Refused::Io(fault)) => {
                 let reason =
                     format!("{fault}; nothing can be written beside it, where it is made before it gets its name");
@@ -190,18 +193,24 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
     fn locks_of_killed_processes_are_cleared_and_files_of_others_are_not() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
-        write(".killed.lock", "process 1 on nowhere since never\n");
+        let here = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        write(".killed.lock", &format!("process 1 on {} since never\n", here.trim()));
+        write(".elsewhere.lock", "process 1 on another machine since never\n");
         write(".other.lock", "of an editor");
         write(".empty.lock", "");
         let held = Claim::folder(&dir.path().join("held")).unwrap();
         let claim = Claim::folder(&dir.path().join("out")).unwrap();
         let mut left = names(dir.path());
         left.sort();
-        assert_eq!(left, [".empty.lock", ".held.lock", ".other.lock", ".out.lock"]);
+        assert_eq!(left, [".elsewhere.lock", ".empty.lock", ".held.lock", ".other.lock", ".out.lock"]);
         drop((held, claim));
+        let text = Claim::folder(&dir.path().join("other")).unwrap_err().to_string();
+        assert!(text.contains(".other.lock is there and is no lock"), "{text}");
+        assert_eq!(fs::read_to_string(dir.path().join(".other.lock")).unwrap(), "of an editor");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Seek, Write},
     path::{Path, PathBuf},
     thread::sleep,
     time::{Duration, SystemTime},
@@ -13,12 +13,14 @@ const TRIES: usize = 20;
 /// Who only looks whether somebody holds a lock ([`Lock::holder`], [`Lock::clear`]) has it for a moment; who holds it longer, keeps it.
 const LOOKS: usize = 3;
 const LOOK: Duration = Duration::from_millis(20);
+/// How the text of a lock begins.
+const PROCESS: &str = "process ";
 
 /// A lock that the operating system releases when the process ends, however it ends; the file says who holds it.
 #[derive(Debug)]
 pub(super) struct Lock {
     path: PathBuf,
-    _file: File,
+    file: File,
 }
 
 /// Why a lock cannot be had.
@@ -33,10 +35,12 @@ pub(super) enum Refused {
 }
 
 impl Lock {
-    /// Takes the lock, and makes its file and the folders above it if needed. One that a killed process left is taken over.
+    /// Takes the lock, and makes its file and the folders above it if needed. One that a killed process left is taken over; a file
+    /// of that name that is no lock is left alone, which is an I/O error.
     pub(super) fn take(path: &Path) -> Result<Self, Refused> {
         let mut last = io::Error::from(ErrorKind::NotFound);
-        for tried in 0..TRIES {
+        let mut looks = 0;
+        for _ in 0..TRIES {
             let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
             let (mut file, ours) = match open {
                 Ok(file) => (file, true),
@@ -54,12 +58,21 @@ impl Lock {
             };
             match file.try_lock() {
                 Ok(()) => (),
-                Err(TryLockError::WouldBlock) if tried < LOOKS => {
+                Err(TryLockError::WouldBlock) if looks < LOOKS => {
+                    looks += 1;
                     sleep(LOOK);
                     continue;
                 }
                 Err(TryLockError::WouldBlock) => return Err(Refused::Held(named_in(&mut file))),
-                Err(TryLockError::Error(fault)) => return Err(Refused::NoLocks(fault)),
+                // NFS locks only what is open for writing: whether the other user still has it is not known.
+                Err(TryLockError::Error(_)) if !ours => return Err(Refused::Held(named_in(&mut file))),
+                Err(TryLockError::Error(fault)) => {
+                    if file.metadata().is_ok_and(|facts| facts.len() == 0) {
+                        // Made just now, and of no use to anybody.
+                        let _ = fs::remove_file(path);
+                    }
+                    return Err(Refused::NoLocks(fault));
+                }
             }
             // Its last owner may have removed the file between the two calls; a lock on a removed file holds nobody off.
             if !is_still_there(&file, path) {
@@ -70,22 +83,42 @@ impl Lock {
                 fs::remove_file(path).map_err(Refused::Io)?;
                 continue;
             }
+            if !is_lock(&mut file).map_err(Refused::Io)? {
+                let reason = format!("{} is there and is no lock; it is left alone", path.display());
+                return Err(Refused::Io(io::Error::new(ErrorKind::AlreadyExists, reason)));
+            }
             let since = humantime::format_rfc3339_seconds(SystemTime::now());
-            let who = format!("process {} on {} since {since}\n", std::process::id(), host());
-            file.set_len(0).and_then(|()| file.write_all(who.as_bytes())).map_err(Refused::Io)?;
-            return Ok(Self { path: path.into(), _file: file });
+            let who = format!("{PROCESS}{} on {} since {since}\n", std::process::id(), host());
+            let write = |file: &mut File| {
+                file.set_len(0)?;
+                file.rewind()?;
+                file.write_all(who.as_bytes())
+            };
+            write(&mut file).map_err(Refused::Io)?;
+            return Ok(Self { path: path.into(), file });
         }
         Err(Refused::Io(last))
     }
 
     /// Who holds a lock, if anybody does. Changes nothing; a file system without locks has no answer, which counts as nobody.
     pub(super) fn holder(path: &Path) -> Option<String> {
-        let open = OpenOptions::new().read(true).write(true).open(path).or_else(|_| File::open(path));
-        let mut file = open.ok()?;
-        matches!(file.try_lock(), Err(TryLockError::WouldBlock)).then(|| named_in(&mut file))
+        for look in 0..=LOOKS {
+            let open = OpenOptions::new().read(true).write(true).open(path);
+            let ours = open.is_ok();
+            let mut file = open.or_else(|_| File::open(path)).ok()?;
+            match file.try_lock() {
+                Ok(()) => return None,
+                Err(TryLockError::WouldBlock) if look < LOOKS => sleep(LOOK),
+                Err(TryLockError::WouldBlock) => return Some(named_in(&mut file)),
+                // As in `take`: of another user, and not to be asked.
+                Err(TryLockError::Error(_)) => return (!ours).then(|| named_in(&mut file)),
+            }
+        }
+        None
     }
 
-    /// Removes the file of a lock, if it says that a process had it, and that process is gone.
+    /// Removes the file of a lock, if it says that a process of this machine had it, and that process is gone. Of other machines
+    /// a file system may not know the locks.
     pub(super) fn clear(path: &Path) {
         // Who reads a pipe waits for somebody to write.
         if !path.symlink_metadata().is_ok_and(|facts| facts.is_file()) {
@@ -94,7 +127,7 @@ impl Lock {
         let Ok(mut file) = OpenOptions::new().read(true).write(true).open(path) else { return };
         if file.try_lock().is_ok() && is_still_there(&file, path) {
             let holder = named_in(&mut file);
-            if holder.starts_with("process ") && holder.contains(" since ") {
+            if holder.starts_with(PROCESS) && holder.contains(&format!(" on {} since ", host())) {
                 // A failure to clean up does not matter here.
                 let _ = fs::remove_file(path);
             }
@@ -105,9 +138,19 @@ impl Lock {
 impl Drop for Lock {
     /// Removed while it is held: the next process makes its own.
     fn drop(&mut self) {
-        // One that stays is taken over by the next process.
-        let _ = fs::remove_file(&self.path);
+        if is_still_there(&self.file, &self.path) {
+            // One that stays is taken over by the next process.
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+/// Whether a file was written by this program as a lock; it is empty if the process was killed in between.
+fn is_lock(file: &mut File) -> io::Result<bool> {
+    let mut start = Vec::new();
+    file.rewind()?;
+    Read::by_ref(file).take(PROCESS.len() as u64).read_to_end(&mut start)?;
+    Ok(start.is_empty() || start == PROCESS.as_bytes())
 }
 
 fn named_in(file: &mut File) -> String {

@@ -1,7 +1,8 @@
 //! A folder of results that appears only when it is complete.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -63,8 +64,12 @@ fn remove_left_over(out: &Path, prefix: &str) {
     let Some(entries) = out.parent().and_then(|parent| fs::read_dir(parent).ok()) else { return };
     for entry in entries.flatten() {
         let number = entry.file_name().to_str().and_then(|name| name.strip_prefix(prefix)?.parse::<u32>().ok());
-        let free = |number: u32| match File::open(entry.path().join(MAKING)) {
+        // For writing, since NFS locks nothing else.
+        let open = OpenOptions::new().read(true).write(true).open(entry.path().join(MAKING));
+        let free = |number: u32| match open {
             Ok(lock) => lock.try_lock().is_ok(),
+            // Of another user, who removes it.
+            Err(fault) if fault.kind() == ErrorKind::PermissionDenied => false,
             // Without that file for a moment: its process has just begun, or is about to finish.
             Err(_) => is_gone(number),
         };

@@ -264,7 +264,7 @@ fn label_column(
         match label(cell) {
             Some(Label::NotMentioned) => {}
             Some(_) => labels += 1,
-            None if wanted => return Err(row.fault(column, &asked_for(cell)).into()),
+            None if wanted => return Err(row.fault(column, asked_for(cell)).into()),
             None => match odd {
                 None => odd = Some((row, cell)),
                 Some((_, known)) if known == cell => {}
