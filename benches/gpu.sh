@@ -2,7 +2,8 @@
 # What one card has to show, in at most 12 minutes: devices, self-test, parity, steps beside PyTorch, time by kernel, and a real
 # pretraining. Usage: benches/gpu.sh path/to/moco-cxr OUT      (a ready binary with cuda, vulkan and kernel-cache; python3 with
 # torch and torchvision for the comparison). A binary with cudnn is measured with and without it, if `moco-cxr devices` finds it:
-# set LD_LIBRARY_PATH to PyTorch's nvidia/cudnn/lib. OUT/gpu.md is a page for docs/results, OUT/*.json what it is made of.
+# set LD_LIBRARY_PATH to PyTorch's nvidia/cudnn/lib. OUT/gpu.md is a page for docs/results, OUT/*.json what it is made of; those of
+# an earlier run are removed first.
 set -uo pipefail
 tool=$(realpath "$1")
 out=$2
@@ -23,14 +24,17 @@ run() {
     return 1
   fi
   local start=$SECONDS
-  timeout "$seconds" "$@" > "$out/$file" 2> "$out/$file.log"
+  timeout -k 10 "$seconds" "$@" > "$out/$file" 2> "$out/$file.log"
   local status=$?
   echo "$((SECONDS - begin)) s: $file in $((SECONDS - start)) s, status $status"
   [ $status -ne 0 ] && echo "status $status after $((SECONDS - start)) s: $*" >> "$out/left-out.txt"
   return $status
 }
 
-rm -f "$out/left-out.txt"
+# No number of an earlier run may pass for one of this.
+rm -f "$out"/{ours,cudnn,eager,compiled}-*.json{,.log} "$out"/parity-{cuda,cudnn,vulkan}.txt{,.log} "$out"/{devices,synth,pretrain}.txt{,.log} \
+  "$out"/{left-out.txt,card.txt,busy.csv,gpu.md}
+rm -rf "$out/run"
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader > "$out/card.txt" 2>/dev/null
 run 30 devices.txt "$tool" devices
 cudnn=$(grep -o "convolutions by cuDNN [0-9.]*" "$out/devices.txt" | head -1)
@@ -60,7 +64,6 @@ if [ ! -e "$out/films" ]; then
 fi
 nvidia-smi --query-gpu=utilization.gpu,memory.used --format=csv,noheader,nounits -lms 250 > "$out/busy.csv" 2>/dev/null &
 watcher=$!
-rm -rf "$out/run"
 run 150 pretrain.txt "$tool" pretrain --data "$out/films" --preset moco-cxr --init random --image-size 224 --batch-size 256 --moco-k 1024 \
   --epochs 30 --set data.in_memory=true --device cuda --out "$out/run"
 kill "$watcher" 2>/dev/null
@@ -78,9 +81,23 @@ def read(name):
         return None
 
 
-lines = ["# A card, measured by benches/gpu.sh", "", (out / "card.txt").read_text().strip(), ""]
-lines += ["| step, 224 px | ours, images/s | with cuDNN | PyTorch eager | compiled | ours / eager | launches | device ms by kernel | device memory |"]
-lines += ["|---|---|---|---|---|---|---|---|---|"]
+def text(name):
+    try:
+        return (out / name).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def by_cudnn(found):
+    # How many passes of convolutions cuDNN took: a rate is its own only if that is all of them.
+    used = found and found.get("cudnn")
+    return f"{used['passes']} of {used['passes'] + used['elsewhere']}" if used else "-"
+
+
+lines = ["# A card, measured by benches/gpu.sh", "", text("card.txt").strip(), ""]
+lines += ["| step, 224 px | ours, images/s | with cuDNN | passes by cuDNN | PyTorch eager | compiled | ours / eager | launches | device ms by kernel | device memory |"]
+lines += ["|---|---|---|---|---|---|---|---|---|---|"]
+reasons = []
 for arch, batch in [("resnet18", 256), ("resnet18", 64), ("densenet121", 256), ("densenet121", 64)]:
     for precision in ["bf16", "f32"]:
         name = f"{arch}-{batch}-{precision}.json"
@@ -91,7 +108,11 @@ for arch, batch in [("resnet18", 256), ("resnet18", 64), ("densenet121", 256), (
         launches = sum(kernel["launches"] for kernel in kernels)
         device = sum(kernel["device_ms"] or 0 for kernel in kernels)
         memory = f"{ours['device_bytes'] / 1e9:.1f} GB" if ours and ours["device_bytes"] else "-"
-        lines.append(f"| {arch} b{batch} {precision} | {rate(ours)} | {rate(cudnn)} | {rate(eager)} | {rate(compiled)} | {ratio} | {launches} | {device:.1f} | {memory} |")
+        lines.append(f"| {arch} b{batch} {precision} | {rate(ours)} | {rate(cudnn)} | {by_cudnn(cudnn)} | {rate(eager)} | {rate(compiled)} | {ratio} | {launches} | {device:.1f} | {memory} |")
+        reason = ((cudnn or {}).get("cudnn") or {}).get("reason")
+        if reason:
+            reasons += ["", f"Not by cuDNN in {arch} b{batch} {precision}, the first: {reason}."]
+lines += reasons
 for path in sorted(out.glob("ours-*.json")):
     ours = read(path.name)
     if not ours:
@@ -101,18 +122,23 @@ for path in sorted(out.glob("ours-*.json")):
     lines += ["| part | kernel | launches | ms |", "|---|---|---|---|"]
     for kernel in sorted(ours["kernels"], key=lambda kernel: -(kernel["device_ms"] or 0))[:15]:
         lines.append(f"| {kernel['phase']} | {kernel['kernel'][:70]} | {kernel['launches']} | {kernel['device_ms'] or 0:.2f} |")
-busy = [line.split(",") for line in (out / "busy.csv").read_text().splitlines()] if (out / "busy.csv").exists() else []
-busy = [(float(a), float(b)) for a, b in (row for row in busy if len(row) == 2)]
+busy = []
+for line in text("busy.csv").splitlines():
+    try:
+        use, memory = map(float, line.split(","))
+    except ValueError:
+        # "[N/A]", or a line cut by the end of nvidia-smi.
+        continue
+    busy.append((use, memory))
 if busy:
     working = [use for use, _ in busy if use > 0]
     lines += ["", f"A real pretraining: the card was busy {sum(use for use, _ in busy) / len(busy):.0f} % of the whole program, "
               f"{sum(working) / max(len(working), 1):.0f} % of the samples that were not 0; at most {max(mb for _, mb in busy):.0f} MiB."]
-metrics = out / "run" / "metrics.jsonl"
-if metrics.exists():
-    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
-    lines += [f"{len(rows)} lines of metrics, the last: `{json.dumps(rows[-1])[:300]}`"]
-if (out / "left-out.txt").exists():
-    lines += ["", "Left out or failed:", "", (out / "left-out.txt").read_text()]
+rows = text("run/metrics.jsonl").splitlines()
+if rows:
+    lines += ["", f"{len(rows)} lines of metrics, the last: `{rows[-1][:300]}`"]
+if text("left-out.txt"):
+    lines += ["", "Left out or failed:", "", text("left-out.txt")]
 (out / "gpu.md").write_text("\n".join(lines) + "\n")
 print("\n".join(lines[:14]))
 PYTHON

@@ -15,7 +15,7 @@ use crate::{
         phase::{LR, by_phase},
         step::{Stepper, synthetic_batch, wait},
     },
-    device::{Adapter, DeviceChoice, guard},
+    device::{Adapter, Backend, CudnnUse, DeviceChoice, cudnn_use, guard},
     error::{Error, Result},
     pretrain::PretrainSettings,
 };
@@ -74,6 +74,8 @@ pub struct StepReport {
     pub first_step_s: f64,
     /// The kernels of a step, if they were asked for, in the order of the parts.
     pub kernels: Vec<KernelUse>,
+    /// How far convolutions went through cuDNN, in all steps; `None` without the feature `cudnn`, and on devices other than CUDA's.
+    pub cudnn: Option<CudnnUse>,
 }
 
 /// Milliseconds of the parts of a step, medians over the same steps.
@@ -160,6 +162,7 @@ impl StepBench {
                 kernels: if self.trace { launches::trace(&mut warm.stepper, &warm.batch)? } else { Vec::new() },
                 device_bytes: warm.adapter.device.memory_pool_usage().map(|usage| usage.bytes_reserved),
                 first_step_s: warm.first_step_s,
+                cudnn: if warm.adapter.backend == Backend::Cuda { cudnn_use() } else { None },
             })
         })
     }

@@ -48,7 +48,7 @@ pub mod kernels {
         };
 
         #[cfg(feature = "cudnn")]
-        pub use crate::gpu::cudnn::cudnn;
+        pub use crate::gpu::cudnn::{cudnn, cudnn_passes};
     }
 }
 

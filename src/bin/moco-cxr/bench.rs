@@ -158,6 +158,11 @@ fn text(report: &StepReport) -> String {
     if let Some(bytes) = report.device_bytes {
         text += &format!("{:.0} MB of the device's memory\n", bytes as f64 / 1e6);
     }
+    if let Some(used) = &report.cudnn {
+        let why = used.reason.as_ref().map_or(String::new(), |reason| format!(" ({reason})"));
+        let (passes, elsewhere) = (used.passes, used.elsewhere);
+        text += &format!("passes of convolutions: {passes} by cuDNN, {elsewhere} by this program's own kernels{why}\n");
+    }
     if let Some(operations) = &measured.operations {
         text += &format!("\n{}\n{}", parts(operations, report.step_ms), convolutions(operations));
     }

@@ -8,20 +8,21 @@ use moco_cxr::{
     backbones::{Arch, NetworkConfig},
     check::{ParityReport, parity, self_test, synthetic_batch},
     cxr_data::ViewConfig,
-    device::{Backend, devices},
+    device::{Backend, cudnn, cudnn_use, devices},
     load_weights,
 };
 
 use crate::{
     Fault,
     flags::{
+        CUDNN_NOTE,
         bad_argument::BadArgument,
         describe, in_child,
         output::{JsonArguments, print_json},
     },
     terminal::{
         fetch::fetch,
-        print::{self, outln},
+        print::{self, errln, outln},
     },
 };
 
@@ -76,6 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     if arguments.in_process {
         let [choice] = arguments.devices[..] else { return Err("expected one --device with --in-process".into()) };
         print::json(&serde_json::to_string(&arguments.compare(choice)?)?)?;
+        note_cudnn();
         return Ok(());
     }
     let choices = arguments.choices();
@@ -132,6 +134,16 @@ impl Arguments {
             }
         };
         Ok(parity(&network, &synthetic_batch(self.batch_size, self.image_size), choice)?)
+    }
+}
+
+/// Says it if cuDNN is there and did not take every convolution. Where it is not there, the choice of the device says so.
+fn note_cudnn() {
+    if let (Some(Ok(_)), Some(used)) = (cudnn(), cudnn_use())
+        && let Some(reason) = used.reason
+    {
+        let (elsewhere, all) = (used.elsewhere, used.passes + used.elsewhere);
+        errln!("{CUDNN_NOTE} {elsewhere} of {all} passes went through this program's own kernels: {reason}");
     }
 }
 

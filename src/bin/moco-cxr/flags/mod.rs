@@ -25,4 +25,4 @@ pub(crate) mod study;
 pub(crate) mod time;
 pub(crate) mod weights;
 
-pub(crate) use self_test::{describe, in_child};
+pub(crate) use self_test::{CUDNN_NOTE, describe, in_child};

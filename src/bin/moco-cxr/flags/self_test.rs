@@ -16,10 +16,13 @@ use moco_cxr::{
     files::write_whole,
 };
 
-use crate::Fault;
+use crate::{Fault, terminal::print::errln};
 
 /// Longest time a self-test may take; compiling kernels for the first time takes a minute at worst.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How a line of the child about cuDNN begins; it is passed on.
+pub(crate) const CUDNN_NOTE: &str = "convolutions by cuDNN:";
 
 /// Compares a device with the CPU, unless it passed before.
 pub(super) fn self_test(choice: DeviceChoice, adapter: &Adapter, watch: &dyn Watch) -> Result<(), Fault> {
@@ -61,6 +64,9 @@ pub(crate) fn in_child(arguments: &[&str], choice: DeviceChoice) -> Result<Parit
     if out.status.code().is_none() {
         let reason = format!("its driver crashed during the self-test ({}); last output: {last}", out.status);
         return Err(failed(reason).into());
+    }
+    for line in said.lines().filter(|line| line.starts_with(CUDNN_NOTE)) {
+        errln!("{choice}: {line}");
     }
     serde_json::from_slice(&out.stdout)
         .map_err(|_| failed(format!("its self-test failed: {}", last.trim_start_matches("error: "))).into())

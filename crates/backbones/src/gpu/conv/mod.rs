@@ -106,7 +106,7 @@ impl Layer {
         let ([b, co, oh, ow], [_, kh, kw, ci]) = (self.out, tape::dims::<4>(&self.weight));
         let y = tape::new_map(&self.x.map, self.out, self.x.map.dtype);
         let also = block.map(|block| block.place(self.out));
-        if self.through_library(Pass::Forward, &self.x, [&self.x.map, &self.weight, &y]) {
+        if self.through_library(Pass::Forward, &[&self.x], [&self.x.map, &self.weight, &y]) {
             if let Some((block, start)) = &also {
                 copy_rows(&Rows::of(y.clone()), block, *start);
             }
@@ -120,7 +120,7 @@ impl Layer {
     fn input_grad(&self, dy: &Rows) -> CubeTensor {
         let ([b, ci, h, w], co) = (tape::dims::<4>(&self.x.map), self.out[1]);
         let dx = self.x.new_like();
-        if self.through_library(Pass::InputGrad, dy, [&self.weight, &dy.map, &dx]) {
+        if self.through_library(Pass::InputGrad, &[dy], [&self.weight, &dy.map, &dx]) {
             return dx;
         }
         let s = self.stride;
@@ -185,7 +185,7 @@ impl Layer {
         let ([b, co, oh, ow], [_, kh, kw, ci]) = (self.out, tape::dims::<4>(&self.weight));
         // As the forward pass wants the weight, so that an update leaves it like that.
         let dw = tape::new(&self.x.map, [co, kh, kw, ci], self.x.map.dtype);
-        if self.x.pitch == self.x.columns && self.through_library(Pass::WeightGrad, dy, [&self.x.map, &dy.map, &dw]) {
+        if self.through_library(Pass::WeightGrad, &[&self.x, dy], [&self.x.map, &dy.map, &dw]) {
             return permute(dw, &[0, 3, 1, 2]);
         }
         let (units, dtype, client) = (self.units, dw.dtype, &dw.client);
@@ -243,15 +243,16 @@ impl Layer {
         permute(dw, &[0, 3, 1, 2])
     }
 
-    /// Whether cuDNN was asked for a pass; `map` is the operand that may have gaps, which cuDNN does not take.
+    /// Whether cuDNN was asked for a pass; `maps` are the operands that may have gaps, which cuDNN does not take.
     #[cfg_attr(not(feature = "cudnn"), allow(unused_variables, clippy::unused_self))]
-    fn through_library(&self, pass: Pass, map: &Rows, tensors: [&CubeTensor; 3]) -> bool {
+    fn through_library(&self, pass: Pass, maps: &[&Rows], tensors: [&CubeTensor; 3]) -> bool {
         #[cfg(feature = "cudnn")]
         {
             let [out, height, width, inner] = tape::dims::<4>(&self.weight);
             let (x, filter) = (tape::dims::<4>(&self.x.map), [out, inner, height, width]);
             let problem = || Problem::new(pass, self.x.map.dtype, x, filter, self.out, [self.stride, self.padding]);
-            map.pitch == map.columns && problem().is_some_and(|problem| cudnn::convolve(problem, tensors))
+            let whole = maps.iter().all(|map| map.pitch == map.columns);
+            cudnn::convolve(if whole { problem() } else { None }, tensors)
         }
         #[cfg(not(feature = "cudnn"))]
         false

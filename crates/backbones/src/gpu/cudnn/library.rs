@@ -82,6 +82,13 @@ functions! {
     // x, dy, convolution, dw.
     choose_weight_grad = c"cudnnGetConvolutionBackwardFilterAlgorithm_v7":
         (Object, Object, Object, Object, Object, c_int, *mut c_int, *mut Choice);
+    // As the three above, but an algorithm, and bytes of workspace.
+    forward_space = c"cudnnGetConvolutionForwardWorkspaceSize":
+        (Object, Object, Object, Object, Object, c_int, *mut usize);
+    input_grad_space = c"cudnnGetConvolutionBackwardDataWorkspaceSize":
+        (Object, Object, Object, Object, Object, c_int, *mut usize);
+    weight_grad_space = c"cudnnGetConvolutionBackwardFilterWorkspaceSize":
+        (Object, Object, Object, Object, Object, c_int, *mut usize);
     // 1; x and w, each after its descriptor; convolution, algorithm, workspace and its size; 0; y after its descriptor.
     forward = c"cudnnConvolutionForward":
         (Object, *const f32, Object, Pointer, Object, Pointer, Object, c_int, Pointer, usize, *const f32, Object, Pointer);

@@ -7,6 +7,7 @@
 mod library;
 mod problem;
 mod session;
+mod tally;
 
 use std::{
     any::TypeId,
@@ -29,15 +30,16 @@ use cubecl_server::{
 };
 
 pub(super) use self::problem::Problem;
+pub use self::tally::cudnn_passes;
 use self::{library::Cudnn, session::Pointers};
 
 /// Serves a device of CUDA.
 type Server = <CudaRuntime as Runtime>::Server;
 
-/// What has been planned: bytes of workspace, `None` for what cuDNN does not compute.
-type Plans = HashMap<(u16, Problem), Option<usize>>;
+/// What has been planned: bytes of workspace, or why cuDNN does not compute it.
+type Plans = HashMap<(u16, Problem), Result<usize, String>>;
 
-/// Version of the library that convolutions on CUDA devices go through.
+/// Version of the library that convolutions on CUDA devices go through, as far as it takes them: see [`cudnn_passes`].
 ///
 /// # Errors
 /// Why there is none, and this project's own kernels are used.
@@ -46,11 +48,25 @@ pub fn cudnn() -> Result<String, &'static str> {
 }
 
 /// Asks for a convolution of the first two tensors into the third: x and weight into y, weight and dy into dx, x and dy into the
-/// gradient of the weight. `false` if another way has to be found, and nothing was asked for.
-pub(super) fn convolve(problem: Problem, [first, second, out]: [&CubeTensor; 3]) -> bool {
+/// gradient of the weight. No problem is one that cuDNN cannot be told of. `false` if another way has to be found, and nothing
+/// was asked for.
+pub(super) fn convolve(problem: Option<Problem>, tensors: [&CubeTensor; 3]) -> bool {
+    let Some(server) = server(&tensors[2].client) else { return false };
+    let outcome = try_convolve(&server, problem, tensors);
+    let asked = outcome.is_ok();
+    tally::count(outcome);
+    asked
+}
+
+fn try_convolve(
+    server: &DeviceHandle<Server>,
+    problem: Option<Problem>,
+    [first, second, out]: [&CubeTensor; 3],
+) -> Result<(), String> {
+    Cudnn::find()?;
+    let problem = problem.ok_or("expected f32 or bf16 maps without gaps, not empty, of less than 2^31 elements")?;
     let client = &out.client;
-    let Some(server) = server(client) else { return false };
-    let Some(space) = planned(&server, problem) else { return false };
+    let space = planned(server, problem)?;
     let space = (space > 0).then(|| client.empty(space).binding());
     let buffers = [first, second, out].map(|tensor| tensor.handle.clone().binding());
     server.submit(move |server| {
@@ -61,21 +77,31 @@ pub(super) fn convolve(problem: Problem, [first, second, out]: [&CubeTensor; 3])
             failed_writing(server, stream, vec![out], error);
         }
     });
-    true
+    Ok(())
 }
 
-/// The server of a client on CUDA, if cuDNN is there.
+/// The server of a client on CUDA.
 fn server(client: &Client) -> Option<DeviceHandle<Server>> {
     let id = client.service_id();
-    (id.service == TypeId::of::<Server>() && Cudnn::find().is_ok()).then(|| DeviceHandle::new(id.device))
+    (id.service == TypeId::of::<Server>()).then(|| DeviceHandle::new(id.device))
 }
 
 /// Bytes of workspace that a convolution needs. A convolution met for the first time waits for the thread of the device.
-fn planned(server: &DeviceHandle<Server>, problem: Problem) -> Option<usize> {
+///
+/// # Errors
+/// Why cuDNN does not compute it.
+fn planned(server: &DeviceHandle<Server>, problem: Problem) -> Result<usize, String> {
     static PLANS: Mutex<Option<Plans>> = Mutex::new(None);
-    let mut plans = PLANS.lock().unwrap_or_else(PoisonError::into_inner);
-    let plan = || server.submit_blocking(move |_| session::plan(problem)).ok()?.ok();
-    *plans.get_or_insert_default().entry((server.device_id().index_id, problem)).or_insert_with(plan)
+    let key = (server.device_id().index_id, problem);
+    let lock = || PLANS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(found) = lock().get_or_insert_default().get(&key) {
+        return found.clone();
+    }
+    // Not locked while it waits: another device need not, and planning twice gives the same.
+    let plan = server.submit_blocking(move |_| session::plan(problem)).unwrap_or_else(|e| Err(format!("{e:?}")));
+    let plan = plan.map_err(|reason| format!("{:?}, weight {:?}: {reason}", problem.pass, problem.filter));
+    lock().get_or_insert_default().insert(key, plan.clone());
+    plan
 }
 
 /// On the thread of the device: where the buffers are, and the stream.

@@ -19,8 +19,8 @@ const CROSS_CORRELATION: c_int = 1;
 const F32: c_int = 0;
 /// The largest workspace of a convolution, in bytes.
 const WORKSPACE: usize = 1 << 30;
-/// Algorithms asked for at most; there are up to eight of a pass.
-const ALGORITHMS: usize = 8;
+/// Algorithms asked for at most; there are up to eight of a pass, which may come once for each type of mathematics.
+const ALGORITHMS: usize = 16;
 
 /// Where the operands, the result and the workspace are.
 pub(super) type Pointers = [Pointer; 4];
@@ -147,10 +147,10 @@ impl Plan {
             ]
         };
         statuses.into_iter().try_for_each(|status| cudnn.check(status, "describing a convolution"))?;
-        let (choose, [first, second, last]) = match problem.pass {
-            Pass::Forward => (functions.choose_forward, [x, filter, y]),
-            Pass::InputGrad => (functions.choose_input_grad, [filter, y, x]),
-            Pass::WeightGrad => (functions.choose_weight_grad, [x, y, filter]),
+        let (choose, measure, [first, second, last]) = match problem.pass {
+            Pass::Forward => (functions.choose_forward, functions.forward_space, [x, filter, y]),
+            Pass::InputGrad => (functions.choose_input_grad, functions.input_grad_space, [filter, y, x]),
+            Pass::WeightGrad => (functions.choose_weight_grad, functions.weight_grad_space, [x, y, filter]),
         };
         let (mut choices, mut count) = ([Choice::default(); ALGORITHMS], 0);
         // SAFETY: it writes at most as many choices as are asked for.
@@ -161,9 +161,27 @@ impl Plan {
         let count = usize::try_from(count).unwrap_or(0).min(ALGORITHMS);
         // The fastest first, by cuDNN's own estimate. A run that is repeated gives the same bits, as with other kernels.
         let fit = |choice: &&Choice| choice.status == 0 && choice.determinism == 1 && choice.memory <= WORKSPACE;
-        let choice = choices[..count].iter().find(fit).ok_or("no algorithm for it")?;
-        // SAFETY: a descriptor of a convolution and a number.
-        cudnn.check(unsafe { (functions.set_math)(convolution, choice.math) }, "describing a convolution")?;
-        Ok(Self { x, filter, y, convolution, algorithm: choice.algorithm, space: choice.memory })
+        let measured = |choice: &Choice| {
+            let mut bytes = 0;
+            // SAFETY: descriptors and numbers; it writes the size.
+            unsafe {
+                cudnn.check((functions.set_math)(convolution, choice.math), "describing a convolution")?;
+                let status = measure(handle, first, second, convolution, last, choice.algorithm, &mut bytes);
+                cudnn.check(status, "the workspace of an algorithm")?;
+            }
+            Ok::<_, String>(bytes.max(choice.memory))
+        };
+        let mut refusal = "no algorithm that repeats its bits within 1 GiB".to_owned();
+        for choice in choices[..count].iter().filter(fit) {
+            // The heuristic may name what does not run; asking for the workspace tells.
+            match measured(choice) {
+                Ok(space) if space <= WORKSPACE => {
+                    return Ok(Self { x, filter, y, convolution, algorithm: choice.algorithm, space });
+                }
+                Ok(_) => {}
+                Err(reason) => refusal = reason,
+            }
+        }
+        Err(refusal)
     }
 }
