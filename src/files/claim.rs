@@ -13,6 +13,9 @@ use crate::{
     },
 };
 
+/// Bytes of a name at most: file systems take 255, and the number of the process and a few words are added until it is complete.
+const LONGEST: usize = 215;
+
 /// The name of a new file or folder, taken until this is dropped.
 ///
 /// The lock is a file beside it, `.NAME.lock`, which says who holds it. The operating system releases it when the process ends,
@@ -131,6 +134,11 @@ pub(super) fn new_place(out: &Path) -> Result<PathBuf> {
         let (key, found, expected) = (out.display().to_string(), found.to_owned(), expected.to_owned());
         Err(Error::Setting { key, found, expected })
     };
+    let bytes = out.file_name().map_or(0, std::ffi::OsStr::len);
+    if bytes > LONGEST {
+        let expected = format!("at most {LONGEST}: until it is complete it has a longer one");
+        return refuse(&format!("a name of {bytes} bytes"), &expected);
+    }
     if !out.exists() {
         if out.is_symlink() {
             return refuse("a link to something that is not there", "a new name, or a link to an empty folder");
@@ -208,6 +216,8 @@ mod tests {
         left.sort();
         assert_eq!(left, [".elsewhere.lock", ".empty.lock", ".held.lock", ".other.lock", ".out.lock"]);
         drop((held, claim));
+        std::os::unix::fs::symlink(".other.lock", dir.path().join(".link.lock")).unwrap();
+        assert!(Claim::folder(&dir.path().join("link")).is_err());
         let text = Claim::folder(&dir.path().join("other")).unwrap_err().to_string();
         assert!(text.contains(".other.lock is there and is no lock"), "{text}");
         assert_eq!(fs::read_to_string(dir.path().join(".other.lock")).unwrap(), "of an editor");
@@ -222,6 +232,9 @@ mod tests {
         assert!(matches!(Claim::folder(&file), Err(Error::Setting { .. })));
         assert!(Claim::file(&dir.path().join("new.csv/")).unwrap_err().to_string().contains("with / at its end"));
         assert!(matches!(Claim::folder(dir.path()), Err(Error::NotEmpty { .. })));
+        let long = dir.path().join("n".repeat(216));
+        assert!(Claim::folder(&long).unwrap_err().to_string().contains("a name of 216 bytes"));
+        assert!(Claim::folder(&long.with_file_name("n".repeat(215))).is_ok());
         assert!(Claim::folder(&dir.path().join("new/..")).unwrap_err().to_string().contains("no name at its end"));
         assert_eq!(names(dir.path()), ["file"]);
         #[cfg(target_os = "linux")]

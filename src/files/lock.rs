@@ -41,6 +41,10 @@ impl Lock {
         let mut last = io::Error::from(ErrorKind::NotFound);
         let mut looks = 0;
         for _ in 0..TRIES {
+            // Whoever may write to the folder could have put a link to any file there.
+            if path.is_symlink() {
+                return Err(Refused::Io(not_a_lock(path)));
+            }
             let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
             let (mut file, ours) = match open {
                 Ok(file) => (file, true),
@@ -84,8 +88,7 @@ impl Lock {
                 continue;
             }
             if !is_lock(&mut file).map_err(Refused::Io)? {
-                let reason = format!("{} is there and is no lock; it is left alone", path.display());
-                return Err(Refused::Io(io::Error::new(ErrorKind::AlreadyExists, reason)));
+                return Err(Refused::Io(not_a_lock(path)));
             }
             let since = humantime::format_rfc3339_seconds(SystemTime::now());
             let who = format!("{PROCESS}{} on {} since {since}\n", std::process::id(), host());
@@ -151,6 +154,11 @@ fn is_lock(file: &mut File) -> io::Result<bool> {
     file.rewind()?;
     Read::by_ref(file).take(PROCESS.len() as u64).read_to_end(&mut start)?;
     Ok(start.is_empty() || start == PROCESS.as_bytes())
+}
+
+fn not_a_lock(path: &Path) -> io::Error {
+    let reason = format!("{} is there and is no lock; it is left alone", path.display());
+    io::Error::new(ErrorKind::AlreadyExists, reason)
 }
 
 fn named_in(file: &mut File) -> String {

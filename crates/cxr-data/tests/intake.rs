@@ -680,6 +680,25 @@ fn missing_images_of_an_own_table_are_counted() {
     assert!(warnings(&set).contains("2 images that no row of the set names: img/2.png, img/3.png"));
 }
 
+/// H is a man in French and in Spanish, M a woman in Spanish alone; words that nobody knows are said, not passed over.
+#[test]
+fn sexes_of_other_languages_are_read_or_said() {
+    let sexes = |cells: [&str; 3]| {
+        let [one, two, three] = cells;
+        let rows = format!("path,sex,Mass\nimg/1.png,{one},1\nimg/2.png,{two},0\nimg/3.png,{three},0\n");
+        let set = auto(&three_images(&[("labels.csv", &rows)])).unwrap();
+        (set.records.iter().map(|record| record.sex).collect::<Vec<_>>(), set.notes.join("\n"))
+    };
+    let (man, woman) = (Some(Sex::Male), Some(Sex::Female));
+    let (spanish, note) = sexes(["H", "M", ""]);
+    assert_eq!(spanish, [man, woman, None]);
+    assert!(note.contains("M beside H is read as female (mujer)"), "{note}");
+    assert_eq!(sexes(["h", "F", "m"]).0, [man, woman, man]);
+    let (unknown, note) = sexes(["Femme", "xx", "homme"]);
+    assert_eq!(unknown, [woman, None, man]);
+    assert!(note.contains("1 words for a sex are not known; read as not recorded (the first: xx)"), "{note}");
+}
+
 /// Parts written as a table are the published parts of the set that is read with it, whatever the set was.
 #[cfg(unix)]
 #[test]

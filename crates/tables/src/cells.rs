@@ -63,13 +63,16 @@ pub fn looks_rounded(cell: &str) -> bool {
     digits(power) && digits(whole) && digits(decimals)
 }
 
-/// A sex in any usual spelling, those of typed readings included (`femal`); `Some(None)` where none is recorded, `None`
+/// A sex in any usual spelling, those of typed readings included (`femal`). `m` is male: a Spanish column of `h` and `m` has to be
+/// known as a whole. `Some(None)` where none is recorded, `None`
 /// where the cell is something else.
 #[must_use]
 pub fn sex(cell: &str) -> Option<Option<Sex>> {
     match cell.trim().to_lowercase().as_str() {
-        "m" | "male" | "man" | "mal" | "männlich" => Some(Some(Sex::Male)),
-        "f" | "female" | "femal" | "famale" | "woman" | "w" | "weiblich" => Some(Some(Sex::Female)),
+        "m" | "male" | "man" | "mal" | "männlich" | "mann" | "h" | "homme" | "hombre" | "uomo" | "masculin"
+        | "masculino" | "maschio" => Some(Some(Sex::Male)),
+        "f" | "female" | "femal" | "famale" | "woman" | "w" | "weiblich" | "frau" | "femme" | "mujer" | "donna"
+        | "féminin" | "femenino" | "feminino" | "femmina" => Some(Some(Sex::Female)),
         "o" | "u" | "other" => Some(None),
         other => is_missing(other).then_some(None),
     }
@@ -108,6 +111,7 @@ mod tests {
             (Some(Some(Sex::Female)), Some(Some(Sex::Male)), Some(None), Some(None))
         );
         assert_eq!((sex("2"), sex("frontal")), (None, None));
+        assert_eq!((sex("Mujer"), sex("homme ")), (Some(Some(Sex::Female)), Some(Some(Sex::Male))));
         assert!(is_missing("NaN") && is_missing(" ") && is_missing("#N/A") && is_missing("-"));
         assert!(!is_missing("0") && !is_missing("no") && !is_missing("-1"));
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tables::{Age, Label, Row, Table, age, is_missing, label, looks_rounded, projection, sex};
+use tables::{Age, Label, Row, Sex, Table, age, is_missing, label, looks_rounded, projection, sex};
 
 use super::pattern::Pattern;
 use super::worded::{self, Worded};
@@ -57,6 +57,12 @@ pub(super) fn from_table(
     let mut rows = Vec::new();
     let mut odd = Odd::default();
     let mut unlabelled = 0;
+    // Hombre and mujer: where H stands for men and there is no F, M is a woman.
+    let is_sex = |column: usize, letter| table.rows().any(|row| row.cell(column).trim().eq_ignore_ascii_case(letter));
+    let spanish = layout.column(Role::Sex).is_some_and(|column| is_sex(column, "h") && !is_sex(column, "f"));
+    if spanish {
+        notes.push(format!("{}: M beside H is read as female (mujer), H as male (hombre)", path.display()));
+    }
     for row in table.rows() {
         let read = |&column: &usize| {
             label(row.cell(column)).ok_or_else(|| row.fault(column, "1.0, 0.0, -1.0 or blank").into())
@@ -102,7 +108,14 @@ pub(super) fn from_table(
             patient,
             view: view.or(other_view).or_else(|| view_of_name(&path)),
             projection: other.or(one),
-            sex: sex(cell_of(Role::Sex)).flatten(),
+            sex: match sex(cell_of(Role::Sex)) {
+                Some(_) if spanish && cell_of(Role::Sex).trim().eq_ignore_ascii_case("m") => Some(Sex::Female),
+                Some(found) => found,
+                None => {
+                    odd.sexes.see(true, cell_of(Role::Sex));
+                    None
+                }
+            },
             age: years,
             labels,
             path,
@@ -174,6 +187,7 @@ struct Odd {
     rounded: Seen,
     groups: Seen,
     ages: Seen,
+    sexes: Seen,
 }
 
 #[derive(Default)]
@@ -200,6 +214,7 @@ impl Odd {
             ),
             (self.groups, "ages are groups, which are no ages; read as not recorded"),
             (self.ages, "ages are no ages from 0 to 120; read as not recorded"),
+            (self.sexes, "words for a sex are not known; read as not recorded"),
         ]
         .into_iter()
         .filter(|(seen, _)| seen.0 > 0)
