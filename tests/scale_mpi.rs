@@ -347,8 +347,10 @@ fn a_rank_that_hangs_while_it_works_apart_ends_all_after_the_deadline() {
     words.extend(["--rank-timeout", "8s"].map(Into::into));
     let log = out.with_extension("log");
     let mut child = heard(mpirun(2, words), &log);
-    let sign = made.folder.join("hangs.unfinished/ranks/1");
-    until(&mut child, &log, || fs::read_to_string(&sign).is_ok_and(|sign| sign.contains(", epoch 2 of 1000")));
+    // One folder for each run.
+    let runs = made.folder.join("hangs.unfinished/ranks");
+    let sign = || fs::read_dir(&runs).ok()?.flatten().find_map(|run| fs::read_to_string(run.path().join("1")).ok());
+    until(&mut child, &log, || sign().is_some_and(|sign| sign.contains(", epoch 2 of 1000")));
     let said = ended(child, &log, &process_of(1, &out), "-STOP", Duration::from_secs(60));
     let line = "rank 0: rank 1 without a sign of life for 8s, the last: fraction";
     assert!(said.contains(line) && said.matches("sign of life").count() == 1, "{said}");

@@ -19,6 +19,9 @@ pub trait Watch {
     fn progress(&self, done: u64, total: u64) {
         let _ = (done, total);
     }
+
+    /// The work goes on, though there is nothing to tell, as after each of many regressions.
+    fn alive(&self) {}
 }
 
 impl Watch for () {}
@@ -83,6 +86,10 @@ impl Watch for Notes<'_> {
     fn progress(&self, done: u64, total: u64) {
         self.watch.progress(done, total);
     }
+
+    fn alive(&self) {
+        self.watch.alive();
+    }
 }
 
 /// Passes every distinct note on once: one folder may be read for several parts.
@@ -110,6 +117,10 @@ impl Watch for Once<'_> {
 
     fn progress(&self, done: u64, total: u64) {
         self.watch.progress(done, total);
+    }
+
+    fn alive(&self) {
+        self.watch.alive();
     }
 }
 

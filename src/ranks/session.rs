@@ -43,8 +43,9 @@ impl Ranks {
         }
     }
 
-    /// Joins the processes that were started together with this one. None waits longer than `deadline` for another; `report` is
-    /// told why all are ended.
+    /// Joins the processes that were started together with this one. Where they work together, none waits longer than `deadline`
+    /// for another, and where they work apart, for a sign of life of another; but reading ([`Self::in_turn`]) is waited for
+    /// however long it takes. `report` is told why all are ended.
     ///
     /// # Errors
     /// [`Error::Ranks`] when several were started and this build cannot join them, or MPI does not find them.

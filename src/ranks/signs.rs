@@ -3,8 +3,9 @@
 use std::{
     cell::RefCell,
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
@@ -21,11 +22,12 @@ const EVERY: Duration = Duration::from_secs(20);
 const TELL: Duration = Duration::from_secs(60);
 
 /// Passes on what a rank says of its work, and leaves a sign of life where all ranks see it whenever the work goes on, as at every
-/// batch: what it does, in a file `FOLDER/RANK`. The lowest rank that is alive ends all when another has left none for as long as
-/// [`moco_core::Collective::deadline`] says.
+/// batch: what it does, in a file `FOLDER/ranks/RUN/RANK`. The lowest rank that is alive ends all when another has left none for
+/// as long as [`moco_core::Collective::deadline`] says.
 ///
 /// Files and not messages of MPI, because ranks that work apart have nothing to receive them, and because all see the folder
-/// anyway. Only that a file changes counts, by the clock of who looks at it.
+/// anyway; in a folder for each run, because several may write to one place. Only that a file changes counts, by the clock of who
+/// looks at it.
 pub(crate) struct Signs<'a> {
     ranks: &'a Ranks,
     watch: &'a dyn Watch,
@@ -53,11 +55,12 @@ struct Other {
 }
 
 impl<'a> Signs<'a> {
-    /// Leaves the first sign of this rank in a folder.
+    /// Leaves the first sign of this rank beside what the ranks write in `folder`. All must call it at about the same time.
     ///
     /// # Errors
-    /// A folder that cannot be made or written to.
-    pub(crate) fn begin(folder: PathBuf, ranks: &'a Ranks, watch: &'a dyn Watch) -> Result<Self> {
+    /// A folder that cannot be made or written to, or a rank that is gone.
+    pub(crate) fn begin(folder: &Path, ranks: &'a Ranks, watch: &'a dyn Watch) -> Result<Self> {
+        let folder = folder.join("ranks").join(ranks.text_of_first(this_run(), "the folder of signs of life")?);
         fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
         let now = Instant::now();
         let others = vec![Other::default(); ranks.size()];
@@ -69,7 +72,8 @@ impl<'a> Signs<'a> {
         Ok(signs)
     }
 
-    /// Waits for all ranks, however long they take while they are alive, and says whom it waits for.
+    /// Waits for all ranks, however long they take while they are alive, and says whom it waits for. Then the signs are
+    /// removed; there must be none after it.
     ///
     /// # Errors
     /// A rank that has ended or was given up.
@@ -83,7 +87,16 @@ impl<'a> Signs<'a> {
             self.beat();
             self.tell();
         };
-        Ok(self.ranks.together().meet(what, meanwhile)?)
+        self.ranks.together().meet(what, meanwhile)?;
+        // From here on none leaves a sign, which would hinder who removes the folder.
+        self.ranks.together().barrier(what, false)?;
+        if self.ranks.is_first() {
+            // That it stays would do no harm.
+            let _ = fs::remove_dir_all(&self.folder);
+            // Fails where another run has its signs.
+            let _ = self.folder.parent().map(fs::remove_dir);
+        }
+        Ok(())
     }
 
     /// Leaves a sign and looks for those of the others, if it is time.
@@ -109,7 +122,15 @@ impl<'a> Signs<'a> {
         let mut state = self.state.borrow_mut();
         state.left += 1;
         let place = state.pass.map(|(done, total)| format!(", then image {done} of {total}")).unwrap_or_default();
-        fs::write(self.file(self.ranks.rank()), format!("{}\n{}{place}", state.left, state.said))
+        let (file, sign) = (self.file(self.ranks.rank()), format!("{}\n{}{place}", state.left, state.said));
+        match fs::write(&file, &sign) {
+            // Someone has tidied up.
+            Err(fault) if fault.kind() == ErrorKind::NotFound => {
+                fs::create_dir_all(&self.folder)?;
+                fs::write(file, sign)
+            }
+            written => written,
+        }
     }
 
     /// Looks for new signs; why all are to be ended, if a rank was silent for too long and it is on this rank to say so.
@@ -162,10 +183,16 @@ impl<'a> Signs<'a> {
         self.folder.join(rank.to_string())
     }
 
-    /// The folder of signs beside what ranks write in `folder`.
-    pub(crate) fn beside(folder: &Path) -> PathBuf {
-        folder.join("ranks")
+    fn said(&self, text: &str) {
+        let mut state = self.state.borrow_mut();
+        (state.said, state.pass) = (text.to_owned(), None);
     }
+}
+
+/// A name that no other run has.
+fn this_run() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}-{}", std::process::id(), since.as_nanos())
 }
 
 /// What a rank does that waits for the others.
@@ -186,18 +213,24 @@ fn named(ranks: &[usize]) -> String {
 impl Watch for Signs<'_> {
     fn note(&self, text: &str) {
         self.watch.note(text);
+        self.said(text);
         self.beat();
     }
 
     fn line(&self, text: &str) {
         self.watch.line(text);
-        self.state.borrow_mut().said = text.to_owned();
+        self.said(text);
         self.beat();
     }
 
     fn progress(&self, done: u64, total: u64) {
         self.watch.progress(done, total);
         self.state.borrow_mut().pass = Some((done, total));
+        self.beat();
+    }
+
+    fn alive(&self) {
+        self.watch.alive();
         self.beat();
     }
 }
@@ -216,7 +249,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let rank = |member: LocalGroup| {
             let ranks = Ranks::member(Arc::new(member));
-            let signs = Signs::begin(Signs::beside(folder.path()), &ranks, &()).unwrap();
+            let signs = Signs::begin(folder.path(), &ranks, &()).unwrap();
             work[ranks.rank()](&signs);
             signs.meet("the test").map_err(|fault| fault.to_string())
         };
@@ -258,6 +291,19 @@ mod tests {
             );
             assert!(found.iter().all(|end| end.as_ref().unwrap_err().contains(&reason)), "{found:?}");
         }
+    }
+
+    #[test]
+    fn runs_in_one_folder_have_signs_of_their_own_and_remove_only_those() {
+        let (folder, ranks) = (tempfile::tempdir().unwrap(), Ranks::alone());
+        let [one, other] = [(), ()].map(|()| Signs::begin(folder.path(), &ranks, &()).unwrap());
+        one.meet("the test").unwrap();
+        assert!(!one.folder.exists() && other.file(0).is_file());
+        fs::remove_dir_all(folder.path().join("ranks")).unwrap();
+        other.leave().unwrap();
+        assert!(other.file(0).is_file(), "a sign is left in a folder that was removed");
+        other.meet("the test").unwrap();
+        assert!(!folder.path().join("ranks").exists());
     }
 
     #[test]

@@ -44,16 +44,10 @@ impl Reproduction {
         })?;
         let mine = self.share(&left, &parts, ranks);
         watch.note(&format!("{} fits are dealt to {} ranks", left.len(), ranks.size()));
-        let folder = Signs::beside(&self.results);
-        let signs = Signs::begin(folder.clone(), ranks, watch)?;
+        let signs = Signs::begin(&self.results, ranks, watch)?;
         let own = self.make_of(&mine, &parts, &signs)?;
         signs.meet("all fits are made")?;
-        let not_made = self.joined(&left, &own, ranks)?;
-        if ranks.is_first() {
-            // No rank needs it any more, and that it stays would do no harm.
-            let _ = std::fs::remove_dir_all(folder);
-        }
-        Ok(not_made)
+        self.joined(&left, &own, ranks)
     }
 
     /// The fits of this rank, in order. Those that share features stay together.

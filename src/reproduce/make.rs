@@ -275,6 +275,10 @@ impl Watch for Named<'_> {
     fn progress(&self, done: u64, total: u64) {
         self.watch.progress(done, total);
     }
+
+    fn alive(&self) {
+        self.watch.alive();
+    }
 }
 
 /// Records the error as the reason for these fits, or returns it if it would affect all other fits too.

@@ -1,6 +1,6 @@
 //! Linear evaluation: heads fitted to convergence on the features of a frozen network.
 
-use std::path::Path;
+use std::{panic::resume_unwind, path::Path, sync::mpsc, thread};
 
 use backbones::Classifier;
 use cxr_data::Role;
@@ -10,7 +10,7 @@ use ndarray::Axis;
 use crate::{
     data::{Draws, LabelDraw, Lineage, fewer_folds, label_draws},
     error::{Error, Result},
-    files::NewFolder,
+    files::{NewFolder, Watch},
     study::{
         Method, Outcome, Protocol, Study,
         arm::{Arm, Features, union},
@@ -75,7 +75,8 @@ impl Study<'_> {
                 self.note(fewer_folds(fraction, &draws, wanted));
             }
             let fit = |arm: &Arm| -> Result<Vec<LinearProbe>> {
-                draws.iter().map(|draw| fit_probe(&arm.train, arm.valid.as_ref(), draw, &self.protocol)).collect()
+                let fit = |draw| fit_probe(&arm.train, arm.valid.as_ref(), draw, &self.protocol, self.watch);
+                draws.iter().map(fit).collect()
             };
             let score = |arm: &Arm, heads: &[LinearProbe]| -> Result<Vec<Scores>> {
                 let test = &arm.test;
@@ -105,7 +106,8 @@ impl Study<'_> {
     }
 }
 
-/// Fits a head on one draw of the training rows.
+/// Fits a head on one draw of the training rows. The watcher hears of every regression, because all of them
+/// together can take long.
 ///
 /// # Errors
 /// Only one class in the draw or in the validation rows, or no convergence.
@@ -114,6 +116,7 @@ pub(super) fn fit_probe(
     valid: Option<&Features>,
     draw: &LabelDraw,
     protocol: &Protocol,
+    watch: &dyn Watch,
 ) -> Result<LinearProbe> {
     let labelled = train.labelled();
     let patients: Vec<u64> = draw.places.iter().map(|&i| labelled.patients()[i]).collect();
@@ -127,7 +130,18 @@ pub(super) fn fit_probe(
         }
         _ => Selection::Nested(&patients),
     };
-    Ok(config.fit(rows.view(), labels.view(), selection)?)
+    // The watcher stays on this thread.
+    thread::scope(|scope| {
+        let (tell, told) = mpsc::channel();
+        let fit = scope.spawn(move || {
+            let fitted = || {
+                let _ = tell.send(());
+            };
+            config.fit_telling(rows.view(), labels.view(), selection, &fitted)
+        });
+        told.iter().for_each(|()| watch.alive());
+        Ok(fit.join().unwrap_or_else(|panic| resume_unwind(panic))?)
+    })
 }
 
 impl LinearOutcome {

@@ -1,6 +1,8 @@
 //! Probes against scikit-learn (`golden/make_probe.py`) and against their own rules.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use eval::{
     Convergence, Error, FewLabels, LinearProbeConfig, LogisticProbe, PenaltyChoice, Selection, Standardizer, auroc,
     check_disjoint,
@@ -128,6 +130,22 @@ fn nested_selection_prefers_a_strong_penalty_for_noise_and_a_weak_one_for_signal
     assert_eq!(clean.tried.len(), config.penalties.len());
     let best = clean.tried.iter().map(|t| t.1).fold(0.0, f64::max);
     assert!(clean.tried.contains(&(clean.l2, best)));
+}
+
+#[test]
+fn every_regression_is_told() {
+    let Data { features, targets, patients } = data(100, 4, 0.5, 2);
+    let (told, tasks) = (AtomicUsize::new(0), targets.ncols());
+    let fitted = || {
+        told.fetch_add(1, Ordering::Relaxed);
+    };
+    let config = LinearProbeConfig { few: None, ..LinearProbeConfig::default() };
+    let fit = |selection| config.fit_telling(features.view(), targets.view(), selection, &fitted).unwrap();
+    fit(Selection::Fixed(1.0));
+    assert_eq!(told.swap(0, Ordering::Relaxed), tasks);
+    fit(Selection::Nested(&patients));
+    // Every penalty on every fold, and then at least the chosen one on all rows.
+    assert!(told.into_inner() > tasks * config.penalties.len() * config.folds);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use moco_cxr::{
-    Error, FineTuneSettings, Ranks, ValidFrom,
+    Error, FineTuneSettings, Ranks, ValidFrom, Watch,
     eval::Trained,
     study::{CheckpointChoice, Statistics},
 };
@@ -90,6 +90,12 @@ fn train_among(
     let (_claim, opened) = ranks.in_turn("images and weights are read", open)??;
     if let Some(tuned) = opened.in_private(private).fine_tune_among(&settings, ranks)? {
         tuned.write(&study.out)?;
+        if let Some(unfinished) = settings.unfinished.as_deref().filter(|folder| folder.exists()) {
+            let unfinished = unfinished.display();
+            watch.note(&format!(
+                "{unfinished} could not be deleted; it is not needed any more, since the results are complete"
+            ));
+        }
         study.print(tuned.outcome())?;
     }
     // Who ends earlier is taken for one that was lost. The first is the last to come.

@@ -40,7 +40,7 @@ impl Study<'_> {
         let places: Vec<Place<'_>> = plan.places().collect();
         let (mut store, mut left) = (None, String::new());
         if ranks.is_first() {
-            let store = store.insert(FinishedDraws::open(folder, &identity)?);
+            let store = store.insert(FinishedDraws::open(folder, &identity)?.shared());
             let missing = places.iter().map(|place| if place.is_in(store) { '-' } else { '+' });
             left = missing.collect();
         }
@@ -56,7 +56,7 @@ impl Study<'_> {
         let mine: Vec<&Place<'_>> =
             left.iter().zip(&of).filter(|(_, of)| **of == ranks.rank()).map(|(place, _)| *place).collect();
         self.watch.note(&format!("{} draws are dealt to {} ranks", left.len(), ranks.size()));
-        let signs = Signs::begin(Signs::beside(folder), ranks, self.watch)?;
+        let signs = Signs::begin(folder, ranks, self.watch)?;
         let study = self.watched_by(&signs);
         let all = All::new(&study, settings, &union(mine.iter().map(|place| place.draw)))?;
         for place in mine {

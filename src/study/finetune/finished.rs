@@ -28,8 +28,8 @@ const SCORES: &str = "scores.csv";
 #[derive(Debug)]
 pub(super) struct FinishedDraws {
     folder: PathBuf,
-    /// Whether another rank has opened it, and removes it.
-    joined: bool,
+    /// Whether other ranks use it too, under whom it must not be removed.
+    shared: bool,
 }
 
 /// A finished draw.
@@ -65,7 +65,7 @@ impl FinishedDraws {
             RunFolder::open(folder, Existing::Refuse)?;
             write_new(&path, serde_json::to_string_pretty(of).unwrap_or_default().as_bytes())?;
         }
-        Ok(Self { folder: folder.to_owned(), joined: false })
+        Ok(Self { folder: folder.to_owned(), shared: false })
     }
 
     /// Opens the folder that rank 0 has opened.
@@ -80,9 +80,13 @@ impl FinishedDraws {
                  for all ranks"
             )));
         }
-        let mut store = Self::open(folder, of)?;
-        store.joined = true;
-        Ok(store)
+        Ok(Self::open(folder, of)?.shared())
+    }
+
+    /// The same folder, which other ranks use too: it stays, even without a finished draw.
+    pub(super) fn shared(mut self) -> Self {
+        self.shared = true;
+        self
     }
 
     /// Whether a draw is finished.
@@ -134,9 +138,9 @@ impl FinishedDraws {
 }
 
 impl Drop for FinishedDraws {
-    /// Removes the folder if it has no finished draw.
+    /// Removes the folder if it has no finished draw and no other rank uses it.
     fn drop(&mut self) {
-        if self.joined {
+        if self.shared {
             return;
         }
         let mut entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();

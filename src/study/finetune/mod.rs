@@ -411,7 +411,7 @@ impl<'a> All<'a> {
         match &self.features {
             None => Ok(self.study.network.config.init_classifier(tasks, seed, &device).head),
             Some(features) => {
-                let probe = fit_probe(features, None, draw, &self.study.protocol)?;
+                let probe = fit_probe(features, None, draw, &self.study.protocol, self.study.watch)?;
                 Ok(probe.head(&device))
             }
         }

@@ -25,7 +25,8 @@ impl FineTuneOutcome {
     /// Writes `NAME.json`, the task folders (see [`Outcome::write`]), `history.csv` (all measurements on validation rows),
     /// `run.json`, and the classifier of the first draw of the largest fraction to `export/`; with
     /// [`CheckpointChoice::Top10`], also the chosen checkpoints to `ensemble/`. `out` must be new or empty. Either everything
-    /// is written or nothing. Then the folder of finished draws is deleted.
+    /// is written or nothing. Then the folder of finished draws is deleted; where that is not possible, it
+    /// stays.
     ///
     /// # Errors
     /// The folder is not empty, or an I/O error.
@@ -39,12 +40,11 @@ impl FineTuneOutcome {
             copy_folder(&kept.path(), &run.join(ENSEMBLE))?;
         }
         folder.finish()?;
-        match &self.settings.unfinished {
-            Some(unfinished) if unfinished.is_dir() => {
-                std::fs::remove_dir_all(unfinished).map_err(Error::io(unfinished))
-            }
-            _ => Ok(()),
+        if let Some(unfinished) = &self.settings.unfinished {
+            // The results are complete without that.
+            let _ = std::fs::remove_dir_all(unfinished);
         }
+        Ok(())
     }
 
     fn history(&self) -> Table {

@@ -71,6 +71,20 @@ impl LinearProbeConfig {
         targets: ArrayView2<'_, f64>,
         selection: Selection<'_>,
     ) -> Result<LinearProbe> {
+        self.fit_telling(features, targets, selection, &|| {})
+    }
+
+    /// As [`Self::fit`], which calls `fitted` after each of its many regressions, from any thread.
+    ///
+    /// # Errors
+    /// As [`Self::fit`].
+    pub fn fit_telling(
+        &self,
+        features: ArrayView2<'_, f32>,
+        targets: ArrayView2<'_, f64>,
+        selection: Selection<'_>,
+        fitted: &(dyn Fn() + Sync),
+    ) -> Result<LinearProbe> {
         check("features", features)?;
         check_targets(targets, features.nrows())?;
         let standardizer = Standardizer::fit(features)?;
@@ -98,7 +112,7 @@ impl LinearProbeConfig {
             Some((path, chosen)) if is_few(rows.len()).is_some() => (path, chosen),
             _ => (&path, &chosen),
         };
-        let fitted: Vec<(LogisticProbe, PenaltyChoice)> = (0..targets.ncols())
+        let probes: Vec<(LogisticProbe, PenaltyChoice)> = (0..targets.ncols())
             .into_par_iter()
             .map(|task| {
                 let (rows, labels) = labelled(targets.column(task));
@@ -106,12 +120,12 @@ impl LinearProbeConfig {
                     .map_err(|reason| Error::undefined("a linear probe", reason))
                     .and_then(|()| {
                         let (path, chosen) = how(&rows);
-                        path.choose_and_fit(task, &rows, &labels, chosen)
+                        path.choose_and_fit(task, &rows, &labels, chosen, fitted)
                     })
                     .map_err(|source| Error::InTask { task, source: Box::new(source) })
             })
             .collect::<Result<_>>()?;
-        let (tasks, choices) = fitted.into_iter().unzip();
+        let (tasks, choices) = probes.into_iter().unzip();
         Ok(LinearProbe { standardizer, tasks, choices })
     }
 

@@ -67,6 +67,9 @@ pub(super) struct Path<'a> {
     convergence: Convergence,
 }
 
+/// What is called after each regression.
+type Fitted<'f> = &'f (dyn Fn() + Sync);
+
 impl<'a> Path<'a> {
     /// `features` standardised, in standard layout; `penalties` not empty, all above zero.
     pub(super) fn new(features: ArrayView2<'a, f32>, penalties: &[f64], convergence: Convergence) -> Result<Self> {
@@ -79,18 +82,19 @@ impl<'a> Path<'a> {
     }
 
     /// Fits `rows` with every penalty down to `weakest`, each starting from the solution for the stronger one before.
-    fn fits(&self, rows: &[usize], labels: &[bool], weakest: f64) -> Result<Vec<LogisticProbe>> {
+    fn fits(&self, rows: &[usize], labels: &[bool], weakest: f64, fitted: Fitted<'_>) -> Result<Vec<LogisticProbe>> {
         let problem = Problem::new(self.features, rows, labels)?;
         let mut fits: Vec<LogisticProbe> = Vec::new();
         for (l2, preconditioner) in self.penalties.iter().filter(|(l2, _)| *l2 >= weakest) {
             fits.push(problem.fit(*l2, preconditioner, fits.last(), &self.convergence)?);
+            fitted();
         }
         Ok(fits)
     }
 
     /// The probe fitted on all `rows` with the chosen penalty, which must be one of `penalties`.
-    fn fit(&self, rows: &[usize], labels: &[bool], l2: f64) -> Result<LogisticProbe> {
-        let mut fits = self.fits(rows, labels, l2)?;
+    fn fit(&self, rows: &[usize], labels: &[bool], l2: f64, fitted: Fitted<'_>) -> Result<LogisticProbe> {
+        let mut fits = self.fits(rows, labels, l2, fitted)?;
         fits.pop().ok_or(Error::Setting { name: "l2", found: l2.to_string(), expected: "one of the penalties" })
     }
 
@@ -102,6 +106,7 @@ impl<'a> Path<'a> {
         patients: &[u64],
         folds: usize,
         seed: u64,
+        fitted: Fitted<'_>,
     ) -> Result<PenaltyChoice> {
         let patients: Vec<u64> = rows.iter().map(|&row| patients[row]).collect();
         let cohort = Cohort::new(labels.to_vec(), &patients)?;
@@ -114,7 +119,7 @@ impl<'a> Path<'a> {
                 };
                 let ((train, train_labels), (held, held_labels)) = (part(false), part(true));
                 let problem = Problem::new(self.features, &train, &train_labels)?;
-                let fits = self.fits(&train, &train_labels, 0.0)?;
+                let fits = self.fits(&train, &train_labels, 0.0, fitted)?;
                 fits.iter().map(|probe| auroc(&held_labels, &problem.logits(probe, &held), None)).collect()
             })
             .collect::<Result<_>>()?;
@@ -130,11 +135,12 @@ impl<'a> Path<'a> {
         labels: &[bool],
         validation: &Array2<f32>,
         targets: ArrayView1<'_, f64>,
+        fitted: Fitted<'_>,
     ) -> Result<(PenaltyChoice, LogisticProbe)> {
         let (valid_rows, valid_labels) = super::features::labelled(targets);
         checked::both_classes(&valid_labels, None)
             .map_err(|reason| Error::undefined("AUROC on the validation rows", reason))?;
-        let mut fits = self.fits(rows, labels, 0.0)?;
+        let mut fits = self.fits(rows, labels, 0.0, fitted)?;
         let tried = fits.iter().map(|probe| {
             let logits = probe.logits(validation.view())?;
             let scores: Vec<f64> = valid_rows.iter().map(|&row| logits[row]).collect();
@@ -152,16 +158,17 @@ impl<'a> Path<'a> {
         rows: &[usize],
         labels: &[bool],
         how: &Chosen<'_>,
+        fitted: Fitted<'_>,
     ) -> Result<(LogisticProbe, PenaltyChoice)> {
         let choice = match how {
             Chosen::Fixed(l2) => PenaltyChoice::given(*l2),
-            Chosen::Nested { patients, folds, seed } => self.nested(rows, labels, patients, *folds, *seed)?,
+            Chosen::Nested { patients, folds, seed } => self.nested(rows, labels, patients, *folds, *seed, fitted)?,
             Chosen::Validation { features, targets } => {
-                let (choice, probe) = self.validated(rows, labels, features, targets.column(task))?;
+                let (choice, probe) = self.validated(rows, labels, features, targets.column(task), fitted)?;
                 return Ok((probe, choice));
             }
         };
-        Ok((self.fit(rows, labels, choice.l2)?, choice))
+        Ok((self.fit(rows, labels, choice.l2, fitted)?, choice))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{Fault, terminal::print::errln};
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct SignArguments {
     /// Of several processes (mpirun, srun): end all when one of them has given no sign of life for this long. A batch of images
-    /// is one; a longer fit of a linear head needs more.
+    /// is one, and each regression of a linear head.
     #[arg(long, value_name = "TIME", default_value = "30m")]
     rank_timeout: Time,
 }
