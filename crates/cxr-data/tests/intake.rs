@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use cxr_data::{
-    Columns, Dataset, Folder, Label, LoadOptions, Manifest, OnBad, Part, Pixels, Projection, Radiograph, Result, View,
-    audit, label_policies, load, load_together, load_with, prescan,
+    Columns, Dataset, Folder, Label, LoadOptions, Manifest, OnBad, Part, Pixels, Projection, Radiograph, Result, Sex,
+    View, audit, label_policies, load, load_together, load_with, prescan,
 };
 use tempfile::TempDir;
 
