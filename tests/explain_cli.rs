@@ -187,6 +187,8 @@ fn named_images_have_an_overlay_for_each_task_and_the_maps_of_the_formula() {
         assert!(open[..3].iter().all(|&white| white > 60), "{open:?}");
         assert_eq!(private, open[..2], "the same, without names");
     }
+    let (one, ..) = explain("one", &["--image", &rows[3].path, "--task", "Cardiomegaly"]);
+    assert!(one.stdout.ends_with("sheet.png: 1 heat map of 1 image\n"), "{}", one.stdout);
     let about = read_json(&out.join("explain.json"));
     assert!(about["method"].as_str().unwrap().starts_with("Grad-CAM"), "{about}");
 }

@@ -67,6 +67,13 @@ fn it_ends_in_a_table_and_a_report() {
         let card = fs::read_to_string(found.run.join(card).join("README.md")).unwrap();
         assert!(card.contains("Synthetic images (drawn by moco-cxr synth") && card.contains(says), "{card}");
     }
+    let (exported, imported) = (out.join("exported"), out.join("imported"));
+    succeed(arguments!["export", found.run, "--out", exported, "--quiet"]);
+    succeed(arguments!["import", exported.join("model.safetensors"), "--out", imported, "--quiet"]);
+    for folder in [exported, imported] {
+        let card = fs::read_to_string(folder.join("README.md")).unwrap();
+        assert!(card.contains("Synthetic images (drawn by moco-cxr synth, not radiographs)"), "{card}");
+    }
     for section in ["id=\"views\"", "id=\"fractions\""] {
         assert!(page.contains(section), "{section}");
     }

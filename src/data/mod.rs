@@ -37,4 +37,4 @@ pub use rows::Rows;
 pub(crate) use rows::{Keep, open_cache, share_of, without};
 pub use scans::scan_store;
 pub use sources::{Sources, ValidFrom};
-pub(crate) use synthetic::DRAWN;
+pub(crate) use synthetic::{AMONG_DRAWN, DRAWN};

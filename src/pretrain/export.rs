@@ -6,7 +6,7 @@ use backbones::{ExportInfo, Metric, Network, export as write_weights};
 use moco_core::Best;
 
 use crate::{
-    data::{DRAWN, Lineage},
+    data::Lineage,
     error::{Error, Result},
     files::RunFolder,
     pretrain::{PretrainSettings, probe::Probe},
@@ -29,8 +29,8 @@ pub(crate) fn export(
         |dir: &Path| if settings.private { "a data set that is not named".to_owned() } else { folder_name(dir) };
     let mut data =
         format!("Images of {}, without labels, {} epochs.", named(&settings.data.dir), settings.train.epochs);
-    if lineage.has_drawn() {
-        data += &format!(" {DRAWN}: these weights know nothing of patients.");
+    if let Some(remark) = lineage.remark() {
+        data += &format!(" {remark}");
     }
     let mut metrics = Vec::new();
     if let Some((probe, best)) = chosen {

@@ -170,6 +170,7 @@ pub fn pretrain_among(
             "data": { "dir": settings.data.dir, "images": readable, "patients_known": manifest.patients_known, "hash": manifest.hash(), "account": manifest.account },
             "probe": probed,
             "trained_on": lineage,
+            "synthetic": rows.origin().synthetic,
             "ranks": ranks.size(),
             "settings": settings.to_toml()?,
         }),

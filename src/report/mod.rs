@@ -40,6 +40,7 @@ use evaluation::Evaluations;
 use feature_map::FeatureMap;
 use heat_maps::HeatMaps;
 use page::{Head, Section, page};
+use synthetic::Drawn;
 use training::Training;
 
 /// Bytes of a page in which its generator is looked for.
@@ -94,8 +95,8 @@ pub struct Report {
     map: FeatureMap,
     evaluations: Evaluations,
     heat_maps: HeatMaps,
-    /// Whether images of the run were drawn by `moco-cxr synth`.
-    synthetic: bool,
+    /// Which images were drawn by `moco-cxr synth`.
+    drawn: Drawn,
     notes: Vec<String>,
 }
 
@@ -172,7 +173,7 @@ impl Report {
             map,
             evaluations,
             heat_maps,
-            synthetic: read || synthetic::is_recorded(run, &eval),
+            drawn: if read { Drawn::Images } else { Drawn::recorded(run, &eval) },
             notes: leaving(notes.texts(), &folders, options.private),
         })
     }
@@ -209,7 +210,7 @@ impl Report {
         let mut tab = vec![self.title.clone(), self.configuration.in_short(), "moco-cxr".to_owned()];
         tab.retain(|part| !part.is_empty());
         let head = Head { tab: tab.join(" \u{b7} "), title: &self.title, summary: &self.summary };
-        page(&head, self.synthetic, &facts, &sections)
+        page(&head, self.drawn, &facts, &sections)
     }
 
     /// Writes the page completely or not at all, and replaces an older report.

@@ -7,7 +7,7 @@ use eval::chart::{self, custom_properties, escape, signed};
 
 use super::{
     definitions::{self, term},
-    synthetic::STAMP,
+    synthetic::Drawn,
 };
 
 /// A section of the page.
@@ -42,8 +42,8 @@ pub(super) struct Head<'a> {
     pub(super) summary: &'a str,
 }
 
-/// The whole document; `synthetic` marks it as one about images that were drawn.
-pub(super) fn page(head: &Head<'_>, synthetic: bool, facts: &[Fact], sections: &[Section]) -> String {
+/// The whole document; `drawn` marks it as one about images that were drawn.
+pub(super) fn page(head: &Head<'_>, drawn: Drawn, facts: &[Fact], sections: &[Section]) -> String {
     let mut contents = String::new();
     let mut body = String::new();
     for Section { id, title, lead, body: content } in sections {
@@ -67,7 +67,7 @@ pub(super) fn page(head: &Head<'_>, synthetic: bool, facts: &[Fact], sections: &
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"generator\" content=\"{GENERATOR}{version}\">\n\
-         <title>{tab}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n{style}</style>\n</head>\n<body>\n\
+         <title>{before}{tab}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n{style}</style>\n</head>\n<body>\n\
          <a class=\"skip\" href=\"#main\">Skip to the results</a>\n\
          <header>{stamp}<p class=\"kind\">moco-cxr \u{b7} report on a run</p><h1>{title}</h1><p class=\"summary\">{summary}</p>\
          <dl class=\"facts\">{tiles}</dl></header>\n\
@@ -75,8 +75,9 @@ pub(super) fn page(head: &Head<'_>, synthetic: bool, facts: &[Fact], sections: &
          <main id=\"main\">{body}{definitions}</main>\n\
          <footer><p>Research software, not a medical device: do not base the care of a patient on anything on this page.</p>\
          <p>Made by moco-cxr {version}. This page is self-contained and loads nothing.</p></footer>\n</body>\n</html>\n",
-        tab = if synthetic { format!("Synthetic data: {}", escape(&head.tab)) } else { escape(&head.tab) },
-        stamp = if synthetic { STAMP } else { "" },
+        before = drawn.before_title(),
+        tab = escape(&head.tab),
+        stamp = drawn.stamp(),
         title = escape(head.title),
         summary = escape(head.summary),
         version = env!("CARGO_PKG_VERSION"),

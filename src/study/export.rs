@@ -22,6 +22,8 @@ pub(super) struct Exported {
     pub(super) steps: u64,
     pub(super) labels: Labels,
     pub(super) seed: u64,
+    /// Whether images of the study, not only of its weights, were drawn.
+    pub(super) drawn: bool,
     /// Whether the export names no file.
     pub(super) private: bool,
 }
@@ -43,6 +45,7 @@ impl Exported {
             json!({
                 "weights": start.provenance,
                 "trained_on": lineage,
+                "synthetic": self.drawn,
                 "tasks": self.labels.tasks,
                 "seed": self.seed,
                 "stamp": outcome.stamp(),

@@ -100,6 +100,7 @@ impl Study<'_> {
             steps: 0,
             labels: self.labels.clone(),
             seed: self.protocol.seed,
+            drawn: self.parts.are_drawn(),
             private: self.private,
         };
         Ok(LinearOutcome { outcome, probe, start: self.network.adapted(model.network.clone()), lineage, exported })

@@ -5,7 +5,7 @@ use std::{cell::RefCell, path::PathBuf, sync::Arc};
 use cxr_data::Part;
 
 use crate::{
-    data::{DRAWN, Labelled, Labels, Lineage, Listings, Origin, Parts, Pretraining, Reading, Sources},
+    data::{AMONG_DRAWN, DRAWN, Labelled, Labels, Lineage, Listings, Origin, Parts, Pretraining, Reading, Sources},
     error::Result,
     files::{Once, Watch},
     study::{Conditions, Method, Outcome, Protocol, arm::Arm, feature_cache::FeatureCache},
@@ -182,7 +182,7 @@ impl<'w> Study<'w> {
         if self.parts.are_drawn() {
             return Some(format!("{DRAWN}: these results say nothing about patients."));
         }
-        self.network.lineage.has_drawn().then(|| format!("{DRAWN} are among those that the weights were trained on."))
+        self.network.lineage.has_drawn().then(|| AMONG_DRAWN.to_owned())
     }
 }
 

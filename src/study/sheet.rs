@@ -9,7 +9,7 @@ use crate::{error::Result, files::png};
 /// Grey value between the pictures; their borders are often black or white.
 const GROUND: u8 = 96;
 /// Pictures in a row, and pixels of a sheet: what is beyond them is not shown, so that a sheet can be opened.
-const MOST_COLUMNS: usize = 32;
+pub(super) const MOST_COLUMNS: usize = 32;
 const MOST_PIXELS: usize = 64_000_000;
 
 /// Fewest pixels a side of a picture on a sheet: smaller ones are shown in whole multiples of their size.

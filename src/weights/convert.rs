@@ -67,6 +67,7 @@ pub fn import_weights(settings: &ImportSettings, out: &Path, device: &Device) ->
     let backbone = ImportOptions::backbone(arch).drop;
     options.drop.extend(backbone.into_iter().filter(|name| settings.labels.is_empty() || name != arch.head_name()));
     options.allow_missing.clone_from(&settings.allow_missing);
+    let lineage = lineage_of(&settings.source, &path)?;
     let info = ExportInfo {
         steps: steps(&file),
         assumed: preprocessing.assumptions(),
@@ -75,9 +76,9 @@ pub fn import_weights(settings: &ImportSettings, out: &Path, device: &Device) ->
             preprocessing.size(),
             settings.labels.clone(),
             &leaving(&provenance(&file, &file.inspect()), &path, false),
+            &lineage,
         )
     };
-    let lineage = lineage_of(&settings.source, &path)?;
     let report = if settings.labels.is_empty() {
         let (network, report) = import(&file, config.init(0, device), &options).map_err(advised)?;
         write(out, &lineage, false, &|folder| made(folder, &network, &info, settings.onnx))?;
@@ -101,7 +102,13 @@ pub fn export_weights(loaded: &LoadedNetwork, out: &Path, onnx: bool) -> Result<
     absent(out)?;
     let info = ExportInfo {
         assumed: loaded.assumed.clone(),
-        ..info(&loaded.config, loaded.views.size, loaded.labels.clone(), &loaded.described(loaded.private))
+        ..info(
+            &loaded.config,
+            loaded.views.size,
+            loaded.labels.clone(),
+            &loaded.described(loaded.private),
+            &loaded.lineage,
+        )
     };
     write(out, &loaded.lineage, loaded.private, &|folder| match loaded.classifier() {
         Some(classifier) => made(folder, &classifier, &info, onnx),
@@ -144,7 +151,14 @@ fn absent(out: &Path) -> Result<()> {
     Ok(())
 }
 
-fn info(config: &NetworkConfig, image_size: usize, labels: Vec<String>, provenance: &str) -> ExportInfo {
+fn info(
+    config: &NetworkConfig,
+    image_size: usize,
+    labels: Vec<String>,
+    provenance: &str,
+    lineage: &Lineage,
+) -> ExportInfo {
+    let remark = lineage.remark().map(|remark| format!(" {remark}")).unwrap_or_default();
     ExportInfo {
         name: format!("{}, converted", config.arch),
         arch: config.arch,
@@ -155,7 +169,7 @@ fn info(config: &NetworkConfig, image_size: usize, labels: Vec<String>, provenan
         resample: "bilinear".into(),
         label_policy: (!labels.is_empty()).then(|| "unknown".to_owned()),
         labels,
-        data: format!("Unknown to the converter. The weights: {provenance}."),
+        data: format!("Unknown to the converter. The weights: {provenance}.{remark}"),
         data_licence: "unknown to the converter; see the source of the weights".into(),
         licence: "other".into(),
         steps: 0,

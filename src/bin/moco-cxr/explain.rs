@@ -15,10 +15,10 @@ use crate::{
 
 /// Draw heat maps (Grad-CAM) of a trained and exported classifier on chosen images.
 ///
-/// OUT holds a picture for each image and task, sheet.png with all of them, maps.npy ([N, h, w] in f32) and explain.csv, with
-/// one line per map. A heat map shows what the network used, not where a disease is; maps and a radiologist's outlines often
-/// differ. An image without colour shows no evidence for the finding. The sheet has at most 32 pictures in a row and 64
-/// million pixels.
+/// OUT holds a picture for each image and task, sheet.png with these side by side, maps.npy ([N, h, w] in f32) and explain.csv,
+/// with one line per map. A heat map shows what the network used, not where a disease is; maps and a radiologist's outlines
+/// often differ. An image without colour shows no evidence for the finding. The sheet has at most 16 images, each with its map,
+/// in a row, and 64 million pixels; a line says how many of the maps are on it, if not all are.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  moco-cxr explain --weights runs/first/finetune --data radiographs --task \"Pleural Effusion\" --out heat\n  moco-cxr explain --weights runs/first/finetune --data radiographs --image a/1.png --image a/2.png --out heat"
@@ -64,12 +64,20 @@ fn work(arguments: &Arguments) -> Result<(), Fault> {
     (explaining.most, explaining.part, explaining.private) = (*number, *part, *private);
     let watch = Terminal::new(images.output.quiet());
     let explanation = Study::explain(&sources, &images.weights()?, &explaining, &watch)?;
-    explanation.write(out)?;
+    let on_sheet = explanation.write(out)?;
     let (maps, shown) = (explanation.maps(), explanation.images());
     if images.output.json() {
-        print_json(&json!({ "out": out, "maps": maps, "images": shown, "weights": explanation.weights() }))?;
+        let weights = explanation.weights();
+        print_json(&json!({ "out": out, "maps": maps, "on_sheet": on_sheet, "images": shown, "weights": weights }))?;
     } else if !images.output.quiet() {
-        outln!("{}: {maps} heat maps of {shown} images", out.join("sheet.png").display())?;
+        let sheet = out.join("sheet.png");
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        let left_out = match on_sheet < maps {
+            true => format!("; {on_sheet} of them are on the sheet, which is full, and all are in {}", out.display()),
+            false => String::new(),
+        };
+        let (maps_are, images_are) = (plural(maps), plural(shown));
+        outln!("{}: {maps} heat map{maps_are} of {shown} image{images_are}{left_out}", sheet.display())?;
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ impl Default for Explaining {
 /// Heat maps of a classifier.
 #[derive(Debug)]
 pub struct Explanation {
-    /// Lines of the contact sheet: one for each image if they were named, otherwise one for each task.
+    /// Lines of the contact sheet, each of one row or more: one for each image if they were named, otherwise one for each task.
     lines: Vec<Vec<Heat>>,
     /// `[S, S]` of every row that has a heat map.
     views: Views,

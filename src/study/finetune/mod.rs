@@ -172,7 +172,8 @@ impl Study<'_> {
         let (model, members, folder) = model.ok_or_else(none)?;
         let steps = members.first().map_or(0, |best: &Checkpoint| best.step);
         let (labels, seed) = (self.labels.clone(), self.protocol.seed);
-        let exported = Exported { how: settings.short_name(), steps, labels, seed, private: self.private };
+        let (drawn, private) = (self.parts.are_drawn(), self.private);
+        let exported = Exported { how: settings.short_name(), steps, labels, seed, drawn, private };
         let (start, settings) = (self.network.clone(), settings.clone());
         Ok(FineTuneOutcome { outcome, runs, model, folder, start, settings, lineage, exported })
     }
