@@ -73,9 +73,7 @@ impl Claim {
             }
             Err(Refused::Held(holder)) => return Err(Error::Claimed { path: out.into(), holder }),
             Err(Refused::NoLocks(_)) => None,
-            Err(Refused::Io(fault)) if fault.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(Error::Io { path: out.into(), source: fault });
-            }
+            Err(Refused::NoLock(fault)) => return Err(Error::Io { path: out.into(), source: fault }),
             Err(Refused::Io(fault)) => {
                 let reason =
                     format!("{fault}; nothing can be written beside it, where it is made before it gets its name");
@@ -220,7 +218,12 @@ mod tests {
         assert!(Claim::folder(&dir.path().join("link")).is_err());
         let text = Claim::folder(&dir.path().join("other")).unwrap_err().to_string();
         assert!(text.contains(".other.lock is there and is no lock"), "{text}");
-        assert_eq!(fs::read_to_string(dir.path().join(".other.lock")).unwrap(), "of an editor");
+        let other = dir.path().join(".other.lock");
+        let mut rights = fs::metadata(&other).unwrap().permissions();
+        rights.set_readonly(true);
+        fs::set_permissions(&other, rights).unwrap();
+        assert!(Claim::folder(&dir.path().join("other")).is_err());
+        assert_eq!(fs::read_to_string(&other).unwrap(), "of an editor");
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(super) enum Refused {
     Held(String),
     /// The file system has no locks.
     NoLocks(io::Error),
+    /// What is there is no lock of this program, and is left alone.
+    NoLock(io::Error),
     /// The file cannot be made.
     Io(io::Error),
 }
@@ -43,7 +45,7 @@ impl Lock {
         for _ in 0..TRIES {
             // Whoever may write to the folder could have put a link to any file there.
             if path.is_symlink() {
-                return Err(Refused::Io(not_a_lock(path)));
+                return Err(Refused::NoLock(not_a_lock(path)));
             }
             let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
             let (mut file, ours) = match open {
@@ -82,13 +84,13 @@ impl Lock {
             if !is_still_there(&file, path) {
                 continue;
             }
+            if !is_lock(&mut file).map_err(Refused::Io)? {
+                return Err(Refused::NoLock(not_a_lock(path)));
+            }
             if !ours {
                 // Left by a process that was killed: whoever may write to the folder may make it anew.
                 fs::remove_file(path).map_err(Refused::Io)?;
                 continue;
-            }
-            if !is_lock(&mut file).map_err(Refused::Io)? {
-                return Err(Refused::Io(not_a_lock(path)));
             }
             let since = humantime::format_rfc3339_seconds(SystemTime::now());
             let who = format!("{PROCESS}{} on {} since {since}\n", std::process::id(), host());

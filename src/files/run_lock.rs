@@ -31,7 +31,7 @@ impl RunLock {
             Ok(lock) => Ok(Self { _lock: lock }),
             Err(Refused::Held(holder)) => Err(Error::InUse { path: root.into(), holder }),
             Err(Refused::NoLocks(fault)) => Err(no_locks(&path, &fault)),
-            Err(Refused::Io(fault)) => Err(Error::io(path)(fault)),
+            Err(Refused::Io(fault) | Refused::NoLock(fault)) => Err(Error::io(path)(fault)),
         }
     }
 

@@ -680,7 +680,7 @@ fn missing_images_of_an_own_table_are_counted() {
     assert!(warnings(&set).contains("2 images that no row of the set names: img/2.png, img/3.png"));
 }
 
-/// H is a man in French and in Spanish, M a woman in Spanish alone; words that nobody knows are said, not passed over.
+/// H beside F is a man (homme); beside M it may be hombre or hembra, which is not guessed. What is not read is said.
 #[test]
 fn sexes_of_other_languages_are_read_or_said() {
     let sexes = |cells: [&str; 3]| {
@@ -691,8 +691,11 @@ fn sexes_of_other_languages_are_read_or_said() {
     };
     let (man, woman) = (Some(Sex::Male), Some(Sex::Female));
     let (spanish, note) = sexes(["H", "M", ""]);
-    assert_eq!(spanish, [man, woman, None]);
-    assert!(note.contains("M beside H is read as female (mujer)"), "{note}");
+    assert_eq!(spanish, [None; 3]);
+    assert!(
+        note.contains("H and M of a sex may be hombre and mujer, or hembra and macho; read as not recorded"),
+        "{note}"
+    );
     assert_eq!(sexes(["h", "F", "m"]).0, [man, woman, man]);
     let (unknown, note) = sexes(["Femme", "xx", "homme"]);
     assert_eq!(unknown, [woman, None, man]);

@@ -63,14 +63,14 @@ pub fn looks_rounded(cell: &str) -> bool {
     digits(power) && digits(whole) && digits(decimals)
 }
 
-/// A sex in any usual spelling, those of typed readings included (`femal`). `m` is male: a Spanish column of `h` and `m` has to be
-/// known as a whole. `Some(None)` where none is recorded, `None`
+/// A sex in any usual spelling, those of typed readings included (`femal`). `h` is none: it stands for hombre, homme and hembra.
+/// `Some(None)` where none is recorded, `None`
 /// where the cell is something else.
 #[must_use]
 pub fn sex(cell: &str) -> Option<Option<Sex>> {
     match cell.trim().to_lowercase().as_str() {
-        "m" | "male" | "man" | "mal" | "männlich" | "mann" | "h" | "homme" | "hombre" | "uomo" | "masculin"
-        | "masculino" | "maschio" => Some(Some(Sex::Male)),
+        "m" | "male" | "man" | "mal" | "männlich" | "mann" | "homme" | "hombre" | "uomo" | "masculin" | "masculino"
+        | "maschio" => Some(Some(Sex::Male)),
         "f" | "female" | "femal" | "famale" | "woman" | "w" | "weiblich" | "frau" | "femme" | "mujer" | "donna"
         | "féminin" | "femenino" | "feminino" | "femmina" => Some(Some(Sex::Female)),
         "o" | "u" | "other" => Some(None),

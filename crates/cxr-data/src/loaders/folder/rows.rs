@@ -57,11 +57,15 @@ pub(super) fn from_table(
     let mut rows = Vec::new();
     let mut odd = Odd::default();
     let mut unlabelled = 0;
-    // Hombre and mujer: where H stands for men and there is no F, M is a woman.
+    // Homme and femme are sure. Hombre and mujer, macho and hembra have the same letters: neither is guessed.
     let is_sex = |column: usize, letter| table.rows().any(|row| row.cell(column).trim().eq_ignore_ascii_case(letter));
-    let spanish = layout.column(Role::Sex).is_some_and(|column| is_sex(column, "h") && !is_sex(column, "f"));
+    let with = |letters: [&str; 2]| {
+        layout.column(Role::Sex).is_some_and(|column| letters.iter().all(|letter| is_sex(column, letter)))
+    };
+    let (french, spanish) = (with(["h", "f"]), with(["h", "m"]) && !with(["h", "f"]));
     if spanish {
-        notes.push(format!("{}: M beside H is read as female (mujer), H as male (hombre)", path.display()));
+        let text = "H and M of a sex may be hombre and mujer, or hembra and macho; read as not recorded. Write male and female";
+        notes.push(format!("{}: {text}", path.display()));
     }
     for row in table.rows() {
         let read = |&column: &usize| {
@@ -108,12 +112,12 @@ pub(super) fn from_table(
             patient,
             view: view.or(other_view).or_else(|| view_of_name(&path)),
             projection: other.or(one),
-            sex: match sex(cell_of(Role::Sex)) {
-                Some(_) if spanish && cell_of(Role::Sex).trim().eq_ignore_ascii_case("m") => Some(Sex::Female),
-                Some(found) => found,
-                None => {
-                    odd.sexes.see(true, cell_of(Role::Sex));
-                    None
+            sex: match cell_of(Role::Sex).trim() {
+                "h" | "H" if french => Some(Sex::Male),
+                "h" | "H" | "m" | "M" if spanish => None,
+                cell => {
+                    odd.sexes.see(sex(cell).is_none(), cell);
+                    sex(cell).flatten()
                 }
             },
             age: years,
