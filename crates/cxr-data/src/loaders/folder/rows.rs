@@ -58,7 +58,8 @@ pub(super) fn from_table(
     let mut odd = Odd::default();
     let mut unlabelled = 0;
     // Homme and femme are sure. Hombre and mujer, macho and hembra have the same letters: neither is guessed.
-    let is_sex = |column: usize, letter| table.rows().any(|row| row.cell(column).trim().eq_ignore_ascii_case(letter));
+    let is_sex =
+        |column: usize, letter: &str| table.rows().any(|row| row.cell(column).trim().eq_ignore_ascii_case(letter));
     let with = |letters: [&str; 2]| {
         layout.column(Role::Sex).is_some_and(|column| letters.iter().all(|letter| is_sex(column, letter)))
     };
