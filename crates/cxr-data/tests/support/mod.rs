@@ -23,6 +23,12 @@ pub fn test_data() -> Option<PathBuf> {
     found
 }
 
+/// An image of 64 by 48 pixels that has a pattern of its own for each seed.
+pub fn image(seed: u8) -> Radiograph {
+    let pixels = (0..64 * 48).map(|at: usize| ((at * (3 + usize::from(seed)) + at / 64 * 7) % 251) as u8).collect();
+    Radiograph::new(64, 48, Pixels::U8(pixels)).unwrap()
+}
+
 /// A two-dimensional array of `|u1` from NumPy's format.
 pub fn npy_u8(path: &Path) -> Array2<u8> {
     let (shape, values) = npy(path, "|u1");
