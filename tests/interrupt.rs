@@ -236,6 +236,30 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
+fn what_a_quickstart_or_a_drawing_has_begun_goes_with_it() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let folder = scratch("interrupt-begun");
+    for (number, name, out) in [(2, "-INT", "below/first"), (15, "-TERM", "first")] {
+        let mut child = tool(arguments!["quickstart", "--quiet", "--device", "cpu", "--out", folder.join(out)]);
+        let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lock = folder.join(out).join("run/run.lock");
+        wait(&mut child, "the pretraining", || lock.exists());
+        signal(&child, name);
+        let ran = child.wait_with_output().unwrap();
+        assert_eq!(ran.status.signal(), Some(number), "{}", text(&ran.stderr));
+        assert_eq!(names(&folder), [""; 0], "{name}");
+    }
+    let set = folder.join("set");
+    let mut child = tool(arguments!["synth", "--train-patients", "5000", "--out", set]);
+    let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait(&mut child, "the folder that is written", || names(&folder).iter().any(|name| name.contains(".partial-")));
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
+    assert_eq!(names(&folder), [""; 0]);
+}
+
+#[test]
 fn a_fine_tuning_that_is_ended_goes_on_with_its_finished_draws() {
     let folder = scratch("interrupt-finetune");
     let (set, _) = synth(&folder, "set", 7, [24, 8, 12]);

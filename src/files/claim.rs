@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     files::{
         Existing, RunFolder,
+        abandon::{Held, hold, release, with_contents},
         lock::{Lock, Refused},
     },
 };
@@ -24,8 +25,8 @@ const LONGEST: usize = 215;
 #[derive(Debug)]
 pub struct Claim {
     lock: Option<Lock>,
-    /// Folders that were made for the lock, the innermost first.
-    made: Vec<PathBuf>,
+    /// Number of what [`super::abandon`] takes away.
+    held: u64,
 }
 
 impl Claim {
@@ -64,9 +65,9 @@ impl Claim {
     /// nothing can be written beside it.
     pub fn name(out: &Path) -> Result<Self> {
         let place = new_place(out)?;
-        let made = place.ancestors().skip(1).take_while(|above| !above.exists()).map(Path::to_owned).collect();
-        let mut claim = Self { lock: None, made };
-        claim.lock = match Lock::take(&lock_of(&place)) {
+        let lock = lock_of(&place);
+        let made: Vec<_> = place.ancestors().skip(1).take_while(|above| !above.exists()).map(Path::to_owned).collect();
+        let taken = match Lock::take(&lock) {
             Ok(lock) => {
                 clear_left_over(&place);
                 Some(lock)
@@ -75,12 +76,21 @@ impl Claim {
             Err(Refused::NoLocks(_)) => None,
             Err(Refused::NoLock(fault)) => return Err(Error::Io { path: out.into(), source: fault }),
             Err(Refused::Io(fault)) => {
+                let _ = made.iter().try_for_each(fs::remove_dir);
                 let reason =
                     format!("{fault}; nothing can be written beside it, where it is made before it gets its name");
                 return Err(Error::Io { path: out.into(), source: io::Error::new(fault.kind(), reason) });
             }
         };
-        Ok(claim)
+        Ok(Self { lock: taken, held: hold(Held { lock, place, contents: None, made }) })
+    }
+
+    /// What is written to the folder, which is new or empty, is worth nothing before it is complete: [`abandon`](super::abandon)
+    /// takes it away too.
+    #[must_use]
+    pub fn with_contents(self) -> Self {
+        with_contents(self.held);
+        self
     }
 
     /// Takes the name of a run's folder for as long as the lock within it is not there yet. One that need not be made may lie in
@@ -100,7 +110,8 @@ impl Drop for Claim {
     fn drop(&mut self) {
         drop(self.lock.take());
         // A command that failed leaves no empty folders. Of those that hold something none can be removed.
-        let _ = self.made.iter().try_for_each(fs::remove_dir);
+        let made = release(self.held).map(|held| held.made).unwrap_or_default();
+        let _ = made.iter().try_for_each(fs::remove_dir);
     }
 }
 

@@ -122,6 +122,14 @@ impl Lock {
         None
     }
 
+    /// Removes the file of a lock that this process holds; of the lock itself the process need not have more than its name.
+    pub(super) fn remove_own(path: &Path) {
+        let own = format!("{PROCESS}{} on {} since ", std::process::id(), host());
+        if File::open(path).is_ok_and(|mut file| named_in(&mut file).starts_with(&own)) {
+            let _ = fs::remove_file(path);
+        }
+    }
+
     /// Removes the file of a lock, if it says that a process of this machine had it, and that process is gone. Of other machines
     /// a file system may not know the locks.
     pub(super) fn clear(path: &Path) {

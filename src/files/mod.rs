@@ -1,5 +1,6 @@
 //! Atomic writes of files and folders, who may write them, the folder of a run, and progress reporting.
 
+mod abandon;
 mod claim;
 mod lock;
 mod log_lines;
@@ -12,6 +13,7 @@ mod run_lock;
 mod watch;
 mod whole;
 
+pub use abandon::abandon;
 pub use claim::Claim;
 pub(crate) use log_lines::{LogLines, sealed};
 pub use new_folder::NewFolder;

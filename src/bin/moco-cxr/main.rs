@@ -131,6 +131,10 @@ fn main() -> ExitCode {
         errln!("error: {error}");
         return ExitCode::from(2);
     }
+    // A pretraining listens itself, to write a checkpoint.
+    if !matches!(command, Command::Pretrain(_)) && let Err(fault) = terminal::interrupt::clears_up() {
+        return failed(&fault.into());
+    }
     let result = match command {
         Command::Quickstart(arguments) => quickstart::run(&arguments),
         Command::Pretrain(arguments) => pretrain::run(arguments),

@@ -1,4 +1,5 @@
-//! Signals: the first one asks for a checkpoint and the end of the run, the second one ends the program at once.
+//! Signals. In a pretraining the first one asks for a checkpoint and the end of the run, and the second one ends the program at
+//! once; any other command ends at the first, and takes away what it has begun.
 //!
 //! Ctrl-C (SIGINT); SIGTERM, which schedulers send before they kill a process; SIGUSR1, which they send on request some time
 //! before a job's time is over (`sbatch --signal=USR1@120`); SIGHUP, when a terminal closes, unless `nohup` has it ignored.
@@ -49,6 +50,37 @@ impl Interrupt {
     pub(crate) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
     }
+}
+
+/// From now on a signal that ends the program first takes away what the command has begun: locks, and what has no name yet.
+///
+/// # Errors
+/// When the system refuses.
+#[cfg(unix)]
+pub(crate) fn clears_up() -> std::io::Result<()> {
+    use signal_hook::{
+        iterator::Signals,
+        low_level::{emulate_default_handler, exit},
+    };
+
+    let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(others()))?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            moco_cxr::files::abandon();
+            // As if nobody had listened; but the first process of a container cannot be ended so.
+            if std::process::id() != 1 {
+                let _ = emulate_default_handler(signal);
+            }
+            exit(128 + signal);
+        }
+    })?;
+    Ok(())
+}
+
+/// Elsewhere the next command clears up.
+#[cfg(not(unix))]
+pub(crate) fn clears_up() -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Signals that only Unix has.
