@@ -132,7 +132,9 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     // A pretraining listens itself, to write a checkpoint.
-    if !matches!(command, Command::Pretrain(_)) && let Err(fault) = terminal::interrupt::clears_up() {
+    if !matches!(command, Command::Pretrain(_))
+        && let Err(fault) = terminal::interrupt::clears_up()
+    {
         return failed(&fault.into());
     }
     let result = match command {

@@ -58,7 +58,8 @@ pub fn grey_levels(mut bytes: Vec<u8>, shape: [usize; 4], device: &Device) -> Re
 /// Fills a tensor without gaps, piece by piece. The bytes are not copied before the driver's own buffer.
 fn write(tensor: &CubeTensor, bytes: Vec<u8>) {
     let size = bytes.len();
-    let bytes = Bytes::from_bytes_vec(bytes).shared();
+    // Not `from_bytes_vec`, which aligns bytes as any type may want it, and so copies them.
+    let bytes = Bytes::from_elems(bytes).shared();
     for start in (0..size).step_by(PIECE) {
         let end = size.min(start + PIECE);
         let piece = bytes.view(start, end).expect("a part of bytes that are shared");

@@ -1,4 +1,4 @@
-//! NVIDIA's library, found when it is first wanted. Only what convolutions need is declared, after `cudnn_cnn.h` and `cudnn_ops.h`.
+//! NVIDIA's library, found when it is first wanted. Only what is used is declared, after `cudnn_graph.h` and `cudnn_ops.h`.
 
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
@@ -15,30 +15,13 @@ const NAMES: [&str; 3] = if cfg!(windows) {
 } else {
     ["libcudnn.so.9", "libcudnn.so.8", "libcudnn.so"]
 };
-/// The first with bf16 in convolutions, as it counts its versions.
-const OLDEST: usize = 8100;
+/// The first that chooses by `CUDNN_HEUR_MODE_A`, as it counts its versions.
+const OLDEST: usize = 8300;
 
 /// `cudnnStatus_t`; 0 is success.
 pub(super) type Status = c_int;
 /// A handle or a descriptor: `cudnnHandle_t`, `cudnnTensorDescriptor_t`, and so on.
 pub(super) type Object = *mut c_void;
-/// Memory of the device.
-pub(super) type Pointer = *mut c_void;
-
-/// `cudnnConvolutionFwdAlgoPerf_t`; those of the gradients have the same fields.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Choice {
-    pub(super) algorithm: c_int,
-    pub(super) status: Status,
-    pub(super) milliseconds: f32,
-    /// Bytes of workspace.
-    pub(super) memory: usize,
-    /// 1: the same bits every time.
-    pub(super) determinism: c_int,
-    pub(super) math: c_int,
-    pub(super) reserved: [c_int; 3],
-}
 
 macro_rules! functions {
     ($($name:ident = $symbol:literal: ($($argument:ty),* $(,)?);)*) => {
@@ -60,44 +43,16 @@ macro_rules! functions {
 functions! {
     create = c"cudnnCreate": (*mut Object);
     set_stream = c"cudnnSetStream": (Object, *mut c_void);
-    create_tensor = c"cudnnCreateTensorDescriptor": (*mut Object);
-    // Type; sizes n, c, h, w; strides of the same.
-    set_tensor = c"cudnnSetTensor4dDescriptorEx":
-        (Object, c_int, c_int, c_int, c_int, c_int, c_int, c_int, c_int, c_int);
-    create_filter = c"cudnnCreateFilterDescriptor": (*mut Object);
-    // Type, layout; sizes out, in, h, w.
-    set_filter = c"cudnnSetFilter4dDescriptor": (Object, c_int, c_int, c_int, c_int, c_int, c_int);
-    create_convolution = c"cudnnCreateConvolutionDescriptor": (*mut Object);
-    // Paddings, strides and dilations of h and w; mode, type of sums.
-    set_convolution = c"cudnnSetConvolution2dDescriptor":
-        (Object, c_int, c_int, c_int, c_int, c_int, c_int, c_int, c_int);
-    set_groups = c"cudnnSetConvolutionGroupCount": (Object, c_int);
-    set_math = c"cudnnSetConvolutionMathType": (Object, c_int);
-    // x, w, convolution, y; how many are wanted, how many there are, and these.
-    choose_forward = c"cudnnGetConvolutionForwardAlgorithm_v7":
-        (Object, Object, Object, Object, Object, c_int, *mut c_int, *mut Choice);
-    // w, dy, convolution, dx.
-    choose_input_grad = c"cudnnGetConvolutionBackwardDataAlgorithm_v7":
-        (Object, Object, Object, Object, Object, c_int, *mut c_int, *mut Choice);
-    // x, dy, convolution, dw.
-    choose_weight_grad = c"cudnnGetConvolutionBackwardFilterAlgorithm_v7":
-        (Object, Object, Object, Object, Object, c_int, *mut c_int, *mut Choice);
-    // As the three above, but an algorithm, and bytes of workspace.
-    forward_space = c"cudnnGetConvolutionForwardWorkspaceSize":
-        (Object, Object, Object, Object, Object, c_int, *mut usize);
-    input_grad_space = c"cudnnGetConvolutionBackwardDataWorkspaceSize":
-        (Object, Object, Object, Object, Object, c_int, *mut usize);
-    weight_grad_space = c"cudnnGetConvolutionBackwardFilterWorkspaceSize":
-        (Object, Object, Object, Object, Object, c_int, *mut usize);
-    // 1; x and w, each after its descriptor; convolution, algorithm, workspace and its size; 0; y after its descriptor.
-    forward = c"cudnnConvolutionForward":
-        (Object, *const f32, Object, Pointer, Object, Pointer, Object, c_int, Pointer, usize, *const f32, Object, Pointer);
-    // The same of w and dy to dx.
-    input_grad = c"cudnnConvolutionBackwardData":
-        (Object, *const f32, Object, Pointer, Object, Pointer, Object, c_int, Pointer, usize, *const f32, Object, Pointer);
-    // The same of x and dy to dw.
-    weight_grad = c"cudnnConvolutionBackwardFilter":
-        (Object, *const f32, Object, Pointer, Object, Pointer, Object, c_int, Pointer, usize, *const f32, Object, Pointer);
+    // Kind; the descriptor.
+    describe = c"cudnnBackendCreateDescriptor": (c_int, *mut Object);
+    destroy = c"cudnnBackendDestroyDescriptor": (Object);
+    // An attribute and its type, how many values, and these.
+    set = c"cudnnBackendSetAttribute": (Object, c_int, c_int, i64, *const c_void);
+    // The same, where there is room for so many, and how many there are.
+    get = c"cudnnBackendGetAttribute": (Object, c_int, c_int, i64, *mut i64, *mut c_void);
+    finalize = c"cudnnBackendFinalize": (Object);
+    // Plan and pack of pointers.
+    execute = c"cudnnBackendExecute": (Object, Object, Object);
 }
 
 /// The library, which stays loaded until the program ends.
@@ -136,7 +91,7 @@ impl Cudnn {
         };
         let found = Self { functions, error, version, _library: library };
         if version < OLDEST {
-            return Err(format!("version {} was found, expected 8.1 or later", found.version()));
+            return Err(format!("version {} was found, expected 8.3 or later", found.version()));
         }
         Ok(found)
     }

@@ -4,7 +4,9 @@
 //! run on: nothing else orders them. Buffers are CubeCL's, the workspace too. What cuDNN does not take goes through the
 //! kernels of `conv/`.
 
+mod descriptor;
 mod library;
+mod plan;
 mod problem;
 mod session;
 mod tally;
@@ -31,7 +33,7 @@ use cubecl_server::{
 
 pub(super) use self::problem::Problem;
 pub use self::tally::cudnn_passes;
-use self::{library::Cudnn, session::Pointers};
+use self::{descriptor::Pointer, library::Cudnn, session::Pointers};
 
 /// Serves a device of CUDA.
 type Server = <CudaRuntime as Runtime>::Server;
@@ -99,7 +101,7 @@ fn planned(server: &DeviceHandle<Server>, problem: Problem) -> Result<usize, Str
     }
     // Not locked while it waits: another device need not, and planning twice gives the same.
     let plan = server.submit_blocking(move |_| session::plan(problem)).unwrap_or_else(|e| Err(format!("{e:?}")));
-    let plan = plan.map_err(|reason| format!("{:?}, weight {:?}: {reason}", problem.pass, problem.filter));
+    let plan = plan.map_err(|reason| format!("{:?}, weight {:?}: {reason}", problem.pass, problem.filter.sizes));
     lock().get_or_insert_default().insert(key, plan.clone());
     plan
 }
@@ -116,9 +118,9 @@ fn ask(
     for buffer in buffers.iter().chain(space) {
         held.push(server.get_resource(buffer.clone(), stream)?);
     }
-    let mut pointers: Pointers = [null_mut(); 4];
+    let mut pointers: Pointers = [Pointer(null_mut()); 4];
     for (pointer, buffer) in pointers.iter_mut().zip(&held) {
-        *pointer = buffer.resource().ptr as *mut _;
+        *pointer = Pointer(buffer.resource().ptr as *mut _);
     }
     // Kept until the work is asked for: dropping it says that shared buffers may be reused after that.
     let mut streams = server.write_streams().resolve(stream, buffers.iter().chain(space))?;

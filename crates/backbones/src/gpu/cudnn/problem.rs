@@ -18,7 +18,7 @@ pub(in crate::gpu) struct Problem {
     pub(super) kind: c_int,
     pub(super) x: Map,
     /// `[out, in, kH, kW]`, which lies as `[out, kH, kW, in]`.
-    pub(super) filter: [c_int; 4],
+    pub(super) filter: Map,
     pub(super) y: Map,
     pub(super) stride: c_int,
     pub(super) padding: c_int,
@@ -58,14 +58,8 @@ impl Problem {
         };
         let empty = [x, filter, y].iter().flatten().any(|&size| size == 0);
         let [stride, padding] = numbers([stride, padding])?;
-        let (x, filter, y) = (Map::new(x)?, numbers(filter)?, Map::new(y)?);
+        let (x, filter, y) = (Map::new(x)?, Map::new(filter)?, Map::new(y)?);
         (!empty).then_some(Self { pass, kind, x, filter, y, stride, padding })
-    }
-
-    /// `CUDNN_DEFAULT_MATH`, which rounds f32 to TF32 where the card has it, as this project's kernels do; or
-    /// `CUDNN_TENSOR_OP_MATH`.
-    pub(super) fn math(&self) -> c_int {
-        c_int::from(self.kind == BF16)
     }
 }
 
@@ -89,15 +83,14 @@ mod tests {
         let Problem { x, y, filter, kind, stride, padding, .. } = problem.unwrap();
         assert_eq!((x.sizes, x.strides), ([8, 64, 56, 28], [64 * 28 * 56, 1, 64 * 28, 64]));
         assert_eq!((y.sizes, y.strides), ([8, 128, 28, 14], [128 * 14 * 28, 1, 128 * 14, 128]));
-        assert_eq!((filter, kind, stride, padding), ([128, 64, 3, 1], BF16, 2, 1));
-        assert_eq!(problem.unwrap().math(), 1);
+        assert_eq!((filter.sizes, filter.strides), ([128, 64, 3, 1], [64 * 3, 1, 64, 64]));
+        assert_eq!((kind, stride, padding), (BF16, 2, 1));
     }
 
     #[test]
     fn what_cudnn_cannot_count_or_compute_is_left_to_other_kernels() {
         let of = |dtype, b| Problem::new(Pass::WeightGrad, dtype, [b, 64, 112, 112], [64; 4], [b, 64, 56, 56], [1, 0]);
         assert!(of(DType::F32, 256).is_some());
-        assert_eq!(of(DType::F32, 256).unwrap().math(), 0);
         assert!(of(DType::F32, 4096).is_none(), "2^31 elements and more");
         assert!(of(DType::F16, 256).is_none());
         assert!(of(DType::F32, 0).is_none());

@@ -115,6 +115,7 @@ impl State {
             return self.results(dx, parameters, beside);
         }
         let sums = tape::new(&x.map, [2, d.groups, d.chunks, d.channels()], DType::F32);
+        let (lanes_of_sums, cubes_of_sums) = d.sums();
         // SAFETY: every index is below the size of its buffer, by the division of the map.
         unsafe {
             kernels::measure_back::launch_unchecked(
@@ -138,7 +139,7 @@ impl State {
             );
             kernels::finish_back::launch_unchecked(
                 client,
-                d.columns(),
+                cubes_of_sums,
                 CubeDim::new_1d(UNITS),
                 d.vector,
                 tape::argument(&sums),
@@ -149,7 +150,7 @@ impl State {
                 d.groups,
                 d.width,
                 parameters.start(1) / d.vector,
-                d.lanes,
+                lanes_of_sums,
             );
             kernels::propagate::launch_unchecked(
                 client,

@@ -105,6 +105,7 @@ impl Map<'_> {
         let sums = tape::new(&x.map, [2, d.groups, d.chunks, d.channels()], DType::F32);
         let statistics = tape::new(&x.map, [Plane::COUNT, d.groups, d.channels()], DType::F32);
         let running = Packed::new(&x.map, vec![d.channels(); 2]);
+        let (lanes_of_sums, cubes_of_sums) = d.sums();
         // SAFETY: every index is below the size of its buffer, by the division of the map.
         unsafe {
             kernels::measure::launch_unchecked(
@@ -123,7 +124,7 @@ impl Map<'_> {
             );
             kernels::finish::launch_unchecked(
                 client,
-                d.columns(),
+                cubes_of_sums,
                 CubeDim::new_1d(UNITS),
                 d.vector,
                 x.argument(),
@@ -142,7 +143,7 @@ impl Map<'_> {
                 running.start(1) / d.vector,
                 norm.eps as f32,
                 momentum as f32,
-                d.lanes,
+                lanes_of_sums,
                 x.element(),
             );
         }

@@ -33,6 +33,8 @@ const ROWS_OF_SMALL: usize = 64;
 const CHUNKS: usize = 512;
 /// Columns of vectors side by side in a cube at most, a power of two.
 const LANES: usize = 32;
+/// The same where the sums of chunks are added up: the fewer there are, the fewer chunks has a unit to go through.
+const LANES_OF_SUMS: usize = 4;
 
 /// Buffers that a kernel binds at most, with its own for numbers, but for that which normalises a small map at once.
 const BINDINGS: u32 = 9;
@@ -105,9 +107,15 @@ impl Division {
         CubeCount::Static(self.chunks as u32, self.width.div_ceil(self.lanes) as u32, self.groups as u32)
     }
 
-    /// Cubes for a pass over the statistics.
+    /// Cubes that see all rows of their columns.
     fn columns(&self) -> CubeCount {
         CubeCount::Static(self.width.div_ceil(self.lanes) as u32, 1, 1)
+    }
+
+    /// Columns side by side in a pass over the sums of chunks, and its cubes.
+    fn sums(&self) -> (usize, CubeCount) {
+        let lanes = self.lanes.min(LANES_OF_SUMS);
+        (lanes, CubeCount::Static(self.width.div_ceil(lanes) as u32, 1, 1))
     }
 
     fn channels(&self) -> usize {
