@@ -1,85 +1,99 @@
-//! What a process takes away when it is told to end: what it holds ([`super::Claim`]) and has not completed.
+//! What a process takes away when it is told to end: its locks, and what it has begun and not completed.
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::sleep,
+    time::Duration,
 };
 
 use crate::files::lock::Lock;
 
-/// The rest of the program is still at work while a folder is removed, and may make files in it.
+/// The rest of the program is still at work meanwhile, and may make anew what was taken away.
 const TRIES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(5);
 
-/// What this process holds, the oldest first, each with its number.
-static HELD: Mutex<(u64, Vec<(u64, Held)>)> = Mutex::new((0, Vec::new()));
+/// What this process has begun, the oldest first, each with its number.
+static BEGUN: Mutex<(u64, Vec<(u64, Things)>)> = Mutex::new((0, Vec::new()));
+static ENDING: AtomicBool = AtomicBool::new(false);
 
+/// Things of this process alone.
+#[derive(Debug, Default)]
+pub(crate) struct Things {
+    /// The file of a lock.
+    pub(crate) lock: Option<PathBuf>,
+    /// Files and folders that are worth nothing until they are complete, and then have another name or are no longer here.
+    pub(crate) incomplete: Vec<PathBuf>,
+    /// Folders that were made for these, the innermost first. Those that hold something stay.
+    pub(crate) made: Vec<PathBuf>,
+}
+
+/// Something that was begun; completed, or cleared up by others, when this is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
-    /// The file of the lock.
-    pub(super) lock: PathBuf,
-    /// What it is a lock of: a file or a folder, which has another name until it is complete.
-    pub(super) place: PathBuf,
-    /// Whether the place is a folder whose contents are worth nothing until they are complete; then, whether it was there before.
-    pub(super) contents: Option<bool>,
-    /// Folders that were made for the lock, the innermost first. Those that hold something stay.
-    pub(super) made: Vec<PathBuf>,
-}
+pub(crate) struct Begun(u64);
 
-/// Adds to what is held, and gives it a number.
-pub(super) fn hold(held: Held) -> u64 {
-    let (number, list) = &mut *HELD.lock().unwrap_or_else(PoisonError::into_inner);
-    *number += 1;
-    list.push((*number, held));
-    *number
-}
+impl Begun {
+    pub(crate) fn new(things: Things) -> Self {
+        let (number, list) = &mut *BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
+        *number += 1;
+        list.push((*number, things));
+        Self(*number)
+    }
 
-/// What had a number is no longer held.
-pub(super) fn release(number: u64) -> Option<Held> {
-    let (_, list) = &mut *HELD.lock().unwrap_or_else(PoisonError::into_inner);
-    let place = list.iter().position(|(other, _)| *other == number)?;
-    Some(list.remove(place).1)
-}
-
-/// The contents of what has a number are to be taken away too.
-pub(super) fn with_contents(number: u64) {
-    let (_, list) = &mut *HELD.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, held)) = list.iter_mut().find(|(other, _)| *other == number) {
-        held.contents = Some(held.place.exists());
+    /// Gives back what is no longer to be taken away; nothing if that has happened.
+    pub(crate) fn end(&mut self) -> Option<Things> {
+        let (_, list) = &mut *BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = list.iter().position(|(number, _)| *number == self.0)?;
+        Some(list.remove(place).1)
     }
 }
 
-/// Removes what the commands of this process have begun and not completed, with their locks. For a process that was told to end, and
-/// does so after this, whatever its other threads do.
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Takes away the locks of this process, what it has begun and not completed, and folders that it made for these. For a process
+/// that is told to end, and ends after this whatever its other threads do.
 pub fn abandon() {
-    let list = std::mem::take(&mut HELD.lock().unwrap_or_else(PoisonError::into_inner).1);
-    for (_, Held { lock, place, contents, made }) in list.into_iter().rev() {
-        remove(&partial_of(&place));
-        if let Some(was_there) = contents {
-            remove(&place);
-            if was_there {
-                let _ = fs::create_dir(&place);
-            }
-        }
-        Lock::remove_own(&lock);
+    ENDING.store(true, Ordering::SeqCst);
+    let list = std::mem::take(&mut BEGUN.lock().unwrap_or_else(PoisonError::into_inner).1);
+    // A failure to clean up does not matter here: the next command clears what it finds.
+    for (_, Things { lock, incomplete, made }) in list.into_iter().rev() {
+        incomplete.iter().for_each(|path| take_away(path));
+        lock.iter().for_each(|path| Lock::remove_own(path));
         let _ = made.iter().try_for_each(fs::remove_dir);
     }
 }
 
-/// A failure to clean up does not matter here: the next command clears what it finds.
-fn remove(path: &Path) {
-    let _ = fs::remove_file(path);
+/// Whether [`abandon`] was called, so that what goes wrong now is not worth a message.
+pub fn is_abandoned() -> bool {
+    ENDING.load(Ordering::SeqCst)
+}
+
+/// Removes a file or a folder. It gets another name first: what has been completed, and so renamed, in the meantime is not touched.
+fn take_away(path: &Path) {
+    let Some(name) = path.file_name() else { return };
+    let mut other = std::ffi::OsString::from(".");
+    other.push(name);
+    other.push(format!(".abandoned-{}", std::process::id()));
+    let other = path.with_file_name(other);
     for _ in 0..TRIES {
-        if fs::remove_dir_all(path).is_ok() || !path.exists() {
+        if fs::rename(path, &other).is_err() {
             return;
         }
+        let _ = fs::remove_dir_all(&other).or_else(|_| fs::remove_file(&other));
+        sleep(PAUSE);
     }
 }
 
-/// The name of what is written, until it is complete.
+/// The name that a new file or folder has until it is complete.
 pub(super) fn partial_of(place: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(place.file_name().unwrap_or_default());
-    name.push(format!(".partial-{}", std::process::id()));
-    place.with_file_name(name)
+    let name = place.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    place.with_file_name(format!(".{name}.partial-{}", std::process::id()))
 }

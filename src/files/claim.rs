@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     files::{
         Existing, RunFolder,
-        abandon::{Held, hold, release, with_contents},
+        abandon::{Begun, Things, partial_of},
         lock::{Lock, Refused},
     },
 };
@@ -25,8 +25,7 @@ const LONGEST: usize = 215;
 #[derive(Debug)]
 pub struct Claim {
     lock: Option<Lock>,
-    /// Number of what [`super::abandon`] takes away.
-    held: u64,
+    begun: Begun,
 }
 
 impl Claim {
@@ -65,9 +64,8 @@ impl Claim {
     /// nothing can be written beside it.
     pub fn name(out: &Path) -> Result<Self> {
         let place = new_place(out)?;
-        let lock = lock_of(&place);
         let made: Vec<_> = place.ancestors().skip(1).take_while(|above| !above.exists()).map(Path::to_owned).collect();
-        let taken = match Lock::take(&lock) {
+        let lock = match Lock::take(&lock_of(&place)) {
             Ok(lock) => {
                 clear_left_over(&place);
                 Some(lock)
@@ -82,15 +80,9 @@ impl Claim {
                 return Err(Error::Io { path: out.into(), source: io::Error::new(fault.kind(), reason) });
             }
         };
-        Ok(Self { lock: taken, held: hold(Held { lock, place, contents: None, made }) })
-    }
-
-    /// What is written to the folder, which is new or empty, is worth nothing before it is complete: [`abandon`](super::abandon)
-    /// takes it away too.
-    #[must_use]
-    pub fn with_contents(self) -> Self {
-        with_contents(self.held);
-        self
+        let held = lock.is_some().then(|| lock_of(&place));
+        let begun = Begun::new(Things { lock: held, incomplete: vec![partial_of(&place)], made });
+        Ok(Self { lock, begun })
     }
 
     /// Takes the name of a run's folder for as long as the lock within it is not there yet. One that need not be made may lie in
@@ -108,9 +100,9 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
+        let made = self.begun.end().map(|things| things.made).unwrap_or_default();
         drop(self.lock.take());
         // A command that failed leaves no empty folders. Of those that hold something none can be removed.
-        let made = release(self.held).map(|held| held.made).unwrap_or_default();
         let _ = made.iter().try_for_each(fs::remove_dir);
     }
 }

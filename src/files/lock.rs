@@ -122,7 +122,7 @@ impl Lock {
         None
     }
 
-    /// Removes the file of a lock that this process holds; of the lock itself the process need not have more than its name.
+    /// Removes the file of a lock that this process holds.
     pub(super) fn remove_own(path: &Path) {
         let own = format!("{PROCESS}{} on {} since ", std::process::id(), host());
         if File::open(path).is_ok_and(|mut file| named_in(&mut file).starts_with(&own)) {

@@ -13,7 +13,8 @@ mod run_lock;
 mod watch;
 mod whole;
 
-pub use abandon::abandon;
+pub(crate) use abandon::{Begun, Things};
+pub use abandon::{abandon, is_abandoned};
 pub use claim::Claim;
 pub(crate) use log_lines::{LogLines, sealed};
 pub use new_folder::NewFolder;

@@ -15,7 +15,7 @@ use crate::{
     data::{Labels, Sources},
     device::DeviceChoice,
     error::Result,
-    files::{Existing, RunFolder},
+    files::{Begun, Existing, RunFolder, Things},
     pretrain::{PretrainSettings, TrainingWatch, pretrain},
     report::{Report, ReportOptions},
     study::{Baseline, LinearOutcome, Protocol, Study},
@@ -88,6 +88,9 @@ impl Quickstart {
         let (data, run) = (out.join("data"), out.join("run"));
         let settings = self.pretraining(&data)?;
         settings.validate()?;
+        // Minutes of work that is worth nothing in part: a process that is told to end takes it away.
+        let made = if out.exists() { Vec::new() } else { vec![out.to_owned()] };
+        let begun = Begun::new(Things { lock: None, incomplete: vec![data.clone(), run.clone()], made });
 
         watch.line(&format!("1 of 3: drawing a synthetic chest X-ray set in {}", data.display()));
         synth::write(&SynthConfig { seed: self.seed, ..self.set.clone() }, &data)?;
@@ -105,6 +108,7 @@ impl Quickstart {
         page.title = format!("Quickstart, seed {}", self.seed);
         let report = run.join("report.html");
         page.write(&report)?;
+        drop(begun);
         Ok(Some(FirstResult { data, run, report, results, summary }))
     }
 

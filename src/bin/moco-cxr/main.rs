@@ -166,6 +166,10 @@ fn main() -> ExitCode {
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Reference(arguments) => reference::run(&arguments),
     };
+    while moco_cxr::files::is_abandoned() {
+        // The signal ends the program, and what went wrong since is no news.
+        std::thread::park();
+    }
     result.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
 

@@ -50,11 +50,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     quickstart.device = arguments.device.choose(DeviceChoice::Auto, quiet)?;
     // It is over in minutes and not worth a checkpoint: Ctrl-C ends it, and takes away what there is.
     let mut progress = Progress::new(quiet, false, 32, Interrupt::ends_at_once(), None);
-    let _claim = Claim::folder(&out).map(Claim::with_contents).map_err(|error| match error {
+    let _claim = Claim::name(&out)?;
+    let found = quickstart.run(&out, &mut progress).map_err(|error| match error {
         Error::NotEmpty { .. } => Fault::from(format!("{error} (--out DIR for another, or delete it)")),
         other => other.into(),
     })?;
-    let found = quickstart.run(&out, &mut progress)?;
     progress.finish();
     let Some(found) = found else { return Ok(()) };
     let FirstResult { data, run, report, results, .. } = &found;

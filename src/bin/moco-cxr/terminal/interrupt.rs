@@ -52,20 +52,29 @@ impl Interrupt {
     }
 }
 
-/// From now on a signal that ends the program first takes away what the command has begun: locks, and what has no name yet.
+/// From now on a signal that ends the program first takes away what the command has begun: locks, and what is not complete. A second
+/// one ends it at once.
 ///
 /// # Errors
 /// When the system refuses.
 #[cfg(unix)]
 pub(crate) fn clears_up() -> std::io::Result<()> {
     use signal_hook::{
+        consts::{SIGHUP, SIGUSR1},
         iterator::Signals,
         low_level::{emulate_default_handler, exit},
     };
 
-    let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(others()))?;
+    let begun = Arc::new(AtomicBool::new(false));
+    let signals: Vec<i32> =
+        [SIGINT, SIGTERM, SIGHUP, SIGUSR1].into_iter().filter(|&signal| !is_ignored(signal)).collect();
+    for &signal in &signals {
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&begun))?;
+    }
+    let mut signals = Signals::new(signals)?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
+            begun.store(true, Ordering::SeqCst);
             moco_cxr::files::abandon();
             // As if nobody had listened; but the first process of a container cannot be ended so.
             if std::process::id() != 1 {
@@ -88,13 +97,19 @@ pub(crate) fn clears_up() -> std::io::Result<()> {
 fn others() -> Vec<i32> {
     use signal_hook::consts::{SIGHUP, SIGUSR1};
 
-    // Bit n - 1 of SigIgn is signal n. Where it cannot be read, SIGHUP is left as it is.
-    let ignored = std::fs::read_to_string("/proc/self/status").ok().and_then(|status| {
+    Some(SIGHUP).filter(|&signal| !is_ignored(signal)).into_iter().chain([SIGUSR1]).collect()
+}
+
+/// Whether whoever started the program has it ignore a signal, as `nohup` does, and shells for jobs in the background. Where that cannot
+/// be read, only SIGHUP is left as it is.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    // Bit n - 1 of SigIgn is signal n.
+    let mask = std::fs::read_to_string("/proc/self/status").ok().and_then(|status| {
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
         u64::from_str_radix(mask.trim(), 16).ok()
     });
-    let hang_up = ignored.filter(|mask| mask & (1 << (SIGHUP - 1)) == 0).map(|_| SIGHUP);
-    hang_up.into_iter().chain([SIGUSR1]).collect()
+    mask.map_or(signal == signal_hook::consts::SIGHUP, |mask| mask & (1 << (signal - 1)) != 0)
 }
 
 #[cfg(not(unix))]

@@ -91,7 +91,7 @@ impl Descriptor {
     /// Gives an attribute its values.
     #[allow(unsafe_code)]
     pub(super) fn with<V: Value>(self, attribute: c_int, values: &[V]) -> Result<Self, String> {
-        // SAFETY: so many values of this type lie there, and are copied.
+        // SAFETY: so many values of this type lie there, and are copied; what they refer to lives as long as the plan (`plan.rs`).
         let status = unsafe {
             (self.cudnn.functions.set)(self.object, attribute, V::TYPE, values.len() as i64, values.as_ptr().cast())
         };

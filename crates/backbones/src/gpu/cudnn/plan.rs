@@ -9,11 +9,13 @@ use super::{
 };
 use crate::gpu::conv::Pass;
 
-/// `CUDNN_DATA_FLOAT`, of sums; `CUDNN_CROSS_CORRELATION`; `CUDNN_HEUR_MODE_A`; `CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC`.
+/// `CUDNN_DATA_FLOAT`, of sums; `CUDNN_CROSS_CORRELATION`; `CUDNN_HEUR_MODE_A`.
 const F32: DataType = DataType(0);
 const CROSS_CORRELATION: Mode = Mode(1);
 const HEURISTIC: HeuristicMode = HeuristicMode(3);
+/// `CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC`, and `..._DOWN_CONVERT_INPUTS`, of engines that round f32 further than TF32.
 const NONDETERMINISTIC: i32 = 4;
+const DOWN_CONVERT_INPUTS: i32 = 1;
 /// Names of the tensors.
 const X: i64 = 1;
 const FILTER: i64 = 2;
@@ -22,8 +24,8 @@ const Y: i64 = 3;
 const ALIGNED: i64 = 16;
 /// The largest workspace of a convolution, in bytes.
 const WORKSPACE: i64 = 1 << 30;
-/// Engines that are looked at, and notes of one; there were forty, and ten.
-const ENGINES: usize = 32;
+/// Engines that are looked at, and notes of one. An H200 named up to forty engines, and version 9 knows ten notes.
+const ENGINES: usize = 64;
 const NOTES: usize = 32;
 
 /// How a convolution is computed.
@@ -52,28 +54,19 @@ impl Plan {
         let count = heuristic.get(202, &mut found)?;
         let mut refusal = "no algorithm that repeats its bits within 1 GiB".to_owned();
         for config in configs.into_iter().take(count) {
-            if !repeats_its_bits(cudnn, &config)? {
-                continue;
-            }
             // The heuristic may name what does not run.
-            let plan = describe(kind::PLAN)?.with(400, &[Handle(handle)])?.with(401, &[config.reference()])?;
-            let plan = match plan.finished() {
-                Ok(plan) => plan,
-                Err(reason) => {
-                    refusal = reason;
-                    continue;
+            match planned(cudnn, handle, problem, &config) {
+                Ok(Some((plan, space))) => {
+                    let names = match problem.pass {
+                        Pass::Forward => [X, FILTER, Y],
+                        Pass::InputGrad => [FILTER, Y, X],
+                        Pass::WeightGrad => [X, Y, FILTER],
+                    };
+                    parts.extend([graph, heuristic, config]);
+                    return Ok(Self { plan, _parts: parts, names: names.map(Integer), space });
                 }
-            };
-            let mut space = [Integer(0)];
-            plan.get(402, &mut space)?;
-            if let [Integer(space @ 0..=WORKSPACE)] = space {
-                let names = match problem.pass {
-                    Pass::Forward => [X, FILTER, Y],
-                    Pass::InputGrad => [FILTER, Y, X],
-                    Pass::WeightGrad => [X, Y, FILTER],
-                };
-                parts.extend([graph, heuristic, config]);
-                return Ok(Self { plan, _parts: parts, names: names.map(Integer), space: space as usize });
+                Ok(None) => {}
+                Err(reason) => refusal = reason,
             }
         }
         Err(refusal)
@@ -132,11 +125,29 @@ fn graph(cudnn: &'static Cudnn, handle: Object, problem: &Problem) -> Result<(De
     Ok((graph.finished()?, vec![x, filter, y, convolution, operation]))
 }
 
-/// Whether an engine gives the same bits every time.
-fn repeats_its_bits(cudnn: &'static Cudnn, config: &Descriptor) -> Result<bool, String> {
+/// The plan of an engine, and its bytes of workspace; `None` for one that is not wanted.
+fn planned(
+    cudnn: &'static Cudnn,
+    handle: Object,
+    problem: &Problem,
+    config: &Descriptor,
+) -> Result<Option<(Descriptor, usize)>, String> {
     let engine = Descriptor::new(cudnn, kind::ENGINE)?;
     config.get(300, &mut [engine.reference()])?;
     let mut notes = [NumericalNote(0); NOTES];
     let count = engine.get(1303, &mut notes)?;
-    Ok(notes[..count].iter().all(|note| note.0 != NONDETERMINISTIC))
+    let unwanted = |note: &NumericalNote| match note.0 {
+        NONDETERMINISTIC => true,
+        DOWN_CONVERT_INPUTS => problem.kind == F32.0,
+        _ => false,
+    };
+    if notes[..count].iter().any(unwanted) {
+        return Ok(None);
+    }
+    let plan = Descriptor::new(cudnn, kind::PLAN)?.with(400, &[Handle(handle)])?.with(401, &[config.reference()])?;
+    let plan = plan.finished()?;
+    let mut space = [Integer(0)];
+    plan.get(402, &mut space)?;
+    let [Integer(space)] = space;
+    Ok((0..=WORKSPACE).contains(&space).then_some((plan, space as usize)))
 }

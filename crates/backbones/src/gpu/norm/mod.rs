@@ -33,7 +33,7 @@ const ROWS_OF_SMALL: usize = 64;
 const CHUNKS: usize = 512;
 /// Columns of vectors side by side in a cube at most, a power of two.
 const LANES: usize = 32;
-/// The same where the sums of chunks are added up: the fewer there are, the fewer chunks has a unit to go through.
+/// The same where the sums of chunks are added up: the fewer there are, the fewer chunks each unit goes through.
 const LANES_OF_SUMS: usize = 4;
 
 /// Buffers that a kernel binds at most, with its own for numbers, but for that which normalises a small map at once.
