@@ -240,7 +240,7 @@ fn what_a_quickstart_or_a_drawing_has_begun_goes_with_it() {
     use std::os::unix::process::ExitStatusExt;
 
     let folder = scratch("interrupt-begun");
-    let started = |command| tool(command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let started = |mut command: Command| command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // Not SIGINT, which shells have jobs in the background ignore: this test may be one.
     let ended = |mut child: Child, left: &[&str]| {
         signal(&child, "-TERM");
@@ -249,17 +249,17 @@ fn what_a_quickstart_or_a_drawing_has_begun_goes_with_it() {
     };
 
     let out = folder.join("below/first");
-    let mut child = started(arguments!["quickstart", "--quiet", "--device", "cpu", "--out", out]);
+    let mut child = started(tool(arguments!["quickstart", "--quiet", "--device", "cpu", "--out", out]));
     wait(&mut child, "the pretraining", || out.join("run/run.lock").exists());
     ended(child, &[]);
 
     let set = folder.join("set");
-    let mut child = started(arguments!["synth", "--train-patients", "5000", "--out", set]);
+    let mut child = started(tool(arguments!["synth", "--train-patients", "5000", "--out", set]));
     wait(&mut child, "the folder that is written", || names(&folder).iter().any(|name| name.contains(".partial-")));
     ended(child, &[]);
 
     // What a user has put there meanwhile stays.
-    let mut child = started(arguments!["quickstart", "--quiet", "--device", "cpu", "--out", set]);
+    let mut child = started(tool(arguments!["quickstart", "--quiet", "--device", "cpu", "--out", set]));
     wait(&mut child, "the pretraining", || set.join("run/run.lock").exists());
     fs::write(set.join("notes.txt"), "mine").unwrap();
     ended(child, &["set"]);
