@@ -73,7 +73,7 @@ pub(crate) fn clears_up() -> std::io::Result<()> {
     }
     let mut signals = Signals::new(signals)?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
-        for signal in signals.forever() {
+        if let Some(signal) = signals.forever().next() {
             begun.store(true, Ordering::SeqCst);
             moco_cxr::files::abandon();
             // As if nobody had listened; but the first process of a container cannot be ended so.
