@@ -248,6 +248,13 @@ fn what_a_quickstart_or_a_drawing_has_begun_goes_with_it() {
         assert_eq!(names(&folder), left);
     };
 
+    let out = folder.join("drawn");
+    let mut child = started(tool(arguments!["quickstart", "--quiet", "--device", "cpu", "--out", out]));
+    wait(&mut child, "the set that is drawn", || {
+        out.exists() && names(&out).iter().any(|name| name.starts_with(".data.partial-"))
+    });
+    ended(child, &[]);
+
     let out = folder.join("below/first");
     let mut child = started(tool(arguments!["quickstart", "--quiet", "--device", "cpu", "--out", out]));
     wait(&mut child, "the pretraining", || out.join("run/run.lock").exists());

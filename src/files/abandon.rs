@@ -13,8 +13,10 @@ use std::{
 
 use crate::files::lock::Lock;
 
-/// The rest of the program is still at work meanwhile, and may make anew what was taken away.
-const TRIES: usize = 20;
+/// The rest of the program is still at work meanwhile, and may make anew what was taken away, until it fails for that. So often it is
+/// looked for in all, and so often in succession it must not be there.
+const TRIES: usize = 100;
+const ABSENT: usize = 3;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// What this process has begun, the oldest first, each with its number.
@@ -22,7 +24,7 @@ static BEGUN: Mutex<(u64, Vec<(u64, Things)>)> = Mutex::new((0, Vec::new()));
 static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// Things of this process alone.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Things {
     /// The file of a lock.
     pub(crate) lock: Option<PathBuf>,
@@ -83,17 +85,28 @@ fn take_away(path: &Path) {
     other.push(name);
     other.push(format!(".abandoned-{}", std::process::id()));
     let other = path.with_file_name(other);
+    let mut absent = 0;
     for _ in 0..TRIES {
-        if fs::rename(path, &other).is_err() {
-            return;
+        if fs::rename(path, &other).is_ok() {
+            absent = 0;
+            let _ = fs::remove_dir_all(&other).or_else(|_| fs::remove_file(&other));
+        } else {
+            absent += 1;
+            if absent == ABSENT {
+                return;
+            }
         }
-        let _ = fs::remove_dir_all(&other).or_else(|_| fs::remove_file(&other));
         sleep(PAUSE);
     }
 }
 
 /// The name that a new file or folder has until it is complete.
-pub(super) fn partial_of(place: &Path) -> PathBuf {
+pub(crate) fn partial_of(place: &Path) -> PathBuf {
+    place.with_file_name(format!("{}{}", prefix_of(place), std::process::id()))
+}
+
+/// How that name begins, whichever process it is of.
+pub(super) fn prefix_of(place: &Path) -> String {
     let name = place.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    place.with_file_name(format!(".{name}.partial-{}", std::process::id()))
+    format!(".{name}.partial-")
 }

@@ -13,7 +13,7 @@ mod run_lock;
 mod watch;
 mod whole;
 
-pub(crate) use abandon::{Begun, Things};
+pub(crate) use abandon::{Begun, Things, partial_of};
 pub use abandon::{abandon, is_abandoned};
 pub use claim::Claim;
 pub(crate) use log_lines::{LogLines, sealed};

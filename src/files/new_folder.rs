@@ -8,7 +8,13 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    files::{Existing, RunFolder, claim::new_place, run_lock::MAKING, whole::is_gone},
+    files::{
+        Existing, RunFolder,
+        abandon::{partial_of, prefix_of},
+        claim::new_place,
+        run_lock::MAKING,
+        whole::is_gone,
+    },
 };
 
 /// A folder written under a temporary name next to its own and renamed when complete. If dropped before that, it is removed.
@@ -28,10 +34,8 @@ impl NewFolder {
     pub fn begin(out: &Path) -> Result<Self> {
         RunFolder::check(out, Existing::Refuse)?;
         let out = new_place(out)?;
-        let name = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let prefix = format!(".{name}.partial-");
-        remove_left_over(&out, &prefix);
-        let partial = out.with_file_name(format!("{prefix}{}", std::process::id()));
+        remove_left_over(&out, &prefix_of(&out));
+        let partial = partial_of(&out);
         fs::create_dir_all(&partial).map_err(Error::io(&partial))?;
         let lock = File::create(partial.join(MAKING)).ok().filter(|file| file.try_lock().is_ok());
         Ok(Self { partial, out, lock })

@@ -15,7 +15,7 @@ use crate::{
     data::{Labels, Sources},
     device::DeviceChoice,
     error::Result,
-    files::{Begun, Existing, RunFolder, Things},
+    files::{Begun, Existing, RunFolder, Things, partial_of},
     pretrain::{PretrainSettings, TrainingWatch, pretrain},
     report::{Report, ReportOptions},
     study::{Baseline, LinearOutcome, Protocol, Study},
@@ -90,7 +90,8 @@ impl Quickstart {
         settings.validate()?;
         // Minutes of work that is worth nothing in part: a process that is told to end takes it away.
         let made = if out.exists() { Vec::new() } else { vec![out.to_owned()] };
-        let begun = Begun::new(Things { lock: None, incomplete: vec![data.clone(), run.clone()], made });
+        let incomplete = vec![partial_of(&data), data.clone(), run.clone()];
+        let begun = Begun::new(Things { lock: None, incomplete, made });
 
         watch.line(&format!("1 of 3: drawing a synthetic chest X-ray set in {}", data.display()));
         synth::write(&SynthConfig { seed: self.seed, ..self.set.clone() }, &data)?;
