@@ -36,9 +36,10 @@ fn made() -> &'static Made {
 
 fn settings() -> PretrainSettings {
     let mut settings = PretrainSettings::named("small", &made().set).unwrap();
-    // Parts of the batch of at least 4 x 2 x 2 values a channel in the last stage, so that statistics are no coin tosses.
+    // Parts of the batch of at least 4 x 3 x 3 values a channel in the last stage, so that statistics are no coin tosses: of 4 x 2 x 2
+    // one batch in twenty made losses 1e-5 different (AVX2), and the others 1e-7 to 5e-6.
     for set in [
-        "views.size=64",
+        "views.size=80",
         "device=cpu",
         "workers=1",
         "train.epochs=2",
@@ -105,8 +106,7 @@ fn last_state(run: &Path) -> RunState {
     RunState::read(&run.join("checkpoints").join(latest.trim())).unwrap()
 }
 
-/// Two runs of the same steps, computed in another order of sums: f32 rounds at 6e-8, a loss near 4 at 2.4e-7, and every step carries it
-/// on. With AVX2 the differences were 2e-7 at the first step and up to 1e-5 at the 19th.
+/// Two runs of the same steps, computed in another order of sums: f32 rounds at 6e-8, and some twenty steps carry it on.
 fn assert_near(found: &Path, expected: &Path) {
     let losses = |run: &Path| -> Vec<f64> {
         metrics(run).iter().filter(|line| line["split"] == "train").map(|line| line["loss"].as_f64().unwrap()).collect()
@@ -114,7 +114,7 @@ fn assert_near(found: &Path, expected: &Path) {
     let (ours, theirs) = (losses(found), losses(expected));
     assert!(ours.len() == theirs.len() && ours.len() >= 20, "{} and {} steps", ours.len(), theirs.len());
     for (step, (a, b)) in ours.iter().zip(&theirs).enumerate().take(20) {
-        assert!((a - b).abs() <= 2e-6 * (1 + step) as f64, "step {step}: loss {a} and {b}");
+        assert!((a - b).abs() <= 1e-5, "step {step}: loss {a} and {b}");
     }
     let (ours, theirs) = (last_state(found), last_state(expected));
     let numbers = |data: &TensorData| data.clone().convert::<f64>().try_to_vec::<f64>().unwrap();
