@@ -1,5 +1,5 @@
-//! Passes the commit to the library as `MOCO_CXR_GIT_COMMIT`, if known: from git in a checkout, or from Cargo's record in a
-//! package.
+//! Passes the commit to the library as `MOCO_CXR_GIT_COMMIT`, if known: from git in a checkout, from Cargo's record in a
+//! package, or from a variable of that name, as in a container that is built without the repository.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -8,7 +8,7 @@ fn main() {
     let root = Path::new(&root);
     println!("cargo::rerun-if-changed=build.rs");
     // A package may lie inside another repository's checkout; only a repository of this folder counts.
-    let commit = if root.join(".git").exists() { from_git(root) } else { from_package(root) };
+    let commit = if root.join(".git").exists() { from_git(root) } else { from_package(root).or_else(from_variable) };
     if let Some(commit) = commit {
         println!("cargo::rustc-env=MOCO_CXR_GIT_COMMIT={commit}");
     }
@@ -35,5 +35,14 @@ fn from_package(root: &Path) -> Option<String> {
     println!("cargo::rerun-if-changed={}", path.display());
     let text = fs::read_to_string(path).ok()?;
     let sha = text.split("\"sha1\"").nth(1)?.split('"').nth(1)?;
-    sha.chars().all(|c| c.is_ascii_hexdigit()).then(|| sha.to_owned())
+    is_sha(sha).then(|| sha.to_owned())
+}
+
+fn from_variable() -> Option<String> {
+    println!("cargo::rerun-if-env-changed=MOCO_CXR_GIT_COMMIT");
+    env::var("MOCO_CXR_GIT_COMMIT").ok().filter(|commit| is_sha(commit))
+}
+
+fn is_sha(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit())
 }

@@ -32,7 +32,7 @@ run() {
 }
 
 # No number of an earlier run may pass for one of this.
-rm -f "$out"/{ours,cudnn,eager,compiled}-*.json{,.log} "$out"/parity-{cuda,cudnn,vulkan}.txt{,.log} "$out"/{devices,synth,pretrain}.txt{,.log} \
+rm -f "$out"/{ours,cudnn,eager,compiled}-*.json{,.log} "$out"/parity-{cuda,bf16,cudnn,vulkan}.txt{,.log} "$out"/{devices,synth,pretrain}.txt{,.log} \
   "$out"/{left-out.txt,card.txt,busy.csv,gpu.md}
 rm -rf "$out/run"
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader > "$out/card.txt" 2>/dev/null
@@ -55,6 +55,7 @@ for setting in "resnet18 256" "densenet121 64" "resnet18 64" "densenet121 256"; 
   done
 done
 run 90 parity-cuda.txt "$tool" parity --device cuda
+run 90 parity-bf16.txt "$tool" parity --device cuda --precision bf16
 [ -n "$cudnn" ] && run 90 parity-cudnn.txt env MOCO_CXR_CUDNN=on "$tool" parity --device cuda
 run 90 parity-vulkan.txt "$tool" parity --device vulkan
 run 60 ours-vulkan.json "$tool" bench step --device vulkan --no-selftest --warmup 3 --steps 10 --trace --json --arch resnet18 --image-size 224 --batch-size 64

@@ -21,6 +21,8 @@ struct Case {
     groups: usize,
     add: bool,
     rectify: bool,
+    /// Whether the maximum over windows follows, as in a stem.
+    pool: bool,
     eval: bool,
     /// Whether the input comes as a convolution leaves it.
     channels_last: bool,
@@ -28,8 +30,16 @@ struct Case {
     offset: f32,
 }
 
-const CASE: Case =
-    Case { shape: [4, 8, 5, 3], groups: 1, add: false, rectify: true, eval: false, channels_last: true, offset: 0.0 };
+const CASE: Case = Case {
+    shape: [4, 8, 5, 3],
+    groups: 1,
+    add: false,
+    rectify: true,
+    pool: false,
+    eval: false,
+    channels_last: true,
+    offset: 0.0,
+};
 
 /// Output, gradients of input, weight, bias and residual, and running statistics.
 fn normalise(case: &Case, device: &Device) -> Vec<Vec<f32>> {
@@ -49,10 +59,11 @@ fn normalise(case: &Case, device: &Device) -> Vec<Vec<f32>> {
     let mode = if case.eval { Mode::Eval } else { Mode::Train { groups: case.groups } };
     let y = match (case.add, case.rectify) {
         (true, _) => norm.forward_add_relu(x.clone(), residual.clone(), mode),
+        (false, _) if case.pool => norm.forward_relu_max_pool(x.clone(), mode),
         (false, true) => norm.forward_relu(x.clone(), mode),
         (false, false) => norm.forward(x.clone(), mode),
     };
-    let loss = (y.clone() * tensor(case.shape, 7, &device)).sum();
+    let loss = (y.clone() * tensor(y.dims(), 7, &device)).sum();
     let gradients = loss.backward();
     let of = |param: &Param<Tensor<1>>| values(param.val().grad(&gradients).unwrap());
     let mut found = vec![values(y), values(x.grad(&gradients).unwrap()), of(&norm.weight), of(&norm.bias)];
@@ -89,6 +100,14 @@ fn normalisation_gives_the_cpus_numbers() {
         Case { offset: 100.0, shape: [2, 4, 20, 20], ..CASE },
         Case { eval: true, ..CASE },
         Case { eval: true, add: true, shape: [3, 12, 5, 7], ..CASE },
+        // Pooled in the same pass: odd and even sides, sides of one, vectors of two channels and of one, several cubes of rows.
+        Case { pool: true, ..CASE },
+        Case { pool: true, eval: true, shape: [3, 12, 6, 7], ..CASE },
+        Case { pool: true, groups: 2, shape: [4, 6, 8, 8], ..CASE },
+        Case { pool: true, shape: [2, 5, 1, 9], ..CASE },
+        Case { pool: true, shape: [6, 3, 1, 1], ..CASE },
+        Case { pool: true, groups: 3, shape: [3, 64, 67, 40], ..CASE },
+        Case { pool: true, channels_last: false, shape: [2, 140, 9, 4], ..CASE },
     ];
     for case in cases {
         let (there, here) = (normalise(&case, &gpu), normalise(&case, &Device::flex()));
@@ -114,5 +133,28 @@ fn a_nan_comes_through_the_rectifier() {
     let mut data = numbers(4 * 8, 1);
     data[5] = f32::NAN;
     let x = Tensor::<4>::from_data(TensorData::new(data, [2, 4, 2, 2]), &gpu);
-    assert!(values(norm.forward_relu(x, Mode::Eval))[5].is_nan());
+    assert!(values(norm.forward_relu(x.clone(), Mode::Eval))[5].is_nan());
+    assert!(values(norm.forward_relu_max_pool(x, Mode::Eval))[1].is_nan());
+}
+
+/// Windows of equal values, and windows in which nothing is let through: a gradient goes to the first of the equal ones, and
+/// nowhere from a maximum of 0.
+#[test]
+fn gradients_through_a_pooled_stem_go_where_pytorch_sends_them() {
+    let Some(gpu) = gpu() else { return };
+    let device = gpu.autodiff();
+    // The first plane is positive and constant, the second negative.
+    let data: Vec<f32> = [[1.0; 16], [-1.0; 16]].concat();
+    let x = Tensor::<4>::from_data(TensorData::new(data, [1, 2, 4, 4]), &device).require_grad();
+    let ones = || Tensor::ones([2], &device);
+    let mut norm = BatchNorm::new(ones(), Tensor::zeros([2], &device), Tensor::zeros([2], &device), ones());
+    let y = norm.forward_relu_max_pool(x.clone(), Mode::Eval); // [1, 2, 2, 2]
+    let weights = Tensor::<4>::from_data(TensorData::new((1..=8).map(|i| i as f32).collect(), [1, 2, 2, 2]), &device);
+    let found = values(x.grad(&(y * weights).sum().backward()).unwrap());
+    // torch.nn.functional.max_pool2d(x, 3, 2, 1): the windows begin at rows and columns 0 and 1 of the map.
+    let mut expected = [0.0; 32];
+    for (at, of_window) in [(0, 1.0), (1, 2.0), (4, 3.0), (5, 4.0)] {
+        expected[at] = of_window;
+    }
+    assert!(difference(&found, &expected) <= 1e-5, "{found:?}"); // 1 / sqrt(1 + eps)
 }

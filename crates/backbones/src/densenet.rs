@@ -3,12 +3,12 @@
 
 use burn::{
     module::Module,
-    tensor::{Device, Tensor, module::avg_pool2d, ops::AvgPoolOptions},
+    tensor::{Device, Tensor},
 };
 
 use crate::{
     Backbone, BatchNorm, Conv2d, FeatureMaps, Initializer, Mode, Normalization, Precision, Stem,
-    backbone::global_average, named::Named, pieces::Pieces, resnet::max_pool,
+    backbone::global_average, named::Named, pieces::Pieces, pool::avg_pool,
 };
 
 /// Channels that each dense layer adds.
@@ -102,8 +102,9 @@ impl DenseNet {
     /// The last feature maps; `see` is shown the output of the stem and of the first three dense blocks.
     fn run(&mut self, images: Tensor<4>, mode: Mode, mut see: impl FnMut(&Pieces)) -> Tensor<4> {
         let f = &mut self.features;
-        let x = f.norm0.forward_relu(f.conv0.forward(images), mode); // [B, 64, H/2, W/2]
-        let mut x = Pieces::new(max_pool(x), BLOCKS[0] * GROWTH); // [B, 64, H/4, W/4]
+        let x = f.conv0.forward(images); // [B, 64, H/2, W/2]
+        let x = f.norm0.forward_relu_max_pool(x, mode); // [B, 64, H/4, W/4]
+        let mut x = Pieces::new(x, BLOCKS[0] * GROWTH);
         see(&x);
         let blocks = [
             (&mut f.denseblock1, &mut f.transition1),
@@ -176,22 +177,6 @@ impl DenseLayer {
         let x = self.conv1.forward(self.norm1.forward_pieces_relu(pieces, mode)); // [B, 128, H, W]
         self.conv2.append(self.norm2.forward_relu(x, mode), pieces); // [B, 32, H, W]
     }
-}
-
-/// 2x2 mean with stride 2, between the blocks of DenseNet; a last odd row or column is left out.
-///
-/// # Shapes
-/// - `[B, C, H, W]` to `[B, C, H / 2, W / 2]`
-pub fn avg_pool(x: Tensor<4>) -> Tensor<4> {
-    #[cfg(feature = "flex")]
-    if let Some(y) = crate::cpu::avg_pool_2x2(&x) {
-        return y;
-    }
-    #[cfg(feature = "cube")]
-    if let Some(y) = crate::gpu::pool::avg_pool_2x2(&x) {
-        return y;
-    }
-    avg_pool2d(x, AvgPoolOptions::new([2, 2]).with_stride([2, 2]))
 }
 
 impl Transition {

@@ -13,7 +13,7 @@ use burn::{
 use crate::cpu::norm::{self, Gathered, Moments, Norm, Source};
 #[cfg(feature = "cube")]
 use crate::gpu::norm as gpu;
-use crate::{Mode, pieces::Pieces};
+use crate::{Mode, pieces::Pieces, pool::max_pool};
 
 /// Batch normalisation over `[B, C, H, W]`, per channel.
 ///
@@ -80,6 +80,18 @@ impl BatchNorm {
         self.layer(x, Some(residual), true, mode)
     }
 
+    /// `max_pool(self.forward_relu(x, mode))`, as in the stems of ResNet and DenseNet; on a GPU without the map between.
+    ///
+    /// # Shapes, panics
+    /// - `[B, C, H, W]` to `[B, C, ⌈H/2⌉, ⌈W/2⌉]`; otherwise as [`Self::forward`]
+    pub fn forward_relu_max_pool(&mut self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        #[cfg(feature = "cube")]
+        if let Some(y) = self.on_gpu(gpu::Input::Map(&x), None, true, true, mode) {
+            return y;
+        }
+        max_pool(self.forward_relu(x, mode))
+    }
+
     /// [`Self::forward_relu`] of pieces joined along the channels, without joining them where there are kernels.
     ///
     /// # Shapes
@@ -91,7 +103,7 @@ impl BatchNorm {
         }
         #[cfg(feature = "cube")]
         if let Some((slab, last)) = pieces.slab()
-            && let Some(y) = self.on_gpu(gpu::Input::Slab(slab, last), None, true, mode)
+            && let Some(y) = self.on_gpu(gpu::Input::Slab(slab, last), None, true, false, mode)
         {
             return y;
         }
@@ -100,7 +112,7 @@ impl BatchNorm {
 
     fn layer(&mut self, x: Tensor<4>, residual: Option<Tensor<4>>, rectify: bool, mode: Mode) -> Tensor<4> {
         #[cfg(feature = "cube")]
-        if let Some(y) = self.on_gpu(gpu::Input::Map(&x), residual.as_ref(), rectify, mode) {
+        if let Some(y) = self.on_gpu(gpu::Input::Map(&x), residual.as_ref(), rectify, false, mode) {
             return y;
         }
         if x.dtype() == DType::BF16 {
@@ -215,6 +227,7 @@ impl BatchNorm {
         input: gpu::Input<'_>,
         residual: Option<&Tensor<4>>,
         rectify: bool,
+        pool: bool,
         mode: Mode,
     ) -> Option<Tensor<4>> {
         let running = [&self.running_mean.val(), &self.running_var.val()];
@@ -225,7 +238,7 @@ impl BatchNorm {
             }
             Mode::Eval => (1, gpu::Source::Given(running)),
         };
-        let norm = gpu::Norm { groups, eps: self.eps, rectify };
+        let norm = gpu::Norm { groups, eps: self.eps, rectify, pool };
         let parameters = [&self.weight.val(), &self.bias.val()];
         let (out, running) = gpu::batch_norm(norm, input, parameters, residual, source)?;
         if let Some([mean, variance]) = running {

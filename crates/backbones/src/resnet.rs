@@ -3,7 +3,7 @@
 
 use burn::{
     module::Module,
-    tensor::{Device, Tensor, module::max_pool2d, ops::MaxPoolOptions},
+    tensor::{Device, Tensor},
 };
 
 use crate::{
@@ -79,8 +79,7 @@ impl ResNet {
     /// - images `[B, 1 or 3, H, W]`, see [`Backbone::features`]
     pub fn stages(&mut self, images: Tensor<4>, mode: Mode) -> [Tensor<4>; 5] {
         let x = self.conv1.forward(images); // [B, 64, H/2, W/2]
-        let x = self.bn1.forward_relu(x, mode);
-        let stem = max_pool(x); // [B, 64, H/4, W/4]
+        let stem = self.bn1.forward_relu_max_pool(x, mode); // [B, 64, H/4, W/4]
         let c1 = run(&mut self.layer1, stem.clone(), mode);
         let c2 = run(&mut self.layer2, c1.clone(), mode); // [B, 128, H/8, W/8] (times 4 with bottlenecks)
         let c3 = run(&mut self.layer3, c2.clone(), mode); // [B, 256, H/16, W/16]
@@ -111,22 +110,6 @@ impl FeatureMaps for ResNet {
         let [.., x] = self.stages(images, mode);
         self.conv1.precision.leave(x)
     }
-}
-
-/// 3x3 maximum with stride 2 and one pixel of padding, the first pooling of ResNet and DenseNet.
-///
-/// # Shapes
-/// - `[B, C, H, W]` to `[B, C, ⌈H/2⌉, ⌈W/2⌉]`
-pub fn max_pool(x: Tensor<4>) -> Tensor<4> {
-    #[cfg(feature = "flex")]
-    if let Some(y) = crate::cpu::max_pool_3x3_s2(&x) {
-        return y;
-    }
-    #[cfg(feature = "cube")]
-    if let Some(y) = crate::gpu::pool::max_pool_3x3_s2(&x) {
-        return y;
-    }
-    max_pool2d(x, MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]))
 }
 
 fn run(blocks: &mut [Block], x: Tensor<4>, mode: Mode) -> Tensor<4> {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use clap::Args;
 use moco_cxr::{
     DeviceChoice,
-    backbones::{Arch, NetworkConfig},
+    backbones::{Arch, NetworkConfig, Precision},
     check::{ParityReport, parity, self_test, synthetic_batch},
     cxr_data::ViewConfig,
     device::{Backend, cudnn, cudnn_use, devices},
@@ -51,6 +51,9 @@ pub(crate) struct Arguments {
     /// Images in the batch.
     #[arg(long, short, default_value_t = 8)]
     batch_size: usize,
+    /// Precision of the activations, on the CPU and on the device: f32 or bf16.
+    #[arg(long, value_name = "PRECISION", default_value_t = Precision::F32)]
+    precision: Precision,
     #[command(flatten)]
     output: JsonArguments,
     /// Run in this process instead of one child process per device.
@@ -89,6 +92,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     }
     let (size, batch) = (arguments.image_size.to_string(), arguments.batch_size.to_string());
     let mut options = vec!["--weights", &arguments.weights, "--image-size", &size, "--batch-size", &batch];
+    let precision = arguments.precision.to_string();
+    options.extend(["--precision", &precision]);
     options.extend(arguments.self_test.then_some("--self-test"));
     options.extend(arguments.arch.iter().flat_map(|arch| ["--arch", arch.name()]));
     let (mut reports, mut faults) = (Vec::new(), Vec::new());
@@ -126,14 +131,15 @@ impl Arguments {
             return Ok(self_test(choice)?);
         }
         let cpu = DeviceChoice::CPU.select()?;
-        let network = match self.weights.as_str() {
+        let mut network = match self.weights.as_str() {
             "random" => NetworkConfig::new(self.arch.unwrap_or(Arch::ResNet18)).init(0, &cpu),
             weights => {
                 fetch(weights, self.arch, true)?;
                 load_weights(weights, self.arch, 0, &cpu)?.into_network()
             }
         };
-        Ok(parity(&network, &synthetic_batch(self.batch_size, self.image_size), choice)?)
+        network.set_precision(self.precision);
+        Ok(parity(&network, &synthetic_batch(self.batch_size, self.image_size), choice, self.precision)?)
     }
 }
 
@@ -148,9 +154,10 @@ fn note_cudnn() {
 }
 
 fn table(report: &ParityReport) -> String {
-    let ParityReport { device, adapter, compiler, rounding, .. } = report;
-    let mut text =
-        format!("{device}: {adapter}, {compiler}; relative to the largest value on the CPU, rounding {rounding:.1e}\n");
+    let ParityReport { device, adapter, compiler, precision, rounding, .. } = report;
+    let mut text = format!(
+        "{device}: {adapter}, {compiler}, {precision}; relative to the largest value on the CPU, rounding {rounding:.1e}\n"
+    );
     text += &format!("{:<14} {:>9} {:>9} {:>9}\n", "", "largest", "mean", "allowed");
     for (name, d) in report.parts() {
         text += &format!("{name:<14} {:>9.1e} {:>9.1e} {:>9.1e}\n", d.max, d.mean, d.bound);

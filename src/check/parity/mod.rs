@@ -9,7 +9,7 @@
 mod compute;
 mod tiny;
 
-use backbones::Backbone;
+use backbones::{Backbone, Precision};
 use burn::tensor::Device;
 use moco_core::HostBatch;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,9 @@ pub struct ParityReport {
     pub adapter: String,
     /// Shader compiler in use.
     pub compiler: String,
+    /// Of the network's activations, on both devices.
+    #[serde(default)] // reports of 0.1.0
+    pub precision: Precision,
     /// Relative rounding of its arithmetic, from which the bounds are derived.
     pub rounding: f64,
     /// Features in eval mode.
@@ -91,14 +94,21 @@ impl ParityReport {
     }
 }
 
-/// Runs `network` with `batch` on the CPU and on a device, and compares the results.
+/// Runs `network` with `batch` on the CPU and on a device, and compares the results. `precision` is that of the network's
+/// activations, as the network was told; the bounds depend on it.
 ///
 /// # Errors
-/// A device that is not available or fails, or a build without the feature `flex`.
-pub fn parity<B: Backbone>(network: &B, batch: &HostBatch, choice: DeviceChoice) -> Result<ParityReport> {
+/// A device that is not available, does not offer the precision, or fails, or a build without the feature `flex`.
+pub fn parity<B: Backbone>(
+    network: &B,
+    batch: &HostBatch,
+    choice: DeviceChoice,
+    precision: Precision,
+) -> Result<ParityReport> {
     let adapter = choice.adapter()?;
+    precision.check(&adapter.device)?;
     let cpu = DeviceChoice::CPU.select()?;
-    let rounding = rounding(adapter.backend);
+    let rounding = rounding(adapter.backend, precision);
     let on = |device: &Device, network: &B| compute(network.clone().to_device(device), batch, device);
     let reference = on(&cpu, network)?;
     let shaken = (0..SHAKES).map(|seed| on(&cpu, &shaken(network, rounding, seed)?)).collect::<Result<Vec<_>>>()?;
@@ -112,6 +122,7 @@ pub fn parity<B: Backbone>(network: &B, batch: &HostBatch, choice: DeviceChoice)
         device: DeviceChoice::On(adapter.backend, adapter.index).to_string(),
         adapter: adapter.name,
         compiler: adapter.compiler,
+        precision,
         rounding,
         features: difference(|c| &c.features),
         loss: difference(|c| &c.loss),
@@ -132,15 +143,17 @@ pub fn parity<B: Backbone>(network: &B, batch: &HostBatch, choice: DeviceChoice)
 /// As [`parity`].
 pub fn self_test(choice: DeviceChoice) -> Result<ParityReport> {
     let cpu = DeviceChoice::CPU.select()?;
-    parity(&tiny::Tiny::new(&cpu), &synthetic_batch(4, 16), choice)
+    parity(&tiny::Tiny::new(&cpu), &synthetic_batch(4, 16), choice, Precision::F32)
 }
 
 /// Relative rounding of a backend. Burn multiplies f32 on NVIDIA's tensor cores as TF32, with 10 bits of mantissa. Elsewhere
-/// it is f32, whose sums of thousands of products in another order differ by some units in the last of 24 bits.
-fn rounding(backend: Backend) -> f64 {
-    match backend {
-        Backend::Cuda => 2f64.powi(-10),
-        _ => 2f64.powi(-20),
+/// it is f32, whose sums of thousands of products in another order differ by some units in the last of 24 bits. A number in
+/// bf16 has 8 bits.
+fn rounding(backend: Backend, precision: Precision) -> f64 {
+    match (precision, backend) {
+        (Precision::Bf16, _) => 2f64.powi(-8),
+        (Precision::F32, Backend::Cuda) => 2f64.powi(-10),
+        (Precision::F32, _) => 2f64.powi(-20),
     }
 }
 
@@ -204,6 +217,7 @@ mod tests {
             device: "cpu".into(),
             adapter: String::new(),
             compiler: String::new(),
+            precision: Precision::F32,
             rounding: 0.0,
             features: same,
             loss,

@@ -1,12 +1,12 @@
 //! A minimal network with the operations of a backbone.
 
-use backbones::{Backbone, BatchNorm, Conv2d, Initializer, Mode};
+use backbones::{Backbone, BatchNorm, Conv2d, Initializer, Mode, global_average};
 use burn::{
     module::Module,
-    tensor::{Device, Tensor, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
+    tensor::{Device, Tensor},
 };
 
-/// Convolution, batch norm, ReLU, max pooling, a second convolution with stride, mean.
+/// Convolution, batch norm, ReLU and max pooling as in a stem, a second convolution with stride, batch norm and ReLU, mean.
 #[derive(Module, Debug)]
 pub(super) struct Tiny {
     conv1: Conv2d,
@@ -35,10 +35,8 @@ impl Backbone for Tiny {
     }
 
     fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
-        let x = relu(self.bn1.forward(self.conv1.forward(images), mode)); // [N, 8, S, S]
-        let x = max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2])); // [N, 8, S/2, S/2]
-        let x = relu(self.bn2.forward(self.conv2.forward(x), mode)); // [N, 16, S/4, S/4]
-        let [n, c, h, w] = x.dims();
-        x.reshape([n, c, h * w]).mean_dim(2).reshape([n, c]) // [N, 16]
+        let x = self.bn1.forward_relu_max_pool(self.conv1.forward(images), mode); // [N, 8, S/2, S/2]
+        let x = self.bn2.forward_relu(self.conv2.forward(x), mode); // [N, 16, S/4, S/4]
+        global_average(x) // [N, 16]
     }
 }

@@ -17,6 +17,7 @@ use cubecl::prelude::*;
 use super::{
     Division,
     kernels::{self, Beside, Mask},
+    pooled::{self, Winners},
     whole,
 };
 use crate::{
@@ -37,6 +38,8 @@ pub(super) struct State {
     pub(super) statistics: CubeTensor,
     /// Where the mask of the rectifier cannot be computed from the input.
     pub(super) output: Option<CubeTensor>,
+    /// Of a pooled map.
+    pub(super) winners: Option<Winners>,
     pub(super) mask: Mask,
     /// Whether the statistics are constants.
     pub(super) constant: bool,
@@ -66,6 +69,10 @@ impl State {
     /// Gradients of the (last piece of the) input, weight, bias and residual.
     #[allow(unsafe_code)]
     fn backward(&self, dy: &Rows, residual: bool) -> [Option<CubeTensor>; 4] {
+        if let Some(winners) = &self.winners {
+            let (dx, parameters) = pooled::backward(self, winners, dy);
+            return [Some(dx), Some(parameters.tensor(0)), Some(parameters.tensor(1)), None];
+        }
         let (x, d) = (&self.rows, &self.division);
         let client = &x.map.client;
         let means = tape::new(&x.map, [2, d.groups, d.channels()], DType::F32);

@@ -7,6 +7,7 @@ use cubecl::prelude::*;
 use super::{
     Division, Norm,
     kernels::{self, Plane},
+    pooled::{self, Winners},
     whole,
 };
 use crate::gpu::{
@@ -26,31 +27,45 @@ pub(super) struct Map<'a> {
     pub(super) residual: Option<&'a Rows>,
     pub(super) weight: &'a CubeTensor,
     pub(super) bias: &'a CubeTensor,
+    /// Whether a backward pass may follow.
+    pub(super) recorded: bool,
+}
+
+/// What the forward pass gives.
+pub(super) struct Normalised {
+    pub(super) out: CubeTensor,
+    /// `[4, G, C]`, see [`Plane`].
+    pub(super) statistics: CubeTensor,
+    /// Of a pooled map, if a backward pass may follow.
+    pub(super) winners: Option<Winners>,
 }
 
 impl Map<'_> {
-    /// Normalised by the running statistics, and the statistics, `[4, 1, C]`.
-    pub(super) fn by_given(&self, running: [CubeTensor; 2]) -> (CubeTensor, CubeTensor) {
-        let statistics = self.given(running);
-        (self.apply(&statistics), statistics)
+    /// Normalised by the running statistics.
+    pub(super) fn by_given(&self, running: [CubeTensor; 2]) -> Normalised {
+        self.normalised(self.given(running))
     }
 
-    /// Normalised by its own statistics, these, `[4, G, C]`, and the running ones after the batch.
-    pub(super) fn by_batch(
-        &self,
-        running: [CubeTensor; 2],
-        momentum: f64,
-    ) -> (CubeTensor, CubeTensor, [CubeTensor; 2]) {
+    /// Normalised by its own statistics, and the running ones after the batch.
+    pub(super) fn by_batch(&self, running: [CubeTensor; 2], momentum: f64) -> (Normalised, [CubeTensor; 2]) {
         let client = &self.x.map.client;
-        if self.division.small() && client.properties().hardware.max_bindings >= BINDINGS {
+        if !self.norm.pool && self.division.small() && client.properties().hardware.max_bindings >= BINDINGS {
             return self.at_once(running, momentum);
         }
         let (statistics, running) = self.measure(running, momentum);
-        (self.apply(&statistics), statistics, running)
+        (self.normalised(statistics), running)
+    }
+
+    fn normalised(&self, statistics: CubeTensor) -> Normalised {
+        let (out, winners) = match self.norm.pool {
+            true => pooled::forward(self, &statistics, self.recorded),
+            false => (self.apply(&statistics), None),
+        };
+        Normalised { out, statistics, winners }
     }
 
     #[allow(unsafe_code)]
-    fn at_once(&self, [mean, variance]: [CubeTensor; 2], momentum: f64) -> (CubeTensor, CubeTensor, [CubeTensor; 2]) {
+    fn at_once(&self, [mean, variance]: [CubeTensor; 2], momentum: f64) -> (Normalised, [CubeTensor; 2]) {
         let Self { norm, division: d, x, residual, .. } = self;
         let out = x.new_like();
         let statistics = tape::new(&x.map, [Plane::COUNT, d.groups, d.channels()], DType::F32);
@@ -86,7 +101,7 @@ impl Map<'_> {
                 x.element(),
             );
         }
-        (out, statistics, [0, 1].map(|i| running.tensor(i)))
+        (Normalised { out, statistics, winners: None }, [0, 1].map(|i| running.tensor(i)))
     }
 
     /// The residual, or a small buffer that is not read.

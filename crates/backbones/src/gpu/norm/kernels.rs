@@ -27,21 +27,21 @@ impl Plane {
 
 /// Place of a unit in a map.
 #[derive(CubeType, Clone, Copy)]
-struct Place {
+pub(super) struct Place {
     /// Column of vectors.
-    column: usize,
+    pub(super) column: usize,
     /// Whether there is such a column.
-    there: bool,
+    pub(super) there: bool,
     /// First row of the group.
-    first: usize,
+    pub(super) first: usize,
     /// Rows of this unit, from, to and step, within the group.
-    from: usize,
-    to: usize,
-    step: usize,
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) step: usize,
 }
 
 #[cube]
-fn place(rows: usize, per_chunk: usize, width: usize, #[comptime] lanes: usize) -> Place {
+pub(super) fn place(rows: usize, per_chunk: usize, width: usize, #[comptime] lanes: usize) -> Place {
     let lane = UNIT_POS as usize % lanes;
     let column = CUBE_POS_Y as usize * lanes + lane;
     let start = CUBE_POS_X as usize * per_chunk;

@@ -1,9 +1,10 @@
-//! Batch normalisation, with the residual and the rectifier where there are any: three launches and two passes over the map each
+//! Batch normalisation, with the residual, the rectifier and the pooling of a stem where there are any: three launches and two passes over the map each
 //! way, or one launch where the map is small.
 
 mod backward;
 mod forward;
 mod kernels;
+mod pooled;
 mod whole;
 
 use burn::{
@@ -15,11 +16,12 @@ use cubecl::prelude::*;
 
 use self::{
     backward::{NormBackward, State},
-    forward::Map,
+    forward::{Map, Normalised},
     kernels::Mask,
 };
 use super::{
     UNITS,
+    pool::half,
     slab::Slab,
     tape::{self, Rows, Strategy},
 };
@@ -45,6 +47,8 @@ pub(crate) struct Norm {
     pub(crate) groups: usize,
     pub(crate) eps: f64,
     pub(crate) rectify: bool,
+    /// Whether the maximum over 3x3 windows with stride 2 and one pixel of padding follows; only of a rectified map.
+    pub(crate) pool: bool,
 }
 
 /// Where mean and variance come from.
@@ -89,12 +93,20 @@ impl Division {
     /// `last` is where the last map of a dense block begins, which is a part by itself.
     fn of(map: &Rows, groups: usize, last: usize) -> Self {
         let vector = tape::vector(&[map.columns, map.pitch, last]);
-        let (rows, width) = (map.rows / groups, map.columns / vector);
+        Self::over(map.rows / groups, groups, map.columns / vector, vector)
+    }
+
+    fn over(rows: usize, groups: usize, width: usize, vector: usize) -> Self {
         let lanes = width.next_power_of_two().min(LANES);
         let side_by_side = UNITS as usize / lanes;
         let chunks = rows.div_ceil(side_by_side * ROWS_A_UNIT).clamp(1, CHUNKS);
         let per_chunk = rows.div_ceil(chunks);
         Self { rows, groups, width, lanes, per_chunk, chunks: rows.div_ceil(per_chunk), vector }
+    }
+
+    /// Of what pooling leaves of a map `[B, C, H, W]`.
+    fn pooled(&self, [b, _, h, w]: [usize; 4]) -> Self {
+        Self::over(b / self.groups * half(h) * half(w), self.groups, self.width, self.vector)
     }
 
     /// Whether one cube sees all rows of its columns in good time.
@@ -127,6 +139,7 @@ impl Division {
 ///
 /// # Shapes
 /// - input and residual `[B, C, H, W]`, weight, bias and statistics `[C]`
+/// - returns `[B, C, H, W]`, or `[B, C, ⌈H/2⌉, ⌈W/2⌉]` if pooled
 ///
 /// # Panics
 /// When a shape is another.
@@ -173,21 +186,20 @@ pub(crate) fn batch_norm(
     }
 
     let constant = matches!(source, Source::Given(_));
-    let map = Map { norm, division, x: &rows, residual: residual.as_ref(), weight: &weight, bias: &bias };
-    let (out, statistics, running) = match source {
-        Source::Given(running) => {
-            let (out, statistics) = map.by_given(numbers(running, rows.columns)?);
-            (out, statistics, None)
-        }
+    let recorded = tape::records(context);
+    let map = Map { norm, division, x: &rows, residual: residual.as_ref(), weight: &weight, bias: &bias, recorded };
+    let (normalised, running) = match source {
+        Source::Given(running) => (map.by_given(numbers(running, rows.columns)?), None),
         Source::Batch { running, momentum } => {
             // On the device that they were on, with or without a tape.
             let places = [tape::operand(running[0])?, tape::operand(running[1])?];
             let contexts = places.each_ref().map(|place| tape::context(&[place]));
-            let (out, statistics, [mean, variance]) = map.by_batch(numbers(running, rows.columns)?, momentum);
-            (out, statistics, Some([tape::constant(mean, contexts[0]), tape::constant(variance, contexts[1])]))
+            let (normalised, [mean, variance]) = map.by_batch(numbers(running, rows.columns)?, momentum);
+            (normalised, Some([tape::constant(mean, contexts[0]), tape::constant(variance, contexts[1])]))
         }
     };
-    if !tape::records(context) {
+    let Normalised { out, statistics, winners } = normalised;
+    if !recorded {
         return Some((tape::constant(out, context), running));
     }
     let mask = match (norm.rectify, &residual) {
@@ -196,7 +208,7 @@ pub(crate) fn batch_norm(
         (true, Some(_)) => Mask::Output,
     };
     let output = (mask == Mask::Output).then(|| out.clone());
-    let state = State { division, rows, statistics, output, mask, constant, slab };
+    let state = State { division, rows, statistics, output, winners, mask, constant, slab };
     let out = match node_of_residual {
         None => match NormBackward.prepare::<Strategy>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish(state, out),

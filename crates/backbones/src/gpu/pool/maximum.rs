@@ -14,7 +14,7 @@ use burn::{
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::position;
+use super::{half, position};
 use crate::{
     cpu_times::{self, Part},
     gpu::{
@@ -43,10 +43,6 @@ pub(crate) fn max_pool_3x3_s2(x: &Tensor<4>) -> Option<Tensor<4>> {
         OpsKind::UnTracked(prepared) => prepared.finish(forward(&x, None)),
     };
     Some(tape::wrap(out, context))
-}
-
-fn half(side: usize) -> usize {
-    side.div_ceil(2)
 }
 
 /// Where the maxima were.

@@ -12,6 +12,11 @@ pub(crate) use maximum::max_pool_3x3_s2;
 
 use cubecl::prelude::*;
 
+/// Side of a map that the maximum over windows leaves.
+pub(crate) fn half(side: usize) -> usize {
+    side.div_ceil(2)
+}
+
 /// A position in a map, of which a unit computes one vector of channels.
 #[derive(CubeType, Clone, Copy)]
 struct Position {
