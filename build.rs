@@ -1,5 +1,5 @@
 //! Passes the commit to the library as `MOCO_CXR_GIT_COMMIT`, if known: from git in a checkout, from Cargo's record in a
-//! package, or from a variable of that name, as in a container that is built without the repository.
+//! package, or from `MOCO_CXR_COMMIT`, as in a container that is built without the repository.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -39,8 +39,8 @@ fn from_package(root: &Path) -> Option<String> {
 }
 
 fn from_variable() -> Option<String> {
-    println!("cargo::rerun-if-env-changed=MOCO_CXR_GIT_COMMIT");
-    env::var("MOCO_CXR_GIT_COMMIT").ok().filter(|commit| is_sha(commit))
+    println!("cargo::rerun-if-env-changed=MOCO_CXR_COMMIT");
+    env::var("MOCO_CXR_COMMIT").ok().filter(|commit| is_sha(commit.trim_end_matches("-dirty")))
 }
 
 fn is_sha(text: &str) -> bool {

@@ -55,7 +55,7 @@ for setting in "resnet18 256" "densenet121 64" "resnet18 64" "densenet121 256"; 
   done
 done
 run 90 parity-cuda.txt "$tool" parity --device cuda
-run 90 parity-bf16.txt "$tool" parity --device cuda --precision bf16
+run 90 parity-bf16.txt "$tool" parity --device cuda --self-test --precision bf16
 [ -n "$cudnn" ] && run 90 parity-cudnn.txt env MOCO_CXR_CUDNN=on "$tool" parity --device cuda
 run 90 parity-vulkan.txt "$tool" parity --device vulkan
 run 60 ours-vulkan.json "$tool" bench step --device vulkan --no-selftest --warmup 3 --steps 10 --trace --json --arch resnet18 --image-size 224 --batch-size 64

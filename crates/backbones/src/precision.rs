@@ -31,16 +31,16 @@ impl Precision {
         Err(Error::PrecisionNotOffered { found: self.to_string() })
     }
 
-    /// Casts an activation that enters the network.
-    pub(crate) fn enter<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+    /// Casts an activation that enters a network.
+    pub fn enter<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::F32 => x,
             Self::Bf16 => x.cast(FloatDType::BF16),
         }
     }
 
-    /// Casts features that leave the network.
-    pub(crate) fn leave<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+    /// Casts features that leave a network to f32.
+    pub fn leave<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::F32 => x,
             Self::Bf16 => x.cast(FloatDType::F32),

@@ -1,6 +1,6 @@
 //! A minimal network with the operations of a backbone.
 
-use backbones::{Backbone, BatchNorm, Conv2d, Initializer, Mode, global_average};
+use backbones::{Backbone, BatchNorm, Conv2d, Initializer, Mode, Precision, global_average};
 use burn::{
     module::Module,
     tensor::{Device, Tensor},
@@ -13,18 +13,21 @@ pub(super) struct Tiny {
     bn1: BatchNorm,
     conv2: Conv2d,
     bn2: BatchNorm,
+    #[module(skip)]
+    precision: Precision,
 }
 
 const FEATURES: usize = 16;
 
 impl Tiny {
-    pub(super) fn new(device: &Device) -> Self {
+    pub(super) fn new(precision: Precision, device: &Device) -> Self {
         let mut init = Initializer::new(7, device);
         Self {
             conv1: init.conv2d(1, 8, 3, 1, 1),
             bn1: init.batch_norm(8),
             conv2: init.conv2d(8, FEATURES, 3, 2, 1),
             bn2: init.batch_norm(FEATURES),
+            precision,
         }
     }
 }
@@ -35,8 +38,9 @@ impl Backbone for Tiny {
     }
 
     fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
-        let x = self.bn1.forward_relu_max_pool(self.conv1.forward(images), mode); // [N, 8, S/2, S/2]
+        let x = self.conv1.forward(self.precision.enter(images)); // [N, 8, S, S]
+        let x = self.bn1.forward_relu_max_pool(x, mode); // [N, 8, S/2, S/2]
         let x = self.bn2.forward_relu(self.conv2.forward(x), mode); // [N, 16, S/4, S/4]
-        global_average(x) // [N, 16]
+        self.precision.leave(global_average(x)) // [N, 16]
     }
 }

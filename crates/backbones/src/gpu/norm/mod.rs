@@ -1,5 +1,5 @@
-//! Batch normalisation, with the residual, the rectifier and the pooling of a stem where there are any: three launches and two passes over the map each
-//! way, or one launch where the map is small.
+//! Batch normalisation, with the residual and the rectifier where there are any: three launches and two passes over the map each
+//! way, or one launch where the map is small. That of a stem is pooled in the same passes.
 
 mod backward;
 mod forward;

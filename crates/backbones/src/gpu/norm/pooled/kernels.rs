@@ -2,13 +2,13 @@
 //!
 //! Places and cubes are those of [`super::super::kernels`], over the pooled map where a pass goes through its positions. For every
 //! vector of a pooled map a word holds the place within its window from which each channel came, a byte a channel: 0 to 8 in
-//! reading order, or [`NOBODY`] where the rectifier let nothing through, so that no gradient goes back.
+//! reading order, or [`NOBODY`] where the rectifier let nothing through (or NaN), so that no gradient goes back.
 
 use cubecl::prelude::*;
 
 use crate::gpu::norm::kernels::{Plane, add_up, place};
 
-/// The place of a maximum that is 0.
+/// The place of a maximum that is 0 or NaN.
 const NOBODY: u32 = 9;
 
 /// Sides of a map and of what is left of it.

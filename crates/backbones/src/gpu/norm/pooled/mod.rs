@@ -1,7 +1,7 @@
 //! A normalisation whose result is rectified and pooled at once, as in the stems of ResNet and DenseNet.
 //!
-//! The map between is the largest of a network, and nothing needs it: the forward pass reads x once more than the statistics do
-//! and writes a quarter, the backward pass begins at that quarter.
+//! Nothing needs the map between, which is as large as any of the network: the forward pass reads x once more than the statistics
+//! do and writes a quarter, the backward pass begins at that quarter.
 
 mod kernels;
 
