@@ -100,6 +100,9 @@ fn normalisation_gives_the_cpus_numbers() {
         Case { offset: 100.0, shape: [2, 4, 20, 20], ..CASE },
         Case { eval: true, ..CASE },
         Case { eval: true, add: true, shape: [3, 12, 5, 7], ..CASE },
+        // More chunks of rows than each cube adds up itself.
+        Case { shape: [1, 1, 730, 730], ..CASE },
+        Case { shape: [2, 2, 520, 520], groups: 2, add: true, ..CASE },
         // Pooled in the same pass: odd and even sides, sides of one, vectors of two channels and of one, several cubes of rows.
         Case { pool: true, ..CASE },
         Case { pool: true, eval: true, shape: [3, 12, 6, 7], ..CASE },

@@ -29,7 +29,7 @@ use crate::{
 /// Compare every device with the CPU: features of the same network and batch, and three steps of momentum contrast.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  moco-cxr parity --weights runs/first\n\nThe exit status is 1 if a difference exceeds its bound: ten times the change on the CPU when every weight is rounded\nto the precision of the device."
+    after_help = "Example:\n  moco-cxr parity --weights runs/first\n\nThe exit status is 1 if a difference exceeds its bound: ten times the change on the CPU when every weight is rounded\nto the precision of the device (three times with --precision bf16)."
 )]
 pub(crate) struct Arguments {
     /// Weights: the folder of a run or an export, a weight file, moco-cxr:NAME, imagenet or random, of the architecture that

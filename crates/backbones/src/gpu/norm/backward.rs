@@ -17,6 +17,7 @@ use cubecl::prelude::*;
 use super::{
     Division,
     kernels::{self, Beside, Mask},
+    merged,
     pooled::{self, Winners},
     whole,
 };
@@ -75,7 +76,6 @@ impl State {
         }
         let (x, d) = (&self.rows, &self.division);
         let client = &x.map.client;
-        let means = tape::new(&x.map, [2, d.groups, d.channels()], DType::F32);
         let parameters = Packed::new(&x.map, vec![d.channels(); 2]);
         // Without a residual the mask is made of x, and this is not read.
         let y = self.output.as_ref().unwrap_or(&self.statistics);
@@ -88,6 +88,8 @@ impl State {
             None if residual => (Beside::Residual, Some(x.new_like())),
             None => (Beside::Nothing, None),
         };
+        // Where nothing is wanted beside, a kernel does not write there, and the buffer is any that holds a vector.
+        let target = || beside.clone().unwrap_or_else(|| tape::new(&x.map, [4], DType::F32));
         if d.small() {
             // SAFETY: every index is below the size of its buffer, by the division of the map.
             unsafe {
@@ -101,7 +103,7 @@ impl State {
                     tape::argument(y),
                     tape::argument(&self.statistics),
                     dx.argument(),
-                    tape::argument(beside.as_ref().unwrap_or(&means)),
+                    tape::argument(&target()),
                     parameters.argument(),
                     d.rows,
                     d.groups,
@@ -122,7 +124,6 @@ impl State {
             return self.results(dx, parameters, beside);
         }
         let sums = tape::new(&x.map, [2, d.groups, d.chunks, d.channels()], DType::F32);
-        let (lanes_of_sums, cubes_of_sums) = d.sums();
         // SAFETY: every index is below the size of its buffer, by the division of the map.
         unsafe {
             kernels::measure_back::launch_unchecked(
@@ -144,6 +145,46 @@ impl State {
                 self.mask,
                 x.element(),
             );
+        }
+        if d.few() {
+            // SAFETY: the same.
+            unsafe {
+                merged::propagate::launch_unchecked(
+                    client,
+                    d.cubes(),
+                    CubeDim::new_1d(UNITS),
+                    d.vector,
+                    x.argument(),
+                    dy.argument(),
+                    tape::argument(y),
+                    tape::argument(&self.statistics),
+                    tape::argument(&sums),
+                    dx.argument(),
+                    tape::argument(&target()),
+                    parameters.argument(),
+                    d.rows,
+                    d.per_chunk,
+                    d.chunks,
+                    d.width,
+                    x.pitch / d.vector,
+                    dy.pitch / d.vector,
+                    dx.pitch / d.vector,
+                    parameters.start(1) / d.vector,
+                    last / d.vector,
+                    d.lanes,
+                    self.mask,
+                    self.constant,
+                    accumulate,
+                    wanted,
+                    x.element(),
+                );
+            }
+            return self.results(dx, parameters, beside);
+        }
+        let means = tape::new(&x.map, [2, d.groups, d.channels()], DType::F32);
+        let (lanes_of_sums, cubes_of_sums) = d.sums();
+        // SAFETY: the same.
+        unsafe {
             kernels::finish_back::launch_unchecked(
                 client,
                 cubes_of_sums,
@@ -170,7 +211,6 @@ impl State {
                 tape::argument(&self.statistics),
                 tape::argument(&means),
                 dx.argument(),
-                // Where nothing is wanted beside, the kernel does not write there, and the buffer is any.
                 tape::argument(beside.as_ref().unwrap_or(&sums)),
                 d.rows,
                 d.per_chunk,

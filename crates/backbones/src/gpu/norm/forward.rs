@@ -7,6 +7,7 @@ use cubecl::prelude::*;
 use super::{
     Division, Norm,
     kernels::{self, Plane},
+    merged,
     pooled::{self, Winners},
     whole,
 };
@@ -16,8 +17,9 @@ use crate::gpu::{
     tape::{self, Rows},
 };
 
-/// Buffers that the kernel for small maps binds, with its own for numbers.
+/// Buffers that the kernel for small maps binds, with its own for numbers, and that for maps of few chunks.
 const BINDINGS: u32 = 10;
+const BINDINGS_OF_MERGED: u32 = 11;
 
 /// A map that is to be normalised.
 pub(super) struct Map<'a> {
@@ -48,11 +50,15 @@ impl Map<'_> {
 
     /// Normalised by its own statistics, and the running ones after the batch.
     pub(super) fn by_batch(&self, running: [CubeTensor; 2], momentum: f64) -> (Normalised, [CubeTensor; 2]) {
-        let client = &self.x.map.client;
-        if !self.norm.pool && self.division.small() && client.properties().hardware.max_bindings >= BINDINGS {
+        let most = self.x.map.client.properties().hardware.max_bindings;
+        if !self.norm.pool && self.division.small() && most >= BINDINGS {
             return self.at_once(running, momentum);
         }
-        let (statistics, running) = self.measure(running, momentum);
+        let sums = self.measure();
+        if !self.norm.pool && self.division.few() && most >= BINDINGS_OF_MERGED {
+            return self.merged(&sums, running, momentum);
+        }
+        let (statistics, running) = self.finish(&sums, running, momentum);
         (self.normalised(statistics), running)
     }
 
@@ -112,19 +118,15 @@ impl Map<'_> {
         }
     }
 
-    /// Statistics `[4, G, C]` of the batch, and the running ones after it.
+    /// Sums over chunks, `[2, G, chunks, C]`.
     #[allow(unsafe_code)]
-    fn measure(&self, [mean, variance]: [CubeTensor; 2], momentum: f64) -> (CubeTensor, [CubeTensor; 2]) {
-        let Self { norm, division: d, x, .. } = self;
-        let client = &x.map.client;
+    fn measure(&self) -> CubeTensor {
+        let Self { division: d, x, .. } = self;
         let sums = tape::new(&x.map, [2, d.groups, d.chunks, d.channels()], DType::F32);
-        let statistics = tape::new(&x.map, [Plane::COUNT, d.groups, d.channels()], DType::F32);
-        let running = Packed::new(&x.map, vec![d.channels(); 2]);
-        let (lanes_of_sums, cubes_of_sums) = d.sums();
         // SAFETY: every index is below the size of its buffer, by the division of the map.
         unsafe {
             kernels::measure::launch_unchecked(
-                client,
+                &x.map.client,
                 d.cubes(),
                 CubeDim::new_1d(UNITS),
                 d.vector,
@@ -137,13 +139,31 @@ impl Map<'_> {
                 d.lanes,
                 x.element(),
             );
+        }
+        sums
+    }
+
+    /// Statistics `[4, G, C]` of the batch, and the running ones after it.
+    #[allow(unsafe_code)]
+    fn finish(
+        &self,
+        sums: &CubeTensor,
+        [mean, variance]: [CubeTensor; 2],
+        momentum: f64,
+    ) -> (CubeTensor, [CubeTensor; 2]) {
+        let Self { norm, division: d, x, .. } = self;
+        let statistics = tape::new(&x.map, [Plane::COUNT, d.groups, d.channels()], DType::F32);
+        let running = Packed::new(&x.map, vec![d.channels(); 2]);
+        let (lanes_of_sums, cubes_of_sums) = d.sums();
+        // SAFETY: every index is below the size of its buffer, by the division of the map.
+        unsafe {
             kernels::finish::launch_unchecked(
-                client,
+                &x.map.client,
                 cubes_of_sums,
                 CubeDim::new_1d(UNITS),
                 d.vector,
                 x.argument(),
-                tape::argument(&sums),
+                tape::argument(sums),
                 tape::argument(self.weight),
                 tape::argument(self.bias),
                 tape::argument(&mean),
@@ -163,6 +183,54 @@ impl Map<'_> {
             );
         }
         (statistics, [0, 1].map(|i| running.tensor(i)))
+    }
+
+    /// What [`Self::finish`] and [`Self::apply`] give.
+    #[allow(unsafe_code)]
+    fn merged(
+        &self,
+        sums: &CubeTensor,
+        [mean, variance]: [CubeTensor; 2],
+        momentum: f64,
+    ) -> (Normalised, [CubeTensor; 2]) {
+        let Self { norm, division: d, x, residual, .. } = self;
+        let out = x.new_like();
+        let statistics = tape::new(&x.map, [Plane::COUNT, d.groups, d.channels()], DType::F32);
+        let running = Packed::new(&x.map, vec![d.channels(); 2]);
+        let (other, other_pitch) = self.other();
+        // SAFETY: every index is below the size of its buffer, by the division of the map.
+        unsafe {
+            merged::apply::launch_unchecked(
+                &x.map.client,
+                d.cubes(),
+                CubeDim::new_1d(UNITS),
+                d.vector,
+                x.argument(),
+                other,
+                tape::argument(sums),
+                tape::argument(self.weight),
+                tape::argument(self.bias),
+                tape::argument(&mean),
+                tape::argument(&variance),
+                tape::argument(&statistics),
+                running.argument(),
+                tape::argument(&out),
+                d.rows,
+                d.per_chunk,
+                d.chunks,
+                d.width,
+                x.pitch / d.vector,
+                other_pitch / d.vector,
+                running.start(1) / d.vector,
+                norm.eps as f32,
+                momentum as f32,
+                d.lanes,
+                residual.is_some(),
+                norm.rectify,
+                x.element(),
+            );
+        }
+        (Normalised { out, statistics, winners: None }, [0, 1].map(|i| running.tensor(i)))
     }
 
     /// Statistics `[4, 1, C]` from the running ones.

@@ -56,7 +56,7 @@ pub(super) fn place(rows: usize, per_chunk: usize, width: usize, #[comptime] lan
     }
 }
 
-/// Sums over the units of a column; the result is in the first of them.
+/// Sums over the units of a column; all of them get the result.
 #[cube]
 pub(super) fn add_up<N: Size>(
     a: Vector<f32, N>,
@@ -79,7 +79,8 @@ pub(super) fn add_up<N: Size>(
         sync_cube();
         half /= 2;
     }
-    let sums = (all_a[unit], all_b[unit]);
+    let lane = unit % lanes;
+    let sums = (all_a[lane], all_b[lane]);
     sync_cube();
     sums
 }
@@ -251,21 +252,39 @@ pub(super) fn apply<F: Float, N: Size>(
         let (item, planes) = (CUBE_POS_Z as usize * width + at.column, CUBE_COUNT_Z as usize * width);
         let scale = statistics[item + comptime!(Plane::SCALE) * planes];
         let offset = statistics[item + comptime!(Plane::OFFSET) * planes];
-        let mut row = at.from;
-        while row < at.to {
-            let position = at.first + row;
-            let mut value = Vector::<f32, N>::cast_from(x[position * pitch + at.column]) * scale + offset;
-            if comptime!(add) {
-                value += Vector::cast_from(residual[position * residual_pitch + at.column]);
-            }
-            if comptime!(rectify) {
-                // Not the maximum, which would hide a NaN.
-                let zero = Vector::<f32, N>::new(0.0);
-                value = select_many(zero.greater_than(&value), zero, value);
-            }
-            y[position * width + at.column] = Vector::cast_from(value);
-            row += at.step;
+        apply_rows::<F, N>(x, residual, y, at, scale, offset, width, pitch, residual_pitch, add, rectify);
+    }
+}
+
+/// The rows of a unit, normalised.
+#[cube]
+pub(super) fn apply_rows<F: Float, N: Size>(
+    x: &[Vector<F, N>],
+    residual: &[Vector<F, N>],
+    y: &mut [Vector<F, N>],
+    at: Place,
+    scale: Vector<f32, N>,
+    offset: Vector<f32, N>,
+    width: usize,
+    pitch: usize,
+    residual_pitch: usize,
+    #[comptime] add: bool,
+    #[comptime] rectify: bool,
+) {
+    let mut row = at.from;
+    while row < at.to {
+        let position = at.first + row;
+        let mut value = Vector::<f32, N>::cast_from(x[position * pitch + at.column]) * scale + offset;
+        if comptime!(add) {
+            value += Vector::cast_from(residual[position * residual_pitch + at.column]);
         }
+        if comptime!(rectify) {
+            // Not the maximum, which would hide a NaN.
+            let zero = Vector::<f32, N>::new(0.0);
+            value = select_many(zero.greater_than(&value), zero, value);
+        }
+        y[position * width + at.column] = Vector::cast_from(value);
+        row += at.step;
     }
 }
 
@@ -439,39 +458,82 @@ pub(super) fn propagate<F: Float, N: Size>(
     let at = place(rows, per_chunk, width, lanes);
     if at.there {
         let (item, planes) = (CUBE_POS_Z as usize * width + at.column, CUBE_COUNT_Z as usize * width);
-        let scale = statistics[item + comptime!(Plane::SCALE) * planes];
-        let offset = statistics[item + comptime!(Plane::OFFSET) * planes];
-        let mean = statistics[item + comptime!(Plane::MEAN) * planes];
-        let inverse = statistics[item + comptime!(Plane::INVERSE) * planes];
         let mut of_dy = Vector::<f32, N>::new(0.0);
         let mut of_product = Vector::<f32, N>::new(0.0);
         if comptime!(!constant) {
             of_dy = means[item];
             of_product = means[item + planes];
         }
-        let mut row = at.from;
-        while row < at.to {
-            let position = at.first + row;
-            let value = Vector::<f32, N>::cast_from(x[position * pitch + at.column]);
-            let slope = Vector::<f32, N>::cast_from(dy[position * dy_pitch + at.column]);
-            let slope = masked::<F, N>(slope, value, y, position * width + at.column, scale, offset, mask);
-            if comptime!(wanted == Beside::Residual) {
-                beside[position * width + at.column] = Vector::cast_from(slope);
-            }
-            let mut result = scale * slope;
-            if comptime!(!constant) {
-                result = scale * (slope - of_dy - (value - mean) * inverse * of_product);
-            }
-            let target = position * dx_pitch + at.column;
-            if comptime!(accumulate) {
-                result += Vector::cast_from(dx[target]);
-            }
-            if comptime!(wanted == Beside::LastMap) && at.column >= last {
-                beside[position * (width - last) + at.column - last] = Vector::cast_from(result);
-            } else {
-                dx[target] = Vector::cast_from(result);
-            }
-            row += at.step;
+        let factors = Factors::<N> {
+            scale: statistics[item + comptime!(Plane::SCALE) * planes],
+            offset: statistics[item + comptime!(Plane::OFFSET) * planes],
+            mean: statistics[item + comptime!(Plane::MEAN) * planes],
+            inverse: statistics[item + comptime!(Plane::INVERSE) * planes],
+            of_dy,
+            of_product,
+        };
+        propagate_rows::<F, N>(
+            x, dy, y, dx, beside, at, factors, width, pitch, dy_pitch, dx_pitch, last, mask, constant, accumulate,
+            wanted,
+        );
+    }
+}
+
+/// What the gradient of a column is made with.
+#[derive(CubeType, Clone, Copy)]
+pub(super) struct Factors<N: Size> {
+    pub(super) scale: Vector<f32, N>,
+    pub(super) offset: Vector<f32, N>,
+    pub(super) mean: Vector<f32, N>,
+    pub(super) inverse: Vector<f32, N>,
+    /// Mean of `dy` over the group.
+    pub(super) of_dy: Vector<f32, N>,
+    /// Mean of `dy·x̂` over the group.
+    pub(super) of_product: Vector<f32, N>,
+}
+
+/// The rows of a unit in the backward pass.
+#[cube]
+pub(super) fn propagate_rows<F: Float, N: Size>(
+    x: &[Vector<F, N>],
+    dy: &[Vector<F, N>],
+    y: &[Vector<F, N>],
+    dx: &mut [Vector<F, N>],
+    beside: &mut [Vector<F, N>],
+    at: Place,
+    by: Factors<N>,
+    width: usize,
+    pitch: usize,
+    dy_pitch: usize,
+    dx_pitch: usize,
+    last: usize,
+    #[comptime] mask: Mask,
+    #[comptime] constant: bool,
+    #[comptime] accumulate: bool,
+    #[comptime] wanted: Beside,
+) {
+    let mut row = at.from;
+    while row < at.to {
+        let position = at.first + row;
+        let value = Vector::<f32, N>::cast_from(x[position * pitch + at.column]);
+        let slope = Vector::<f32, N>::cast_from(dy[position * dy_pitch + at.column]);
+        let slope = masked::<F, N>(slope, value, y, position * width + at.column, by.scale, by.offset, mask);
+        if comptime!(wanted == Beside::Residual) {
+            beside[position * width + at.column] = Vector::cast_from(slope);
         }
+        let mut result = by.scale * slope;
+        if comptime!(!constant) {
+            result = by.scale * (slope - by.of_dy - (value - by.mean) * by.inverse * by.of_product);
+        }
+        let target = position * dx_pitch + at.column;
+        if comptime!(accumulate) {
+            result += Vector::cast_from(dx[target]);
+        }
+        if comptime!(wanted == Beside::LastMap) && at.column >= last {
+            beside[position * (width - last) + at.column - last] = Vector::cast_from(result);
+        } else {
+            dx[target] = Vector::cast_from(result);
+        }
+        row += at.step;
     }
 }

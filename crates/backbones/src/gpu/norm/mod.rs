@@ -1,9 +1,10 @@
-//! Batch normalisation, with the residual and the rectifier where there are any: three launches and two passes over the map each
-//! way, or one launch where the map is small. That of a stem is pooled in the same passes.
+//! Batch normalisation, with the residual and the rectifier where there are any: two passes over the map each way, in three
+//! launches, in two where the map is not large, and in one where it is small. That of a stem is pooled in the same passes.
 
 mod backward;
 mod forward;
 mod kernels;
+mod merged;
 mod pooled;
 mod whole;
 
@@ -33,6 +34,8 @@ const ROWS_A_UNIT: usize = 16;
 const ROWS_OF_SMALL: usize = 64;
 /// Chunks into which the rows of a group are divided at most: their sums are added by one cube.
 const CHUNKS: usize = 512;
+/// Chunks whose sums every cube can add up itself in less time than a launch takes.
+const FEW: usize = 128;
 /// Columns of vectors side by side in a cube at most, a power of two.
 const LANES: usize = 32;
 /// The same where the sums of chunks are added up: the fewer there are, the fewer chunks each unit goes through.
@@ -112,6 +115,11 @@ impl Division {
     /// Whether one cube sees all rows of its columns in good time.
     fn small(&self) -> bool {
         self.rows <= ROWS_OF_SMALL * UNITS as usize / self.lanes
+    }
+
+    /// Whether every cube of a pass may add up the sums of all chunks of its columns.
+    fn few(&self) -> bool {
+        self.chunks <= FEW
     }
 
     /// Cubes for a pass over the map.
