@@ -39,8 +39,8 @@ pub(crate) struct Arguments {
     /// Architecture: resnet18, resnet34, resnet50 or densenet121. [default: detected from the tensors; resnet18 if random]
     #[arg(long, short)]
     arch: Option<Arch>,
-    /// Compare only this device; may be repeated. [default: all except software adapters, and wgpu with --precision bf16, which it
-    /// does not offer]
+    /// Compare only this device; may be repeated. [default: all except software adapters, and with --precision bf16 those of WGSL,
+    /// which does not have it]
     #[arg(long = "device", value_name = "DEVICE")]
     devices: Vec<DeviceChoice>,
     /// Allow software adapters, which emulate a GPU on the CPU.
@@ -86,10 +86,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     }
     let choices = arguments.choices();
     if choices.is_empty() {
-        return Err(
-            "no device other than the CPU was found; see moco-cxr devices (software adapters need --allow-software)"
-                .into(),
-        );
+        let which = if arguments.precision == Precision::Bf16 { " that may offer bf16 (WGSL does not)" } else { "" };
+        let hint = "see moco-cxr devices (software adapters need --allow-software)";
+        return Err(format!("no device other than the CPU{which} was found; {hint}").into());
     }
     let (size, batch) = (arguments.image_size.to_string(), arguments.batch_size.to_string());
     let precision = arguments.precision.to_string();
@@ -128,7 +127,7 @@ impl Arguments {
         let adapters = devices().into_iter().flat_map(|report| report.adapters);
         let wanted = adapters.filter(|a| a.backend != Backend::Cpu && (self.allow_software || !a.software));
         // Shaders in WGSL have no bf16: named, such a device is refused.
-        let wanted = wanted.filter(|a| a.backend != Backend::Wgpu || self.precision == Precision::F32);
+        let wanted = wanted.filter(|a| a.compiler != "WGSL" || self.precision == Precision::F32);
         wanted.map(|a| DeviceChoice::On(a.backend, a.index)).collect()
     }
 

@@ -13,7 +13,7 @@ mod tiny;
 use backbones::{Backbone, Precision};
 use burn::tensor::Device;
 use moco_core::HostBatch;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     check::step::synthetic_batch,
@@ -34,12 +34,27 @@ const SHAKES: u32 = 6;
 /// Difference of one result between two devices, relative to the largest absolute value of the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
-    /// Largest difference.
+    /// Largest difference; NaN if a result is.
+    #[serde(deserialize_with = "number_or_nan")]
     pub max: f64,
     /// Mean difference.
+    #[serde(deserialize_with = "number_or_nan")]
     pub mean: f64,
     /// Largest difference allowed.
+    #[serde(deserialize_with = "number_or_nan")]
     pub bound: f64,
+}
+
+impl Difference {
+    /// Whether the difference is within its bound; NaN never is, nor anything within a bound that is not finite.
+    pub fn passed(&self) -> bool {
+        self.max <= self.bound && self.bound.is_finite()
+    }
+}
+
+/// JSON writes NaN and infinity as null.
+fn number_or_nan<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 /// Comparison of a device with the CPU.
@@ -77,9 +92,9 @@ pub struct ParityReport {
 }
 
 impl ParityReport {
-    /// Whether every difference is within its bound; NaN never is.
+    /// Whether every difference is within its bound, see [`Difference::passed`].
     pub fn passed(&self) -> bool {
-        self.parts().iter().all(|(_, d)| d.max <= d.bound && d.bound.is_finite())
+        self.parts().iter().all(|(_, difference)| difference.passed())
     }
 
     /// All differences with their names.
@@ -149,7 +164,7 @@ pub fn parity<B: Backbone>(
 /// As [`parity`].
 pub fn self_test(choice: DeviceChoice, precision: Precision) -> Result<ParityReport> {
     let cpu = DeviceChoice::CPU.select()?;
-    parity(&tiny::Tiny::new(precision, &cpu), &synthetic_batch(4, 16), choice, precision)
+    parity(&tiny::Tiny::new(precision, &cpu), &synthetic_batch(4, 48), choice, precision)
 }
 
 /// Relative rounding of a backend. Burn multiplies f32 on NVIDIA's tensor cores as TF32, with 10 bits of mantissa. Elsewhere
@@ -190,7 +205,7 @@ mod tests {
     #[test]
     fn a_thousandth_is_found_where_the_last_bits_are_not() {
         let cpu = Device::flex();
-        let (network, batch) = (tiny::Tiny::new(Precision::F32, &cpu), synthetic_batch(4, 16));
+        let (network, batch) = (tiny::Tiny::new(Precision::F32, &cpu), synthetic_batch(4, 48));
         let on =
             |rounding, seed| compute(shaken(&network, rounding, seed).expect("a copy"), &batch, &cpu).expect("the CPU");
         let reference = compute(network.clone(), &batch, &cpu).expect("the CPU");
@@ -249,7 +264,10 @@ mod tests {
             statistics: same,
         };
         assert!(report(same).passed());
-        assert!(!report(Difference { max: f64::NAN, ..same }).passed());
+        let nan = report(Difference { max: f64::NAN, ..same });
+        assert!(!nan.passed());
+        let read: ParityReport = serde_json::from_str(&serde_json::to_string(&nan).expect("JSON")).expect("a report");
+        assert!(read.loss.max.is_nan() && !read.passed());
         assert!(!report(Difference { max: 1.0, ..same }).passed());
     }
 }

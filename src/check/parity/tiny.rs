@@ -17,7 +17,8 @@ pub(super) struct Tiny {
     precision: Precision,
 }
 
-const FEATURES: usize = 16;
+/// So many that the kernels of GPUs take the second normalisation for more than a small map.
+const FEATURES: usize = 128;
 
 impl Tiny {
     pub(super) fn new(precision: Precision, device: &Device) -> Self {
@@ -40,7 +41,7 @@ impl Backbone for Tiny {
     fn features(&mut self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
         let x = self.conv1.forward(self.precision.enter(images)); // [N, 8, S, S]
         let x = self.bn1.forward_relu_max_pool(x, mode); // [N, 8, S/2, S/2]
-        let x = self.bn2.forward_relu(self.conv2.forward(x), mode); // [N, 16, S/4, S/4]
-        self.precision.leave(global_average(x)) // [N, 16]
+        let x = self.bn2.forward_relu(self.conv2.forward(x), mode); // [N, 128, S/4, S/4]
+        self.precision.leave(global_average(x)) // [N, 128]
     }
 }

@@ -75,7 +75,7 @@ pub(crate) fn in_child(arguments: &[&str], choice: DeviceChoice) -> Result<Parit
 /// The differences of a report on one line.
 pub(crate) fn describe(report: &ParityReport) -> String {
     let part = |(name, d): (&str, Difference)| {
-        let mark = if d.max <= d.bound { "" } else { " (too large)" };
+        let mark = if d.passed() { "" } else { " (not within)" };
         format!("{name} {:.1e} of {:.1e}{mark}", d.max, d.bound)
     };
     report.parts().map(part).join(", ")

@@ -1,4 +1,4 @@
-//! Passes over a map whose rows are in few chunks: each cube adds their sums up for its own columns, instead of after another
+//! Passes over a map of middling size: each cube adds the sums of all chunks up for its own columns, instead of after another
 //! launch that does. All cubes do so in the same order, and get the same numbers. Rows, columns and planes are as in the
 //! kernels for maps of any size.
 
@@ -33,7 +33,7 @@ fn of_chunks<N: Size>(
 }
 
 /// Statistics and running statistics from the sums of [`super::kernels::measure`], and the map as [`super::kernels::apply`]
-/// gives it. The first cube of a column writes the statistics, that of the first group the running ones.
+/// gives it. The first cube of a column and group writes the statistics, that of the first group the running ones.
 #[cube(launch_unchecked)]
 pub(super) fn apply<F: Float, N: Size>(
     x: &[Vector<F, N>],
@@ -66,9 +66,13 @@ pub(super) fn apply<F: Float, N: Size>(
     let groups = CUBE_COUNT_Z as usize;
     let n = f32::cast_from(rows);
     let (sum, squares) = of_chunks::<N>(sums, CUBE_POS_Z as usize, chunks, width, column, lanes);
+    let mut mean = Vector::<f32, N>::new(0.0);
+    let mut variance = Vector::<f32, N>::new(0.0);
     if there {
         let k = Vector::<f32, N>::cast_from(x[at.first * pitch + column]);
-        let (mean, variance) = moments::<N>(k, sum, squares, n);
+        let (m, v) = moments::<N>(k, sum, squares, n);
+        mean = m;
+        variance = v;
         let inverse = Vector::<f32, N>::new(1.0) / (variance + Vector::new(eps)).sqrt();
         let scale = weight[column] * inverse;
         let offset = bias[column] - mean * scale;
@@ -82,21 +86,21 @@ pub(super) fn apply<F: Float, N: Size>(
         apply_rows::<F, N>(x, residual, y, at, scale, offset, width, pitch, residual_pitch, add, rectify);
     }
     if CUBE_POS_X == 0 && CUBE_POS_Z == 0 {
-        let unbiased = n / max(n - 1.0, 1.0);
+        let unbiased = Vector::<f32, N>::new(n / max(n - 1.0, 1.0));
         let (keep, take) = (Vector::<f32, N>::new(1.0 - momentum), Vector::<f32, N>::new(momentum));
         let mut mean_so_far = Vector::<f32, N>::new(0.0);
         let mut variance_so_far = Vector::<f32, N>::new(0.0);
         if one {
-            mean_so_far = running_mean[column];
-            variance_so_far = running_variance[column];
+            mean_so_far = running_mean[column] * keep + mean * take;
+            variance_so_far = running_variance[column] * keep + variance * unbiased * take;
         }
-        for group in 0..groups {
+        for group in 1..groups {
             let (sum, squares) = of_chunks::<N>(sums, group, chunks, width, column, lanes);
             if one {
                 let k = Vector::<f32, N>::cast_from(x[group * rows * pitch + column]);
                 let (mean, variance) = moments::<N>(k, sum, squares, n);
                 mean_so_far = mean_so_far * keep + mean * take;
-                variance_so_far = variance_so_far * keep + variance * Vector::new(unbiased) * take;
+                variance_so_far = variance_so_far * keep + variance * unbiased * take;
             }
         }
         if one {
@@ -154,9 +158,9 @@ pub(super) fn propagate<F: Float, N: Size>(
         );
     }
     if CUBE_POS_X == 0 && CUBE_POS_Z == 0 {
-        let mut bias = Vector::<f32, N>::new(0.0);
-        let mut weight = Vector::<f32, N>::new(0.0);
-        for group in 0..CUBE_COUNT_Z as usize {
+        let mut bias = sum;
+        let mut weight = products;
+        for group in 1..CUBE_COUNT_Z as usize {
             let (sum, products) = of_chunks::<N>(sums, group, chunks, width, column, lanes);
             bias += sum;
             weight += products;

@@ -32,16 +32,17 @@ use crate::cpu_times::{self, Part};
 const ROWS_A_UNIT: usize = 16;
 /// The same in a map that is normalised in one launch.
 const ROWS_OF_SMALL: usize = 64;
-/// Chunks into which the rows of a group are divided at most: their sums are added by one cube.
+/// Chunks into which the rows of a group are divided at most.
 const CHUNKS: usize = 512;
-/// Chunks whose sums every cube can add up itself in less time than a launch takes.
-const FEW: usize = 128;
+/// Bytes of the sums of chunks that all cubes of a pass may read together to add them up themselves: some microseconds of a card,
+/// about as long as the launch that is spared, whose cost to the host is spared besides.
+const READ_AGAIN: usize = 10 << 20;
 /// Columns of vectors side by side in a cube at most, a power of two.
 const LANES: usize = 32;
 /// The same where the sums of chunks are added up: the fewer there are, the fewer chunks each unit goes through.
 const LANES_OF_SUMS: usize = 4;
 
-/// Buffers that a kernel binds at most, with its own for numbers, but for that which normalises a small map at once.
+/// Buffers that a kernel binds at most, with its own for numbers, but for those that spare a launch (`forward.rs`).
 const BINDINGS: u32 = 9;
 
 /// What is asked of a normalisation.
@@ -117,9 +118,9 @@ impl Division {
         self.rows <= ROWS_OF_SMALL * UNITS as usize / self.lanes
     }
 
-    /// Whether every cube of a pass may add up the sums of all chunks of its columns.
+    /// Whether every cube of a pass adds up the sums of all chunks of its columns, two planes of them, itself.
     fn few(&self) -> bool {
-        self.chunks <= FEW
+        2 * size_of::<f32>() * self.chunks.pow(2) * self.channels() * self.groups <= READ_AGAIN
     }
 
     /// Cubes for a pass over the map.
