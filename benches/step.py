@@ -121,7 +121,7 @@ def table(head, lines):
 
 
 def summary(results):
-    head = ["step", "ours, images/s", "PyTorch, images/s", "ours / PyTorch", "cores busy", "peak memory, MB", "page faults a step", "update, %", "other programs"]
+    head = ["step", "ours, images/s", "PyTorch, images/s", "ours / PyTorch", "cores busy, ours / PyTorch", "peak memory, MB, ours / PyTorch", "page faults a step, ours / PyTorch", "update, %", "other programs, cores"]
     lines = []
     for row, (ours, theirs) in results.items():
         arch, size, batch = row.split("/")
@@ -145,7 +145,7 @@ def summary(results):
 
 def operations(results):
     """Milliseconds a step of each part of ours, and percent of the step."""
-    head = ["ours, ms a step (%)", *(" ".join(row.split("/")[:2]) for row in results)]
+    head = ["operation", *(" ".join(row.split("/")[:2]) for row in results)]
     middle = lambda f, turns: statistics.median(map(f, turns))
     cell = lambda ms, step: f"{ms:.1f} ({100 * ms / step:.0f})" if ms else "-"
     steps = [middle(step_ms, ours) for ours, _ in results.values()]
@@ -156,7 +156,7 @@ def operations(results):
     rest = [middle(lambda turn: turn["operations"]["rest_ms"], ours) for ours, _ in results.values()]
     lines.append(["rest", *map(cell, rest, steps)])
     lines.append(["whole step", *(f"{step:.1f}" for step in steps)])
-    return table(head, lines)
+    return "Ours by operation, ms a step and its share in percent:\n\n" + table(head, lines)
 
 
 def convolutions(turns):
@@ -177,8 +177,9 @@ def convolutions(turns):
         cells = [f"{c['gflops']:.0f} ({c['percent_of_peak']:.0f}), {c['ms']:.1f} ms" if c else "-" for c in cells]
         lines.append((h, [name, str(passes["conv_forward"]["calls"] // 2), *cells]))
     lines = [line for _, line in sorted(lines, key=lambda line: -line[0])]
-    head = ["layer, side of its input", "layers", "forward (both encoders), GFLOP/s (% of peak), ms a step", "dX", "dW"]
-    limits = f"Peak, a product of two 2,048 x 2,048 matrices in the same program: {peak:.0f} GFLOP/s. "
+    head = ["layer, side of its input", "layers", "forward", "dX", "dW"]
+    limits = "Convolutions: GFLOP/s, in brackets the percentage of a product of two 2,048 x 2,048 matrices in the same program "
+    limits += f"({peak:.0f} GFLOP/s), and ms a step; forward is of both encoders. "
     limits += f"A copy of 67 MB: {copy:.0f} GB/s, read and written.\n\n"
     return limits + table(head, lines)
 
