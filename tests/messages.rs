@@ -12,7 +12,7 @@ use std::{
 use support::succeed;
 
 /// Flags of other programs that texts name, and flags of the tool that `--help` hides.
-const OTHERS: [&str; 6] = ["--mpi", "--features", "--in-process", "--self-test", "--query-gpu", "--format"];
+const OTHERS: [&str; 5] = ["--mpi", "--features", "--in-process", "--query-gpu", "--format"];
 
 /// The long flags of every subcommand, as its help lists them, and of its aliases.
 fn commands() -> BTreeMap<String, BTreeSet<String>> {

@@ -523,7 +523,7 @@ fn a_table_of_ones_own() {
     write("path,Mass,Count\nimg/1.png,1,0\nimg/2.png,0,7\n");
     let error = message(auto(dir.path(), Part::All));
     assert!(
-        error.contains("labels.csv line 3, column \"Count\": found \"7\", expected 1.0, 0.0, -1.0 or blank"),
+        error.contains("labels.csv line 3, column \"Count\": found \"7\", expected 1, 0, -1 or blank, or yes and no"),
         "{error}"
     );
     let named = |tasks: &[&str]| {

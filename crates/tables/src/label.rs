@@ -32,11 +32,15 @@ pub fn label(cell: &str) -> Option<Label> {
         };
     }
     match cell.trim().to_lowercase().as_str() {
-        "true" | "yes" | "y" | "positive" | "pos" | "present" | "ja" | "oui" | "si" | "sí" | "sì" | "sim" => {
+        "true" | "yes" | "y" | "positive" | "pos" | "present" | "ja" | "j" | "oui" | "si" | "s" | "sí" | "sì"
+        | "sim" | "wahr" | "vrai" | "verdadero" | "verdadeiro" | "vero" | "positiv" | "positif" | "positivo" => {
             Some(Label::Positive)
         }
-        "false" | "no" | "n" | "negative" | "neg" | "absent" | "nein" | "nee" | "non" | "não" => Some(Label::Negative),
-        "uncertain" => Some(Label::Uncertain),
+        "false" | "no" | "n" | "negative" | "neg" | "absent" | "nein" | "nee" | "non" | "não" | "falsch" | "faux"
+        | "falso" | "negativ" | "négatif" | "negativo" => Some(Label::Negative),
+        "uncertain" | "fraglich" | "unklar" | "unsicher" | "incertain" | "dudoso" | "incierto" | "incerto" => {
+            Some(Label::Uncertain)
+        }
         _ => None,
     }
 }
@@ -59,6 +63,10 @@ mod tests {
             ("Ja", Label::Positive),
             ("nein", Label::Negative),
             ("SÍ", Label::Positive),
+            ("WAHR", Label::Positive),
+            ("falsch", Label::Negative),
+            ("negativ", Label::Negative),
+            ("fraglich", Label::Uncertain),
             ("-1.0", Label::Uncertain),
             ("", Label::NotMentioned),
             ("nan", Label::NotMentioned),

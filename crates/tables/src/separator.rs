@@ -6,8 +6,8 @@ use crate::number;
 pub(crate) fn separator(text: &str) -> (u8, usize) {
     let first = text.lines().next().unwrap_or_default();
     if let Some(&[separator]) = first.strip_prefix("sep=").map(str::as_bytes) {
-        let rest = &text[first.len()..];
-        return (separator, text.len() - rest.trim_start_matches(['\r', '\n']).len());
+        let rest = text[first.len()..].trim_start_matches(['\r', '\n']);
+        return (separator, text.len() - rest.len() + preamble(rest));
     }
     let skip = preamble(text);
     let header = text[skip..].lines().find(|line| !line.trim().is_empty()).unwrap_or_default();

@@ -86,9 +86,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     }
     let choices = arguments.choices();
     if choices.is_empty() {
+        if DeviceChoice::Auto.is_cpu() {
+            return Err("this build has no GPU backend; see docs/devices.md for the features that have one".into());
+        }
         let which = if arguments.precision == Precision::Bf16 { " that may offer bf16 (WGSL does not)" } else { "" };
-        let hint = "see moco-cxr devices (software adapters need --allow-software)";
-        return Err(format!("no device other than the CPU{which} was found; {hint}").into());
+        let hint = if arguments.allow_software { "" } else { " (software adapters need --allow-software)" };
+        return Err(format!("no device other than the CPU{which} was found; see moco-cxr devices{hint}").into());
     }
     let (size, batch) = (arguments.image_size.to_string(), arguments.batch_size.to_string());
     let precision = arguments.precision.to_string();
@@ -112,6 +115,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
         for report in &reports {
             outln!("{}", table(report))?;
         }
+    }
+    if reports.iter().any(|report| report.device == "cpu") {
+        errln!("note: the CPU was compared with itself");
     }
     let far =
         reports.iter().filter(|r| !r.passed()).map(|r| format!("{} differs from the CPU: {}", r.device, describe(r)));

@@ -26,6 +26,9 @@ use crate::{
     weights::{LoadedNetwork, Weights},
 };
 
+/// Pixels of an image for each place of the last maps, along a side, of every architecture.
+const STRIDE: usize = 32;
+
 /// Which heat maps are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -116,6 +119,13 @@ impl Study<'_> {
         };
         let rows = Arc::new(rows);
         network.lineage.note_known("heat maps", &rows, &sources.listed, watch);
+        let places = network.views.size.div_ceil(STRIDE);
+        if places <= 2 {
+            watch.note(&format!(
+                "images of {} px: a heat map has {places} x {places} places, and can hardly say where; weights of larger images can",
+                network.views.size
+            ));
+        }
         let lines: Vec<Vec<Pick>> = if named {
             let images = named_rows(rows.manifest(), &explaining.images, "image")?;
             images.iter().map(|&row| tasks.iter().map(|&task| Pick { row, task, chosen: "named" }).collect()).collect()

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use tables::{Label, Table, label};
+use tables::{Label, Row, Table, label};
 
 use super::words::{SPLIT, plain};
 use crate::inventory::{Inventory, has_image_ending};
@@ -264,7 +264,7 @@ fn label_column(
         match label(cell) {
             Some(Label::NotMentioned) => {}
             Some(_) => labels += 1,
-            None if wanted => return Err(row.fault(column, asked_for(cell)).into()),
+            None if wanted => return Err(row.fault(column, asked_for(table, column, cell)).into()),
             None => match odd {
                 None => odd = Some((row, cell)),
                 Some((_, known)) if known == cell => {}
@@ -281,18 +281,22 @@ fn label_column(
         // Nobody can tell a finding that no report mentions from a column that is not filled in.
         None => Ok(Err(Some("every cell is blank".into()))),
         Some((row, _)) if labels > 0 && !chosen => {
-            let expected = "1.0, 0.0, -1.0 or blank (where these are no labels, name the label columns with --task)";
+            let expected =
+                "1, 0, -1 or blank, or yes and no (where these are no labels, name the label columns with --task)";
             Err(row.fault(column, expected).into())
         }
         Some((row, cell)) => Ok(Err((labels > 0).then(|| format!("line {} has \"{cell}\"", row.line())))),
     }
 }
 
-/// What is expected of a column of labels that was asked for; of words, one may be the finding.
-fn asked_for(cell: &str) -> String {
-    match cell.chars().any(char::is_alphabetic) {
-        true => format!("1.0, 0.0, -1.0 or blank; where \"{cell}\" is the finding, give --task \"{cell}\""),
-        false => "1.0, 0.0, -1.0 or blank".to_owned(),
+/// What is expected of a column of labels that was asked for; of words, one may be the finding, unless others say yes or no.
+fn asked_for(table: &Table, column: usize, cell: &str) -> String {
+    let says_yes_or_no = |row: Row<'_>| !matches!(label(row.cell(column)), None | Some(Label::NotMentioned));
+    match cell.chars().any(char::is_alphabetic) && !table.rows().any(says_yes_or_no) {
+        true => format!(
+            "1, 0, -1 or blank, or yes and no; where \"{cell}\" names a finding, and not that there is none, give --task \"{cell}\""
+        ),
+        false => "1, 0, -1 or blank, or yes and no".to_owned(),
     }
 }
 

@@ -68,8 +68,11 @@ pub(crate) fn in_child(arguments: &[&str], choice: DeviceChoice) -> Result<Parit
     for line in said.lines().filter(|line| line.starts_with(CUDNN_NOTE)) {
         errln!("{choice}: {line}");
     }
-    serde_json::from_slice(&out.stdout)
-        .map_err(|_| failed(format!("its self-test failed: {}", last.trim_start_matches("error: "))).into())
+    serde_json::from_slice(&out.stdout).map_err(|_| match last.trim_start_matches("error: ") {
+        // Such an error names the device already, as one that is not compiled in.
+        named if named.starts_with(&format!("device \"{asked}\": ")) => named.into(),
+        other => failed(format!("its self-test failed: {other}")).into(),
+    })
 }
 
 /// The differences of a report on one line.

@@ -1,6 +1,6 @@
 //! Which tables of a folder are read, and their rows as one set.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use tables::Table;
@@ -67,6 +67,12 @@ pub(super) fn find_tables(source: &Source<'_>) -> Result<Vec<(Option<Part>, Path
             });
             match empty {
                 Some((path, found)) => Err(tables::Error::Empty { path: on_disk(path), found }.into()),
+                None if !source.options.columns.is_empty() => Err(Error::Layout {
+                    dir: source.dir().into(),
+                    expected: "a table (CSV or TSV) with the columns that --columns names; --table FILE takes one of another ending"
+                        .into(),
+                    found: "none".into(),
+                }),
                 None => Ok(Vec::new()),
             }
         }
@@ -86,6 +92,15 @@ fn by_content<'s>(source: &Source<'s>) -> Result<Vec<&'s str>> {
         }
     }
     Ok(found)
+}
+
+/// The first two numbers that differ by zeros in front alone.
+fn without_zeros<'r>(patients: impl Iterator<Item = &'r str>) -> Option<(&'r str, &'r str)> {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    patients.filter(|patient| patient.bytes().all(|byte| byte.is_ascii_digit())).find_map(|patient| {
+        let known = *seen.entry(patient.trim_start_matches('0')).or_insert(patient);
+        (known != patient).then_some((known, patient))
+    })
 }
 
 fn several(source: &Source<'_>, tables: &[String]) -> Error {
@@ -144,6 +159,13 @@ pub(super) fn from_tables(
     if let Some((_, twice)) = rows.iter().find(|(_, record)| !seen.insert(record.path.clone())) {
         let found = format!("{} in two of the tables", twice.path);
         return Err(Error::Layout { dir: source.dir().into(), expected: "every image in one part".into(), found });
+    }
+    if known && let Some((one, other)) = without_zeros(rows.iter().map(|(_, record)| record.patient.as_str())) {
+        notes.push(format!(
+            "{}: patients {one} and {other} are read as two; a spreadsheet may have taken zeros away, which hides that they are one. Write \
+             all patients in one way",
+            source.dir().display()
+        ));
     }
     let tasks = common.into_iter().cloned().collect();
     source.manifest(Dataset::Folder, tasks, rows, known, notes)

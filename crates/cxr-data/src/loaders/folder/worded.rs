@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use tables::{Label, Row, Table, is_missing, number};
+use tables::{Label, Row, Table, is_missing, label, number, projection, sex};
 
 use crate::loaders::columns::Layout;
 use crate::loaders::findings::{python_list, separated};
-use crate::loaders::words::{one_spelling, same_finding};
+use crate::loaders::words::{one_spelling, part, same_finding};
 
 /// Columns with more words than this are texts, or names.
 const MOST: usize = 50;
@@ -61,15 +61,33 @@ pub(super) fn unread(table: &Table, layout: &Layout) -> Vec<String> {
         let words = all_words(table, column).filter(|words| (2..=SHOWN).contains(&words.len()))?;
         // Names of which every row has its own are no findings.
         (2 * words.len() <= table.len()).then(|| {
-            format!(
-                "{}: \"{}\" is not read as labels; --task with one of its words ({}) reads it so",
-                table.path().display(),
-                table.header()[column],
-                words.into_iter().collect::<Vec<_>>().join(", ")
-            )
+            let (path, name) = (table.path().display(), &table.header()[column]);
+            format!("{path}: \"{name}\" {}", advice(name, &words))
         })
     };
     layout.unread_columns.iter().filter_map(note).collect()
+}
+
+/// What its words say that a column may be, and how it is read so. Words for yes and no are not offered as findings: what is not
+/// one of them would be taken for its opposite.
+fn advice(name: &str, words: &BTreeSet<String>) -> String {
+    let listed = words.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let all = |is: fn(&str) -> bool| words.iter().all(|word| is(word));
+    let roles = [
+        ("split", all(|word| part(word).is_some())),
+        ("sex", all(|word| sex(word).is_some())),
+        ("projection", all(|word| projection(word) != (None, None))),
+    ];
+    let role = roles.into_iter().find_map(|(role, is)| is.then_some(role));
+    match role {
+        Some(role) => format!(
+            "is not read; its words ({listed}) look like those of a {role}: --columns {role}={name} reads it so"
+        ),
+        None if words.iter().any(|word| label(word).is_some()) => format!(
+            "is not read as labels, because of its words ({listed}); write 1, 0, -1 or blank in all of its cells, or yes and no"
+        ),
+        None => format!("is not read as labels; --task with one of its words ({listed}) reads it so"),
+    }
 }
 
 /// The words of a column, if there are few and none is a number.
