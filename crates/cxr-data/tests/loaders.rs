@@ -537,7 +537,11 @@ fn a_table_of_ones_own() {
     assert!(error.contains("line 3, column \"Count\": found \"7\""), "{error}");
     write("path,Side,Mass\nimg/1.png,links,ja\nimg/2.png,rechts,nein\n");
     let error = message(named(&["Side"]));
-    assert!(error.contains("or blank; where \"links\" is the finding, give --task \"links\""), "{error}");
+    assert!(
+        error
+            .contains("yes and no; where \"links\" names a finding, and not that there is none, give --task \"links\""),
+        "{error}"
+    );
     let labels: Vec<Label> = named(&["Mass"]).unwrap().records.iter().map(|record| record.labels[0]).collect();
     assert_eq!(labels, [Label::Positive, Label::Negative], "yes and no of other languages");
     assert!(
@@ -549,6 +553,44 @@ fn a_table_of_ones_own() {
     assert!(
         message(auto(dir.path(), Part::All)).contains("line 2, column \"patient\": found \"\", expected a patient")
     );
+}
+
+#[test]
+fn what_a_column_may_have_been_meant_as_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    touch(dir.path(), &["1.png", "2.png", "3.png", "4.png", "5.png", "6.png"]);
+    let rows = "1.png,0000001,train,ja,1\n2.png,2,train,nein,0\n3.png,3,train,vielleicht,0\n\
+                4.png,4,test,ja,1\n5.png,5,test,nein,0\n6.png,1,test,nein,0\n";
+    fs::write(dir.path().join("labels.csv"), format!("path,patient,conjunto,Befund,Mass\n{rows}")).unwrap();
+    let named = |task: &str| {
+        let options = LoadOptions { tasks: Some(vec![task.to_owned()]), ..LoadOptions::default() };
+        load_with(dir.path(), Dataset::Folder, Part::All, &options)
+    };
+    let notes = named("Mass").unwrap().notes.join("\n");
+    for expected in [
+        "its words (test, train) look like those of a split: --columns split=conjunto reads it so",
+        "\"Befund\" is not read as labels, because of its words (ja, nein, vielleicht); write 1, 0, -1 or blank",
+        "patients 0000001 and 1 are read as two; a spreadsheet may have taken zeros away",
+    ] {
+        assert!(notes.contains(expected), "{expected}: {notes}");
+    }
+    // Of a column that says yes and no, no word is offered as the finding: that would turn labels around.
+    let error = message(named("Befund"));
+    assert!(error.contains("found \"vielleicht\", expected 1, 0, -1 or blank, or yes and no"), "{error}");
+    assert!(!error.contains("give --task"), "{error}");
+}
+
+#[test]
+fn columns_of_a_table_that_is_not_there_are_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    touch(dir.path(), &["1.png"]);
+    fs::write(dir.path().join("labels.txt"), "path,id\n1.png,A\n").unwrap();
+    let columns = "patient=id".parse().unwrap();
+    let options = LoadOptions { columns, ..LoadOptions::default() };
+    let error = message(load_with(dir.path(), Dataset::Folder, Part::All, &options));
+    assert!(error.contains("a table (CSV or TSV) with the columns that --columns names"), "{error}");
+    let options = LoadOptions { table: Some("labels.txt".into()), ..options };
+    assert!(load_with(dir.path(), Dataset::Folder, Part::All, &options).unwrap().patients_known);
 }
 
 #[test]

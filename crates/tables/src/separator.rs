@@ -75,6 +75,7 @@ mod tests {
             assert_eq!(separator(text), (expected, 0), "{text:?}");
         }
         assert_eq!(separator("sep=;\r\npath;label\r\n"), (b';', 7));
+        assert_eq!(separator("sep=;\nExport of 2020;;\npath;label;patient\n"), (b';', 23));
         // Titles and comments above the header; a header of its own stays one.
         for (text, expected) in [
             ("# by me, on Monday\npath;label\na;1\n", (b';', 19)),
