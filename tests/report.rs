@@ -19,13 +19,14 @@ use moco_cxr::{
 use serde_json::{Value, json};
 use support::{run, scratch, succeed, synth};
 
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "configuration",
     "data",
     "views",
     "pretraining",
     "similarities",
     "features",
+    "alike",
     "fractions",
     "roc",
     "reliability",
@@ -168,6 +169,8 @@ fn a_whole_run_fills_every_section() {
         assert!(html.contains(&format!("<section id=\"{id}\">")), "{id}");
     }
     assert!(!html.contains("class=\"absent\"") && !html.contains("could not be read"), "something is missing");
+    // Four images with five neighbours each.
+    assert_eq!((html.matches("<b>the image</b>").count(), html.matches("alt=\"Radiograph: ").count()), (4, 24));
     for word in [
         "a run with &lt;everything&gt; &amp; a long name",
         "31,234",

@@ -11,6 +11,7 @@ use eval::{
 use ndarray::{Array1, Array2, Axis as Dimension};
 
 use super::{
+    alike::Alike,
     definitions::term,
     page::{Section, command, figure, figures},
 };
@@ -52,15 +53,20 @@ pub(super) fn images_to_show(sources: &Sources, most: usize) -> Result<(Manifest
 }
 
 impl FeatureMap {
-    /// Computes the features of up to `most` images with the exported network of a run.
+    /// Computes the features of up to `most` images with the exported network of a run, and which of them are alike.
     ///
     /// # Errors
     /// No export, data that cannot be read, or a failing device.
-    pub(super) fn compute(run: &Path, sources: &Sources, most: usize, device: &DeviceChoice) -> Result<Self> {
+    pub(super) fn compute(
+        run: &Path,
+        sources: &Sources,
+        most: usize,
+        device: &DeviceChoice,
+    ) -> Result<(Self, Result<Alike>)> {
         let LoadedNetwork { network, views, .. } = load_run(run, &device.select()?)?;
         let (manifest, rows, part) = images_to_show(sources, most)?;
         if rows.len() < 3 {
-            return Ok(Self::default());
+            return Ok((Self::default(), Ok(Alike::default())));
         }
         let options =
             BatchOptions { batch_size: BATCH.min(rows.len()), on_bad: OnBad::Skip, ..BatchOptions::default() };
@@ -71,7 +77,8 @@ impl FeatureMap {
         let label = |row: usize, task: usize| manifest.records[row].labels.get(task).copied();
         let labels = |task: usize| rows.iter().map(|&row| label(row, task).unwrap_or(Label::NotMentioned)).collect();
         let findings = manifest.tasks.iter().enumerate().map(|(i, name)| (name.clone(), labels(i))).collect();
-        Ok(Self { points, explained, findings, part })
+        let alike = Alike::find(&manifest, &rows, &values, views, part);
+        Ok((Self { points, explained, findings, part }, alike))
     }
 
     /// The section of the page.

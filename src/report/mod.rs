@@ -4,6 +4,7 @@
 //! [`Report::read`] reads the folders, with one file here for each part; [`Report::to_html`] writes the page
 //! (`page.rs`, `style.css`) with charts of [`eval::chart`].
 
+mod alike;
 mod configuration;
 mod curves;
 mod data;
@@ -34,6 +35,7 @@ use crate::{
     files::{Notes, Watch, write_whole},
     pretrain::PretrainSettings,
 };
+use alike::Alike;
 use configuration::Configuration;
 use data::{Data, SampleViews};
 use evaluation::Evaluations;
@@ -93,6 +95,7 @@ pub struct Report {
     views: SampleViews,
     training: Training,
     map: FeatureMap,
+    alike: Alike,
     evaluations: Evaluations,
     heat_maps: HeatMaps,
     /// Which images were drawn by `moco-cxr synth`.
@@ -137,14 +140,20 @@ impl Report {
         let sources = settings.as_ref().zip(dir.clone()).map(|(settings, dir)| sources(settings, dir));
         let data = Data::read(run, settings.as_ref().zip(sources.as_ref()), options.private, &notes);
         let evaluations = Evaluations::read(&eval, &options.bootstrap, options.private, &notes);
-        let (mut views, mut map, mut heat_maps) = (SampleViews::default(), FeatureMap::default(), HeatMaps::default());
+        let (mut views, mut heat_maps) = (SampleViews::default(), HeatMaps::default());
+        let (mut map, mut alike) = (FeatureMap::default(), Alike::default());
         if let (Some(sources), Some(settings), false) = (&sources, &settings, options.private) {
             views = SampleViews::draw(settings, sources).unwrap_or_else(|e| noted(&notes, "sample views", &e));
             if options.features || options.data.is_some() {
                 let (images, device) = (options.images.max(3), &options.device);
                 if run.join("export").is_dir() {
-                    let found = FeatureMap::compute(run, sources, images, device);
-                    map = found.unwrap_or_else(|e| noted(&notes, "map of the features", &e));
+                    match FeatureMap::compute(run, sources, images, device) {
+                        Ok((found, near)) => {
+                            map = found;
+                            alike = near.unwrap_or_else(|e| noted(&notes, "images that are alike", &e));
+                        }
+                        Err(e) => map = noted(&notes, "map of the features", &e),
+                    }
                 }
                 // The last one: among the usual folders, that of the fine-tuning comes after those of linear heads.
                 if let Some(export) =
@@ -171,6 +180,7 @@ impl Report {
             views,
             training: Training::read(run, &notes),
             map,
+            alike,
             evaluations,
             heat_maps,
             drawn: if read { Drawn::Images } else { Drawn::recorded(run, &eval) },
@@ -190,6 +200,7 @@ impl Report {
             self.training.section(),
             self.training.similarities(),
             self.map.section(),
+            self.alike.section(),
             self.evaluations.fractions_section(),
             self.evaluations.roc_section(),
             self.evaluations.reliability_section(),
