@@ -169,8 +169,8 @@ fn a_whole_run_fills_every_section() {
         assert!(html.contains(&format!("<section id=\"{id}\">")), "{id}");
     }
     assert!(!html.contains("class=\"absent\"") && !html.contains("could not be read"), "something is missing");
-    // Four images with five neighbours each.
-    assert_eq!((html.matches("<b>the image</b>").count(), html.matches("alt=\"Radiograph: ").count()), (4, 24));
+    // Four images with four neighbours each.
+    assert_eq!((html.matches("<b>the image</b>").count(), html.matches("alt=\"Radiograph: ").count()), (4, 20));
     for word in [
         "a run with &lt;everything&gt; &amp; a long name",
         "31,234",

@@ -15,8 +15,8 @@ use crate::{
 
 /// Images that are compared with the others.
 const QUERIES: usize = 4;
-/// The nearest of each.
-const NEAREST: usize = 5;
+/// The nearest of each: with it as many as stand side by side on a wide screen.
+const NEAREST: usize = 4;
 const BATCH: usize = 32;
 
 /// A line for each query: the image itself, then its neighbours.
@@ -69,7 +69,11 @@ impl Alike {
             let shown = line.into_iter().map(shown).collect::<Result<Vec<_>>>()?;
             Ok(shown.into_iter().flatten().collect())
         };
-        Ok(Self { lines: lines.into_iter().map(line).collect::<Result<_>>()?, compared: rows.len(), part })
+        Ok(Self {
+            lines: lines.into_iter().map(line).collect::<Result<_>>()?,
+            compared: rows.len().saturating_sub(1),
+            part,
+        })
     }
 
     /// The section of the page.
