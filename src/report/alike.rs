@@ -17,7 +17,6 @@ use crate::{
 const QUERIES: usize = 4;
 /// The nearest of each: with it as many as stand side by side on a wide screen.
 const NEAREST: usize = 4;
-const BATCH: usize = 32;
 
 /// A line for each query: the image itself, then its neighbours.
 #[derive(Debug, Default)]
@@ -53,27 +52,16 @@ impl Alike {
         let records = &manifest.records;
         let admit = |query: usize, place: usize| records[rows[queries[query]]].patient != records[rows[place]].patient;
         let lists = nearest_neighbours(features.view(), features.select(Axis(0), &queries).view(), NEAREST, admit)?;
-        let of_line = |(&query, list): (&usize, Vec<(usize, f64)>)| -> Vec<(usize, Option<f64>)> {
-            let others = list.into_iter().map(|(place, similarity)| (rows[place], Some(similarity)));
-            std::iter::once((rows[query], None)).chain(others).collect()
-        };
-        let lines: Vec<Vec<(usize, Option<f64>)>> = queries.iter().zip(lists).map(of_line).collect();
-        let shown = |(row, similarity)| -> Result<Option<Shown>> {
-            Ok(picture(manifest, row, views)?.map(|picture| Shown {
-                similarity,
-                findings: findings(manifest, row),
-                picture,
-            }))
-        };
-        let line = |line: Vec<(usize, Option<f64>)>| -> Result<Vec<Shown>> {
-            let shown = line.into_iter().map(shown).collect::<Result<Vec<_>>>()?;
-            Ok(shown.into_iter().flatten().collect())
-        };
-        Ok(Self {
-            lines: lines.into_iter().map(line).collect::<Result<_>>()?,
-            compared: rows.len().saturating_sub(1),
-            part,
-        })
+        let show = |row, similarity| show(manifest, row, similarity, views);
+        let mut lines = Vec::new();
+        for (&query, list) in queries.iter().zip(lists) {
+            let mut line = Vec::from_iter(show(rows[query], None)?);
+            for (place, similarity) in list {
+                line.extend(show(rows[place], Some(similarity))?);
+            }
+            lines.push(line);
+        }
+        Ok(Self { lines, compared: rows.len().saturating_sub(1), part })
     }
 
     /// The section of the page.
@@ -98,13 +86,14 @@ impl Alike {
     }
 }
 
-/// The image as the network sees it.
-fn picture(manifest: &Manifest, row: usize, views: ViewConfig) -> Result<Option<Picture>> {
-    let options = BatchOptions { batch_size: BATCH, on_bad: OnBad::Fail, ..BatchOptions::default() };
+/// An image as the network sees it.
+fn show(manifest: &Manifest, row: usize, similarity: Option<f64>, views: ViewConfig) -> Result<Option<Shown>> {
+    let options = BatchOptions { batch_size: 1, on_bad: OnBad::Fail, ..BatchOptions::default() };
     let loader = BatchLoader::new(manifest, views, options)?.with_rows(&[row])?;
     let Some((images, _)) = loader.in_order::<u8>().map(one_view).next().transpose()? else { return Ok(None) };
     let side = images.dim().1;
-    Ok(Some(Picture::colour(&in_grey(images.index_axis(Axis(0), 0)), side, side)))
+    let picture = Picture::colour(&in_grey(images.index_axis(Axis(0), 0)), side, side);
+    Ok(Some(Shown { similarity, findings: findings(manifest, row), picture }))
 }
 
 fn findings(manifest: &Manifest, row: usize) -> String {
