@@ -464,14 +464,7 @@ pub(super) fn propagate<F: Float, N: Size>(
             of_dy = means[item];
             of_product = means[item + planes];
         }
-        let factors = Factors::<N> {
-            scale: statistics[item + comptime!(Plane::SCALE) * planes],
-            offset: statistics[item + comptime!(Plane::OFFSET) * planes],
-            mean: statistics[item + comptime!(Plane::MEAN) * planes],
-            inverse: statistics[item + comptime!(Plane::INVERSE) * planes],
-            of_dy,
-            of_product,
-        };
+        let factors = factors::<N>(statistics, item, planes, of_dy, of_product);
         propagate_rows::<F, N>(
             x, dy, y, dx, beside, at, factors, width, pitch, dy_pitch, dx_pitch, last, mask, constant, accumulate,
             wanted,
@@ -490,6 +483,25 @@ pub(super) struct Factors<N: Size> {
     pub(super) of_dy: Vector<f32, N>,
     /// Mean of `dy·x̂` over the group.
     pub(super) of_product: Vector<f32, N>,
+}
+
+/// The factors of a column of a group, which is `item` in every plane.
+#[cube]
+pub(super) fn factors<N: Size>(
+    statistics: &[Vector<f32, N>],
+    item: usize,
+    planes: usize,
+    of_dy: Vector<f32, N>,
+    of_product: Vector<f32, N>,
+) -> Factors<N> {
+    Factors::<N> {
+        scale: statistics[item + comptime!(Plane::SCALE) * planes],
+        offset: statistics[item + comptime!(Plane::OFFSET) * planes],
+        mean: statistics[item + comptime!(Plane::MEAN) * planes],
+        inverse: statistics[item + comptime!(Plane::INVERSE) * planes],
+        of_dy,
+        of_product,
+    }
 }
 
 /// The rows of a unit in the backward pass.

@@ -4,7 +4,7 @@
 
 use cubecl::prelude::*;
 
-use super::kernels::{Beside, Factors, Mask, Plane, add_up, apply_rows, moments, place, propagate_rows};
+use super::kernels::{Beside, Mask, Plane, add_up, apply_rows, factors, moments, place, propagate_rows};
 use crate::gpu::UNITS;
 
 /// The sums of all chunks of a group, `[2, G, chunks, width]`, in every unit of a column.
@@ -144,14 +144,7 @@ pub(super) fn propagate<F: Float, N: Size>(
     if there {
         let n = Vector::<f32, N>::new(f32::cast_from(rows));
         let (item, planes) = (CUBE_POS_Z as usize * width + column, CUBE_COUNT_Z as usize * width);
-        let factors = Factors::<N> {
-            scale: statistics[item + comptime!(Plane::SCALE) * planes],
-            offset: statistics[item + comptime!(Plane::OFFSET) * planes],
-            mean: statistics[item + comptime!(Plane::MEAN) * planes],
-            inverse: statistics[item + comptime!(Plane::INVERSE) * planes],
-            of_dy: sum / n,
-            of_product: products / n,
-        };
+        let factors = factors::<N>(statistics, item, planes, sum / n, products / n);
         propagate_rows::<F, N>(
             x, dy, y, dx, beside, at, factors, width, pitch, dy_pitch, dx_pitch, last, mask, constant, accumulate,
             wanted,

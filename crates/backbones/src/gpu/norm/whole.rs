@@ -3,7 +3,7 @@
 
 use cubecl::prelude::*;
 
-use super::kernels::{Beside, Mask, Plane, add_up, masked, moments};
+use super::kernels::{Beside, Mask, Place, Plane, add_up, apply_rows, factors, masked, moments, propagate_rows};
 use crate::gpu::UNITS;
 
 /// Statistics, running statistics and the normalised map. Cube x covers `lanes` columns.
@@ -40,8 +40,6 @@ pub(super) fn forward<F: Float, N: Size>(
     let planes = groups * width;
     let n = f32::cast_from(rows);
     let unbiased = n / max(n - 1.0, 1.0);
-    let mut shared_scale = Shared::new_slice(lanes);
-    let mut shared_offset = Shared::new_slice(lanes);
     let mut mean_so_far = Vector::<f32, N>::new(0.0);
     let mut variance_so_far = Vector::<f32, N>::new(0.0);
     if one {
@@ -64,41 +62,24 @@ pub(super) fn forward<F: Float, N: Size>(
             }
         }
         let (sum, squares) = add_up::<N>(sum, squares, lanes);
-        if one {
+        if there {
             let (mean, variance) = moments::<N>(k, sum, squares, n);
             let inverse = Vector::<f32, N>::new(1.0) / (variance + Vector::new(eps)).sqrt();
             let scale = weight[column] * inverse;
             let offset = bias[column] - mean * scale;
-            let item = group * width + column;
-            statistics[item + comptime!(Plane::SCALE) * planes] = scale;
-            statistics[item + comptime!(Plane::OFFSET) * planes] = offset;
-            statistics[item + comptime!(Plane::MEAN) * planes] = mean;
-            statistics[item + comptime!(Plane::INVERSE) * planes] = inverse;
-            let (keep, take) = (Vector::<f32, N>::new(1.0 - momentum), Vector::<f32, N>::new(momentum));
-            mean_so_far = mean_so_far * keep + mean * take;
-            variance_so_far = variance_so_far * keep + variance * Vector::new(unbiased) * take;
-            shared_scale[lane] = scale;
-            shared_offset[lane] = offset;
-        }
-        sync_cube();
-        if there {
-            let (scale, offset) = (shared_scale[lane], shared_offset[lane]);
-            let mut row = unit / lanes;
-            while row < rows {
-                let position = first + row;
-                let mut value = Vector::<f32, N>::cast_from(x[position * pitch + column]) * scale + offset;
-                if comptime!(add) {
-                    value += Vector::cast_from(residual[position * residual_pitch + column]);
-                }
-                if comptime!(rectify) {
-                    let zero = Vector::<f32, N>::new(0.0);
-                    value = select_many(zero.greater_than(&value), zero, value);
-                }
-                y[position * width + column] = Vector::cast_from(value);
-                row += step;
+            if one {
+                let item = group * width + column;
+                statistics[item + comptime!(Plane::SCALE) * planes] = scale;
+                statistics[item + comptime!(Plane::OFFSET) * planes] = offset;
+                statistics[item + comptime!(Plane::MEAN) * planes] = mean;
+                statistics[item + comptime!(Plane::INVERSE) * planes] = inverse;
+                let (keep, take) = (Vector::<f32, N>::new(1.0 - momentum), Vector::<f32, N>::new(momentum));
+                mean_so_far = mean_so_far * keep + mean * take;
+                variance_so_far = variance_so_far * keep + variance * Vector::new(unbiased) * take;
             }
+            let at = Place { column, there, first, from: unit / lanes, to: rows, step };
+            apply_rows::<F, N>(x, residual, y, at, scale, offset, width, pitch, residual_pitch, add, rectify);
         }
-        sync_cube();
     }
     if one {
         running[column] = mean_so_far;
@@ -139,24 +120,18 @@ pub(super) fn backward<F: Float, N: Size>(
     let step = comptime!(UNITS as usize / lanes);
     let planes = groups * width;
     let n = Vector::<f32, N>::new(f32::cast_from(rows));
-    let mut shared_slope = Shared::new_slice(lanes);
-    let mut shared_product = Shared::new_slice(lanes);
     let mut bias = Vector::<f32, N>::new(0.0);
     let mut weight = Vector::<f32, N>::new(0.0);
     for group in 0..groups {
         let first = group * rows;
-        let mut scale = Vector::<f32, N>::new(0.0);
-        let mut offset = Vector::<f32, N>::new(0.0);
-        let mut mean = Vector::<f32, N>::new(0.0);
-        let mut inverse = Vector::<f32, N>::new(0.0);
         let mut sum = Vector::<f32, N>::new(0.0);
         let mut products = Vector::<f32, N>::new(0.0);
         if there {
             let item = group * width + column;
-            scale = statistics[item + comptime!(Plane::SCALE) * planes];
-            offset = statistics[item + comptime!(Plane::OFFSET) * planes];
-            mean = statistics[item + comptime!(Plane::MEAN) * planes];
-            inverse = statistics[item + comptime!(Plane::INVERSE) * planes];
+            let scale = statistics[item + comptime!(Plane::SCALE) * planes];
+            let offset = statistics[item + comptime!(Plane::OFFSET) * planes];
+            let mean = statistics[item + comptime!(Plane::MEAN) * planes];
+            let inverse = statistics[item + comptime!(Plane::INVERSE) * planes];
             let mut row = unit / lanes;
             while row < rows {
                 let position = first + row;
@@ -169,41 +144,16 @@ pub(super) fn backward<F: Float, N: Size>(
             }
         }
         let (sum, products) = add_up::<N>(sum, products, lanes);
-        if one {
-            bias += sum;
-            weight += products;
-            shared_slope[lane] = sum / n;
-            shared_product[lane] = products / n;
-        }
-        sync_cube();
+        bias += sum;
+        weight += products;
         if there {
-            let mut row = unit / lanes;
-            while row < rows {
-                let position = first + row;
-                let value = Vector::<f32, N>::cast_from(x[position * pitch + column]);
-                let slope = Vector::<f32, N>::cast_from(dy[position * dy_pitch + column]);
-                let slope = masked::<F, N>(slope, value, y, position * width + column, scale, offset, mask);
-                if comptime!(wanted == Beside::Residual) {
-                    beside[position * width + column] = Vector::cast_from(slope);
-                }
-                let mut result = scale * slope;
-                if comptime!(!constant) {
-                    let (of_dy, of_product) = (shared_slope[lane], shared_product[lane]);
-                    result = scale * (slope - of_dy - (value - mean) * inverse * of_product);
-                }
-                let target = position * dx_pitch + column;
-                if comptime!(accumulate) {
-                    result += Vector::cast_from(dx[target]);
-                }
-                if comptime!(wanted == Beside::LastMap) && column >= last {
-                    beside[position * (width - last) + column - last] = Vector::cast_from(result);
-                } else {
-                    dx[target] = Vector::cast_from(result);
-                }
-                row += step;
-            }
+            let at = Place { column, there, first, from: unit / lanes, to: rows, step };
+            let by = factors::<N>(statistics, group * width + column, planes, sum / n, products / n);
+            propagate_rows::<F, N>(
+                x, dy, y, dx, beside, at, by, width, pitch, dy_pitch, dx_pitch, last, mask, constant, accumulate,
+                wanted,
+            );
         }
-        sync_cube();
     }
     if one {
         parameters[column] = weight;

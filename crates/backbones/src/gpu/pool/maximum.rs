@@ -14,7 +14,10 @@ use burn::{
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{half, position};
+use super::{
+    half, position,
+    winners::{pack, slope},
+};
 use crate::{
     cpu_times::{self, Part},
     gpu::{
@@ -138,12 +141,7 @@ fn maxima<F: Float, N: Size>(
         }
         y[ABSOLUTE_POS] = Vector::cast_from(best);
         if comptime!(record) {
-            let mut word = 0u32;
-            #[unroll]
-            for lane in 0..place.vector_size() {
-                word |= place.extract(lane) << comptime!(8 * lane as u32);
-            }
-            winners[ABSOLUTE_POS] = word;
+            winners[ABSOLUTE_POS] = pack::<N>(place);
         }
     }
 }
@@ -211,28 +209,7 @@ fn gather<F: Float, N: Size>(
 ) {
     if ABSOLUTE_POS < items {
         let at = position(ABSOLUTE_POS, width, height, side);
-        let mut sum = Vector::<f32, N>::new(0.0);
-        #[unroll]
-        for window in 0..4usize {
-            let y = at.y / 2 + comptime!(window / 2);
-            let x = at.x / 2 + comptime!(window % 2);
-            // Even rows and columns are within one window only.
-            let there = (comptime!(window / 2 == 0).runtime() || at.y % 2 == 1)
-                && (comptime!(window % 2 == 0).runtime() || at.x % 2 == 1);
-            if there && y < out_height && x < out_side {
-                let source = (at.image * out_height + y) * out_side + x;
-                let word = winners[source * width + at.column];
-                let mut place = Vector::<u32, N>::new(0);
-                #[unroll]
-                for lane in 0..place.vector_size() {
-                    place.insert(lane, (word >> comptime!(8 * lane as u32)) & 0xff);
-                }
-                let here = (at.y + 1 - 2 * y) * 3 + at.x + 1 - 2 * x;
-                let won = place.equal(&Vector::new(u32::cast_from(here)));
-                let slope = Vector::<f32, N>::cast_from(dy[source * pitch + at.column]);
-                sum += select_many(won, slope, Vector::new(0.0));
-            }
-        }
+        let sum = slope::<F, N>(dy, winners, at, width, pitch, out_height, out_side);
         dx[ABSOLUTE_POS] = Vector::cast_from(sum);
     }
 }

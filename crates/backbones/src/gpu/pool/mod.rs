@@ -6,6 +6,7 @@
 
 mod average;
 mod maximum;
+pub(crate) mod winners;
 
 pub(crate) use average::{avg_pool_2x2, plane_means};
 pub(crate) use maximum::max_pool_3x3_s2;
@@ -19,16 +20,16 @@ pub(crate) fn half(side: usize) -> usize {
 
 /// A position in a map, of which a unit computes one vector of channels.
 #[derive(CubeType, Clone, Copy)]
-struct Position {
-    column: usize,
-    x: usize,
-    y: usize,
-    image: usize,
+pub(crate) struct Position {
+    pub(crate) column: usize,
+    pub(crate) x: usize,
+    pub(crate) y: usize,
+    pub(crate) image: usize,
 }
 
 /// Vectors of channels lie side by side, then positions of a row, rows, and images.
 #[cube]
-fn position(item: usize, width: usize, height_of_map: usize, width_of_map: usize) -> Position {
+pub(crate) fn position(item: usize, width: usize, height_of_map: usize, width_of_map: usize) -> Position {
     let rest = item / width;
     let row = rest / width_of_map;
     Position { column: item % width, x: rest % width_of_map, y: row % height_of_map, image: row / height_of_map }

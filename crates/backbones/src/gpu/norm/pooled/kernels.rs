@@ -1,12 +1,18 @@
 //! The passes of a stem: a map is normalised, rectified and pooled, and never written in between.
 //!
-//! Places and cubes are those of [`super::super::kernels`], over the pooled map where a pass goes through its positions. For every
-//! vector of a pooled map a word holds the place within its window from which each channel came, a byte a channel: 0 to 8 in
-//! reading order, or [`NOBODY`] where the rectifier let nothing through (or NaN), so that no gradient goes back.
+//! Places and cubes are those of [`super::super::kernels`], over the pooled map where a pass goes through its positions. Winners are
+//! those of [`crate::gpu::pool::winners`], or [`NOBODY`] where the rectifier let nothing through (or NaN), so that no gradient goes
+//! back.
 
 use cubecl::prelude::*;
 
-use crate::gpu::norm::kernels::{Plane, add_up, place};
+use crate::gpu::{
+    norm::kernels::{Plane, add_up, factors, place},
+    pool::{
+        position,
+        winners::{pack, slope, unpack},
+    },
+};
 
 /// The place of a maximum that is 0 or NaN.
 const NOBODY: u32 = 9;
@@ -18,20 +24,6 @@ pub(crate) struct Sides {
     pub(super) width: usize,
     pub(super) pooled_height: usize,
     pub(super) pooled_width: usize,
-}
-
-/// A position of a map: row and column within an image.
-#[derive(CubeType, Clone, Copy)]
-struct Spot {
-    image: usize,
-    y: usize,
-    x: usize,
-}
-
-#[cube]
-fn spot(position: usize, height: usize, width: usize) -> Spot {
-    let row = position / width;
-    Spot { image: row / height, y: row % height, x: position % width }
 }
 
 /// The maximum over a window of `relu(x·scale + offset)`, and its place, if that is asked for. Of equal values the first wins, and
@@ -59,7 +51,7 @@ pub(super) fn apply<F: Float, N: Size>(
         let zero = Vector::<f32, N>::new(0.0);
         let mut row = at.from;
         while row < at.to {
-            let to = spot(at.first + row, sides.pooled_height, sides.pooled_width);
+            let to = position((at.first + row) * width + at.column, width, sides.pooled_height, sides.pooled_width);
             // What is below every rectified value, so that the first place that there is wins.
             let mut best = Vector::<f32, N>::new(-1.0);
             let mut from = Vector::<u32, N>::new(NOBODY.runtime());
@@ -83,27 +75,11 @@ pub(super) fn apply<F: Float, N: Size>(
             y[target] = Vector::cast_from(best);
             if comptime!(record) {
                 from = select_many(best.greater_than(&zero), from, Vector::new(NOBODY.runtime()));
-                let mut word = 0u32;
-                #[unroll]
-                for channel in 0..from.vector_size() {
-                    word |= from.extract(channel) << comptime!(8 * channel as u32);
-                }
-                winners[target] = word;
+                winners[target] = pack::<N>(from);
             }
             row += at.step;
         }
     }
-}
-
-/// Places of the maxima from their word.
-#[cube]
-fn places<N: Size>(word: u32) -> Vector<u32, N> {
-    let mut places = Vector::<u32, N>::new(0);
-    #[unroll]
-    for channel in 0..places.vector_size() {
-        places.insert(channel, (word >> comptime!(8 * channel as u32)) & 0xff);
-    }
-    places
 }
 
 /// Sums of the gradient and of its product with x̂ over a chunk of the pooled map's rows: each of its values reached one position
@@ -137,9 +113,9 @@ pub(super) fn measure_back<F: Float, N: Size>(
         let zero = Vector::<f32, N>::new(0.0);
         let mut row = at.from;
         while row < at.to {
-            let position = at.first + row;
-            let to = spot(position, sides.pooled_height, sides.pooled_width);
-            let places = places::<N>(winners[position * width + at.column]);
+            let pooled = at.first + row;
+            let to = position(pooled * width + at.column, width, sides.pooled_height, sides.pooled_width);
+            let places = unpack::<N>(winners[pooled * width + at.column]);
             let mut value = Vector::<f32, N>::new(0.0);
             #[unroll]
             for channel in 0..places.vector_size() {
@@ -152,7 +128,7 @@ pub(super) fn measure_back<F: Float, N: Size>(
                 value.insert(channel, there.extract(channel));
             }
             let nobody = places.equal(&Vector::new(NOBODY.runtime()));
-            let slope = Vector::<f32, N>::cast_from(dy[position * dy_pitch + at.column]);
+            let slope = Vector::<f32, N>::cast_from(dy[pooled * dy_pitch + at.column]);
             let slope = select_many(nobody, zero, slope);
             sum += slope;
             products += slope * (value - mean) * inverse;
@@ -190,42 +166,24 @@ pub(super) fn propagate<F: Float, N: Size>(
     let at = place(rows, per_chunk, width, lanes);
     if at.there {
         let (item, planes) = (CUBE_POS_Z as usize * width + at.column, CUBE_COUNT_Z as usize * width);
-        let scale = statistics[item + comptime!(Plane::SCALE) * planes];
-        let mean = statistics[item + comptime!(Plane::MEAN) * planes];
-        let inverse = statistics[item + comptime!(Plane::INVERSE) * planes];
         let mut of_slope = Vector::<f32, N>::new(0.0);
         let mut of_product = Vector::<f32, N>::new(0.0);
         if comptime!(!constant) {
             of_slope = means[item];
             of_product = means[item + planes];
         }
+        let by = factors::<N>(statistics, item, planes, of_slope, of_product);
         let mut row = at.from;
         while row < at.to {
-            let position = at.first + row;
-            let here = spot(position, sides.height, sides.width);
-            let mut slope = Vector::<f32, N>::new(0.0);
-            #[unroll]
-            for window in 0..4usize {
-                let y = here.y / 2 + comptime!(window / 2);
-                let x = here.x / 2 + comptime!(window % 2);
-                // Even rows and columns are within one window only.
-                let there = (comptime!(window / 2 == 0).runtime() || here.y % 2 == 1)
-                    && (comptime!(window % 2 == 0).runtime() || here.x % 2 == 1);
-                if there && y < sides.pooled_height && x < sides.pooled_width {
-                    let pooled = (here.image * sides.pooled_height + y) * sides.pooled_width + x;
-                    let places = places::<N>(winners[pooled * width + at.column]);
-                    let tap = (here.y + 1 - 2 * y) * 3 + here.x + 1 - 2 * x;
-                    let won = places.equal(&Vector::new(u32::cast_from(tap)));
-                    let of_window = Vector::<f32, N>::cast_from(dy[pooled * dy_pitch + at.column]);
-                    slope += select_many(won, of_window, Vector::new(0.0));
-                }
-            }
-            let mut result = scale * slope;
+            let place = at.first + row;
+            let here = position(place * width + at.column, width, sides.height, sides.width);
+            let slope = slope::<F, N>(dy, winners, here, width, dy_pitch, sides.pooled_height, sides.pooled_width);
+            let mut result = by.scale * slope;
             if comptime!(!constant) {
-                let value = Vector::<f32, N>::cast_from(x[position * pitch + at.column]);
-                result = scale * (slope - of_slope - (value - mean) * inverse * of_product);
+                let value = Vector::<f32, N>::cast_from(x[place * pitch + at.column]);
+                result = by.scale * (slope - by.of_dy - (value - by.mean) * by.inverse * by.of_product);
             }
-            dx[position * width + at.column] = Vector::cast_from(result);
+            dx[place * width + at.column] = Vector::cast_from(result);
             row += at.step;
         }
     }
