@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, dead_code, unreachable_pub)]
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use cxr_data::{Dataset, Manifest, Pixels, Radiograph, Record};
@@ -86,4 +87,18 @@ pub fn data_set(dir: &Path, n: usize) -> Manifest {
         patients_known: true,
         ..Manifest::default()
     }
+}
+
+/// Files without content: loading opens no image.
+pub fn touch(root: &Path, paths: &[&str]) {
+    for path in paths {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, b"").unwrap();
+    }
+}
+
+/// What an error says.
+pub fn message(result: cxr_data::Result<Manifest>) -> String {
+    result.unwrap_err().to_string()
 }
