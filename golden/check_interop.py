@@ -21,9 +21,9 @@ import safetensors.torch
 import torch
 import torchvision
 
+from make_backbones import ARCHS, network
 from make_weights import write_tar
 
-ARCHS = ("resnet18", "resnet34", "resnet50", "densenet121")
 LABELS = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
 
 
@@ -41,7 +41,7 @@ def main() -> None:
 def foreign(tool: str, arch: str, folder: pathlib.Path) -> None:
     torch.manual_seed(ARCHS.index(arch))
     head = "classifier" if arch.startswith("densenet") else "fc"
-    net = lived_in(getattr(torchvision.models, arch)(weights=None, num_classes=len(LABELS)))
+    net = lived_in(network(arch, len(LABELS)))
     full = net.state_dict()
     backbone = {name: t for name, t in full.items() if not name.startswith(f"{head}.")}
     images = {size: torch.rand(size) * 4 - 2 for size in ((2, 3, 64, 96), (1, 3, 224, 224))}
@@ -90,9 +90,8 @@ def forward(net: torch.nn.Module, x: torch.Tensor) -> np.ndarray:
 
 def moco_cxr(backbone: dict[str, torch.Tensor], head: str) -> dict:
     """As `main_moco.py` saves it."""
-    width = {"fc": 512, "classifier": 1024}[head]
-    if "layer4.0.conv3.weight" in backbone:
-        width = 2048
+    last = "layer4.1.bn3" if "layer4.1.bn3.weight" in backbone else "layer4.1.bn2" if head == "fc" else "features.norm5"
+    width = len(backbone[f"{last}.weight"])
     layers = {f"{head}.0": torch.nn.Linear(width, width), f"{head}.2": torch.nn.Linear(width, 128)}
     layers = {f"{name}.{k}": t.detach() for name, layer in layers.items() for k, t in layer.state_dict().items()}
     encoder = backbone | layers
@@ -124,7 +123,7 @@ def worst(path: pathlib.Path, images: dict, expected: dict) -> float:
 
 def exported(folder: pathlib.Path) -> None:
     arch = json.loads((folder / "config.json").read_text())["model_type"]
-    net = getattr(torchvision.models, arch)(weights=None).eval()
+    net = network(arch).eval()
     setattr(net, "classifier" if arch.startswith("densenet") else "fc", torch.nn.Identity())
     state = safetensors.torch.load_file(folder / "model.safetensors")
     net.load_state_dict(state, strict=True)

@@ -12,7 +12,9 @@ import torch
 import torchvision
 from safetensors.numpy import save_file
 
-ARCHS = ("resnet18", "resnet34", "resnet50", "densenet121")
+ARCHS = ("resnet18", "resnet34", "resnet50", "densenet121", "resnet18-narrow")
+# What a model card prints for the network that torchvision does not have.
+NARROW = pathlib.Path(__file__).parent.parent / "crates/backbones/src/weights/resnet18_narrow.py"
 CASES = {"square": (4, 3, 64, 64), "wide": (4, 3, 48, 80)}
 # A rectifier whose input lies within rounding of 0 opens in one program and stays shut in the other: its output is the same
 # to rounding, its gradient is not, and a training step carries that on, in proportion to the rate. At 2**-3 the running
@@ -74,8 +76,16 @@ def digest(name: str, value: np.ndarray, single: np.ndarray) -> list[float]:
     return [signs @ value, np.linalg.norm(value), value[sample], largest(value), np.linalg.norm(error), largest(error)]
 
 
+def network(arch: str, classes: int = 1000) -> torch.nn.Module:
+    if arch != "resnet18-narrow":
+        return getattr(torchvision.models, arch)(weights=None, num_classes=classes)
+    names = {"torchvision": torchvision}
+    exec(NARROW.read_text(), names)
+    return names["resnet18_narrow"](classes)
+
+
 def build(arch: str, dtype: torch.dtype) -> torch.nn.Module:
-    net = getattr(torchvision.models, arch)(weights=None).to(dtype)
+    net = network(arch).to(dtype)
     state = net.state_dict()
     for name, tensor in state.items():
         if not name.endswith("num_batches_tracked"):

@@ -42,7 +42,7 @@ fn made() -> &'static Made {
         let folder = scratch("damage");
         let (set, _) = synth(&folder, "set", 12, [12, 4, 6]);
         let (config, run) = (tiny_config(&folder), folder.join("run"));
-        let words = ["--arch", "resnet18", "--epochs", "2", "--quiet"].map(OsString::from);
+        let words = ["--arch", "resnet18-narrow", "--epochs", "2", "--quiet"].map(OsString::from);
         let fixed = arguments!["pretrain", "--data", set, "--config", config, "--out", run];
         succeed(fixed.into_iter().chain(words));
         Made { folder, set, config, run }
@@ -221,7 +221,7 @@ fn a_damaged_file_of_a_cache_is_made_again() {
                 replace(&copied.join(&name), &bytes);
                 let out = made.folder.join("from-cache");
                 let _ = fs::remove_dir_all(&out);
-                let words = ["--arch", "resnet18", "--epochs", "2", "--quiet"].map(OsString::from);
+                let words = ["--arch", "resnet18-narrow", "--epochs", "2", "--quiet"].map(OsString::from);
                 let fixed = arguments![
                     "pretrain",
                     "--data",

@@ -19,6 +19,8 @@ use support::{Ran, files, names, npy, read_json, run, scratch, succeed, synth, t
 
 const TASKS: [&str; 2] = ["Pleural Effusion", "Cardiomegaly"];
 const EPOCHS: usize = 2;
+/// Length of the features of resnet18-narrow.
+const FEATURES: usize = 128;
 
 /// A set with all three parts, a run on it, and a fine-tuning of that; made once.
 struct Made {
@@ -144,11 +146,12 @@ fn a_fine_tuning_leaves_results_and_a_classifier_that_describes_itself() {
     let config = read_json(&export.join("config.json"));
     assert_eq!((&config["id2label"]["0"], &config["id2label"]["1"]), (&TASKS[0].into(), &TASKS[1].into()));
     let model = tensors(&export.join("model.safetensors"));
-    assert_eq!(floats(&model["fc.weight"]).len(), 2 * 512);
+    assert_eq!(floats(&model["fc.weight"]).len(), 2 * FEATURES);
     let card = fs::read_to_string(export.join("README.md")).unwrap();
     let auroc = printed[0]["tasks"][0]["auroc"].clone();
     let interval = format!("| {:.3} | {:.3} to", auroc["estimate"].as_f64().unwrap(), auroc["lower"].as_f64().unwrap());
-    for words in ["Classifier `resnet18`", "AUROC, Pleural Effusion, 24 patients", "uncertain=ignore", &interval] {
+    for words in ["Classifier `resnet18-narrow`", "AUROC, Pleural Effusion, 24 patients", "uncertain=ignore", &interval]
+    {
         assert!(card.contains(words), "{words:?} is not in {card}");
     }
     assert_eq!(names(&tuned.join("ensemble")).len(), EPOCHS + 1, "the networks and their index");
@@ -197,11 +200,14 @@ fn embedded_features_through_the_exported_head_are_the_scores() {
     let out = folder.join("features");
     let ran = succeed(arguments!["embed", "--weights", tuned, "--data", set, "--part", "test", "--out", out, "--json"]);
     let summary: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!((summary["rows"].as_u64(), summary["columns"].as_u64()), (Some(*test_images as u64), Some(512)));
+    assert_eq!(
+        (summary["rows"].as_u64(), summary["columns"].as_u64()),
+        (Some(*test_images as u64), Some(FEATURES as u64))
+    );
     assert_eq!(names(&out), ["embed.json", "features.npy", "index.csv"]);
 
     let (shape, features) = npy(&out.join("features.npy"));
-    assert_eq!(shape, [*test_images, 512]);
+    assert_eq!(shape, [*test_images, FEATURES]);
 
     let (_, scores) = predict(tuned, set, &folder.join("beside.csv"), &["--part", "test"]);
     let index = fs::read_to_string(out.join("index.csv")).unwrap();
@@ -211,14 +217,14 @@ fn embedded_features_through_the_exported_head_are_the_scores() {
     }
     let model = tensors(&tuned.join("export/model.safetensors"));
     let (weight, bias) = (floats(&model["fc.weight"]), floats(&model["fc.bias"]));
-    for (image, features) in features.chunks(512).enumerate() {
+    for (image, features) in features.chunks(FEATURES).enumerate() {
         for task in 0..2 {
             let products: Vec<f64> =
-                features.iter().zip(&weight[task * 512..]).map(|(x, w)| f64::from(*x) * f64::from(*w)).collect();
+                features.iter().zip(&weight[task * FEATURES..]).map(|(x, w)| f64::from(*x) * f64::from(*w)).collect();
             let logit = products.iter().sum::<f64>() + f64::from(bias[task]);
             let found = scores.scores()[[image, task]];
-            // 512 products summed in f32 (6e-8 each, at worst all one way) against f64; the sigmoid is no steeper than 1/4.
-            let tolerance = 512.0 * 6e-8 / 4.0 * products.iter().map(|p| p.abs()).sum::<f64>() + 1e-7;
+            // 128 products summed in f32 (6e-8 each, at worst all one way) against f64; the sigmoid is no steeper than 1/4.
+            let tolerance = FEATURES as f64 * 6e-8 / 4.0 * products.iter().map(|p| p.abs()).sum::<f64>() + 1e-7;
             assert!((found - 1.0 / (1.0 + (-logit).exp())).abs() < tolerance, "image {image}: {found}, {logit}");
         }
     }
@@ -230,7 +236,7 @@ fn the_mean_of_dense_features_over_positions_is_the_pooled_features() {
     let (set, summary) = synth(&folder, "set", 3, [6, 0, 0]);
     let images = summary["train"]["images"].as_u64().unwrap() as usize;
     // 72 px: h and w are rounded up to 3.
-    let network = ["--weights", "random", "--arch", "resnet18", "--image-size", "72", "--batch-size", "4"];
+    let network = ["--weights", "random", "--arch", "resnet18-narrow", "--image-size", "72", "--batch-size", "4"];
     let embed = |out: &Path, more: &[&str]| {
         let words = arguments!["embed", "--data", set, "--out", out].into_iter();
         succeed(words.chain(network.iter().chain(more).map(OsString::from)))
@@ -238,16 +244,16 @@ fn the_mean_of_dense_features_over_positions_is_the_pooled_features() {
     let (pooled, dense) = (folder.join("pooled"), folder.join("dense"));
     embed(&pooled, &[]);
     let ran = embed(&dense, &["--dense"]);
-    let bytes = images * 512 * 9 * 4;
-    says(&ran, &[&format!("{images} x 512 x 3 x 3 numbers, {:.1} MB", bytes as f64 / 1e6)]);
-    assert!(ran.stdout.contains(&format!("features_dense.npy: {images} x 512 x 3 x 3")), "{}", ran.stdout);
+    let bytes = images * FEATURES * 9 * 4;
+    says(&ran, &[&format!("{images} x {FEATURES} x 3 x 3 numbers, {:.1} MB", bytes as f64 / 1e6)]);
+    assert!(ran.stdout.contains(&format!("features_dense.npy: {images} x {FEATURES} x 3 x 3")), "{}", ran.stdout);
     assert_eq!(names(&dense), ["embed.json", "features.npy", "features_dense.npy", "index.csv"]);
     for file in ["embed.json", "index.csv", "features.npy"] {
         assert!(fs::read(dense.join(file)).unwrap() == fs::read(pooled.join(file)).unwrap(), "{file}");
     }
     let (shape, maps) = npy(&dense.join("features_dense.npy"));
     let (_, features) = npy(&dense.join("features.npy"));
-    assert_eq!(shape, [images, 512, 3, 3]);
+    assert_eq!(shape, [images, FEATURES, 3, 3]);
     let mut spread = 0.0_f64;
     for (map, pooled) in maps.chunks(9).zip(&features) {
         let mean = map.iter().map(|&x| f64::from(x)).sum::<f64>() / 9.0;
@@ -258,7 +264,7 @@ fn the_mean_of_dense_features_over_positions_is_the_pooled_features() {
 
     let about = embed(&folder.join("again"), &["--dense", "--json", "--quiet"]);
     let about: Value = serde_json::from_str(&about.stdout).unwrap();
-    assert_eq!(about["dense"], serde_json::json!([images, 512, 3, 3]));
+    assert_eq!(about["dense"], serde_json::json!([images, FEATURES, 3, 3]));
     let words = arguments!["embed", "--data", set, "--out", dense, "--dense"].into_iter();
     let full = run(words.chain(network.iter().map(OsString::from)));
     says(&full, &["found a folder that is not empty"]);
@@ -401,7 +407,7 @@ fn nearest_neighbours_vote_with_shares_and_random_weights_need_no_file() {
     assert_eq!(compared["differences"].as_array().unwrap().len(), 1, "k alone: {}", compared["differences"]);
 
     let out = folder.join("knn-random");
-    let random = ["--arch", "resnet18", "--image-size", "32", "--no-feature-cache"];
+    let random = ["--arch", "resnet18-narrow", "--image-size", "32", "--no-feature-cache"];
     let ran = succeed(with("knn", set, Path::new("random"), &out, &random));
     says(&ran, &["running statistics of the random network are estimated on ", " training images, not augmented"]);
     assert!(ran.stdout.contains("Cardiomegaly"), "{}", ran.stdout);

@@ -50,7 +50,7 @@ fn made() -> &'static Made {
 }
 
 fn pretrain(made: &Made, out: &Path, more: &[&str]) -> Vec<OsString> {
-    let fixed = ["--set", EVERY, "--arch", "resnet18", "--epochs", "2", "--quiet"];
+    let fixed = ["--set", EVERY, "--arch", "resnet18-narrow", "--epochs", "2", "--quiet"];
     let mut all = arguments!["pretrain", "--data", made.set, "--config", made.config, "--out", out].to_vec();
     all.extend(fixed.iter().chain(more).map(Into::into));
     all
@@ -62,7 +62,7 @@ const COMMANDS: [&str; 10] =
 
 fn command(name: &str, made: &Made, out: &Path) -> Vec<OsString> {
     let labelled = ["--task", "Pleural Effusion", "--fraction", "0.5", "--draws", "2", "--image-size", "32"];
-    let network = ["--weights", "random", "--arch", "resnet18"];
+    let network = ["--weights", "random", "--arch", "resnet18-narrow"];
     let (words, more): (Vec<OsString>, &[&str]) = match name {
         "cache" => (arguments!["cache", "--data", made.set, "--config", made.config, "--cache", out].to_vec(), &[]),
         "embed" => (arguments!["embed", "--data", made.set, "--weights", made.run, "--out", out].to_vec(), &[]),

@@ -67,7 +67,7 @@ fn leaks<T: std::fmt::Debug>(outcome: Result<T>, words: &[&str]) {
 fn trained_on(folder: &Path, lineage: Option<&Lineage>) -> Weights {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let out = folder.join(format!("weights-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
-    let random = load_weights("random", Some(Arch::ResNet18), 0, &Device::flex()).unwrap();
+    let random = load_weights("random", Some(Arch::ResNet18Narrow), 0, &Device::flex()).unwrap();
     assert_eq!(random.lineage(), &Lineage::none());
     export_weights(&random, &out, false).unwrap();
     match lineage {
@@ -79,7 +79,7 @@ fn trained_on(folder: &Path, lineage: Option<&Lineage>) -> Weights {
 
 /// Random weights for images of 32 pixels.
 fn small() -> Weights {
-    Weights::random(Arch::ResNet18, 32)
+    Weights::random(Arch::ResNet18Narrow, 32)
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn a_file_that_is_not_what_its_name_says_is_read_and_said() {
 /// `knn --weights random` into a new folder.
 fn knn(folder: &TempDir, data: &Path, more: &[&str]) -> (Ran, PathBuf) {
     let out = folder.path().join(format!("out-{}", fs::read_dir(folder.path()).unwrap().count()));
-    let common = arguments!["knn", "--data", data, "--weights", "random", "--arch", "resnet18", "--out", out];
+    let common = arguments!["knn", "--data", data, "--weights", "random", "--arch", "resnet18-narrow", "--out", out];
     let common = common.into_iter().chain(arguments!["--image-size", "32", "--task", "effusion", "--quiet"]);
     (run(common.chain(more.iter().map(OsString::from))), out)
 }

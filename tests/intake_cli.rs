@@ -295,7 +295,7 @@ fn a_leak_between_published_parts_has_a_way_out() {
             "--weights",
             "random",
             "--arch",
-            "resnet18",
+            "resnet18-narrow",
             "--image-size",
             "32",
             "--task",
@@ -402,7 +402,7 @@ fn a_set_without_parts_is_pretrained_and_evaluated_by_one_division() {
     let ran = linear(
         Path::new("random"),
         "by-table",
-        &["--arch", "resnet18", "--image-size", "32", "--table", parts.join("parts.csv").to_str().unwrap()],
+        &["--arch", "resnet18-narrow", "--image-size", "32", "--table", parts.join("parts.csv").to_str().unwrap()],
     );
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(!ran.stderr.contains("divided by patient"));

@@ -13,7 +13,7 @@ use std::{
 
 use support::{Ran, names, npy, read_json, run, scratch, succeed, synth, table};
 
-const NETWORK: [&str; 6] = ["--weights", "random", "--arch", "resnet18", "--image-size", "32"];
+const NETWORK: [&str; 6] = ["--weights", "random", "--arch", "resnet18-narrow", "--image-size", "32"];
 /// Pixels between the pictures of a sheet.
 const GAP: u32 = 4;
 /// Further pixels behind the query, and the side of a picture on a sheet, four times the 32 px of the view.

@@ -34,6 +34,9 @@ fn made() -> &'static Made {
         let folder = scratch("resume");
         let (set, _) = synth(&folder, "set", 4, [30, 0, 0]);
         let (config, run) = (tiny_config(&folder), folder.join("undisturbed"));
+        // Larger than other tests have it: a checkpoint takes a while to write, so that a kill finds one half written.
+        let settings = fs::read_to_string(&config).unwrap();
+        fs::write(&config, settings.replace("resnet18-narrow", "resnet18")).unwrap();
         succeed(arguments![
             "pretrain", "--data", set, "--config", config, "--set", EVERY, "--epochs", "2", "--out", run, "--quiet"
         ]);

@@ -37,6 +37,7 @@ fn made() -> &'static Made {
 fn settings() -> PretrainSettings {
     let mut settings = PretrainSettings::named("small", &made().set).unwrap();
     for set in [
+        "arch=resnet18-narrow",
         "views.size=64",
         "device=cpu",
         "workers=1",
@@ -236,7 +237,7 @@ fn a_part_of_a_batch_has_the_bytes_of_the_whole() {
 #[test]
 fn sixteen_shards_are_one_run_byte_for_byte() {
     let Made { folder, set } = made();
-    let network = ["--weights", "random", "--arch", "resnet18", "--image-size", "32", "--batch-size", "4"];
+    let network = ["--weights", "random", "--arch", "resnet18-narrow", "--image-size", "32", "--batch-size", "4"];
     let embed = |out: &Path, more: &[&str]| {
         let mut words = arguments!["embed", "--data", set, "--out", out, "--quiet"].to_vec();
         words.extend(network.iter().chain(more).map(Into::into));
@@ -285,7 +286,7 @@ fn shards_of_a_prediction_are_one_run_byte_for_byte() {
     let heads = folder.join("heads");
     let mut words =
         arguments!["linear", "--data", set, "--out", heads, "--quiet", "--task", "Pleural Effusion"].to_vec();
-    let network = "--weights random --arch resnet18 --image-size 32 --batch-size 4 --task Cardiomegaly";
+    let network = "--weights random --arch resnet18-narrow --image-size 32 --batch-size 4 --task Cardiomegaly";
     words.extend(network.split_whitespace().map(Into::into));
     succeed(words);
     let predict = |out: &Path, more: &[&str]| {

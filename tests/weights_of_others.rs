@@ -29,7 +29,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// A ResNet18 of elsewhere in `folder/name`, all of whose numbers are `value`.
+/// A file of elsewhere, such as a network `folder/name`, all of whose numbers are `value`.
 fn write(path: &Path, content: &Item) -> PathBuf {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, Pickle::zip(content)).unwrap();
@@ -37,7 +37,7 @@ fn write(path: &Path, content: &Item) -> PathBuf {
 }
 
 fn plain() -> Item {
-    Item::Dict(network(Arch::ResNet18, 1.0))
+    Item::Dict(network(Arch::ResNet18Narrow, 1.0))
 }
 
 /// What the library makes of a source: side, mean, deviation and notes; or the error.
@@ -292,7 +292,7 @@ fn number(export: &Path) -> f32 {
 fn the_line_to_type_is_printed_and_works() {
     let folder = folder("advice");
     let (set, _) = synth(&folder, "set", 1, [4, 2, 2]);
-    let resnet = |value: f32| network(Arch::ResNet18, value);
+    let resnet = |value: f32| network(Arch::ResNet18Narrow, value);
     let extra = |name: &str| named(&[(name, &[4, 512], 2.0)]);
     let cases: Vec<(&str, Item, &[f32], &str)> = vec![
         (
@@ -339,9 +339,10 @@ fn the_line_to_type_is_printed_and_works() {
 
         let images = arguments!["--data", set, "--out", folder.join("never"), "--quiet"];
         let embed = run(arguments!["embed", "--weights", file].into_iter().chain(images.clone()));
-        let from = run(arguments!["pretrain", "--init", file, "--arch", "resnet18", "--config", tiny_config(&folder)]
-            .into_iter()
-            .chain(images));
+        let from =
+            run(arguments!["pretrain", "--init", file, "--arch", "resnet18-narrow", "--config", tiny_config(&folder)]
+                .into_iter()
+                .chain(images));
         for (command, ran) in [("embed", embed), ("pretrain", from)] {
             assert!(ran.code == Some(1) && ran.stderr.contains(flag), "{name}: {command}: {ran:?}");
             let out = folder.join(name).join(command).join("out");
@@ -360,7 +361,7 @@ fn the_line_to_type_is_printed_and_works() {
 #[test]
 fn which_network_was_taken_is_said() {
     let folder = folder("taken");
-    let (trained, average) = (network(Arch::ResNet18, 1.0), network(Arch::ResNet18, 2.0));
+    let (trained, average) = (network(Arch::ResNet18Narrow, 1.0), network(Arch::ResNet18, 2.0));
     let tensors = [under("backbone.", trained), under("backbone_momentum.", average)].concat();
     let file = write(&folder.join("tutorial.ckpt"), &Item::dict(vec![("state_dict", Item::Dict(tensors))]));
     let (.., notes) = load(&file, |_| ()).unwrap();
@@ -373,12 +374,21 @@ fn which_network_was_taken_is_said() {
     assert_eq!(number(&out), 2.0);
     let ran = run(arguments!["import", file, "--prefix", "teacher", "--out", folder.join("none")]);
     assert!(
-        ran.stderr.contains("under \"teacher\"") && ran.stderr.contains("\"state_dict.backbone.\" (resnet18)"),
+        ran.stderr.contains("under \"teacher\"") && ran.stderr.contains("\"state_dict.backbone.\" (resnet18-narrow)"),
         "{ran:?}"
     );
     let (set, _) = synth(&folder, "set", 1, [16, 2, 2]);
-    let pretrain =
-        arguments!["pretrain", "--init", file, "--arch", "resnet18", "--data", set, "--config", tiny_config(&folder)];
+    let pretrain = arguments![
+        "pretrain",
+        "--init",
+        file,
+        "--arch",
+        "resnet18-narrow",
+        "--data",
+        set,
+        "--config",
+        tiny_config(&folder)
+    ];
     succeed(pretrain.into_iter().chain(arguments!["--out", folder.join("run")]));
     let log = fs::read_to_string(folder.join("run/train.log")).unwrap();
     assert!(log.contains(said), "{log}");
@@ -389,7 +399,7 @@ fn which_network_was_taken_is_said() {
 fn weights_that_are_not_finite_are_refused_by_name() {
     let folder = folder("not_finite");
     let (set, _) = synth(&folder, "set", 1, [4, 2, 2]);
-    let mut tensors = network(Arch::ResNet18, 1.0);
+    let mut tensors = network(Arch::ResNet18Narrow, 1.0);
     for (name, item) in &mut tensors {
         match name.as_str() {
             "layer4.1.conv2.weight" => item.set(0, f32::NAN),
@@ -406,7 +416,8 @@ fn weights_that_are_not_finite_are_refused_by_name() {
         arguments!["import", file, "--out", out].to_vec(),
         arguments!["export", file, "--out", out].to_vec(),
         [&arguments!["embed", "--weights", file][..], &images].concat(),
-        [&arguments!["pretrain", "--init", file, "--arch", "resnet18", "--config", config][..], &images].concat(),
+        [&arguments!["pretrain", "--init", file, "--arch", "resnet18-narrow", "--config", config][..], &images]
+            .concat(),
         arguments!["inspect", file].to_vec(),
     ];
     for command in commands {
@@ -428,7 +439,7 @@ fn a_damaged_export_is_noticed() {
     let folder = folder("damaged");
     let (set, _) = synth(&folder, "set", 1, [4, 2, 2]);
     let export = folder.join("export");
-    succeed(arguments!["export", "random", "--arch", "resnet18", "--out", export, "--quiet"]);
+    succeed(arguments!["export", "random", "--arch", "resnet18-narrow", "--out", export, "--quiet"]);
     let path = export.join("model.safetensors");
     let whole = fs::read(&path).unwrap();
     let embed = |out: &str| {
@@ -512,7 +523,7 @@ fn random_and_imagenet_weights_are_taken_everywhere() {
     // Without an architecture there is no saying what they are.
     for source in ["random", "imagenet"] {
         let ran = run(arguments!["embed", "--weights", source, "--data", set, "--out", folder.join("never")]);
-        says(&ran, 2, &["--arch: found none", "resnet18, resnet34, resnet50 or densenet121"]);
+        says(&ran, 2, &["--arch: found none", "one of resnet18, resnet34, resnet50, densenet121"]);
     }
 }
 

@@ -38,12 +38,16 @@ impl Published {
     /// Parses `imagenet` (needs an architecture) or `moco-cxr:NAME`; `None` for any other source.
     pub(super) fn parse(source: &str, arch: Option<Arch>) -> Result<Option<Self>> {
         if source == "imagenet" {
-            let fault = || Error::Setting {
+            let fault = |found: String| Error::Setting {
                 key: "arch".into(),
-                found: "none, for ImageNet weights".into(),
-                expected: format!("one of {}", Arch::ALL.map(Arch::name).join(", ")),
+                found,
+                expected: format!("one of {}", Arch::TORCHVISION.map(Arch::name).join(", ")),
             };
-            return arch.map(Self::ImageNet).ok_or_else(fault).map(Some);
+            let arch = arch.ok_or_else(|| fault("none, for ImageNet weights".into()))?;
+            if !Arch::TORCHVISION.contains(&arch) {
+                return Err(fault(format!("{arch}, of which there are no ImageNet weights")));
+            }
+            return Ok(Some(Self::ImageNet(arch)));
         }
         let Some(name) = source.strip_prefix("moco-cxr:") else { return Ok(None) };
         let known = MOCO_CXR.into_iter().find(|known| *known == name);

@@ -85,11 +85,12 @@ pub fn synth(folder: &Path, name: &str, seed: u64, [train, valid, test]: [u32; 3
     (out, serde_json::from_str(&ran.stdout).unwrap())
 }
 
-/// Settings for a run of seconds, as a file for `--config`. The rate is constant, so that more epochs change nothing of
+/// Settings for a run of a few seconds with a small network, as a file for `--config`. The rate is constant, so that more epochs change nothing of
 /// the first ones.
 pub fn tiny_config(folder: &Path) -> PathBuf {
     let path = folder.join("tiny.toml");
-    let text = "workers = 1\n\
+    let text = "arch = \"resnet18-narrow\"\n\
+                workers = 1\n\
                 views.size = 32\n\
                 [train]\nepochs = 1\nbatch_size = 8\nmoco.queue_size = 32\n\
                 schedule = { lr = 3e-4, warmup_epochs = 0.0, decay = { name = \"constant\" } }\n";

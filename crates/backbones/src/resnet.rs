@@ -11,20 +11,23 @@ use crate::{
     backbone::global_average,
 };
 
-/// Depth and kind of block of a ResNet.
+/// Depth, kind of block and width of a ResNet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
     blocks: [usize; 4],
     bottleneck: bool,
+    /// Channels of the stem and of the first stage's 3x3 convolutions; each later stage has twice those of the one before.
+    width: usize,
 }
 
 impl Plan {
-    pub(crate) const RESNET18: Plan = Plan { blocks: [2, 2, 2, 2], bottleneck: false };
-    pub(crate) const RESNET34: Plan = Plan { blocks: [3, 4, 6, 3], bottleneck: false };
-    pub(crate) const RESNET50: Plan = Plan { blocks: [3, 4, 6, 3], bottleneck: true };
+    pub(crate) const RESNET18: Plan = Plan { blocks: [2, 2, 2, 2], bottleneck: false, width: 64 };
+    pub(crate) const RESNET18_NARROW: Plan = Plan { width: 16, ..Plan::RESNET18 };
+    pub(crate) const RESNET34: Plan = Plan { blocks: [3, 4, 6, 3], bottleneck: false, width: 64 };
+    pub(crate) const RESNET50: Plan = Plan { blocks: [3, 4, 6, 3], bottleneck: true, width: 64 };
 }
 
-/// A ResNet without its classifier; features are the average over positions after the last stage (512 or 2048).
+/// A ResNet without its classifier; features are the average over positions after the last stage (512, 2048, or 128 of the narrow one).
 #[derive(Module, Debug)]
 pub struct ResNet {
     conv1: Stem,
@@ -53,12 +56,12 @@ struct Block {
 impl ResNet {
     pub(crate) fn init(plan: Plan, channels: usize, normalization: Normalization, seed: u64, device: &Device) -> Self {
         let mut init = Initializer::new(seed, device);
-        let conv1 = Stem::new(init.conv2d(channels, 64, 7, 2, 3), normalization);
-        let bn1 = init.batch_norm(64);
+        let conv1 = Stem::new(init.conv2d(channels, plan.width, 7, 2, 3), normalization);
+        let bn1 = init.batch_norm(plan.width);
         let expansion = if plan.bottleneck { 4 } else { 1 };
-        let mut input = 64;
+        let mut input = plan.width;
         let mut stages = plan.blocks.iter().enumerate().map(|(i, &blocks)| {
-            let width = 64 << i;
+            let width = plan.width << i;
             (0..blocks)
                 .map(|b| {
                     let stride = if i > 0 && b == 0 { 2 } else { 1 };
@@ -70,10 +73,11 @@ impl ResNet {
         });
         let mut stage = || stages.next().unwrap_or_default();
         let (layer1, layer2, layer3, layer4) = (stage(), stage(), stage(), stage());
-        Self { conv1, bn1, layer1, layer2, layer3, layer4, feature_dim: 512 * expansion }
+        Self { conv1, bn1, layer1, layer2, layer3, layer4, feature_dim: 8 * plan.width * expansion }
     }
 
-    /// Output of the stem and of the four stages, `[B, 64, H/4, W/4]` to `[B, feature_dim, H/32, W/32]`.
+    /// Output of the stem and of the four stages, `[B, 64, H/4, W/4]` to `[B, feature_dim, H/32, W/32]` (a quarter of the
+    /// channels in the narrow one).
     ///
     /// # Shapes
     /// - images `[B, 1 or 3, H, W]`, see [`Backbone::features`]

@@ -132,6 +132,26 @@ fn the_model_card_says_how_to_load_what_lies_beside_it() {
     assert!(rust.contains("Backbone") && rust.contains("channels: 1") && rust.contains("config.init(0, &device)"));
     assert!(rust.ends_with("let features = net.features(images, Mode::Eval);\n"), "{rust}");
     assert!(!card.contains("onnx"), "{card}");
+
+    // Of the network that torchvision does not have.
+    let out = folder.path().join("narrow");
+    let config = NetworkConfig { channels: 1, ..NetworkConfig::new(Arch::ResNet18Narrow) };
+    let about = ExportInfo {
+        channels: 1,
+        labels: ["Edema", "Effusion"].map(String::from).to_vec(),
+        ..info(Arch::ResNet18Narrow)
+    };
+    export(&out, &config.init_classifier(2, 1, &device), &about).unwrap();
+    let python = code(&fs::read_to_string(out.join("README.md")).unwrap(), "PyTorch:");
+    let lines = ["def resnet18_narrow(num_classes=1000):", "net = resnet18_narrow(num_classes=2)", "Conv2d(1, 16, 7, "];
+    assert!(lines.iter().all(|line| python.contains(line)) && !python.contains("models.resnet18-narrow"), "{python}");
+    assert!(
+        WeightFile::open(out.join("model.safetensors"))
+            .unwrap()
+            .inspect()
+            .to_string()
+            .contains("looks like: resnet18-narrow with 2 classes")
+    );
 }
 
 /// Every tensor of ResNet18 is one of ResNet34 as well, with the same shape.

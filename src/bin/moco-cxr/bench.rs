@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     what: What,
     #[command(flatten)]
     device: DeviceArguments,
-    /// Architecture: resnet18, resnet34, resnet50 or densenet121.
+    /// Architecture: resnet18, resnet34, resnet50, densenet121 or resnet18-narrow.
     #[arg(long, short, default_value = "resnet18")]
     arch: Arch,
     /// Side of a view in pixels.

@@ -36,7 +36,8 @@ pub(crate) struct Arguments {
     /// --arch says.
     #[arg(long, value_name = "RUN|FILE|NAME", default_value = "random")]
     weights: String,
-    /// Architecture: resnet18, resnet34, resnet50 or densenet121. [default: detected from the tensors; resnet18 if random]
+    /// Architecture: resnet18, resnet34, resnet50, densenet121 or resnet18-narrow. [default: detected from the tensors;
+    /// resnet18 if random]
     #[arg(long, short)]
     arch: Option<Arch>,
     /// Compare only this device; may be repeated. [default: all except software adapters, and with --precision bf16 those of WGSL,

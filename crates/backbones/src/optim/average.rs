@@ -10,21 +10,23 @@ use burn::tensor::Tensor;
 pub fn moving_average<const D: usize>(average: Tensor<D>, value: Tensor<D>, momentum: f64) -> Tensor<D> {
     let shape = average.dims();
     assert_eq!(shape, value.dims(), "shapes of a moving average and of its new value");
+    flat_average(average.reshape([-1]), value.reshape([-1]), momentum).reshape(shape)
+}
+
+/// [`moving_average`] of flat tensors. Not generic, so that its loop is compiled here and not in each crate that asks for one.
+fn flat_average(average: Tensor<1>, value: Tensor<1>, momentum: f64) -> Tensor<1> {
     #[cfg(feature = "flex")]
     {
         use crate::cpu::flat::{blend, precision};
         use burn::tensor::DType;
 
-        let (average, value) = (average.reshape([-1]), value.reshape([-1]));
-        let blended = match precision([&average, &value]) {
-            Some(DType::F32) => blend::<f32>(average, value, momentum),
-            Some(_) => blend::<f64>(average, value, momentum),
-            None => by_tensors(average, value, momentum),
-        };
-        blended.reshape(shape)
+        match precision([&average, &value]) {
+            Some(DType::F32) => return blend::<f32>(average, value, momentum),
+            Some(_) => return blend::<f64>(average, value, momentum),
+            None => (),
+        }
     }
-    #[cfg(not(feature = "flex"))]
-    by_tensors(average, value, momentum)
+    average * momentum + value * (1.0 - momentum)
 }
 
 /// [`moving_average`] of many flat tensors at once, on devices where that takes fewer steps: on GPUs, in f32. `None` elsewhere.
@@ -48,10 +50,6 @@ pub fn moving_averages(averages: &[Tensor<1>], values: &[Tensor<1>], momentum: f
     None
 }
 
-fn by_tensors<const D: usize>(average: Tensor<D>, value: Tensor<D>, momentum: f64) -> Tensor<D> {
-    average * momentum + value * (1.0 - momentum)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -70,7 +68,7 @@ mod tests {
             for n in [1, 501, 20_003] {
                 let (average, value) = (numbers(n, dtype, 1), numbers(n, dtype, 5));
                 let (kept, before) = (average.clone(), average.to_data());
-                let expected = by_tensors(average.clone(), value.clone(), 0.99).into_data();
+                let expected = (average.clone() * 0.99 + value.clone() * (1.0 - 0.99)).into_data();
                 assert_eq!(moving_average(average, value, 0.99).into_data(), expected, "{dtype:?}, {n}");
                 assert_eq!(kept.into_data(), before);
             }

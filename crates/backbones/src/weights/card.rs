@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::export::{ExportInfo, Metric};
+use crate::Arch;
 
 /// Markdown with the header that model hubs read; `onnx` says that a `model.onnx` is written beside the weights.
 pub(super) fn card(info: &ExportInfo, onnx: bool) -> String {
@@ -77,14 +78,24 @@ fn inert(text: &str) -> String {
     out
 }
 
+/// Makes [`Arch::ResNet18Narrow`] of torchvision's blocks, since torchvision's `ResNet` has one width; golden/make_backbones.py
+/// runs it, too.
+const NARROW: &str = include_str!("resnet18_narrow.py");
+
 fn write_pytorch(text: &mut String, info: &ExportInfo) -> std::fmt::Result {
     let ExportInfo { arch, channels, labels, .. } = info;
     let classes = if labels.is_empty() { String::new() } else { format!("num_classes={}", labels.len()) };
     writeln!(text, "PyTorch:\n\n```python\nimport safetensors.torch, torch, torchvision\n")?;
-    writeln!(text, "net = torchvision.models.{arch}({classes})")?;
+    if *arch == Arch::ResNet18Narrow {
+        writeln!(text, "\n{NARROW}\n")?;
+    }
+    match arch {
+        Arch::ResNet18Narrow => writeln!(text, "net = resnet18_narrow({classes})")?,
+        _ => writeln!(text, "net = torchvision.models.{arch}({classes})")?,
+    }
     if *channels != 3 {
-        let stem = arch.stem_name();
-        writeln!(text, "net.{stem} = torch.nn.Conv2d({channels}, 64, 7, stride=2, padding=3, bias=False)")?;
+        let (stem, width) = (arch.stem_name(), arch.stem_width());
+        writeln!(text, "net.{stem} = torch.nn.Conv2d({channels}, {width}, 7, stride=2, padding=3, bias=False)")?;
     }
     if labels.is_empty() {
         writeln!(text, "net.{} = torch.nn.Identity()  # features instead of scores", arch.head_name())?;

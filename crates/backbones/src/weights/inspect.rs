@@ -120,7 +120,7 @@ impl WeightFile {
 
 /// The networks that are complete in a file, in its order.
 fn networks(file: &WeightFile) -> Vec<(NetworkInFile, Place<'_>)> {
-    let stems = file.tensors().iter().filter(|t| matches!(t.shape[..], [64, 1 | 3, 7, 7]));
+    let stems = file.tensors().iter().filter(|t| matches!(t.shape[..], [_, 1 | 3, 7, 7]));
     let channels: BTreeSet<usize> = stems.map(|t| t.shape[1]).collect();
     let mut best: Vec<(NetworkInFile, Place<'_>)> = Vec::new();
     for (arch, &channels) in
@@ -167,8 +167,10 @@ pub(super) fn looks_like(file: &WeightFile) -> String {
             let [dim, length] = [queue.shape[0], queue.shape[1]];
             format!("a MoCo checkpoint of {arch}{epoch}, queue of {length} keys of length {dim}")
         }
-        (_, Some(1)) if prefix.is_empty() => format!("torchvision {arch} with 1 class"),
-        (_, Some(classes)) if prefix.is_empty() => format!("torchvision {arch} with {classes} classes"),
+        (_, Some(classes)) if prefix.is_empty() => {
+            let of = if Arch::TORCHVISION.contains(&arch) { "torchvision " } else { "" };
+            format!("{of}{arch} with {classes} {}", if classes == 1 { "class" } else { "classes" })
+        }
         (_, Some(classes)) => format!("{arch} with {classes} classes under {:?}", printable(&prefix)),
         (_, None) if prefix.is_empty() => format!("a backbone {arch} without classifier"),
         (_, None) => format!("a backbone {arch} under {:?}", printable(&prefix)),

@@ -7,9 +7,9 @@ use crate::Arch;
 pub fn layout(arch: Arch, channels: usize, classes: Option<usize>) -> Vec<(String, Vec<usize>)> {
     let mut list = Layout(Vec::new());
     match arch {
-        Arch::ResNet18 => list.resnet(channels, [2, 2, 2, 2], false),
-        Arch::ResNet34 => list.resnet(channels, [3, 4, 6, 3], false),
-        Arch::ResNet50 => list.resnet(channels, [3, 4, 6, 3], true),
+        Arch::ResNet18 | Arch::ResNet18Narrow => list.resnet(channels, arch.stem_width(), [2, 2, 2, 2], false),
+        Arch::ResNet34 => list.resnet(channels, arch.stem_width(), [3, 4, 6, 3], false),
+        Arch::ResNet50 => list.resnet(channels, arch.stem_width(), [3, 4, 6, 3], true),
         Arch::DenseNet121 => list.densenet(channels, [6, 12, 24, 16]),
     }
     if let Some(classes) = classes {
@@ -32,12 +32,12 @@ impl Layout {
         }
     }
 
-    fn resnet(&mut self, channels: usize, blocks: [usize; 4], bottleneck: bool) {
-        self.conv("conv1", 64, channels, 7);
-        self.norm("bn1", 64);
-        let mut input = 64;
+    fn resnet(&mut self, channels: usize, width: usize, blocks: [usize; 4], bottleneck: bool) {
+        self.conv("conv1", width, channels, 7);
+        self.norm("bn1", width);
+        let mut input = width;
         for (stage, blocks) in blocks.into_iter().enumerate() {
-            let width = 64 << stage;
+            let width = width << stage;
             let output = if bottleneck { 4 * width } else { width };
             for block in 0..blocks {
                 let name = format!("layer{}.{block}", stage + 1);
@@ -86,10 +86,10 @@ impl Layout {
 mod tests {
     use super::*;
 
-    /// torchvision's own counts, buffers not counted.
+    /// torchvision's own counts, buffers not counted; the last one is PyTorch's of the network that the model card makes.
     #[test]
     fn parameters_with_a_thousand_classes() {
-        let counts = [11_689_512, 21_797_672, 25_557_032, 7_978_856];
+        let counts = [11_689_512, 21_797_672, 25_557_032, 7_978_856, 831_096];
         for (arch, count) in Arch::ALL.into_iter().zip(counts) {
             let tensors = layout(arch, 3, Some(1000));
             let parameters = tensors.iter().filter(|(name, _)| !name.contains("running_"));

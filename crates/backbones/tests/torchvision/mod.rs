@@ -1,4 +1,4 @@
-//! The four networks against torchvision: `golden/make_backbones.py` computed the expected values.
+//! The networks against torchvision: `golden/make_backbones.py` computed the expected values.
 //!
 //! Weights, images and the loss come from the same formula on both sides. A tensor is compared by its digest: its sum under
 //! random signs, its norm and one sampled value; one plane per stage is compared in full.

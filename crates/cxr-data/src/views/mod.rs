@@ -71,12 +71,29 @@ pub fn render<T: Level>(image: &Radiograph, config: &ViewConfig, rng: &mut impl 
 /// As [`render`].
 #[must_use]
 pub fn render_with<T: Level>(prepared: &Radiograph, config: &ViewConfig, params: &ViewParams) -> Array2<T> {
-    let (width, height) = (prepared.width(), prepared.height());
-    let values = match prepared.pixels() {
-        Pixels::U8(values) => view_of(Plane { width, height, values }, config, params),
-        Pixels::U16(values) => view_of(Plane { width, height, values }, config, params),
+    let values = match T::MAX {
+        <u8 as Level>::MAX => convert(in_bytes(prepared, config, params)),
+        _ => convert(in_words(prepared, config, params)),
     };
     Array2::from_shape_vec((config.size, config.size), values).expect("geometry returns S * S values")
+}
+
+// Both depths by name, so that the loops are compiled here, and not once more in each crate that asks for views.
+
+fn in_bytes(prepared: &Radiograph, config: &ViewConfig, params: &ViewParams) -> Vec<u8> {
+    view(prepared, config, params)
+}
+
+fn in_words(prepared: &Radiograph, config: &ViewConfig, params: &ViewParams) -> Vec<u16> {
+    view(prepared, config, params)
+}
+
+fn view<T: Level>(prepared: &Radiograph, config: &ViewConfig, params: &ViewParams) -> Vec<T> {
+    let (width, height) = (prepared.width(), prepared.height());
+    match prepared.pixels() {
+        Pixels::U8(values) => view_of(Plane { width, height, values }, config, params),
+        Pixels::U16(values) => view_of(Plane { width, height, values }, config, params),
+    }
 }
 
 /// A borrowed image plane of one depth.

@@ -39,7 +39,7 @@ impl WeightsArguments {
 /// `--arch`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ArchArguments {
-    /// Architecture: resnet18, resnet34, resnet50 or densenet121. [default: detected from the tensors]
+    /// Architecture: resnet18, resnet34, resnet50, densenet121, or resnet18-narrow to try commands fast. [default: detected from the tensors]
     #[arg(long, short)]
     pub(crate) arch: Option<Arch>,
 }
@@ -48,7 +48,9 @@ impl ArchArguments {
     /// The architecture, which random and ImageNet weights need.
     pub(crate) fn arch_of(&self, source: &str) -> Result<Option<Arch>, Fault> {
         if self.arch.is_none() && ["random", "imagenet"].contains(&source) {
-            let expected = format!("resnet18, resnet34, resnet50 or densenet121 for {source} weights");
+            let there = if source == "random" { &Arch::ALL[..] } else { &Arch::TORCHVISION };
+            let names: Vec<_> = there.iter().map(|arch| arch.name()).collect();
+            let expected = format!("one of {} for {source} weights", names.join(", "));
             return Err(BadArgument::found("--arch", "none", expected));
         }
         Ok(self.arch)

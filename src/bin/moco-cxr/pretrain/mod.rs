@@ -46,7 +46,7 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     settings: SettingsArguments,
-    /// Architecture: resnet18, resnet34, resnet50 or densenet121.
+    /// Architecture: resnet18, resnet34, resnet50, densenet121, or resnet18-narrow to try commands fast.
     #[arg(long, short)]
     arch: Option<Arch>,
     /// Initial weights: random, imagenet, moco-cxr:NAME, the folder of a run, or a file.

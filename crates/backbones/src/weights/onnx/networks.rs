@@ -6,7 +6,7 @@ use crate::{Arch, Result};
 /// Adds the backbone of `arch`; `x` is its input. Returns the name of the features.
 pub(super) fn backbone(graph: &mut Graph<'_>, arch: Arch, x: &str, features: &str) -> Result<String> {
     match arch {
-        Arch::ResNet18 => resnet(graph, x, features, [2, 2, 2, 2], false),
+        Arch::ResNet18 | Arch::ResNet18Narrow => resnet(graph, x, features, [2, 2, 2, 2], false),
         Arch::ResNet34 => resnet(graph, x, features, [3, 4, 6, 3], false),
         Arch::ResNet50 => resnet(graph, x, features, [3, 4, 6, 3], true),
         Arch::DenseNet121 => densenet(graph, x, features, [6, 12, 24, 16]),
