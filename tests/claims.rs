@@ -88,8 +88,7 @@ fn of_two_probes_into_one_folder_the_first_goes_on_and_the_second_ends_at_once()
     let made = folder.join("made");
     let out = made.join("out");
     let with = |more: &[&str]| -> Vec<OsString> {
-        let words =
-            arguments!["linear", "--data", set, "--out", out, "--weights", "random", "--arch", "resnet18-narrow"];
+        let words = arguments!["linear", "--data", set, "--out", out, "--weights", "random", "--arch", "resnet18"];
         let more = ["--task", "Pleural Effusion", "--image-size", "64", "--no-feature-cache"].iter().chain(more);
         words.into_iter().chain(more.map(OsString::from)).collect()
     };

@@ -109,7 +109,7 @@ fn a_dense_network_over_batch_statistics_is_the_cpus() {
 #[test]
 fn features_and_gradients_are_the_cpus() {
     let Some(gpu) = gpu() else { return };
-    for arch in [Arch::ResNet18, Arch::DenseNet121] {
+    for arch in [Arch::ResNet18, Arch::DenseNet121, Arch::ResNet18Narrow] {
         let ((there, of_there), (here, of_here)) = (run(arch, &gpu), run(arch, &Device::flex()));
         let found = difference(&there, &here);
         assert!(found < 1e-5, "{arch:?}: features differ by {found}");

@@ -99,7 +99,7 @@ fn an_interrupted_run_says_how_to_go_on_and_ends_as_the_one_that_was_not() {
 #[test]
 fn a_scheduler_that_ends_a_run_finds_a_checkpoint_and_the_state_as_json() {
     let out = made().0.join("terminated");
-    let ran = interrupted(&out, "-TERM", &["--json", "--quiet"]);
+    let ran = interrupted(&out, "-TERM", &["--json", "--quiet", "--epochs", "100000"]);
     assert_eq!((ran.status.code(), text(&ran.stderr).as_str()), (Some(130), ""));
     let result: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
     assert_eq!((result["finished"].as_bool(), result["weights"].is_null()), (Some(false), true));
@@ -111,7 +111,7 @@ fn a_scheduler_that_ends_a_run_finds_a_checkpoint_and_the_state_as_json() {
 fn signals_of_schedulers_and_closed_terminals_write_a_checkpoint() {
     for name in ["-HUP", "-USR1"] {
         let out = made().0.join(name);
-        let ran = interrupted(&out, name, &["--quiet"]);
+        let ran = interrupted(&out, name, &["--quiet", "--epochs", "100000"]);
         assert_eq!(ran.status.code(), Some(130), "{name}: {}", text(&ran.stderr));
         let step = steps(&out);
         assert_eq!(fs::read_to_string(out.join("checkpoints/latest")).unwrap().trim(), format!("step-{step:08}"));
@@ -169,8 +169,9 @@ fn a_second_process_is_told_who_is_there_and_changes_nothing() {
     assert!(steps.iter().copied().eq(1..=steps.len() as u64), "{steps:?}");
 
     // Killed, it leaves its lock, which holds nobody off.
+    let there = lines(&out.join("metrics.jsonl"));
     let mut killed = pretrain(&out, &["--quiet", "--resume", "--epochs", "100000"]).spawn().unwrap();
-    wait(&mut killed, "one more step", || lines(&out.join("metrics.jsonl")) > steps.len() + 3);
+    wait(&mut killed, "one more step", || lines(&out.join("metrics.jsonl")) > there + 3);
     killed.kill().unwrap();
     killed.wait().unwrap();
     assert!(out.join("run.lock").is_file());
@@ -228,7 +229,8 @@ fn a_reader_that_goes_away_costs_nothing_but_its_lines() {
 fn a_second_signal_stops_at_once() {
     let out = made().0.join("twice");
     // Steps of seconds: the second signal comes within the step that the first one lets finish.
-    let mut child = pretrain(&out, &["--set", "views.size=224", "--batch-size", "16"]).spawn().unwrap();
+    let words = ["--arch", "resnet18", "--set", "views.size=224", "--batch-size", "16"];
+    let mut child = pretrain(&out, &words).spawn().unwrap();
     wait(&mut child, "the first step", || lines(&out.join("metrics.jsonl")) >= 1);
     signal(&child, "-INT");
     // Signals of a kind that nobody has taken yet are one.
@@ -299,9 +301,9 @@ fn a_fine_tuning_that_is_ended_goes_on_with_its_finished_draws() {
             "--fraction",
             "0.5",
             "--draws",
-            "3",
+            "6",
             "--epochs",
-            "2",
+            "4",
             "--batch-size",
             "8",
             "--checkpoint",
@@ -325,8 +327,8 @@ fn a_fine_tuning_that_is_ended_goes_on_with_its_finished_draws() {
     assert_eq!(other.code, Some(1), "{}", other.stderr);
     assert!(other.stderr.contains("another fine-tuning (training was"), "{}", other.stderr);
     let again = succeed(command(&out, "1e-4"));
-    assert!(again.stderr.contains("draw 1 of 3: finished before"), "{noted}\n{}", again.stderr);
-    assert!(!again.stderr.contains("draw 3 of 3: finished before"), "it was ended early");
+    assert!(again.stderr.contains("draw 1 of 6: finished before"), "{noted}\n{}", again.stderr);
+    assert!(!again.stderr.contains("draw 6 of 6: finished before"), "it was ended early");
     assert!(!unfinished.exists());
     let (ours, theirs) = (files(&out), files(&undisturbed));
     assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());

@@ -36,6 +36,7 @@ fn made() -> &'static Made {
         let (config, run) = (tiny_config(&folder), folder.join("undisturbed"));
         // Larger than other tests have it: a checkpoint takes a while to write, so that a kill finds one half written.
         let settings = fs::read_to_string(&config).unwrap();
+        assert!(settings.contains("resnet18-narrow"));
         fs::write(&config, settings.replace("resnet18-narrow", "resnet18")).unwrap();
         succeed(arguments![
             "pretrain", "--data", set, "--config", config, "--set", EVERY, "--epochs", "2", "--out", run, "--quiet"

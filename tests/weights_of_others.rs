@@ -29,7 +29,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// A file of elsewhere, such as a network `folder/name`, all of whose numbers are `value`.
+/// A file as PyTorch saves one, with its folder.
 fn write(path: &Path, content: &Item) -> PathBuf {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, Pickle::zip(content)).unwrap();
@@ -361,7 +361,7 @@ fn the_line_to_type_is_printed_and_works() {
 #[test]
 fn which_network_was_taken_is_said() {
     let folder = folder("taken");
-    let (trained, average) = (network(Arch::ResNet18Narrow, 1.0), network(Arch::ResNet18, 2.0));
+    let (trained, average) = (network(Arch::ResNet18Narrow, 1.0), network(Arch::ResNet18Narrow, 2.0));
     let tensors = [under("backbone.", trained), under("backbone_momentum.", average)].concat();
     let file = write(&folder.join("tutorial.ckpt"), &Item::dict(vec![("state_dict", Item::Dict(tensors))]));
     let (.., notes) = load(&file, |_| ()).unwrap();
@@ -524,7 +524,15 @@ fn random_and_imagenet_weights_are_taken_everywhere() {
     for source in ["random", "imagenet"] {
         let ran = run(arguments!["embed", "--weights", source, "--data", set, "--out", folder.join("never")]);
         says(&ran, 2, &["--arch: found none", "one of resnet18, resnet34, resnet50, densenet121"]);
+        assert_eq!(ran.stderr.contains("resnet18-narrow"), source == "random", "{ran:?}");
     }
+    // The one that torchvision does not have has none of its weights.
+    let out = folder.join("never");
+    let words = arguments!["embed", "--weights", "imagenet", "--arch", "resnet18-narrow", "--data", set, "--out", out];
+    says(&run(words), 2, &["--arch: found resnet18-narrow", "one of resnet18, resnet34, resnet50, densenet121"]);
+    let words = arguments!["pretrain", "--init", "imagenet", "--arch", "resnet18-narrow", "--data", set, "--out", out];
+    says(&run(words), 1, &["resnet18-narrow", "or initial weights `random`"]);
+    assert!(!out.exists());
 }
 
 fn says(ran: &Ran, code: i32, words: &[&str]) {

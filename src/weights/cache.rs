@@ -41,7 +41,10 @@ impl Published {
             let fault = |found: String| Error::Setting {
                 key: "arch".into(),
                 found,
-                expected: format!("one of {}", Arch::TORCHVISION.map(Arch::name).join(", ")),
+                expected: format!(
+                    "one of {}; or initial weights `random`",
+                    Arch::TORCHVISION.map(Arch::name).join(", ")
+                ),
             };
             let arch = arch.ok_or_else(|| fault("none, for ImageNet weights".into()))?;
             if !Arch::TORCHVISION.contains(&arch) {

@@ -87,7 +87,7 @@ impl ResNet {
         let c1 = run(&mut self.layer1, stem.clone(), mode);
         let c2 = run(&mut self.layer2, c1.clone(), mode); // [B, 128, H/8, W/8] (times 4 with bottlenecks)
         let c3 = run(&mut self.layer3, c2.clone(), mode); // [B, 256, H/16, W/16]
-        let c4 = run(&mut self.layer4, c3.clone(), mode); // [B, 512, H/32, W/32]
+        let c4 = run(&mut self.layer4, c3.clone(), mode); // [B, 512, H/32, W/32] (all a quarter in the narrow one)
         [stem, c1, c2, c3, c4]
     }
 }

@@ -30,11 +30,6 @@ impl Frozen {
     /// # Errors
     /// When the device fails.
     pub fn of<M: Module>(module: &M) -> Result<Self> {
-        let print = |bytes: &[u8]| {
-            let mut hasher = DefaultHasher::new();
-            hasher.write(bytes);
-            hasher.finish()
-        };
         Ok(Self(state_dict(module)?.into_iter().map(|(name, data)| (name, print(data.as_bytes()))).collect()))
     }
 
@@ -50,4 +45,11 @@ impl Frozen {
         let moved: Vec<String> = moved.cloned().collect();
         if moved.is_empty() { Ok(()) } else { Err(Error::Moved { tensors: moved }) }
     }
+}
+
+/// The hash of a tensor's bytes.
+fn print(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
 }

@@ -47,11 +47,15 @@ pub(crate) struct ArchArguments {
 impl ArchArguments {
     /// The architecture, which random and ImageNet weights need.
     pub(crate) fn arch_of(&self, source: &str) -> Result<Option<Arch>, Fault> {
-        if self.arch.is_none() && ["random", "imagenet"].contains(&source) {
-            let there = if source == "random" { &Arch::ALL[..] } else { &Arch::TORCHVISION };
+        let there = match source {
+            "random" => &Arch::ALL[..],
+            "imagenet" => &Arch::TORCHVISION,
+            _ => return Ok(self.arch),
+        };
+        if self.arch.is_none_or(|arch| !there.contains(&arch)) {
             let names: Vec<_> = there.iter().map(|arch| arch.name()).collect();
             let expected = format!("one of {} for {source} weights", names.join(", "));
-            return Err(BadArgument::found("--arch", "none", expected));
+            return Err(BadArgument::found("--arch", self.arch.map_or("none", Arch::name), expected));
         }
         Ok(self.arch)
     }
