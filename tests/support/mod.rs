@@ -85,8 +85,8 @@ pub fn synth(folder: &Path, name: &str, seed: u64, [train, valid, test]: [u32; 3
     (out, serde_json::from_str(&ran.stdout).unwrap())
 }
 
-/// Settings for a run of a few seconds with a small network, as a file for `--config`. The rate is constant, so that more epochs change nothing of
-/// the first ones.
+/// Settings for a run of a few seconds with a small network, as a file for `--config`. The rate is constant, so that more
+/// epochs change nothing of the first ones.
 pub fn tiny_config(folder: &Path) -> PathBuf {
     let path = folder.join("tiny.toml");
     let text = "arch = \"resnet18-narrow\"\n\

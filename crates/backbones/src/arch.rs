@@ -23,9 +23,9 @@ pub enum Arch {
     ResNet50,
     /// 121 layers, features of length 1024; 6,953,856 parameters.
     DenseNet121,
-    /// A ResNet18 with a quarter of the channels (16 to 128), features of length 128; 702,096 parameters. A step takes a tenth
-    /// of a ResNet18's time and a checkpoint a sixteenth of its space: to try every command on a set of one's own, before
-    /// the run that counts.
+    /// A ResNet18 with a quarter of the channels (16 to 128), features of length 128; 702,096 parameters. A step takes a quarter
+    /// of a ResNet18's time (64 px on a CPU) and a checkpoint a sixteenth of its space: to try every command on a set of
+    /// one's own, before the run that counts.
     #[serde(rename = "resnet18-narrow")]
     ResNet18Narrow,
 }
